@@ -40,7 +40,7 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "raw", Type: "string", Fill: workflows.FillBytes,
 			Help: "the bytes to send: base64 text, or the result of fromBase64, fromBase64URL or " +
 				"fromHex give"},
-		{Name: "raw_file", Type: "any", Help: "a file to send: its path, as a step with save: true gives it"},
+		{Name: "raw_file", Type: "any", Help: "a file to send: its path, as a step with save: true returns it"},
 		{Name: "auth", Type: "object", Help: "one of {bearer: TOKEN}, {basic: {user, password}}, {header: {name, value}}, {query: " +
 			"{name, value}}"},
 		{Name: "connection", Type: "string", Help: "a connection of hookloom.yaml"},
@@ -50,11 +50,11 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB; with save: true, files.max_file of hookloom.yaml by default " +
 			"and at most"},
 		{Name: "save", Type: "boolean", Help: "true: the response is written to a file; the output has its path, size, sha256 " +
-			"and content_type in place of body"},
+			"and content_type instead of body"},
 		{Name: "follow", Type: "boolean", Help: "true: a 202 response is followed to the end of the operation: its Location is polled " +
 			"until the response changes or the step times out"},
-		{Name: "cache", Type: "boolean", Help: "true: a GET asks with the ETag of its last answer, and when that still holds (304) gives it " +
-			"again; kept in memory, for each workflow and URL"},
+		{Name: "cache", Type: "boolean", Help: "true: a GET sends the ETag of its last response; on 304, that response is returned " +
+			"again; kept in memory for each workflow and URL"},
 		{Name: "redirects", Type: "integer", Help: "how many to follow; 0 by default"},
 		{Name: "expect", Type: "any", Literal: workflows.ExpectHint, Help: "the types of the response's body, such as " +
 			"{id: string, 'note?': string, tags: [string]}; another body fails with bad_answer"},
@@ -68,7 +68,7 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 	if method != http.MethodHead {
 		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "pages", Type: "object", Literal: workflows.PagesHint,
 			Help: "reads a list page by page, in the words of connector files: {items: response.body.rows, page: {query: page}}; " +
-				"the output's body is the list of all items, more tells that it was cut"})
+				"the output's body is the list of all items, more is true if it was cut"})
 	}
 	if method == "" {
 		s.Inputs = append(s.Inputs, workflows.ActionInput{Name: "method", Type: "string", Help: "GET by default",

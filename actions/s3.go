@@ -29,7 +29,7 @@ var s3Connector = &workflows.Connector{Name: "s3", Description: "a bucket of Ama
 		{Name: "endpoint", Type: "string",
 			Description: "of another service than Amazon's, such as https://ACCOUNT.r2.cloudflarestorage.com"},
 		{Name: "path_style", Type: "boolean",
-			Description: "true: the bucket stands in the path, not in the host; true by default with endpoint"},
+			Description: "true: the bucket is part of the path, not of the host; true by default with endpoint"},
 	}}
 
 var (
@@ -49,13 +49,13 @@ var s3GetSpec = workflows.ActionSpec{Name: "s3/get", Help: "reads an object of a
 			Help: "how body is read; by its content type by default"},
 		{Name: "max_response", Type: "size", Help: "1MiB by default, at most 4MiB; with save: true, files.max_file of hookloom.yaml by default " +
 			"and at most"},
-		{Name: "save", Type: "boolean", Help: "true: the object goes to a file, and the output has its path and sha256 in place of body"},
+		{Name: "save", Type: "boolean", Help: "true: the object goes to a file, and the output has its path and sha256 instead of body"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "body", Type: "any", Help: "the content; with save: true, path and sha256 are in its place"},
 		{Name: "size", Type: "integer", Help: "in bytes"}, {Name: "content_type", Type: "string", Help: "as it was stored"},
 		{Name: "etag", Type: "string", Help: "changes with the content"},
 		{Name: "last_modified", Type: "string", Help: "in RFC 3339"},
-		{Name: "metadata", Type: "object", Help: "the object's own metadata, with names in small letters"}},
+		{Name: "metadata", Type: "object", Help: "the object's own metadata, with names in lower case"}},
 	Usage: `- id: invoice
   uses: s3/get
   with: {key: "invoices/${{ event.data.order }}.pdf", save: true}
@@ -73,7 +73,7 @@ var s3PutSpec = workflows.ActionSpec{Name: "s3/put", Help: "stores an object in 
 		{Name: "content_type", Type: "string", Help: "found from the content by default"},
 		{Name: "metadata", Type: "object", Help: "names and texts that are kept with the object"},
 		{Name: "cache_control", Type: "string", Help: "the Cache-Control header of answers"},
-		{Name: "only_new", Type: "boolean", Help: "true: an object that is there is not replaced; the step fails with the code conflict"},
+		{Name: "only_new", Type: "boolean", Help: "true: an existing object is not replaced; the step fails with the code conflict"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "bucket", Type: "string", Help: "the bucket"}, {Name: "key", Type: "string", Help: "the key"},
 		{Name: "etag", Type: "string", Help: "as the service gives it"}, {Name: "size", Type: "integer", Help: "in bytes"},
@@ -95,8 +95,8 @@ var s3ListSpec = workflows.ActionSpec{Name: "s3/list", Help: "lists the objects 
 		"last_modified": "2026-05-01T10:00:00Z"}}, "folders": []any{}, "more": false},
 	Inputs: []workflows.ActionInput{bucketInput,
 		{Name: "prefix", Type: "string", Help: "only keys that begin with it"},
-		{Name: "delimiter", Type: "string", Help: "such as /: keys with it behind the prefix are not listed, but their beginnings, as folders"},
-		{Name: "start_after", Type: "string", Help: "only keys behind this one"},
+		{Name: "delimiter", Type: "string", Help: "such as /: keys that contain it after the prefix are grouped, and listed as folders"},
+		{Name: "start_after", Type: "string", Help: "only keys after this one"},
 		{Name: "max_items", Type: "integer", Help: "1000 by default, at most 10000"},
 	},
 	Outputs: []workflows.ActionOutput{{Name: "items", Type: "list", Help: "objects with key, size, etag and last_modified"},
@@ -169,7 +169,7 @@ func bucketOf(in engine.Input) (*bucket, error) {
 		b.name = value.Shown(given)
 	}
 	if !bucketName(b.name) {
-		return nil, plan.Permanent("invalid_input", "bucket %q is no bucket's name: write bucket: in the step, or in connection %s",
+		return nil, plan.Permanent("invalid_input", "%q is not a bucket name: write bucket: in the step, or in connection %s",
 			clip(b.name, 63), name)
 	}
 	endpoint := cmp.Or(text("endpoint"), "https://s3."+b.keys.Region+".amazonaws.com")

@@ -181,7 +181,7 @@ func s3Put(ctx context.Context, b *bucket, in engine.Input) (any, error) {
 		return nil, err
 	}
 	if r.header.Get("ETag") == "" {
-		return nil, &plan.Error{Code: "bad_answer", Status: r.status, Message: "the answer has no ETag: this is no service with the API of S3"}
+		return nil, &plan.Error{Code: "bad_answer", Status: r.status, Message: "the answer has no ETag: this service does not have the API of S3"}
 	}
 	var version any
 	if v := r.header.Get("X-Amz-Version-Id"); v != "" {
@@ -279,7 +279,7 @@ func s3List(ctx context.Context, b *bucket, in engine.Input) (any, error) {
 				"more": l.IsTruncated || len(items)+len(folders) > most}, nil
 		}
 		if l.NextToken == "" || l.NextToken == token || len(l.Contents)+len(l.CommonPrefixes) == 0 {
-			return nil, plan.Permanent("endless_list", "the list does not end: an answer says that there is more, and not where")
+			return nil, plan.Permanent("endless_list", "the list cannot be continued: an answer says that there is more, but has no token for it")
 		}
 		token = l.NextToken
 	}
@@ -312,7 +312,7 @@ func (b *bucket) page(ctx context.Context, in engine.Input, token string, size i
 	l := &s3Listing{}
 	text, _ := r.body.(string)
 	if err := xml.Unmarshal([]byte(text), l); err != nil {
-		return nil, &plan.Error{Code: "bad_answer", Status: r.status, Message: "the answer is no list of objects: " + clip(err.Error(), 200)}
+		return nil, &plan.Error{Code: "bad_answer", Status: r.status, Message: "the answer is not a list of objects: " + clip(err.Error(), 200)}
 	}
 	if l.Encoding != "url" {
 		return l, nil

@@ -16,18 +16,18 @@ func (k *call) check(out any, env *expr.Env) error {
 	env.Names["output"] = out
 	data, err := rule.Value.Eval(env)
 	if err != nil {
-		return plan.Permanent("bad_answer", "what is checked is not there: %v", err)
+		return plan.Permanent("bad_answer", "the value to check does not exist: %v", err)
 	}
 	schema, err := rule.Schema.Eval(env)
 	if err != nil || schema == nil {
-		return plan.Permanent("invalid_input", "the schema is not there")
+		return plan.Permanent("invalid_input", "the schema does not exist")
 	}
 	s, err := dataschema.CompileData(schema, nil)
 	if err != nil {
-		return plan.Permanent("invalid_input", "the schema is no JSON Schema: %s", value.Clip(err.Error(), 300))
+		return plan.Permanent("invalid_input", "the schema is not a JSON Schema: %s", value.Clip(err.Error(), 300))
 	}
 	if err := s.Check(data); err != nil {
-		return &plan.Error{Code: "schema", Message: "the answer does not fit the schema: " + value.Clip(err.Error(), 300),
+		return &plan.Error{Code: "schema", Message: "the answer does not match the schema: " + value.Clip(err.Error(), 300),
 			Details: map[string]any{"output": out}}
 	}
 	return nil

@@ -47,7 +47,7 @@ func valueSpecs() []action {
 			Example: map[string]any{"event": "evt_0000000000000001", "trigger": "", "key": "", "duplicate": false},
 			Outputs: []workflows.ActionOutput{{Name: "event", Type: "string", Help: "the id of the event"},
 				{Name: "trigger", Type: "string", Help: "its trigger"}, {Name: "key", Type: "string", Help: "its key"},
-				{Name: "duplicate", Type: "boolean", Help: "true: an event with this key was there before"}},
+				{Name: "duplicate", Type: "boolean", Help: "true: an event with this key existed already"}},
 			Inputs: []workflows.ActionInput{
 				{Name: "trigger", Type: "string", Required: true, Help: "a trigger of hookloom.yaml", Fill: workflows.FillNonempty},
 				{Name: "data", Type: "any", Kept: true, Help: "event.data of the runs that it starts"},

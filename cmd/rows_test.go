@@ -49,7 +49,7 @@ func TestCheckAndDoctorNameRowsThatCannotBeRead(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("%s: the output of step a: JSON, byte 1: expected a key in quotes: it ends as a dead letter when it goes on; "+
+	want := fmt.Sprintf("%s: the output of step a: JSON, byte 1: expected a key in quotes: it ends as a dead letter when it continues; "+
 		"hookloom cancel %s ends it now", run.ID, run.ID)
 	var lines []string
 	for _, x := range databaseHealth(t.Context(), path) {

@@ -41,9 +41,8 @@ const (
 	// first second.
 	stallsAfter = 250 * time.Millisecond
 	slowPace    = 64 << 10
-	// lateCheck is how often bodies that are late are looked for. A deadline on each
-	// connection would cost a timer for every delivery, nearly all of which are complete by
-	// then.
+	// lateCheck is how often late bodies are detected. A deadline on each connection would cost a
+	// timer for every delivery, although nearly all are complete by then.
 	lateCheck = 250 * time.Millisecond
 )
 
@@ -373,7 +372,7 @@ func (a *admission) end(x *arriving) {
 // error.
 func (x *arriving) stop() {
 	if x.control != nil {
-		_ = x.control.SetReadDeadline(time.Unix(1, 0)) // who has no deadlines ends by itself
+		_ = x.control.SetReadDeadline(time.Unix(1, 0)) // a connection without deadlines ends by itself
 	}
 }
 

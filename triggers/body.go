@@ -93,7 +93,7 @@ var firstPieces = sync.Pool{New: func() any { return new([firstPiece]byte) }}
 func (h *Hooks) fill(req *http.Request, x *arriving, limit int64, timeout time.Duration) ([]byte, error) {
 	declared, want := req.ContentLength, req.ContentLength
 	if declared < 0 {
-		want = limit + 1 // one more than is taken, to see that there is more
+		want = limit + 1 // one byte more than allowed, to detect that there is more
 	}
 	first := firstPieces.Get().(*[firstPiece]byte)
 	defer firstPieces.Put(first)
@@ -156,7 +156,7 @@ func (h *Hooks) decline(w http.ResponseWriter, req *http.Request, status int, bo
 	answer(w, status, body)
 	control := http.NewResponseController(w)
 	if control.Flush() != nil || req.Header.Get("Expect") != "" {
-		return // who waits for leave to send the body does not send it
+		return // a sender that waits for 100 Continue does not send the body
 	}
 	select {
 	case h.discards <- struct{}{}:

@@ -15,7 +15,7 @@ type cors struct {
 	methods string
 }
 
-// newCORS compiles the origins of a trigger; nil where it has none.
+// newCORS compiles the origins of a trigger; nil if it has none.
 func newCORS(origins, methods []string) *cors {
 	if len(origins) == 0 {
 		return nil
@@ -27,7 +27,7 @@ func newCORS(origins, methods []string) *cors {
 	return c
 }
 
-// headerNames are what a browser may ask to send.
+// headerNames are the headers that a browser may request to send.
 var headerNames = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~, -]{1,1000}$`)
 
 // preflight reports whether a request is a CORS preflight, and whether its origin is

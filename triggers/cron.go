@@ -8,7 +8,7 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// neverBefore is a fixed start for finding out whether a cron ever occurs.
+// neverBefore is a fixed start for checking whether a cron ever occurs.
 var neverBefore = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // CheckCron returns what is wrong with a cron of five fields. It uses the parser of
@@ -62,11 +62,11 @@ func parseCron(text string) (cron.Schedule, error) {
 	if len(fields) == 5 {
 		fields[4] = sundays(fields[4])
 	}
-	// Without a zone of its own: the parser would read the machine's.
+	// Without its own zone the parser would use the machine's.
 	return cron.ParseStandard("TZ=UTC " + strings.Join(fields, " "))
 }
 
-// sundays writes 0 for 7 in a field of weekdays; 5-7 is 5-6,0.
+// sundays replaces 7 by 0 in a weekday field; 5-7 becomes 5-6,0.
 func sundays(field string) string {
 	parts := strings.Split(field, ",")
 	for i, p := range parts {

@@ -11,7 +11,7 @@ import (
 type cronField struct {
 	name     string
 	min, max int
-	names    []string // of min and what follows
+	names    []string // of min and the following values
 }
 
 var cronFields = []cronField{

@@ -24,7 +24,7 @@ func decodeCursor(raw json.RawMessage) (any, error) {
 	return v, nil
 }
 
-// encodeCursor writes a cursor as JSON; nil for none.
+// encodeCursor encodes a cursor as JSON; nil if there is none.
 func encodeCursor(v any) (json.RawMessage, error) {
 	switch t := v.(type) {
 	case nil:
@@ -35,8 +35,8 @@ func encodeCursor(v any) (json.RawMessage, error) {
 	return value.EncodeJSON(v)
 }
 
-// compareCursors orders two cursors: numbers by value, also those written as text,
-// times by moment, all else as text.
+// compareCursors orders two cursors: numbers by value, also if written as text, times by time,
+// everything else as text.
 func compareCursors(a, b any) int {
 	if x, y := asInt(a), asInt(b); x != nil && y != nil {
 		return compareInts(*x, *y)
@@ -72,13 +72,13 @@ func asInt(v any) *int {
 // maxDigits is the longest text that is compared as a number.
 const maxDigits = 100
 
-// asNumber reads a number, or a text that is one in decimal; nil for anything else.
+// asNumber parses a number, or a decimal number in text; nil for anything else.
 func asNumber(v any) *big.Rat {
 	switch x := v.(type) {
 	case int:
 		return new(big.Rat).SetInt64(int64(x))
 	case float64:
-		return new(big.Rat).SetFloat64(x) // nil for what is not finite
+		return new(big.Rat).SetFloat64(x) // nil for non-finite numbers
 	case string:
 		if !decimal(x) {
 			return nil
@@ -90,7 +90,7 @@ func asNumber(v any) *big.Rat {
 	return nil
 }
 
-// decimal reports whether a text is digits with at most one point and a sign.
+// decimal reports whether a text consists of digits with at most one point and a sign.
 func decimal(s string) bool {
 	digits := strings.TrimPrefix(s, "-")
 	whole, part, point := strings.Cut(digits, ".")
@@ -106,14 +106,14 @@ func onlyDigits(s string) bool {
 	return s != ""
 }
 
-// Seconds and milliseconds since 1970 in the range of our days, 2001 to 2286.
+// Seconds and milliseconds since 1970 in the range 2001 to 2286.
 const (
 	firstSecond, lastSecond = 1_000_000_000, 10_000_000_000
 	firstMilli, lastMilli   = 1_000_000_000_000, 10_000_000_000_000
 )
 
-// asTime reads a time, a text that is one, or seconds or milliseconds since 1970 in
-// the range of our days.
+// asTime parses a time, a time in text, or seconds or milliseconds since 1970 in the supported
+// range.
 func asTime(v any) (time.Time, bool) {
 	switch x := v.(type) {
 	case time.Time:
@@ -188,7 +188,7 @@ func tick(cursor any) time.Duration {
 	return time.Second
 }
 
-// earlier moves a number of seconds or milliseconds since 1970; other numbers stay.
+// earlier subtracts from seconds or milliseconds since 1970; other numbers are unchanged.
 func earlier(f float64, overlap time.Duration) float64 {
 	switch {
 	case f > firstMilli && f < lastMilli:
@@ -199,7 +199,7 @@ func earlier(f float64, overlap time.Duration) float64 {
 	return f
 }
 
-// after reports whether a cursor is a time later than a moment.
+// after reports whether a cursor is a time later than t.
 func (p *poller) after(cursor any, moment time.Time) bool {
 	if !p.isMoment(cursor) {
 		return false

@@ -10,10 +10,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file holds what came to the trigger's schema: before anything is masked, since a masked
-// number is a text.
+// This file validates received data against the trigger's schema, before anything is masked, since
+// a masked number is a text.
 
-// checkData checks the one event of a request. One whose body cannot be read does not fit.
+// checkData validates the only event of a request. An event whose body cannot be read is invalid.
 func (r *route) checkData(d *engine.Delivery, in *inbound, env *expr.Env, body any, unreadable error) {
 	switch {
 	case r.webhook.Schema == nil:
@@ -31,15 +31,15 @@ func (r *route) checkData(d *engine.Delivery, in *inbound, env *expr.Env, body a
 	}
 }
 
-// checkSchema checks the data of an event.
+// checkSchema validates the data of an event.
 func (r *route) checkSchema(d *engine.Delivery, in *inbound, data any) {
 	if r.webhook.Schema != nil {
 		r.invalid(d, in, r.webhook.Schema.Check(data))
 	}
 }
 
-// invalid notes that an event does not fit. Types that the trigger does not take are not held
-// to the schema.
+// invalid records that an event does not match. Types that the trigger does not accept are not
+// validated.
 func (r *route) invalid(d *engine.Delivery, in *inbound, why error) {
 	if why == nil || !workflows.MatchType(r.webhook.Events, d.Type) {
 		return
@@ -50,8 +50,8 @@ func (r *route) invalid(d *engine.Delivery, in *inbound, why error) {
 	d.NotFitting(why, r.webhook.Schema.OnInvalid == workflows.DeadLetter)
 }
 
-// checkItems checks what a poll found. Nobody can be answered, so that what a webhook would
-// refuse is a dead letter.
+// checkItems validates the items of a poll. There is no sender to answer, so an item that a webhook
+// would refuse becomes a dead letter.
 func (p *poller) checkItems(rows []row) {
 	rule := p.poll.Schema
 	if rule == nil {
@@ -59,7 +59,7 @@ func (p *poller) checkItems(rows []row) {
 	}
 	for _, r := range rows {
 		if r.delivery.Partial {
-			continue // its data was not asked for: the event is known
+			continue // its data was not requested: the event is known
 		}
 		data, err := value.DecodeJSON(r.delivery.Raw)
 		if err == nil {

@@ -15,8 +15,8 @@ import (
 type Deps struct {
 	// Secret looks a secret up.
 	Secret func(name string) (string, bool)
-	// Fetch sends a request through the egress guard and gives a bounded body; nil
-	// where there is no network.
+	// Fetch sends a request through the egress guard and returns a bounded body; nil without a
+	// network.
 	Fetch Fetch
 	// From is the address that a captured request came from, for Verify; not valid if unknown.
 	From netip.Addr

@@ -58,8 +58,8 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *expr.Env) 
 		return nil, fmt.Errorf("split: %w", err)
 	}
 	items, ok := v.([]any)
-	if !ok { // also where it is not there: what is proved is kept
-		return nil, fmt.Errorf("split: %s did not give a list", r.list.Text)
+	if !ok { // also if it is missing: a verified delivery is kept
+		return nil, fmt.Errorf("split: %s did not return a list", r.list.Text)
 	}
 	if len(items) > maxSplit {
 		return nil, fmt.Errorf("split: %d elements; %d at most", len(items), maxSplit)
@@ -74,10 +74,10 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *expr.Env) 
 	return out, nil
 }
 
-// element makes the event of one element of a list. Only its data is stored as body, so
-// that a long list is not stored once per element. Its key and type are what the trigger or the
-// preset reads from it, else the key is made of the id of the list and the content of the element.
-// equal counts the elements of equal content.
+// element makes the event of one element of a list. Only its data is stored as body, so a long list
+// is not stored once per element. The trigger or the preset determines its key and type; without a
+// key, the key consists of the id of the list and the content of the element. equal counts the
+// elements of equal content.
 func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal map[string]int) (*engine.Delivery, error) {
 	names := &expr.Env{Names: in.names(&d, body), Now: r.localTime(in.at)}
 	names.Names["item"] = item
@@ -101,7 +101,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	}
 	nth := equal[string(content)]
 	equal[string(content)]++
-	// The expressions of a preset are written for a list, which is one of this element here.
+	// The expressions of a preset expect a list; here it contains only this element.
 	alone := withName(names, "body", r.withList(body, []any{item}))
 	typed, keyed := alone, alone
 	if r.webhook.EventType != nil {
@@ -122,8 +122,8 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 // listPath matches a split that names a list in the body, or the text of one.
 var listPath = regexp.MustCompile(`^(?:fromJSON\(body\.([A-Za-z_][A-Za-z0-9_]*)\)|body((?:\??\.[A-Za-z_][A-Za-z0-9_]*)*))$`)
 
-// withList returns a body with another list in the place of the one that is split; the body
-// itself if split does not name its place.
+// withList returns a body whose split list is replaced by another; the body itself if split does
+// not name the place of the list.
 func (r *route) withList(body any, list []any) any {
 	m := listPath.FindStringSubmatch(r.list.Text)
 	if m == nil {

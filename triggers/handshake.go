@@ -164,8 +164,8 @@ func (a *answerTemplate) fill(req *signature.Request, computed string) (*Answer,
 // longestChallenge is the maximum length of a challenge, in bytes.
 const longestChallenge = 4096
 
-// prepareAnswers compiles the handshakes of the preset and of the written scheme,
-// and the answers that the provider demands.
+// prepareAnswers compiles the handshakes of the preset and of the written scheme, and the answers
+// that the provider requires.
 func (r *route) prepareAnswers(written []*workflows.Verify) error {
 	var list []*workflows.Handshake
 	if r.preset != nil {
@@ -276,8 +276,8 @@ func (h *handshake) reads(r *route) {
 	}
 }
 
-// handshake answers a request by which a provider checks that the URL is ours.
-// proved says whether the signature has been checked.
+// handshake answers a request by which a provider checks that the URL is ours. proved reports
+// whether the signature has been checked.
 func (r *route) handshake(in *inbound, proved bool) *verdict {
 	for _, h := range r.handshakes {
 		if h.VerifyFirst != proved || !h.when.holds(in) {

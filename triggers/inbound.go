@@ -33,8 +33,8 @@ type inbound struct {
 	// undiagnosed reports whether the body is cut.
 	undiagnosed bool
 	want        *value.FieldSet
-	// whole reports that the body is decoded whole, since rules read it next. A large one is
-	// decoded for the rules by itself, when there is memory for it.
+	// whole reports that the entire body is decoded, since rules read it next. A large body is
+	// decoded separately for the rules, when there is memory for it.
 	whole bool
 	// unread are the names that no expression reads before the delivery is stored.
 	unread map[string]bool
@@ -46,8 +46,8 @@ type inbound struct {
 	// was chosen, see contentType.
 	mediaTypes []string
 	readAs     string
-	// claims are those of the token that proved the request; claimed tells that
-	// they have become the body.
+	// claims are those of the token that verified the request; claimed reports that they have
+	// replaced the body.
 	claims  json.RawMessage
 	claimed bool
 
@@ -60,8 +60,8 @@ type inbound struct {
 	// invalid is why an event of the request does not fit the trigger's schema; nil when all do.
 	invalid error
 
-	// memory is the budget for the decoded body, of which reserved bytes are taken. gone is
-	// why it could not be taken. See memory.go.
+	// memory is the budget for the decoded body, of which reserved bytes are taken. gone is the
+	// reason why they could not be taken. See memory.go.
 	memory   *memory.Budget
 	reserved int64
 	gone     error
@@ -250,7 +250,7 @@ func (in *inbound) literalValue() any {
 	if !in.isLiteral {
 		in.isLiteral = true
 		if raw, err := in.plain(); err == nil && in.reserve(raw) == nil {
-			in.literal, _ = content.DecodeLiteral(in.contentType(), raw, in.want) // value has said what is wrong
+			in.literal, _ = content.DecodeLiteral(in.contentType(), raw, in.want) // value has recorded the reason
 		}
 	}
 	return in.literal
@@ -278,7 +278,7 @@ func (in *inbound) each(path string) []func(string) (string, bool) {
 	return out
 }
 
-// elements walks to a list and gives what is in it; * takes every element.
+// elements walks to a list and returns its elements; * takes every element.
 func elements(v any, path []string) []any {
 	if len(path) == 0 {
 		if l, ok := v.([]any); ok {
@@ -334,7 +334,7 @@ func scalar(v any) (string, bool) {
 	return s, err == nil
 }
 
-// names is what key, type and time are computed from.
+// names are the values from which key, type and time are computed.
 func (in *inbound) names(d *engine.Delivery, body any) expr.Names {
 	var headers, query map[string]any
 	if !in.unread["headers"] {

@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Inlets runs the polls and schedules of a project. Make it with NewInlets, hand it
-// a project with Use, and Run it; Use may be called again at any time.
+// Inlets runs the polls and schedules of a project. Create it with NewInlets, set a project with
+// Use, and call Run; Use may be called again at any time.
 type Inlets struct {
 	in  Inbox
 	log *slog.Logger
@@ -47,11 +47,11 @@ func (s *inletSet) all() []*poller {
 	return out
 }
 
-// NewInlets makes an empty set.
+// NewInlets returns an empty set.
 func NewInlets(in Inbox, log *slog.Logger) *Inlets { return &Inlets{in: in, log: log} }
 
-// Use replaces the polls and schedules by those of a project. A poll whose request or key
-// has changed keeps its cursor.
+// Use replaces the polls and schedules by those of a project. A poll whose request or key has
+// changed keeps its cursor.
 func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string, bool)) error {
 	set := inletSet{pollers: map[string]*poller{}}
 	for _, name := range sortedNames(p.Triggers) {
@@ -118,7 +118,7 @@ func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll,
 		now:        func() time.Time { return time.Now().In(p.Timezone) }}, nil
 }
 
-// start begins the work of the set. It is called with the lock held.
+// start starts the inlets of the set. It is called with the lock held.
 func (n *Inlets) start() {
 	ctx, cancel := context.WithCancel(n.ctx)
 	n.cancel = cancel
@@ -136,7 +136,7 @@ func (n *Inlets) start() {
 	}
 }
 
-// Run works until ctx ends, and returns when all polls have.
+// Run runs until ctx ends, and returns when all polls have ended.
 func (n *Inlets) Run(ctx context.Context) {
 	n.mu.Lock()
 	n.ctx = ctx
@@ -174,13 +174,13 @@ func DryPoll(ctx context.Context, p *workflows.Project, trigger string, ask Ask,
 	if err != nil {
 		return PollReport{}, err
 	}
-	poller.firstPages = 0 // a look at the list need not read all of it
+	poller.firstPages = 0 // a dry run need not read the entire list
 	st, err := in.InletState(ctx, trigger, "poll")
 	if err != nil {
 		return PollReport{}, err
 	}
 	first := poller.remembers(st)
-	st.ETag, st.Modified, st.Rest = "", "", nil // what is there is wanted, changed or not
+	st.ETag, st.Modified, st.Rest = "", "", nil // the current items are wanted, changed or not
 	f, err := poller.fetch(ctx, st)
 	r := PollReport{Requests: f.requests, Bytes: f.bytes, Unchanged: f.unchanged, Items: len(f.items), First: first, Cursor: f.cursor,
 		More: f.more, Warning: f.warning}

@@ -10,9 +10,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// take returns the items of a page; count includes items that occur twice. It is an error
-// if the answer has content but the expressions give nothing: such a poll would never find
-// anything.
+// take returns the items of a page; count includes duplicate items. It is an error if the answer
+// has content but the expressions return nothing: such a poll would never find anything.
 func (p *poller) take(resp map[string]any, cursor any) (rows []row, count int, err error) {
 	names := expr.Names{"response": resp, "cursor": cursor}
 	var list any = resp["body"]
@@ -66,7 +65,7 @@ func (p *poller) noItems(resp map[string]any) error {
 	return fmt.Errorf("items: %s is nil; %s", p.poll.Items.Text, lists(body))
 }
 
-// isNull reports whether a path such as response.body.orders is there and null.
+// isNull reports whether a path such as response.body.orders exists and is null.
 func isNull(resp map[string]any, path string) bool {
 	var at any = map[string]any{"response": resp}
 	for _, name := range strings.Split(strings.ReplaceAll(path, "?.", "."), ".") {

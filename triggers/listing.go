@@ -31,16 +31,16 @@ type found struct {
 	rows           []row
 	// seen are the keys of rows; fresh those that were not known.
 	seen, fresh map[string]bool
-	// since are the keys of those that came after the first walk began.
+	// since are the keys of rows that were added after the first walk began.
 	since map[string]bool
-	// more reports whether the walk goes on with the next poll.
+	// more reports whether the walk continues in the next poll.
 	more bool
-	// later is why a first poll stopped before its end, with what it had read.
+	// later is why a first poll stopped early, and how much it had read.
 	later error
-	// warning says what of the list may be missing, though the poll has not failed.
+	// warning describes which part of the list may be missing, although the poll has not failed.
 	warning string
-	// lost says why the list cannot be read to where the last poll came to. The items are
-	// taken, the cursor stays, and the poll has failed.
+	// lost is why the list cannot be read back to the end of the last poll. The items are stored,
+	// the cursor stays, and the poll has failed.
 	lost error
 }
 
@@ -70,7 +70,7 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 			continue
 		}
 		if err != nil && n >= own && ctx.Err() == nil {
-			f.more, f.later = true, err // this is more than pages.max asks for: the next poll asks again, or fails
+			f.more, f.later = true, err // this is more than pages.max allows: the next poll continues, or fails
 			break
 		}
 		if err != nil {
@@ -98,9 +98,9 @@ func (p *poller) fetch(ctx context.Context, st engine.InletState) (*found, error
 	return f, p.finish(f, pr)
 }
 
-// firstPages is the number of pages of a first poll. If items have no time the list is
-// read to its end at once: an item that appears between two polls of the first reading
-// could not be told from an old one.
+// firstPages is the number of pages of a first poll. If items have no time, the list is read to its
+// end at once: an item added between two polls of the first reading could not be distinguished from
+// an old one.
 const firstPages = 1000
 
 // dated reports whether the cursors of items are times.
@@ -149,7 +149,7 @@ func (p *poller) page(ctx context.Context, f *found, pr *progress, st engine.Inl
 	p.arrived(f, w, taken, first)
 	if !all {
 		w.Fresh += len(f.fresh)
-		return false, nil // the page is asked again: the rest of it is still to come
+		return false, nil // the page is requested again: the rest of it is not read yet
 	}
 	p.see(w, taken, f.fresh)
 	w.Pages++
@@ -168,9 +168,9 @@ func (p *poller) page(ctx context.Context, f *found, pr *progress, st engine.Inl
 	return ended || p.pastAll(w, rows), nil
 }
 
-// arrived notes what has come since the first walk began, when that takes several
-// polls: it was not there already. Cursors that are no times tell it once the list was
-// read to its end: what is read again goes further than the first reading.
+// arrived records the items added since the first walk began, if that takes several polls: these
+// are new. If cursors are not times, this is known once the list was read to its end: further items
+// have a greater cursor than the first reading.
 func (p *poller) arrived(f *found, w *walk, rows []row, firstPage bool) {
 	if !w.First || firstPage || !p.poll.PerItem {
 		return
@@ -194,8 +194,8 @@ func keysOf(rows []row) []string {
 	return keys
 }
 
-// admit takes the rows of a page, those that are new only as far as one poll may
-// make events; all reports whether none is left.
+// admit takes the rows of a page, new rows only up to the event limit of one poll; all reports
+// whether no row is left.
 func (p *poller) admit(f *found, rows []row, known map[string]bool, first bool) (taken []row, all bool) {
 	if p.inlet == "reconcile" && !first {
 		// The webhook delivery of a recent item may still arrive.
@@ -263,15 +263,15 @@ func conditional(with map[string]any, st engine.InletState) {
 	}
 }
 
-// details requests the detail of each new item. An item that no longer exists is taken as
-// the list shows it.
+// details requests the detail of each new item. For an item that no longer exists, the data of the
+// list is used.
 func (p *poller) details(ctx context.Context, f *found, first bool) error {
 	if p.poll.Detail == nil {
 		return nil
 	}
 	for _, r := range f.rows {
 		if r.delivery.Partial = true; !f.fresh[r.delivery.Key] || first && !f.since[r.delivery.Key] || p.poll.Compare {
-			continue // nobody reads its data
+			continue // its data is not read
 		}
 		with, err := p.request(p.poll.Detail, expr.Names{"item": r.item})
 		if err != nil {
@@ -295,7 +295,7 @@ func (p *poller) details(ctx context.Context, f *found, first bool) error {
 	return nil
 }
 
-// complete returns an item its data from its detail.
+// complete sets the data of an item from its detail.
 func (p *poller) complete(r row, detail map[string]any) error {
 	var data any = detail["body"]
 	if p.poll.Data != nil {
@@ -371,14 +371,14 @@ func (p *poller) row(names expr.Names, item any) (row, error) {
 			return out, fmt.Errorf("cursor: %w", err)
 		}
 		if t, ok := asTime(out.cursor); ok && t.Before(now) {
-			d.Time = t.UTC() // what the service says is nearer to the fact than the poll
+			d.Time = t.UTC() // the service's time is more precise than the poll's
 		}
 	}
 	out.delivery = d
 	return out, nil
 }
 
-// finish sets the new cursor and what is left to read.
+// finish sets the new cursor and the remaining part of the walk.
 func (p *poller) finish(f *found, pr *progress) error {
 	p.checkItems(f.rows)
 	for _, r := range f.rows {
@@ -425,13 +425,13 @@ func (p *poller) finish(f *found, pr *progress) error {
 	return p.leave(f, pr)
 }
 
-// tagged reports whether the first page changes whenever there is something new: then its
-// ETag stands for the list. What is added behind a full page does not change it.
+// tagged reports whether the first page changes whenever there is something new: then its ETag
+// identifies the list. Items added after a full page do not change it.
 func (p *poller) tagged(w *walk) bool {
 	return w.Falls > 0 && !w.Rises || !p.poll.Pages.Any() && (p.poll.Overlap == 0 || !p.poll.AsksFrom())
 }
 
-// leave records where the next poll goes on.
+// leave records where the next poll continues.
 func (p *poller) leave(f *found, pr *progress) (err error) {
 	f.rest, err = p.seal(pr)
 	return err

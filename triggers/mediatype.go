@@ -12,7 +12,7 @@ import (
 // read: the same bytes may be valid as JSON and as a form. So a body is read as a type
 // that its provider is known to send; the declared type only chooses among those.
 
-// mediaTypes are those that the trigger's sender sends; none where it is not known.
+// mediaTypes are the types that the trigger's sender sends; empty if unknown.
 func (r *route) mediaTypes() []string {
 	if len(r.webhook.MediaTypes) > 0 {
 		return r.webhook.MediaTypes
@@ -23,7 +23,7 @@ func (r *route) mediaTypes() []string {
 	return nil
 }
 
-// contentType is the Content-Type by which the body is read and stored.
+// contentType is the Content-Type with which the body is read and stored.
 func (in *inbound) contentType() string {
 	declared := in.header.Get("Content-Type")
 	if in.claimed {
@@ -38,11 +38,11 @@ func (in *inbound) contentType() string {
 	return in.readAs
 }
 
-// firstBytes returns the beginning of the body without its content encoding. Only that is
+// firstBytes returns the beginning of the body without its content encoding. Only this part is
 // decompressed, since the sender may be unverified.
 func (in *inbound) firstBytes() []byte {
 	if in.isUnpacked || !in.packed() {
-		b, _ := in.plain() // empty when it cannot be read
+		b, _ := in.plain() // empty if it cannot be read
 		return b
 	}
 	z, err := gzip.NewReader(bytes.NewReader(in.body))
@@ -50,13 +50,13 @@ func (in *inbound) firstBytes() []byte {
 		return nil
 	}
 	b := make([]byte, 64)
-	n, _ := io.ReadFull(z, b) // a short body is whole
+	n, _ := io.ReadFull(z, b) // a short body is complete
 	return b[:n]
 }
 
-// chooseType returns the declared type where it is among those that are sent, else the
-// first of them. Where several are sent, the bytes overrule the declaration when
-// only one of the types can begin as they do: no form begins with a { or a <.
+// chooseType returns the declared type if the sender sends it, else the sender's first type. If the
+// sender sends several types, the bytes overrule the declaration when only one of the types can
+// begin with them: a form never begins with { or <.
 func chooseType(sent []string, declared string, body func() []byte) string {
 	chosen := sent[0]
 	kind := mediaType(declared)
@@ -87,8 +87,8 @@ func mediaType(contentType string) string {
 	return strings.ToLower(strings.TrimSpace(kind))
 }
 
-// familyOfType groups the types that are read in one way; empty for those that may
-// hold any text.
+// familyOfType groups the types that are read in the same way; empty for types that may hold any
+// text.
 func familyOfType(kind string) string {
 	switch {
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
@@ -103,8 +103,8 @@ func familyOfType(kind string) string {
 	return ""
 }
 
-// familyOfBytes tells what a body is by how it begins. A serializer of forms escapes
-// all of { [ < and " (WHATWG URL, 5.2), so that these begin no form.
+// familyOfBytes determines the type of a body by its first bytes. A serializer of forms escapes all
+// of { [ < and " (WHATWG URL, 5.2), so a form cannot begin with them.
 func familyOfBytes(body []byte) string {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if bytes.HasPrefix(body, []byte("--")) {

@@ -34,8 +34,8 @@ func (in *inbound) reserve(raw []byte) error {
 	return nil
 }
 
-// letGo returns the memory after verification. If the body is needed later, for an answer,
-// it is decoded again.
+// letGo releases the memory after verification. If the body is needed later, for an answer, it is
+// decoded again.
 func (in *inbound) letGo() {
 	if in.memory == nil {
 		return

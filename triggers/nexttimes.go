@@ -6,14 +6,14 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Timing says when an inlet comes next.
+// Timing describes when an inlet fires next.
 type Timing struct {
 	Inlet string `json:"inlet"`
-	// When is the cron or the span of time as it is written; Timezone is the cron's.
+	// When is the cron or the interval as written; Timezone is the cron's.
 	When     string      `json:"when"`
 	Timezone string      `json:"timezone"`
 	Next     []time.Time `json:"next"`
-	// Notes explain what surprises about a cron.
+	// Notes explain surprising properties of a cron.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -26,7 +26,7 @@ func Timings(p *workflows.Project, t *workflows.Trigger, now time.Time, n int) [
 		}
 		table, err := newTimetable(every, cron, zone)
 		if err != nil || every <= 0 && cron == "" {
-			return // a mistake of the file, which validate says
+			return // a mistake in the file, which validate reports
 		}
 		x := Timing{Inlet: inlet, When: cron, Timezone: zone.String(), Notes: ExplainCron(cron)}
 		if cron == "" {

@@ -11,7 +11,7 @@ import (
 // verifies deliveries. So challenges have a strict form, and a delivery whose signed
 // content has that form is refused: the handshake could have made its signature.
 
-// defaultChallenge is the form of a challenge where a scheme of one's own names none.
+// defaultChallenge is the form of a challenge if a custom scheme names none.
 const defaultChallenge = `[A-Za-z0-9_-]{8,256}`
 
 // challengeForm returns the pattern that a challenge must match; empty if the computed

@@ -9,17 +9,17 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// This file doubts an end of a list: an expression under pages that gives nothing is
-// the end, or it names nothing in the answer.
+// This file questions the end of a list: an expression under pages that returns nothing is either
+// the end, or names a field that the answer does not have.
 
-// doubt is why a list may go on behind the page that was taken for its last.
+// doubt is why a list may continue after the page that was taken for its last.
 type doubt struct {
 	text string
-	// sure reports whether the list certainly goes on; the poll then fails.
+	// sure reports whether the list certainly continues; the poll then fails.
 	sure bool
 }
 
-// lastPage judges a page on which pages.next or pages.token gave v, which is nothing.
+// lastPage examines a page on which pages.next or pages.token returned v, which is empty.
 func (p *poller) lastPage(pr *progress, resp map[string]any, v any, items int, rows []row) {
 	pages := &p.poll.Pages
 	key, path := "pages.next", "header link"
@@ -61,7 +61,7 @@ func linkHeader(resp map[string]any) string {
 	return text(headers["link"])
 }
 
-// way writes pages: for a continuation.
+// way formats pages: for a continuation.
 func way(path string, v any) string {
 	if s, ok := v.(string); ok && strings.ContainsAny(s, "/?") {
 		return "pages: {next: " + path + "}"
@@ -69,28 +69,28 @@ func way(path string, v any) string {
 	return "pages: {token: " + path + ", query: NAME}"
 }
 
-// isPath reports whether an expression only names a place in the answer: one that computes
-// may give nothing on purpose.
+// isPath reports whether an expression only names a place in the answer: a computed expression may
+// return nothing on purpose.
 func isPath(expr string) bool {
 	return expr == "header link" || !strings.ContainsFunc(expr, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(`_.?[]"'@-$`, r)
 	})
 }
 
-// surveyed is what an answer has that looks like a continuation.
+// surveyed lists what an answer has that looks like a continuation.
 type surveyed struct {
-	// flag names a field that says whether the list goes on, more what it says.
+	// flag names a field that says whether the list continues, more is its value.
 	flag string
 	more bool
 	// live names a continuation that has a value.
 	live      string
 	liveValue any
-	// like are other names that look like one.
+	// like are other names that look like a continuation.
 	like []string
 }
 
-// Names of continuations, in small letters without separators. Those of maybeNames
-// may also name the page that was read.
+// Names of continuations, in lower case without separators. Those of maybeNames may also name the
+// page that was read.
 var (
 	moreNames = []string{"hasmore", "hasnext", "hasnextpage", "hasmoreitems", "hasmorepages", "ismore", "more", "moreavailable", "moreresults"}
 	lastNames = []string{"islast", "islastpage", "lastpage", "last"}
@@ -103,7 +103,7 @@ var (
 
 var plainName = strings.NewReplacer("_", "", "-", "", "@", "", ".", "", " ", "")
 
-// survey looks for continuations in an answer's body, two levels down.
+// survey searches an answer's body for continuations, two levels deep.
 func survey(resp map[string]any, path string) surveyed {
 	var s surveyed
 	wanted := path[strings.LastIndexAny(path, ".")+1:]
@@ -122,7 +122,7 @@ func (s *surveyed) look(at string, v any, wanted string, depth int) {
 	}
 }
 
-// member writes the path of a key.
+// member formats the path of a key.
 func member(at, name string) string {
 	if strings.ContainsAny(name, "@.- $:") {
 		return at + `["` + clip(name, 40) + `"]`

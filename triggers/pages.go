@@ -16,9 +16,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// maxSame is how often in a row a page may be the one before: more is a service that
-// does not read the number that is sent. Less may be new items that moved the old
-// ones on.
+// maxSame is how often in a row a page may equal the one before: more means that the service
+// ignores the number that is sent. Fewer may be new items that moved the old ones.
 const maxSame = 8
 
 // pageRequest renders the request of the walk's next page.
@@ -28,7 +27,7 @@ func (p *poller) pageRequest(w *walk) (map[string]any, error) {
 		return nil, err
 	}
 	if w.Next != "" {
-		delete(with, "query") // the next page's URL has it
+		delete(with, "query") // the next page's URL contains it
 		with["url"] = w.Next
 		return with, nil
 	}
@@ -49,7 +48,7 @@ func (p *poller) pageRequest(w *walk) (map[string]any, error) {
 	return with, nil
 }
 
-// setParameter puts what picks a page into a request.
+// setParameter sets the parameter that selects a page in a request.
 func setParameter(with map[string]any, at workflows.PageParameter, v any) {
 	place := "query"
 	if at.Body {
@@ -65,9 +64,9 @@ func setParameter(with map[string]any, at workflows.PageParameter, v any) {
 	with[place] = m
 }
 
-// turn moves the walk on to the page behind the one that was read, and tells that
-// there is none. items is how many the page had, unlike the rows also those that are
-// left to the webhook.
+// turn moves the walk to the page after the one that was read, or reports that there is none. items
+// is the number of items of the page; unlike the rows, it includes items that are left to the
+// webhook.
 func (p *poller) turn(pr *progress, resp map[string]any, items int, rows []row) (ended bool, err error) {
 	w, pages := pr.Walk, &p.poll.Pages
 	if !pages.Any() {
@@ -99,8 +98,7 @@ func (p *poller) turn(pr *progress, resp map[string]any, items int, rows []row) 
 // count turns to the next number.
 func (p *poller) count(pr *progress, c *workflows.PageCount, items int, rows []row) (bool, error) {
 	w, size := pr.Walk, p.poll.Pages.Size
-	// A short page is the last one only where the service honours the size: it may have
-	// a limit of its own.
+	// A short page is the last one only if the service honours the size: it may have its own limit.
 	if items == 0 || size > 0 && items < size && pr.Full >= size {
 		return true, nil
 	}
@@ -120,8 +118,8 @@ func (p *poller) count(pr *progress, c *workflows.PageCount, items int, rows []r
 	return false, nil
 }
 
-// moves returns an error if a page is the one before again, and again: the service does
-// not read the parameter of that name.
+// moves returns an error if the same page is returned again and again: the service ignores the
+// parameter of that name.
 func (w *walk) moves(rows []row, parameter string) error {
 	if last := digestOf(rows); last != w.Last || len(rows) == 0 {
 		w.Last, w.Same = last, 0
@@ -131,9 +129,9 @@ func (w *walk) moves(rows []row, parameter string) error {
 	return nil
 }
 
-// circles reports whether the next page, by its URL or token, is one that was read. It
-// compares with the second page and with the one read after the last power of two
-// of pages, so that every circle is found, wherever it begins.
+// circles reports whether the next page, by its URL or token, was read before. It compares with the
+// second page and with the page read after the last power of two of pages, so every cycle is found,
+// wherever it begins.
 func (w *walk) circles(next string) bool {
 	sum := sha256.Sum256([]byte(next))
 	name := hex.EncodeToString(sum[:8])
@@ -149,8 +147,8 @@ func (w *walk) circles(next string) bool {
 	return false
 }
 
-// maxEmpty is how many pages in a row may be empty, each with a next one, before the poll
-// says so: services that filter after they have cut pages give such.
+// maxEmpty is how many pages in a row may be empty, each with a next page, before the poll reports
+// it: services that filter after paging return such pages.
 const maxEmpty = 100
 
 // empties warns of a list that has only empty pages and no end.
@@ -172,7 +170,7 @@ func digestOf(rows []row) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// token turns to the page that the answer names.
+// token moves to the page whose token the answer contains.
 func (p *poller) token(pr *progress, resp map[string]any, items int, rows []row) (bool, error) {
 	w := pr.Walk
 	v, err := p.poll.Pages.Token.Eval(&expr.Env{Names: expr.Names{"response": resp, "cursor": p.asked(w)}, Now: p.now()})
@@ -181,7 +179,7 @@ func (p *poller) token(pr *progress, resp map[string]any, items int, rows []row)
 	}
 	switch v.(type) {
 	case map[string]any, []any:
-		return false, errors.New("pages.token gave a map or a list, not one value")
+		return false, errors.New("pages.token returned a map or a list, not one value")
 	}
 	if v == nil || v == false || text(v) == "" {
 		p.lastPage(pr, resp, v, items, rows)
@@ -196,8 +194,8 @@ func (p *poller) token(pr *progress, resp map[string]any, items int, rows []row)
 	return false, w.moves(rows, p.poll.Pages.TokenAt.Name)
 }
 
-// follow turns to the URL that the answer gives. It must be on the same host: the
-// request's credentials go with it.
+// follow moves to the URL that the answer contains. It must be on the same host: the request's
+// credentials are sent there.
 func (p *poller) follow(pr *progress, resp map[string]any, items int, rows []row) (bool, error) {
 	w, raw, by := pr.Walk, "", "header link"
 	var v any
@@ -232,7 +230,7 @@ func (p *poller) follow(pr *progress, resp map[string]any, items int, rows []row
 	return false, w.moves(rows, "the URL of its next page")
 }
 
-// reference takes what pages.next gave for a URL; empty for none.
+// reference converts the result of pages.next to a URL; empty if there is none.
 func reference(v any) (string, error) {
 	s, isText := v.(string)
 	switch {
@@ -250,7 +248,7 @@ func reference(v any) (string, error) {
 	return "", fmt.Errorf("pages.next must be a URL, got %s", clip(text(v), 100))
 }
 
-// nextURL resolves what an answer calls its next page against the URL of the answer.
+// nextURL resolves an answer's next page against the URL of the answer.
 func (p *poller) nextURL(raw, at string) (string, error) {
 	base, err := url.Parse(at)
 	if err != nil {
@@ -264,8 +262,8 @@ func (p *poller) nextURL(raw, at string) (string, error) {
 		return "", fmt.Errorf("pages.next is on another host, %s: the credentials of %s are not sent there", u.Host, base.Host)
 	}
 	if strings.HasPrefix(raw, "/") {
-		// Where the connection's base_url has a path, an answer may count from the host, as
-		// RFC 3986 has it, or from the base_url, as the request is written.
+		// If the connection's base_url has a path, an answer's URL may be relative to the host, as
+		// in RFC 3986, or to the base_url, as the request is written.
 		if below := p.basePath(base.Path); below != "" && u.Path != below && !strings.HasPrefix(u.Path, below+"/") {
 			u.Path, u.RawPath = below+u.Path, ""
 		}
@@ -273,8 +271,8 @@ func (p *poller) nextURL(raw, at string) (string, error) {
 	return u.String(), nil
 }
 
-// basePath is the path of the connection's base_url: what comes before the path that
-// the request asks for.
+// basePath is the path of the connection's base_url: the part before the path that the request
+// names.
 func (p *poller) basePath(asked string) string {
 	with, err := p.request(p.poll.Request, expr.Names{"cursor": nil})
 	if err != nil {
@@ -290,8 +288,8 @@ func (p *poller) basePath(asked string) string {
 	return p.below
 }
 
-// counts reports whether a page's URL differs from that of the one before by a small
-// number: a page's or an offset.
+// counts reports whether a page's URL differs from the previous one by a small number: of a page or
+// an offset.
 func counts(before, next string) bool {
 	b, berr := url.Parse(before)
 	n, nerr := url.Parse(next)
@@ -345,8 +343,7 @@ func splitLinks(header string) []string {
 	return append(out, header[from:])
 }
 
-// isGone reports whether the service does not know the page any more: a token or a URL
-// that it has forgotten.
+// isGone reports whether the service no longer knows the page: a token or a URL that has expired.
 func isGone(err error) bool {
 	var e *plan.Error
 	return errors.As(err, &e) &&

@@ -41,7 +41,7 @@ const (
 	alertAfter = 3
 	// maxFirstPause spreads the first polls after a start.
 	maxFirstPause = 10 * time.Second
-	// onItsWay is how old an item must be before it counts as missed by its webhook.
+	// onItsWay is the age from which an item counts as missed by its webhook.
 	onItsWay = time.Minute
 	// maxPolled is the number of items that one poll reads; they are held in memory.
 	maxPolled = 50_000
@@ -81,7 +81,7 @@ func (p *poller) run(ctx context.Context) {
 			return
 		}
 		if wait > time.Hour {
-			continue // it may be due at another moment by now: clocks are set
+			continue // it may be due at another time by now: the clock can be set
 		}
 		if _, err := p.once(ctx); err != nil && ctx.Err() == nil {
 			p.log.Warn("poll failed", "trigger", p.trigger.Name, "error", err)
@@ -110,12 +110,12 @@ func (p *poller) wait(st engine.InletState, now time.Time) time.Duration {
 		return spread(min(p.table.length(now), maxFirstPause))
 	}
 	if ahead := st.AskedAt.Sub(now); ahead > jitterOfClocks {
-		// The clock was set back: from the new time on.
+		// The clock was set back: continue from the new time.
 		st.AskedAt, st.RetryAt = now, st.RetryAt.Add(-ahead)
 	}
 	next := p.table.next(st.AskedAt)
 	if p.table.cron != nil && st.Timetable != "" && st.Timetable != p.table.text {
-		next = p.table.next(now) // its times were edited: they count from now, none is late
+		next = p.table.next(now) // the times were edited: they count from now, none is late
 	}
 	if st.Failures > 0 {
 		pause := p.table.length(now)
@@ -149,12 +149,12 @@ type PollReport struct {
 	New      int   `json:"new"`
 	// Unchanged reports whether the service answered 304.
 	Unchanged bool `json:"unchanged,omitempty"`
-	// First reports whether this poll only records what is there.
+	// First reports whether this poll only records existing items.
 	First bool `json:"first,omitempty"`
-	// More reports whether the list goes on: the next poll reads what follows.
+	// More reports whether the list continues: the next poll reads the rest.
 	More   bool            `json:"more,omitempty"`
 	Cursor json.RawMessage `json:"cursor,omitempty"`
-	// Warning says what of the list may be missing.
+	// Warning describes which part of the list may be missing.
 	Warning string `json:"warning,omitempty"`
 	// Found are the items, for a dry run.
 	Found []PollItem `json:"found,omitempty"`
@@ -202,7 +202,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	if found.unchanged {
 		b.Cost.Outcome = "unchanged"
 		if st.Failures == 0 {
-			b.State.Error = st.Error // its warning holds on
+			b.State.Error = st.Error // its warning still applies
 		}
 	} else {
 		b.Items, b.State.Cursor, b.State.Rest = found.items, found.cursor, found.rest
@@ -213,7 +213,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 		p.log.Warn("poll may miss items", "trigger", p.trigger.Name, "warning", r.Warning)
 	}
 	if found.lost != nil {
-		// Polling goes on, so that new items still come. OKAt is not updated, so that the alert is
+		// Polling continues, so new items are still found. OKAt is not updated, so the alert is
 		// raised.
 		b.Cost.Outcome = "failed"
 		b.State.OKAt, b.State.Failures, b.State.Error = st.OKAt, 1, found.lost.Error()
@@ -226,8 +226,8 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	return r, errors.Join(found.lost, err)
 }
 
-// remembers reports whether a poll only records what is there: the first walk, unless
-// backfill is set.
+// remembers reports whether a poll only records existing items: the first walk, unless backfill is
+// set.
 func (p *poller) remembers(st engine.InletState) bool {
 	if p.poll.Backfill || p.poll.Compare {
 		return false

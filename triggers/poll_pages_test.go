@@ -205,7 +205,7 @@ func TestAListThatCannotBeReadToItsEndSaysSo(t *testing.T) {
 	s.says(`[{"id":"c","at":3},{"id":"b","at":2},{"id":"a","at":1}]`)
 	c.poll("0 new of 3")
 	s.says(`[{"id":"i","at":9},{"id":"h","at":8},{"id":"g","at":7}]`)
-	c.poll("the answer of 3 items does not reach back to what was read last, 3: write pages:")
+	c.poll("the answer of 3 items does not reach back to the last item read, 3: write pages:")
 	c.poll("the answer of 3 items does not reach back")
 	st, err := c.engine.InletState(context.Background(), "orders", "poll")
 	if err != nil || string(st.Cursor) != "3" || st.Failures != 1 || st.Error == "" {

@@ -29,8 +29,8 @@ type proof struct {
 	signs, signsBody, moment bool
 	// inBody are the body fields that the scheme writes.
 	inBody [][]string
-	// signedHeaders are those that the scheme signs, in lower case; unsignedKey those
-	// that the key reads and the scheme does not sign.
+	// signedHeaders are those that the scheme signs, in lower case; unsignedKey those that the key
+	// reads and the scheme does not sign.
 	signedHeaders, unsignedKey []string
 }
 
@@ -41,8 +41,8 @@ type secretUse struct {
 	*useCount
 }
 
-// useCount counts how often a secret has proved a delivery and when last. It
-// outlives the loading of a project.
+// useCount counts how often a secret has verified a delivery, and when last. It survives a reload
+// of the project.
 type useCount struct {
 	count atomic.Int64
 	last  atomic.Int64 // Unix milliseconds
@@ -101,7 +101,7 @@ func (r *route) readSecrets(env *expr.Env) error {
 				r.pending = name
 				continue
 			case i > 0:
-				continue // an old secret that is gone: rotation is over
+				continue // an old secret that was removed: rotation is complete
 			case r.preset != nil && r.preset.SecretOptional:
 				continue
 			}
@@ -112,9 +112,8 @@ func (r *route) readSecrets(env *expr.Env) error {
 	return nil
 }
 
-// newProof compiles one scheme with its keys; nil if no secret has its form and another
-// scheme may take it. It does not change the route: a diagnosis calls it while the route
-// serves.
+// newProof compiles one scheme with its keys; nil if no secret has its form and another scheme may
+// use it. It does not change the route: a diagnosis calls it while the route is in use.
 func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 	s := v.WithParams(r.params)
 	if s.Timestamp != nil && r.webhook.Tolerance > 0 {
@@ -261,8 +260,8 @@ func (r *route) provedBy(in *inbound, secret int) engine.Proof {
 	return engine.ProofOf(engine.BySender, name)
 }
 
-// prove tries the schemes whose signature the request carries. If it carries none, the
-// first scheme that applies says what is missing.
+// prove tries the schemes whose signature the request carries. If it carries none, the first
+// applicable scheme reports what is missing.
 func (r *route) prove(in *inbound) (signature.Verdict, int, *verdict) {
 	if len(r.proofs) == 0 {
 		if r.webhook.AuthNone {
@@ -335,7 +334,7 @@ func (r *route) used(secret int, at time.Time) {
 	}
 }
 
-// proofOf computes what is known of a scheme before any request.
+// proofOf computes the properties of a scheme that do not depend on a request.
 func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proof {
 	token := v.Algorithm == "static-token" || v.Algorithm == "basic-auth"
 	fromToken := r.preset != nil && r.preset.BodyFromToken
@@ -349,7 +348,7 @@ func (r *route) proofOf(v *workflows.Verify, compiled *signature.Verifier) *proo
 	}
 	if v.JWT != nil {
 		p.signsBody = fromToken || v.JWT.Detached || len(v.JWT.Hashes) > 0
-		p.signs = p.signsBody // a bearer token vouches for no body
+		p.signs = p.signsBody // a bearer token does not sign the body
 	}
 	return p
 }

@@ -18,8 +18,8 @@ import (
 //go:embed providers/*.yaml
 var providerFiles embed.FS
 
-// Library is the provider presets that are built in. A file is read when its
-// name is first asked for. It is safe for concurrent use.
+// Library is the set of built-in provider presets. A file is read when its name is first requested.
+// It is safe for concurrent use.
 type Library struct {
 	mu      sync.Mutex
 	names   []string
@@ -27,8 +27,8 @@ type Library struct {
 	read    map[string]*workflows.Preset
 }
 
-// aliasLine is the one line of a provider file that is looked at for all of
-// them; a test holds it to what the files say.
+// aliasLine is the one line of a provider file that is read of all of them; a test compares it with
+// the files.
 var aliasLine = regexp.MustCompile(`(?m)^aliases: \[(.*)\]$`)
 
 // Presets lists the embedded provider files.
@@ -58,8 +58,8 @@ func Presets() (*Library, error) {
 // Names implements workflows.Presets.
 func (l *Library) Names() []string { return slices.Clone(l.names) }
 
-// Get implements workflows.Presets. A file that cannot be read is no preset; a
-// test reads them all.
+// Get implements workflows.Presets. An unreadable file is treated as missing; a test reads all of
+// them.
 func (l *Library) Get(name string) *workflows.Preset {
 	p, err := l.Read(name)
 	if err != nil {
@@ -68,8 +68,7 @@ func (l *Library) Get(name string) *workflows.Preset {
 	return p
 }
 
-// Read returns a preset by name or alias, nil when there is none, or says what is
-// wrong with its file.
+// Read returns a preset by name or alias, nil if there is none, or the error of its file.
 func (l *Library) Read(name string) (*workflows.Preset, error) {
 	if n, ok := l.aliases[name]; ok {
 		name = n

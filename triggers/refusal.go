@@ -24,7 +24,7 @@ type refusals struct {
 	queue chan refusal
 	ended chan struct{}
 	once  sync.Once
-	// open counts what is queued or being kept.
+	// open counts the deliveries that are queued or being stored.
 	mu   sync.Mutex
 	idle *sync.Cond
 	open int
@@ -196,7 +196,7 @@ func (r *refusals) close() {
 		r.flush()
 		r.mu.Lock()
 		close(r.queue)
-		r.open = maxRefusals // nothing more is taken
+		r.open = maxRefusals // nothing more is accepted
 		r.mu.Unlock()
 	})
 	<-r.ended
@@ -211,7 +211,7 @@ const (
 // refuse queues a refused delivery to be stored.
 func (h *Hooks) refuse(t *table, r *route, in *inbound, ip netip.Addr, j verdict, size int) {
 	if len(in.body) > largestDiagnosed {
-		// What is kept is copied: the rest need not stay in memory.
+		// What is stored is copied, so that the rest can be freed.
 		in = &inbound{method: in.method, path: in.path, header: in.header, query: in.query, publicURL: in.publicURL, at: in.at,
 			body: slices.Clone(in.body[:quarantineBody]), undiagnosed: true}
 		j.detail += largeBody
@@ -248,10 +248,10 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 		return engine.Receipt{}, fmt.Errorf("%w: no trigger has the path %.200q; correct the URL at the sender", ErrNotAdmitted, q.Path)
 	}
 	if r == nil {
-		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q now", ErrNotAdmitted, q.Trigger)
+		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q any more", ErrNotAdmitted, q.Trigger)
 	}
 	if len(q.Body) < q.Size {
-		return engine.Receipt{}, fmt.Errorf("%w: only %d of its %d bytes were kept; let the provider send it again", ErrNotAdmitted,
+		return engine.Receipt{}, fmt.Errorf("%w: only %d of its %d bytes were kept; have the provider send it again", ErrNotAdmitted,
 			len(q.Body), q.Size)
 	}
 	in := &inbound{method: q.Method, path: q.Path, header: http.Header{}, query: url.Values{}, publicURL: q.URL, body: q.Body, at: q.At}

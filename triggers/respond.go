@@ -17,14 +17,14 @@ import (
 
 // This file answers deliveries.
 
-// accept hands the deliveries of a request to the sink.
+// accept passes the deliveries of a request to the sink.
 func (r *route) accept(ctx context.Context, sink engine.Sink, ds []*engine.Delivery) (receipts []engine.Receipt, err error) {
 	if len(ds) == 1 {
 		receipt, err := sink.Accept(ctx, ds[0])
 		return []engine.Receipt{receipt}, err
 	}
 	if len(ds) == 0 {
-		return nil, nil // an empty list: nothing has happened
+		return nil, nil // an empty list: there are no events
 	}
 	return sink.AcceptAll(ctx, ds)
 }
@@ -88,14 +88,14 @@ func (r *route) answerStored(w http.ResponseWriter, in *inbound, status int, out
 	answer(w, status, out)
 }
 
-// answerWithRun waits for the run of an event and answers with its output. A repeated
-// delivery of the same event gets the same answer and starts no second run. It returns
-// false if there is no run to wait for.
+// answerWithRun waits for the run of an event and answers with its output. A repeated delivery of
+// the same event gets the same answer and starts no second run. It returns false if there is no run
+// to wait for.
 func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route, event engine.EventID) bool {
 	s := r.webhook.Respond
 	// The write deadline of the server is meant for answers that do not wait.
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.Timeout + 10*time.Second)); err != nil {
-		h.log.Debug("the answer's deadline stays as it is", "trigger", r.trigger.Name, "error", err)
+		h.log.Debug("the response's deadline cannot be extended", "trigger", r.trigger.Name, "error", err)
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), s.Timeout)
 	defer cancel()
@@ -103,13 +103,13 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 	switch {
 	case err != nil && (ended == nil || !errors.Is(err, context.DeadlineExceeded)):
 		if req.Context().Err() == nil {
-			h.log.Error("a sender's answer was not found", "trigger", r.trigger.Name, "event", event, "error", err)
+			h.log.Error("the response for a sender was not found", "trigger", r.trigger.Name, "event", event, "error", err)
 		}
 		return false
 	case ended.Run == nil:
 		return false
 	case err != nil:
-		// The run goes on; the sender is told where to look.
+		// The run continues; the sender is told where to look.
 		answer(w, http.StatusAccepted, reply{Status: "accepted", Event: event.String(), Run: ended.Run.ID.String()})
 		return true
 	case ended.Run.Status != engine.Succeeded:
@@ -211,7 +211,7 @@ func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j verdict) {
 		words = j.reason
 	}
 	if j.status == http.StatusUnprocessableEntity {
-		words += ": " + j.detail // the sender is genuine and can mend it
+		words += ": " + j.detail // the sender is genuine and can correct it
 	}
 	if j.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "30")
@@ -219,7 +219,7 @@ func (r *route) answerRefused(w http.ResponseWriter, in *inbound, j verdict) {
 	answer(w, j.status, reply{Error: words})
 }
 
-// write sends an answer that is data.
+// write sends an answer given as data.
 func (a *Answer) write(w http.ResponseWriter) {
 	for k, v := range a.Headers {
 		w.Header().Set(k, v)
@@ -230,7 +230,7 @@ func (a *Answer) write(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, a.Body) // the sender is gone if this fails
 }
 
-// unavailable answers that nothing was stored and when to retry.
+// unavailable answers that nothing was stored, and when to retry.
 func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
 	wait, words := "1", "cannot store now, try again"
 	switch {
@@ -251,11 +251,11 @@ var (
 	noPage   = []string{"default-src 'none'; sandbox"}
 )
 
-// reply is the JSON object of an answer; what is empty is left out.
+// reply is the JSON object of an answer; empty fields are omitted.
 type reply struct{ Status, Event, Run, Error string }
 
-// answer writes one of the fixed answers of docs/providers.md. Its type and nosniff keep
-// a browser from making a page of it.
+// answer writes one of the fixed answers of docs/providers.md. Its type and nosniff prevent a
+// browser from rendering it as a page.
 func answer(w http.ResponseWriter, status int, body reply) {
 	// The names are canonical and the values shared: this runs for every delivery.
 	hd := w.Header()

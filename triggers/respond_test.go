@@ -135,7 +135,7 @@ func TestAListBecomesAnEventOfEachElement(t *testing.T) {
 	p := load(t, "triggers:\n  t: {webhook: {auth: none, split: body}}\n")
 	m := &memory{events: map[string]engine.EventID{}}
 	w := post(hooks(t, p, m), "POST", "/hooks/t", jsonHeader, []byte(`{"a":1}`))
-	if w.Code != 202 || len(m.taken) != 1 || m.taken[0].Flag != "body not readable: split: body did not give a list" ||
+	if w.Code != 202 || len(m.taken) != 1 || m.taken[0].Flag != "body not readable: split: body did not return a list" ||
 		string(m.taken[0].Raw) != `{"a":1}` {
 		t.Errorf("an object in place of a list: %d %s %+v", w.Code, w.Body, m.taken)
 	}

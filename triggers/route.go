@@ -15,7 +15,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// route is one compiled webhook inlet: all that a request needs is looked up or compiled
+// route is one compiled webhook inlet: everything that a request needs is looked up or compiled
 // when the project is loaded.
 type route struct {
 	// zone is the project's timezone, of now() in expressions.
@@ -30,8 +30,7 @@ type route struct {
 	answer     *answerTemplate
 	refusal    *answerTemplate
 	params     map[string]string
-	// deliver are the methods that deliveries come with; methods those that are
-	// answered, handshakes included.
+	// deliver are the methods of deliveries; methods those that are answered, handshakes included.
 	deliver []string
 	identity
 	data    string
@@ -42,11 +41,11 @@ type route struct {
 	// again. Others are hidden by their names, see workflows.SensitiveHeader.
 	hide, hideSecret map[string]bool
 	public           string
-	// dedupe is how long keys are remembered, contentDedupe how long the content of what
-	// has none.
+	// dedupe is how long keys are remembered, contentDedupe how long the content of events without
+	// a key is.
 	dedupe, contentDedupe time.Duration
-	// list is what split takes apart; nil for none. keyOfItem reports whether the key reads its
-	// elements.
+	// list is the expression that split reads; nil if there is none. keyOfItem reports whether the
+	// key reads the list's elements.
 	list      *workflows.Expr
 	keyOfItem bool
 	dataExpr  *workflows.Expr
@@ -59,24 +58,24 @@ type route struct {
 	// guarded reports whether callers are checked by address or certificate before the body is
 	// read.
 	guarded bool
-	// cors answers browsers; nil for not at all.
+	// cors answers browsers; nil if they are not answered.
 	cors *cors
-	// maxBody is the largest body that is taken, in bytes.
+	// maxBody is the largest accepted body, in bytes.
 	maxBody int64
 	limiter *rate.Limiter
 	// urlSecret reports whether the last segment of the path may be the secret.
 	urlSecret bool
-	// pending is the name of a secret that the handshake of the provider has yet to bring.
+	// pending is the name of a secret that the provider's handshake has not delivered yet.
 	pending string
 	deps    *Deps
 	// want are the parts of a body that are read before it is stored.
 	want value.FieldSet
-	// heard reports that a workflow listens: its rules read the body at once, mostly whole.
+	// heard reports that a workflow listens: its rules read the body at once, usually all of it.
 	heard bool
 	// unread are names of a delivery that no expression reads before it is stored; they are
 	// not computed.
 	unread map[string]bool
-	// readHeaders are those that are read; nil for all.
+	// readHeaders are the headers that are read; nil for all.
 	readHeaders []string
 }
 
@@ -232,7 +231,7 @@ func (r *route) wanted() {
 		}
 	}
 	if r.webhook.Schema != nil {
-		r.want.Add() // the whole
+		r.want.Add() // the entire body
 	}
 	if r.list != nil && r.webhook.Data != nil {
 		r.webhook.Data.AddFields(&r.want, "body")
@@ -268,7 +267,7 @@ func (r *route) wantFrom(f signature.Place) {
 	}
 }
 
-// wantTemplate wants what {json:path} in a template reads.
+// wantTemplate records the body fields that {json:path} in a template reads.
 func (r *route) wantTemplate(text string) {
 	if t, err := signature.ParseTemplate(text); err == nil {
 		t.Reads(r.want.AddPath)

@@ -18,7 +18,7 @@ import (
 // Variants are the deliveries that hookloom send can make.
 var Variants = []string{"valid", "expired", "wrong-secret", "tampered", "duplicate", "old-secret"}
 
-// SampleOrder says what delivery to make.
+// SampleOrder describes the delivery to make.
 type SampleOrder struct {
 	// Type and Body replace those of the provider's sample.
 	Type string
@@ -27,8 +27,7 @@ type SampleOrder struct {
 	ID      string
 	Variant string
 	Now     time.Time
-	// Base is the server's address, for schemes that sign the URL when no
-	// server.public_url is set.
+	// Base is the server's address, for schemes that sign the URL if server.public_url is not set.
 	Base string
 }
 
@@ -38,9 +37,9 @@ type SampleRequest struct {
 	Query        url.Values
 	Header       http.Header
 	Body         []byte
-	// Note says what is not as the provider would send it; mostly empty.
+	// Note describes differences from the provider's delivery; usually empty.
 	Note string
-	// body is the sample as a value, as long as it can be changed.
+	// body is the sample as a value, while it can be changed.
 	body any
 	form bool
 }
@@ -134,7 +133,7 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 		body = l[0]
 	}
 	if m, ok := body.(map[string]any); ok && r.preset != nil && (!r.preset.IDSigned || len(r.key) == 0) {
-		// Known by its body too, so that two samples are two events.
+		// The body differs too, so two samples are two events.
 		m["sample_id"] = o.ID
 	}
 	body = whole
@@ -173,7 +172,7 @@ func (s *SampleRequest) render() error {
 	return nil
 }
 
-// sampleType is the first type the trigger takes, else the sample's own.
+// sampleType is the first type that the trigger accepts, else the sample's own.
 func (r *route) sampleType(s *workflows.Sample) string {
 	var known []string
 	if r.preset != nil {
@@ -215,7 +214,7 @@ func clone(v any, id string) any {
 	return v
 }
 
-// set writes a value at a dot path of keys and indexes, making maps on the way.
+// set sets a value at a dot path of keys and indexes, creating maps on the way.
 func set(v any, path string, value any) {
 	k, rest, more := strings.Cut(path, ".")
 	switch x := v.(type) {
@@ -239,8 +238,8 @@ func set(v any, path string, value any) {
 	}
 }
 
-// becomeForm makes a form of the body, with the fields named: a JSON body goes
-// into the field payload, or its texts become fields.
+// becomeForm converts the body to a form with the named fields: a JSON body becomes the field
+// payload, or its texts become fields.
 func (s *SampleRequest) becomeForm(fields []string, id string) {
 	m, ok := s.body.(map[string]any)
 	if !ok {

@@ -17,7 +17,7 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// sign signs the delivery, or makes its signature wrong as the variant says.
+// sign signs the delivery, or makes its signature wrong as the variant requires.
 func (s *SampleRequest) sign(r *route, o SampleOrder) error {
 	if len(r.proofs) == 0 {
 		return s.render()
@@ -65,8 +65,8 @@ func (s *SampleRequest) sign(r *route, o SampleOrder) error {
 	return nil
 }
 
-// fit adds what the scheme looks for: the values of its condition, the headers and fields
-// that are signed, a form if its fields are signed.
+// fit adds what the scheme reads: the values of its condition, the headers and fields that are
+// signed, a form if its fields are signed.
 func (s *SampleRequest) fit(p *proof, params map[string]string, id string) {
 	w := p.written
 	if w.When != nil {
@@ -129,7 +129,7 @@ func namesIn(template, kind string) []string {
 	}
 }
 
-// sampleProof is the scheme that a sample is signed by: the first that has a key.
+// sampleProof is the scheme with which a sample is signed: the first that has a key.
 func (r *route) sampleProof() *proof {
 	for _, p := range r.proofs {
 		if len(p.keys) > 0 && p.secret[0] >= 0 {
@@ -139,7 +139,7 @@ func (r *route) sampleProof() *proof {
 	return r.proofs[0]
 }
 
-// clockValue is a number in JSON, but for texts.
+// clockValue is a number in JSON, except for texts.
 func clockValue(unit, text string) any {
 	if strings.HasPrefix(unit, "unix_") {
 		return json.Number(text)
@@ -186,7 +186,7 @@ func (s *SampleRequest) signWhole(r *route, v *signature.Verifier, key signature
 	return nil
 }
 
-// signEach signs every element of the list that the scheme looks at.
+// signEach signs every element of the list that the scheme reads.
 func (s *SampleRequest) signEach(r *route, v *signature.Verifier, key signature.Key, now time.Time) error {
 	for i, e := range elements(s.body, strings.Split(v.Each, ".")) {
 		in := s.inbound(r, "")
@@ -250,7 +250,7 @@ func (s *SampleRequest) tamper(r *route, p *proof) error {
 	return fmt.Errorf("%w: %s does not sign the body", ErrCannotSample, r.trigger.Name)
 }
 
-// sampleKey is the key that a variant is signed with.
+// sampleKey is the key with which a variant is signed.
 func (r *route) sampleKey(p *proof, variant string) (signature.Key, error) {
 	switch variant {
 	case "wrong-secret":

@@ -21,11 +21,11 @@ type timetable struct {
 	zone  *time.Location
 	// wall is whether it goes by the wall clock when the clocks go back.
 	wall bool
-	// text is what was written, to see an edit by.
+	// text is the timetable as written, to detect an edit.
 	text string
 }
 
-// newTimetable makes one of an inlet's every: or cron:, which were checked.
+// newTimetable compiles an inlet's every: or cron:, which were validated.
 func newTimetable(every time.Duration, text string, zone *time.Location) (*timetable, error) {
 	t := &timetable{every: every, zone: zone, text: "every " + every.String()}
 	if text == "" {
@@ -37,13 +37,12 @@ func newTimetable(every time.Duration, text string, zone *time.Location) (*timet
 	return t, err
 }
 
-// next is the first time after a moment, zero when there is none.
+// next is the first time after t, zero if there is none.
 //
-// Only the wall clock's reading is asked of robfig/cron, as if there were no time
-// zone; where it lies in time is found here. A reading that the night of the clock
-// change leaves out is the first moment after the gap, one that comes twice is the
-// first of both (docs/polling.md; robfig/cron itself skips the first and repeats the
-// second, its issue 541).
+// robfig/cron computes only wall-clock readings, as if there were no time zone; the corresponding
+// time is computed here. A reading that the clock change skips becomes the first time after the
+// gap, a repeated reading becomes the first of the two (docs/polling.md; robfig/cron itself skips
+// the first and repeats the second, its issue 541).
 func (t *timetable) next(after time.Time) time.Time {
 	if t.cron == nil {
 		// Multiples since 1970, so that a restart changes nothing.
@@ -54,9 +53,8 @@ func (t *timetable) next(after time.Time) time.Time {
 	}
 	local := after.In(t.zone)
 	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), time.UTC)
-	// Each reading before this one has come, or was left out, before after. Later ones may
-	// have come too, if the clocks went back since. Next returns zero when there is none
-	// within five years.
+	// Each earlier reading has occurred, or was skipped, before after. Later ones may have occurred
+	// too, if the clock was set back since. Next returns zero if there is none within five years.
 	for {
 		wall = t.cron.Next(wall)
 		if wall.IsZero() {
@@ -68,9 +66,8 @@ func (t *timetable) next(after time.Time) time.Time {
 	}
 }
 
-// nextByWall asks for each reading of the clock as often as the clock shows it. Between
-// two changes of the clocks readings and moments run alike; after a change the reading
-// begins anew.
+// nextByWall returns each reading of the clock as often as the clock shows it. Between two clock
+// changes readings and times advance together; after a change the reading starts anew.
 func (t *timetable) nextByWall(after time.Time) time.Time {
 	local := after.In(t.zone)
 	_, offset := local.Zone()
@@ -89,13 +86,13 @@ func (t *timetable) nextByWall(after time.Time) time.Time {
 		_, offset = local.Zone()
 		reading := change.UTC().Add(time.Duration(offset) * time.Second)
 		if due.Before(reading) {
-			return change.UTC() // a reading that the clock leaves out
+			return change.UTC() // a reading that the clock skips
 		}
 		wall = reading.Add(-time.Second)
 	}
 }
 
-// length is the stretch between two times, around a moment.
+// length is the interval between two times, around a given time.
 func (t *timetable) length(now time.Time) time.Duration {
 	if t.cron == nil {
 		return t.every
@@ -104,15 +101,15 @@ func (t *timetable) length(now time.Time) time.Duration {
 	return max(t.next(first).Sub(first), time.Second)
 }
 
-// inZone is the moment at which a clock in a zone first shows a reading, or where
-// it never does, the first moment after the gap.
+// inZone is the time at which a clock in a zone first shows a reading, or, if it never does, the
+// first time after the gap.
 func inZone(wall time.Time, zone *time.Location) time.Time {
 	at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, zone)
 	shows := func(t time.Time) bool {
 		return t.Hour() == wall.Hour() && t.Minute() == wall.Minute() && t.Day() == wall.Day()
 	}
 	if shows(at) {
-		// The same reading may have come before, when the clocks went back.
+		// The same reading may have occurred before, if the clock was set back.
 		_, offset := at.Zone()
 		for _, back := range []time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour} {
 			earlier := at.Add(-back)
@@ -147,7 +144,7 @@ type scheduler struct {
 	in       Inbox
 	log      *slog.Logger
 	now      func() time.Time
-	// set is what the schedule remembers of a clock that was set back.
+	// set is the schedule's record of a clock that was set back.
 	set setBack
 }
 
@@ -220,8 +217,8 @@ func (s *scheduler) due(ctx context.Context, st engine.InletState) (time.Duratio
 // onTime is how late a planned time may be fired without counting as missed.
 const onTime = 90 * time.Second
 
-// missed returns the planned times to fire now: the current one, and of those during a
-// downtime what missed: says.
+// missed returns the planned times to fire now: the current one, and of those during a downtime the
+// ones that missed: selects.
 func (s *scheduler) missed(last, now time.Time) []time.Time {
 	list := s.passed(last, now)
 	if len(list) == 0 {
@@ -244,8 +241,8 @@ func (s *scheduler) lastBefore(last, now time.Time) time.Time {
 	return last
 }
 
-// passed lists the planned times since last that have come: the newest maxMissed of them. It
-// looks back twice as far each time, so that the cost depends on what it finds and not on the
+// passed lists the planned times that have passed since last: the newest maxMissed of them. It
+// searches back twice as far each time, so the cost depends on the number found and not on the
 // length of the downtime.
 func (s *scheduler) passed(last, now time.Time) []time.Time {
 	for back := s.table.length(now); ; back *= 2 {
@@ -263,14 +260,14 @@ func (s *scheduler) passed(last, now time.Time) []time.Time {
 	}
 }
 
-// fires returns the time at which a planned time is fired: later by its jitter, which is
-// the same after a restart.
+// fires returns the time at which a planned time is fired: delayed by its jitter, which is the same
+// after a restart.
 func (s *scheduler) fires(planned time.Time) time.Time {
 	if s.schedule.Jitter <= 0 {
 		return planned
 	}
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(s.trigger.Name + s.schedule.ID + planned.UTC().Format(time.RFC3339))) // a hash takes all
+	_, _ = h.Write([]byte(s.trigger.Name + s.schedule.ID + planned.UTC().Format(time.RFC3339))) // a hash accepts all writes
 	return planned.Add(time.Duration(h.Sum64() % uint64(s.schedule.Jitter)))
 }
 
@@ -280,7 +277,7 @@ func (s *scheduler) fired(ctx context.Context, planned time.Time, d *engine.Deli
 		SetBack: s.set.encode(), Delivery: d})
 }
 
-// stamp is the text of the timetable as JSON, as it stands in an inlet's row.
+// stamp is the text of the timetable as JSON, as stored in an inlet's row.
 func (t *timetable) stamp() []byte { return value.AppendText(nil, t.text) }
 
 // fire makes the event of a planned time. The time is its key, so it occurs once.

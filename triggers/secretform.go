@@ -13,9 +13,8 @@ import (
 // errWeak is wrapped if a secret is too weak to verify anybody.
 var errWeak = errors.New("the secret is too weak")
 
-// refuseWeak refuses to serve with a shared secret that is empty, blank or easily
-// guessed: whoever guesses it is the provider. Keys that are public prove by another
-// half that only the provider has.
+// refuseWeak rejects a shared secret that is empty, blank or easily guessed: whoever guesses it can
+// act as the provider. Public keys are exempt: the provider alone has the private key.
 func (r *route) refuseWeak() error {
 	for _, p := range r.proofs {
 		if p.verifier.Asymmetric() {
@@ -40,8 +39,8 @@ func (r *route) refuseWeak() error {
 	return nil
 }
 
-// trimmed takes off the blanks and line breaks around a secret: echo and editors add
-// them, and no provider has them. What is all blank is refused.
+// trimmed removes blanks and line breaks around a secret: echo and editors add them, and no
+// provider uses them. A blank secret is rejected.
 func trimmed(text string) (string, error) {
 	plain := strings.TrimSpace(text)
 	if plain == "" && text != "" {
@@ -50,8 +49,8 @@ func trimmed(text string) (string, error) {
 	return plain, nil
 }
 
-// schemeWordOff takes off the word of an Authorization header that was pasted with the
-// secret: "Bearer abc" is the secret abc, "Basic ..." the user and password in it.
+// schemeWordOff removes the scheme of an Authorization header that was pasted with the secret:
+// "Bearer abc" is the secret abc, "Basic ..." its user and password.
 func schemeWordOff(v *workflows.Verify, text string) string {
 	prefix := v.Prefix
 	if v.Algorithm != "static-token" && v.Algorithm != "basic-auth" || !strings.HasSuffix(prefix, " ") {
@@ -70,8 +69,8 @@ func schemeWordOff(v *workflows.Verify, text string) string {
 	return text
 }
 
-// looseContent refuses a scheme of one's own whose signed text can be cut in more than
-// one way, unless it says that each text counts once.
+// looseContent rejects a custom scheme whose signed text can be split in more than one way, unless
+// each text counts only once.
 func looseContent(v *workflows.Verify, compiled *signature.Verifier) error {
 	why := compiled.Ambiguous()
 	if why == "" || v.SignsMoment(false) {

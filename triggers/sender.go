@@ -10,13 +10,11 @@ import (
 
 // sender is the origin of a request.
 type sender struct {
-	// ip is the caller's address: the connection's, or behind trusted proxies the last
-	// one that is none of theirs. It is invalid when that cannot be read; problem then
-	// says why.
+	// ip is the caller's address: the connection's, or behind trusted proxies the last address that
+	// does not belong to them. It is invalid if it cannot be read; problem is then the reason.
 	ip      netip.Addr
 	problem string
-	// proxies are the trusted ones that the request came through, the connection's
-	// included.
+	// proxies are the trusted proxies that the request passed through, including the connection's.
 	proxies int
 }
 
@@ -41,7 +39,7 @@ func behind(trusted []netip.Prefix, proxy netip.Addr, h http.Header) sender {
 		out.proxies++
 		a, ok := parseNode(chain[i])
 		if !ok {
-			// The proxy's own address is no substitute: it may be one that is allowed.
+			// The proxy's own address is no substitute: it may be an allowed one.
 			out.ip, out.problem = netip.Addr{}, "a trusted proxy wrote "+quoted(chain[i])
 			return out
 		}
@@ -57,9 +55,8 @@ func behind(trusted []netip.Prefix, proxy netip.Addr, h http.Header) sender {
 
 func quoted(s string) string { return "\"" + clip(strings.ToValidUTF8(s, "\ufffd"), 100) + "\"" }
 
-// forwardedFor lists the addresses that proxies noted, the nearest last: those of
-// X-Forwarded-For, else of Forwarded (RFC 7239, section 5.2). Each may come as
-// several header lines.
+// forwardedFor lists the addresses that proxies recorded, the nearest last: those of
+// X-Forwarded-For, else of Forwarded (RFC 7239, section 5.2). Each header may be repeated.
 func forwardedFor(h http.Header) []string {
 	if lines := h.Values("X-Forwarded-For"); len(lines) > 0 {
 		list := strings.Split(strings.Join(lines, ","), ",")
@@ -71,8 +68,8 @@ func forwardedFor(h http.Header) []string {
 	return forwarded(h, "for")
 }
 
-// forwarded returns one parameter of each element of Forwarded; empty where an element
-// has none.
+// forwarded returns one parameter of each element of Forwarded; empty if an element does not have
+// it.
 func forwarded(h http.Header, name string) []string {
 	var out []string
 	for _, element := range splitQuoted(strings.Join(h.Values("Forwarded"), ","), ',') {
@@ -91,7 +88,7 @@ func forwarded(h http.Header, name string) []string {
 	return out
 }
 
-// splitQuoted splits at a separator that stands outside of double quotes.
+// splitQuoted splits at a separator outside double quotes.
 func splitQuoted(s string, separator byte) []string {
 	if s == "" {
 		return nil
@@ -111,8 +108,8 @@ func splitQuoted(s string, separator byte) []string {
 	return append(out, s[from:])
 }
 
-// parseNode reads an address as proxies write it: with or without a port, IPv6 with
-// or without brackets, a zone or quotes.
+// parseNode parses an address as proxies write it: with or without a port, IPv6 with or without
+// brackets, a zone or quotes.
 func parseNode(s string) (netip.Addr, bool) {
 	s = strings.Trim(strings.TrimSpace(s), `"`)
 	a, err := netip.ParseAddr(s)
@@ -140,8 +137,8 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// publicURL is the request's address as the sender knows it: what is
-// configured, else what a trusted proxy says, else what the request says.
+// publicURL is the request's URL as the sender knows it: the configured one, else the one reported
+// by a trusted proxy, else that of the request.
 func (r *route) publicURL(req *http.Request, from sender) string {
 	if r.public != "" {
 		return r.public + req.URL.RequestURI()
@@ -161,11 +158,11 @@ func (r *route) publicURL(req *http.Request, from sender) string {
 	return scheme + "://" + host + req.URL.RequestURI()
 }
 
-// hostName is a host as a proxy may name it: a name or an address, and a port.
+// hostName matches a host as a proxy may name it: a name or an address, and a port.
 var hostName = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$`)
 
-// said returns what the outermost of the trusted proxies said of the request: the first
-// of those elements that they added, which a caller's own come before.
+// said returns what the outermost trusted proxy reported of the request: the first element that the
+// proxies added; elements of the caller come before it.
 func (s sender) said(h http.Header, header, parameter string) string {
 	var list []string
 	if lines := h.Values(header); len(lines) > 0 {
@@ -185,8 +182,8 @@ func firstOf(list string) string {
 	return strings.TrimSpace(first)
 }
 
-// Sender is a request's own address, or what a trusted proxy says of it; not valid
-// when a trusted proxy says nothing that can be read.
+// Sender is a request's own address, or the one reported by a trusted proxy; invalid if a trusted
+// proxy reports no readable address.
 func Sender(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return (&table{trusted: trusted}).sender(r).ip
 }
@@ -199,7 +196,7 @@ func (r *route) checkCaller(req *http.Request, from sender) (reason, detail stri
 		return reason, detail
 	}
 	if req.TLS == nil || len(req.TLS.VerifiedChains) == 0 {
-		return "client certificate needed", "no client certificate that server.tls.client_ca vouches for was shown"
+		return "client certificate needed", "the sender presented no client certificate issued by server.tls.client_ca"
 	}
 	if len(w.ClientNames) == 0 {
 		return "", ""

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// This file is how schedules go on when the clock was set back.
+// This file continues schedules after the clock was set back.
 
 const (
-	// jitterOfClocks is the change that clock synchronisation causes all the time.
+	// jitterOfClocks is the change that clock synchronization regularly causes.
 	jitterOfClocks = 2 * time.Second
-	// fixedWait is for how long a job at a fixed time, which has run, is not run again
-	// when its time comes a second time (cron(8), "clock changes").
+	// fixedWait is how long a job at a fixed time that has run is not run again when its time
+	// occurs a second time (cron(8), "clock changes").
 	fixedWait = 3 * time.Hour
 )
 
-// setBack is what a schedule remembers of a clock that was set back at Since: times up to
-// Until come a second time, and are other events than they were at first.
+// setBack is a schedule's record of a clock that was set back at Since: times up to Until occur a
+// second time, and are different events from the first ones.
 type setBack struct {
 	Until time.Time `json:"until"`
 	Since time.Time `json:"since"`
@@ -35,12 +35,12 @@ func (s setBack) encode() json.RawMessage {
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
-		return nil // a time can be encoded
+		return nil // a time can always be encoded
 	}
 	return b
 }
 
-// suffix tells the second event of a planned time from the first.
+// suffix distinguishes the second event of a planned time from the first.
 func (s setBack) suffix(planned time.Time) string {
 	if s.Until.IsZero() || planned.After(s.Until) {
 		return ""
@@ -48,9 +48,9 @@ func (s setBack) suffix(planned time.Time) string {
 	return "#" + s.Since.UTC().Format(time.RFC3339Nano)
 }
 
-// clockSetBack reports whether the last planned time lies ahead, so that the clock was set
-// back, and that the schedule goes on from the new time. A job at a fixed time waits for
-// its next one, unless that is hours away: it has run.
+// clockSetBack reports whether the last planned time lies ahead, so the clock was set back, and
+// that the schedule continues from the new time. A job at a fixed time waits for its next time,
+// unless that is hours away: it has run.
 func (s *scheduler) clockSetBack(last, now time.Time) bool {
 	ahead := last.Sub(now)
 	if ahead <= jitterOfClocks || s.table.cron != nil && !s.table.wall && ahead <= fixedWait {

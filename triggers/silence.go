@@ -16,7 +16,7 @@ type watcher struct {
 	// within is the longest expected time without a delivery, or workflows.Learned.
 	within time.Duration
 	in     Inbox
-	// poller asks; nil where nothing can be asked.
+	// poller polls the service; nil if it cannot be polled.
 	poller *poller
 	// since is when watching began.
 	since time.Time
@@ -38,7 +38,7 @@ func (w *watcher) run(ctx context.Context) {
 		}
 		last, err := w.in.LastDelivery(ctx, w.trigger)
 		if err != nil {
-			last = time.Now() // asked again after a while
+			last = time.Now() // polled again after a while
 		}
 		for _, t := range []time.Time{w.since, told} {
 			if t.After(last) {

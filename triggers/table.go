@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// table is the routing of one project; it is replaced as a whole.
+// table is the routing of one project; it is replaced as a unit.
 type table struct {
-	// byPath are the routes by the path that is written, byForm by its plain form.
+	// byPath are the routes by their path as written, byForm by its normalized form.
 	byPath, byForm map[string]*route
 	routes         []*route
 	trusted        []netip.Prefix
@@ -82,8 +82,8 @@ func (h *Hooks) unknown(w http.ResponseWriter, req *http.Request, t *table, from
 	h.decline(w, req, http.StatusNotFound, reply{Error: noSuchPath})
 }
 
-// noSuchPath is what a sender hears who calls a path of no trigger, and the reason
-// in the quarantine.
+// noSuchPath is the answer to a sender that calls a path of no trigger, and the reason in the
+// quarantine.
 const noSuchPath = "no such path"
 
 // nearest returns the trigger that an unknown path may mean: one with a similar path or,

@@ -9,12 +9,11 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// This file reads lists without pages:. What a limit cuts off is requested with a greater
-// cursor.
+// This file reads lists without pages:. Items beyond a limit are requested with a greater cursor.
 
-// onlyPage reports whether a list without pages was read to its end, as far as that can
-// be told. An answer that a limit has cut is continued behind its greatest cursor, or
-// the poll says that it cannot go on.
+// onlyPage reports whether a list without pages was read to its end, as far as that can be
+// determined. An answer truncated by a limit is continued after its greatest cursor, or the poll
+// reports that it cannot continue.
 func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) (ended bool) {
 	if !p.poll.PerItem || len(rows) == 0 {
 		return true
@@ -26,22 +25,22 @@ func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) 
 	newestFirst := w.Falls > 0 && !w.Rises
 	switch {
 	case cut && !w.First && !slices.ContainsFunc(rows, func(r row) bool { return !p.after(r.cursor, p.now().Add(p.poll.Overlap)) }):
-		f.lost = fmt.Errorf("all %d items of the answer are dated in the future: write pages: so that the rest is read", len(rows))
+		f.lost = fmt.Errorf("all %d items of the answer are dated in the future: write pages: to read the rest", len(rows))
 		return true
 	case newestFirst && cut && !w.First && (w.Base == nil || p.poll.AsksFrom() || compareCursors(w.Lowest, p.asked(w)) > 0):
-		f.lost = fmt.Errorf("the answer of %d items does not reach back to what was read last%s: write pages: so that the rest is read, "+
-			"or drop cursor: if an answer always has everything", len(rows), cursorNamed(w.Base))
+		f.lost = fmt.Errorf("the answer of %d items does not reach back to the last item read%s: write pages: to read the rest, "+
+			"or drop cursor: if every answer is complete", len(rows), cursorNamed(w.Base))
 		return true
 	case newestFirst || !p.poll.AsksFrom():
 		return true
 	case w.top != nil && (w.From == nil || compareCursors(w.top, w.From) > 0) && (old && p.poll.Overlap > 0 || w.From != nil || cut):
-		// Not behind w.Greatest: items that became visible late may lie before it.
+		// Not after w.Greatest: items that became visible late may lie before it.
 		w.From = w.top
 		return false
 	case cut && old && !w.First && w.Greatest != nil && (w.From != nil && !p.further(rows, w.From) || w.From == nil && p.poll.Overlap == 0 &&
 		compareCursors(rows[0].cursor, w.Greatest) == 0):
-		f.lost = fmt.Errorf("the same %d items come again and again: more items have the cursor %s than an answer holds; "+
-			"write pages: so that the rest is read", len(rows), clip(text(stuckAt(w)), 60))
+		f.lost = fmt.Errorf("the same %d items are returned again and again: more items have the cursor %s than one answer holds; "+
+			"write pages: to read the rest", len(rows), clip(text(stuckAt(w)), 60))
 	}
 	return true
 }
@@ -54,7 +53,7 @@ func (p *poller) further(rows []row, cursor any) bool {
 	})
 }
 
-// stuckAt is the cursor that more items have than an answer holds.
+// stuckAt is the cursor that more items have than one answer holds.
 func stuckAt(w *walk) any {
 	if w.From != nil {
 		return w.From
@@ -62,7 +61,7 @@ func stuckAt(w *walk) any {
 	return w.Greatest
 }
 
-// cursorNamed names a cursor in a message; nothing for none.
+// cursorNamed formats a cursor for a message; empty if there is none.
 func cursorNamed(cursor any) string {
 	if cursor == nil {
 		return ""
@@ -93,12 +92,12 @@ func (p *poller) cut(rows []row) bool {
 	return false
 }
 
-// maxReadAgain is the most requests that one poll of a list without pages makes beyond
-// its first to read the overlap again.
+// maxReadAgain is the maximum number of requests that one poll of a list without pages makes,
+// beyond its first, to read the overlap again.
 const maxReadAgain = 9
 
-// readsAgain reports whether this poll of a list without pages has read only known items,
-// and goes on at a cursor below that of the last poll.
+// readsAgain reports whether this poll of a list without pages has read only known items, and
+// continues at a cursor below that of the last poll.
 func (p *poller) readsAgain(f *found, w *walk) bool {
 	return !p.poll.Pages.Any() && len(f.fresh) == 0 && w.From != nil && w.Base != nil && compareCursors(w.From, w.Base) < 0
 }

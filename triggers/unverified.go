@@ -30,10 +30,10 @@ func ParseUnverified(p *workflows.Project, trigger string, body any, header map[
 		in.header.Set(k, v)
 	}
 	in.prepare(r)
-	in.mediaTypes = nil // the body is JSON here, whatever its provider sends
+	in.mediaTypes = nil // the body is JSON here, whatever the provider sends
 	ds := r.eventsOf(in)
 	if len(ds) == 0 {
-		return nil, fmt.Errorf("trigger %s: split gave no element", trigger)
+		return nil, fmt.Errorf("trigger %s: split returned no element", trigger)
 	}
 	if flag := ds[0].Flag; strings.HasPrefix(flag, engine.UnreadableFlag) {
 		return nil, fmt.Errorf("trigger %s: %s", trigger, flag)

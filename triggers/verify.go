@@ -29,7 +29,7 @@ type Verdict struct {
 	Response *Answer        `json:"response,omitempty"`
 	// Secret names the secret that matched.
 	Secret string `json:"secret,omitempty"`
-	// Notes say what the server looks at and a captured request does not hold.
+	// Notes list what the server checks and a captured request does not contain.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -37,11 +37,11 @@ type Verdict struct {
 type VerdictEvent struct {
 	Key  string `json:"key"`
 	Type string `json:"type"`
-	// Identity is what named it: key (of the trigger), provider, header or content;
-	// Dedupe how long that is remembered.
+	// Identity is the source of its identity: key (of the trigger), provider, header or content;
+	// Dedupe is how long it is remembered.
 	Identity string `json:"identity"`
 	Dedupe   string `json:"dedupe"`
-	// Flag says what is wrong with its key or body.
+	// Flag describes what is wrong with its key or body.
 	Flag string `json:"flag,omitempty"`
 }
 
@@ -90,7 +90,7 @@ func (r *route) verifyHead(req *http.Request, in *inbound) (notes []string, v *V
 			return notes, &Verdict{Result: "refused", Reason: reason + ": " + detail}
 		}
 	case len(r.webhook.AllowIPs) > 0 || r.webhook.AllowProvider:
-		notes = append(notes, "allow_ips is not checked: --from gives the address that it came from")
+		notes = append(notes, "allow_ips is not checked: --from sets the sender's address")
 	}
 	if r.webhook.ClientCert {
 		notes = append(notes, "the client certificate is not checked")
@@ -183,7 +183,7 @@ func readCaptured(raw []byte, r *route, publicURL string, now time.Time) (*http.
 		}
 		publicURL = r.publicURL(req, from)
 	}
-	// Editors and tools add a line feed at the end of a file; the length tells.
+	// Editors and tools add a line feed at the end of a file; the length reveals it.
 	if n := req.ContentLength; n >= 0 && int64(len(body)) > n && req.Header.Get("Content-Length") != "" {
 		body = body[:n]
 	}
@@ -201,12 +201,12 @@ type verdict struct {
 	deliveries []*engine.Delivery
 	// handshake is set when it is answered at once.
 	handshake *Answer
-	// status and reason are set when it is refused; detail explains.
+	// status and reason are set when it is refused; detail explains them.
 	status         int
 	reason, detail string
 	// secret is the index of the secret that matched; -1 for none.
 	secret int
-	// scheme is the variant that was looked at last, for a refusal.
+	// scheme is the variant that was checked last, for a refusal.
 	scheme string
 }
 

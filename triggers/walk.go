@@ -13,85 +13,81 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// progress is what an inlet stores beside its cursor, as JSON.
+// progress is the state of an inlet besides its cursor, stored as JSON.
 type progress struct {
-	// Full is the most items that a page had.
+	// Full is the largest number of items that a page had.
 	Full int `json:"full,omitempty"`
-	// Request is the digest of what the list is asked with: another list has other
-	// pages.
+	// Request is the digest of the list's request: another list has other pages.
 	Request string `json:"request,omitempty"`
-	// Walk is under way: the next poll goes on with it. Nil when the list was read to
-	// its end.
+	// Walk is in progress: the next poll continues it. Nil if the list was read to its end.
 	Walk *walk `json:"walk,omitempty"`
-	// Turned is the expression under pages that has led to a next page: it names
-	// something, and gives nothing only on the last one.
+	// Turned is the expression under pages that has led to a next page: it names an existing field,
+	// and returns nothing only on the last page.
 	Turned string `json:"turned,omitempty"`
 	// fresh reports whether the walk begins now. doubt is why it may have ended too early.
 	fresh bool
 	doubt *doubt
 }
 
-// walk is one reading of a list from its beginning to its end. It may take several
-// polls. The cursor moves when it has ended, never past what was not read.
+// walk is one reading of a list from its beginning to its end. It may take several polls. The
+// cursor moves when it has ended, never past unread items.
 type walk struct {
-	// Began is when its first page was asked.
+	// Began is when its first page was requested.
 	Began time.Time `json:"began"`
-	// First is the walk that remembers what is there and starts nothing.
+	// First reports whether the walk only records existing items and starts no runs.
 	First bool `json:"first,omitempty"`
-	// Base is the cursor from which the request looks back. From, when it is not nil, is
-	// asked in its place, without a look back: behind a page of a list that has no
-	// pages: but ends somewhere.
+	// Base is the cursor from which the request looks back. From, if not nil, is requested instead,
+	// without looking back: it continues a list without pages: after a truncated page.
 	Base any `json:"base,omitempty"`
 	From any `json:"from,omitempty"`
-	// Next, Token or Count is the page to be read next; nothing of them is the first.
+	// Next, Token or Count is the next page to read; all are empty for the first page.
 	Next  string `json:"next,omitempty"`
 	Token any    `json:"token,omitempty"`
 	Count *int   `json:"count,omitempty"`
-	// Pages were read.
+	// Pages is the number of pages read.
 	Pages int `json:"pages,omitempty"`
-	// Second and Mark are digests of the URLs or tokens of the second page and of a later
-	// one: a list that comes back to one of them goes in a circle. Last is the digest of the
-	// last page, Same how often in a row it came again, and Empty how many in a row had
-	// nothing.
+	// Second and Mark are digests of the URLs or tokens of the second page and of a later one: a
+	// list that returns to one of them is a cycle. Last is the digest of the last page, Same how
+	// often in a row it was repeated, and Empty how many pages in a row had no items.
 	Second string `json:"second,omitempty"`
 	Mark   string `json:"mark,omitempty"`
 	Last   string `json:"last,omitempty"`
 	Same   int    `json:"same,omitempty"`
 	Empty  int    `json:"empty,omitempty"`
-	// Greatest is how far the items came. Head is the first cursor, Lowest the least so
-	// far, Falls how often they fell below it, and Rises tells that they rose.
+	// Greatest is the greatest cursor of the items. Head is the first cursor, Lowest the smallest
+	// so far, Falls how often the cursor fell below it, and Rises reports that it rose.
 	Greatest any  `json:"greatest,omitempty"`
 	Head     any  `json:"head,omitempty"`
 	Lowest   any  `json:"lowest,omitempty"`
 	Falls    int  `json:"falls,omitempty"`
 	Rises    bool `json:"rises,omitempty"`
-	// Counted reports whether pages are found by counting: what is deleted on a page that was
-	// read moves an item of the next one to it, and nobody sees it. So such a walk is
-	// made again until it shows nothing more up to Bar, the greatest of the walk before,
-	// and no less than the Before items of that one; Tries counts those. Fresh and
-	// UpToBar count its items up to Bar.
+	// Counted reports whether pages are found by counting: deleting an item of a page that was read
+	// moves an item of the next page to it, where it is not seen. Such a walk is repeated until it
+	// finds nothing more up to Bar, the greatest cursor of the previous walk, and at least the
+	// Before items of that walk; Tries counts the repetitions. Fresh and UpToBar count its items up
+	// to Bar.
 	Counted bool `json:"counted,omitempty"`
 	Tries   int  `json:"tries,omitempty"`
 	Bar     any  `json:"bar,omitempty"`
 	Before  int  `json:"before,omitempty"`
 	Fresh   int  `json:"fresh,omitempty"`
 	UpToBar int  `json:"up_to_bar,omitempty"`
-	// All counts its items up to Greatest: the Before of a walk up to that bar.
+	// All counts its items up to Greatest: it becomes Before of a walk up to that bar.
 	All int `json:"all,omitempty"`
-	// Ahead counts the items that move no cursor, dated ahead or without one, Stayed those of
-	// them that were known, and AheadBefore is the Ahead of the walk before: where
-	// one of them vanishes, others move as well.
+	// Ahead counts the items that move no cursor: dated ahead, or without a cursor. Stayed counts
+	// those of them that were known, and AheadBefore is the Ahead of the previous walk: if one of
+	// them disappears, other items move as well.
 	Ahead       int `json:"ahead,omitempty"`
 	Stayed      int `json:"stayed,omitempty"`
 	AheadBefore int `json:"ahead_before,omitempty"`
 	// top is the greatest cursor of the last page that may move the cursor.
 	top any
-	// resumed reports whether the walk goes on after a pause, and has come to nothing yet that
-	// was not read before it: what came meanwhile has moved the items on.
+	// resumed reports whether the walk continues after a pause, and has found only items that were
+	// read before it: items added in the meantime have moved the others.
 	resumed bool
 }
 
-// maxTries bounds how often a list is read again because items vanish from it.
+// maxTries bounds how often a list is read again because items disappear from it.
 const maxTries = 3
 
 // atStart reports whether the next page is the first.
@@ -99,7 +95,7 @@ func (w *walk) atStart() bool {
 	return w.Next == "" && w.Token == nil && w.Count == nil && w.From == nil
 }
 
-// confirm returns the walk that must show the same items again.
+// confirm returns the walk that must find the same items again.
 func (w *walk) confirm() *walk {
 	return &walk{Began: w.Began, First: w.First, Base: w.Base, Greatest: w.Greatest, Tries: w.Tries + 1, Bar: w.Greatest, Before: w.All,
 		AheadBefore: w.Ahead}
@@ -119,11 +115,11 @@ func (w *walk) confirmed() bool {
 	return w.Fresh == 0 && (!w.fewer() || w.Tries >= maxTries)
 }
 
-// fewer reports whether an item that the walk before has seen is gone.
+// fewer reports whether an item of the previous walk is gone.
 func (w *walk) fewer() bool { return w.UpToBar < w.Before || w.Stayed < w.AheadBefore }
 
-// loses reports whether items vanished during each of the readings, so that one that a
-// deletion moved may have been missed in all of them.
+// loses reports whether items disappeared during each of the readings, so an item moved by a
+// deletion may have been missed in all of them.
 func (w *walk) loses() bool {
 	return w.Counted && w.Pages > 1 && w.Tries >= maxTries && w.fewer()
 }
@@ -136,7 +132,7 @@ func (w *walk) reached() any {
 	return w.Greatest
 }
 
-// resume reads how far the inlet has come: the walk that is under way, or a new one.
+// resume reads the position of the inlet: the walk in progress, or a new one.
 func (p *poller) resume(st engine.InletState, now time.Time) (*progress, error) {
 	cursor, err := decodeCursor(st.Cursor)
 	if err != nil {
@@ -175,7 +171,7 @@ func (p *poller) digest() string {
 // asked is the cursor that the walk's request reads.
 func (p *poller) asked(w *walk) any {
 	if w.From != nil && p.poll.Overlap > 0 {
-		return lookBack(w.From, tick(w.From)) // others may have the same moment
+		return lookBack(w.From, tick(w.From)) // others may have the same time
 	}
 	if w.From != nil {
 		return w.From
@@ -183,10 +179,10 @@ func (p *poller) asked(w *walk) any {
 	return lookBack(w.Base, p.poll.Overlap)
 }
 
-// see notes the rows of a page: how far they come, and in which order.
+// see records the rows of a page: how far they reach, and in which order.
 func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
-	// An item may become visible behind a page that was read. So the cursor moves no
-	// further than when the walk began, from where the next one looks back.
+	// An item may become visible on a page that was already read. So the cursor moves no further
+	// than the start of the walk; the next walk looks back from there.
 	limit := w.Began
 	if w.Pages == 0 {
 		limit = w.Began.Add(p.poll.Overlap)
@@ -203,7 +199,7 @@ func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
 		}
 		w.resumed = w.resumed && !fresh[r.delivery.Key] && w.Lowest != nil && compareCursors(r.cursor, w.Lowest) > 0
 		if w.Lowest != nil && !w.resumed {
-			// Lists that lag behind are out of order by their overlap.
+			// Lists with delayed items are out of order by their overlap.
 			w.Rises = w.Rises || compareCursors(lookBack(r.cursor, p.poll.Overlap), w.Lowest) > 0
 		}
 		switch {
@@ -227,17 +223,17 @@ func (p *poller) see(w *walk, rows []row, fresh map[string]bool) {
 			}
 		}
 		if w.Greatest == nil || compareCursors(r.cursor, w.Greatest) > 0 {
-			w.Greatest = r.cursor // one that goes backwards moves nothing
+			w.Greatest = r.cursor // a cursor that decreases moves nothing
 		}
 	}
 }
 
-// certainFalls is how many items, each older than the one before, show that a list
-// begins with the newest.
+// certainFalls is how many items, each older than the previous one, show that a list begins with
+// the newest.
 const certainFalls = 8
 
-// pastAll reports whether a list that begins with the newest has come to what is older
-// than the cursor: what follows was read before.
+// pastAll reports whether a list that begins with the newest has reached items older than the
+// cursor: the rest was read before.
 func (p *poller) pastAll(w *walk, rows []row) bool {
 	floor := w.Base
 	if w.First {
@@ -256,8 +252,8 @@ func (p *poller) pastAll(w *walk, rows []row) bool {
 	return true
 }
 
-// seal encodes the progress as JSON. The URL of a next page may contain a credential of
-// ours; the name of the secret takes its place.
+// seal encodes the progress as JSON. The URL of a next page may contain one of our credentials; it
+// is replaced by the name of its secret.
 func (p *poller) seal(pr *progress) (json.RawMessage, error) {
 	if pr == nil {
 		return nil, nil
@@ -285,7 +281,7 @@ func (p *poller) unseal(raw json.RawMessage, pr *progress) error {
 	}
 	m, _ := v.(map[string]any)
 	if w, _ := m["walk"].(map[string]any); w != nil && pr.Walk != nil {
-		// encoding/json makes every number a float; ids need all their digits.
+		// encoding/json decodes every number as a float; ids need all their digits.
 		x := pr.Walk
 		x.Base, x.From, x.Token, x.Greatest = w["base"], w["from"], w["token"], w["greatest"]
 		x.Head, x.Lowest, x.Bar = w["head"], w["lowest"], w["bar"]
@@ -297,7 +293,7 @@ func (p *poller) unseal(raw json.RawMessage, pr *progress) error {
 	return nil
 }
 
-// swapSecrets puts names in the place of secrets, or secrets in that of names.
+// swapSecrets replaces secrets by names, or names by secrets.
 func (p *poller) swapSecrets(s string, hide bool) string {
 	secrets, _ := p.env.Names["secrets"].(map[string]any)
 	for name, v := range secrets {

@@ -41,8 +41,8 @@ type Hooks struct {
 // readmitted.
 const quarantineBody = 64 << 10
 
-// NewHooks makes the handler. Secrets are looked up by Prepare; deps says how
-// keys are fetched and captured secrets kept.
+// NewHooks returns the handler. Secrets are looked up by Prepare; deps provides how keys are
+// fetched and captured secrets stored.
 func NewHooks(sink engine.Sink, log *slog.Logger, deps Deps) (*Hooks, error) {
 	h := &Hooks{sink: sink, log: log, deps: deps, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(),
 		discards: make(chan struct{}, maxDiscards),
@@ -53,8 +53,8 @@ func NewHooks(sink engine.Sink, log *slog.Logger, deps Deps) (*Hooks, error) {
 	return h, nil
 }
 
-// Prepare compiles the webhooks of a project, all or none. use makes them reachable; until
-// then those of the previous project are.
+// Prepare compiles the webhooks of a project, all or none. use puts them into service; until then
+// those of the previous project are served.
 func (h *Hooks) Prepare(p *workflows.Project, secret func(string) (string, bool)) (use func(), err error) {
 	t := newTable(p.Server.TrustedProxies)
 	deps := h.deps
@@ -172,7 +172,7 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 	case j.handshake != nil:
 		r.used(j.secret, in.at)
 		if err := r.confirm(req.Context(), j.handshake); err != nil {
-			h.log.Error("a handshake could not be followed", "trigger", r.trigger.Name, "error", err)
+			h.log.Error("a handshake could not be completed", "trigger", r.trigger.Name, "error", err)
 			w.Header().Set("Retry-After", "10")
 			answer(w, http.StatusServiceUnavailable, reply{Error: "cannot confirm now, try again"})
 			return
@@ -184,7 +184,7 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 	case !j.genuine:
 		r.answerRefused(w, in, j)
 		h.answered(r, "refused", in.at)
-		// Last: from here on the request belongs to those who keep it.
+		// Last: from here on the request belongs to those who store it.
 		h.refuse(t, r, in, ip, j, len(in.body))
 		return
 	}

@@ -49,7 +49,7 @@ func (w *windows) take(trigger string, now time.Time) bool {
 	return open
 }
 
-// AwaitSecret opens the window of a trigger and gives the moment at which it closes.
+// AwaitSecret opens the window of a trigger and returns the time at which it closes.
 func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 	for _, r := range h.table.Load().routes {
 		if r.trigger.Name != trigger {

@@ -107,7 +107,7 @@ func (c *checker) batchTypes(src *source, at Pos, wh *Webhook, events []string) 
 	}
 	src.warn(at, "batch-type", fmt.Sprintf("a delivery of %s may hold several events, and its type is that of the first one: events: "+
 		"misses the others", wh.Provider),
-		fmt.Sprintf("write split: %s beside provider: each is an event with its own type then, and event.data is that one", p.Batch.Text))
+		fmt.Sprintf("write split: %s next to provider:; each event then has its own type, and event.data is that event", p.Batch.Text))
 }
 
 // suffixMatch finds payment_intent.succeeded for payment_succeeded: the event

@@ -188,7 +188,7 @@ func (d *decoder) oauth2(o *objectNode, certificate bool) *OAuth2 {
 		}
 	}
 	if x.Grant == GrantClientCredentials && !o.has("client_secret") && !certificate && !d.misspelt[fieldOfNode{o.node, "client_secret"}] {
-		d.add(o.at("grant"), "missing-key", "grant: client_credentials needs client_secret:, or a client certificate in tls: beside oauth2:",
+		d.add(o.at("grant"), "missing-key", "grant: client_credentials needs client_secret:, or a client certificate in tls: next to oauth2:",
 			`add client_secret: "${{ secrets.CLIENT_SECRET }}"`)
 	}
 	return x
@@ -213,7 +213,7 @@ func (d *decoder) jwtBearer(o *objectNode) *JWTBearer {
 	if o.has("service_account") {
 		for _, key := range []string{"issuer", "key", "key_id"} {
 			if o.has(key) {
-				d.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("service_account gives the %s", key), "remove it")
+				d.add(o.keyAt(key), "exclusive-keys", fmt.Sprintf("service_account already contains the %s", key), "remove it")
 			}
 		}
 		return x

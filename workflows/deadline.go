@@ -35,7 +35,7 @@ func (b *builder) deadlineFits(o *objectNode, s *Step) {
 	}
 	if o.has("timeout") && s.Body != "uses" && s.Body != "wait" && s.Body != "call" && s.ForEach == nil && s.Timeout <= s.Deadline {
 		b.warn(o.at("deadline"), "deadline",
-			fmt.Sprintf("deadline has no effect: the group's timeout of %s already limits its whole time", DurationText(s.Timeout)),
+			fmt.Sprintf("deadline has no effect: the group's timeout of %s already limits its total time", DurationText(s.Timeout)),
 			"drop one of them")
 	}
 	if d, ok := s.sleepsFor(); ok && d >= s.Deadline {

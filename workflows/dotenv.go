@@ -121,7 +121,7 @@ func RemoveEnv(text []byte, name string) ([]byte, bool, error) {
 	for {
 		shorter := withoutStatement(lines, name, before)
 		if shorter == nil {
-			return nil, false, fmt.Errorf("%s stands in a form that cannot be changed by itself: edit the file", name)
+			return nil, false, fmt.Errorf("%s is written in a form that cannot be changed automatically: edit the file", name)
 		}
 		lines = shorter
 		text = bytes.Join(lines, nil)

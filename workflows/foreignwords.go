@@ -54,7 +54,7 @@ var foreignWordsIn = map[string]map[string]string{
 	"a trigger's filter": {
 		"type": "events", "types": "events", "event": "events", "actions": "events",
 		"branches": `write when: event.data.ref == "refs/heads/main"`,
-		"when":     "when: belongs in the workflow, beside on:", "if": "write when: in the workflow, beside on:",
+		"when":     "when: belongs in the workflow, next to on:", "if": "write when: in the workflow, next to on:",
 	},
 	"pages": {
 		"cursor":     "token",
@@ -95,10 +95,10 @@ var foreignWordsIn = map[string]map[string]string{
 		"events": severalWaits, "first": severalWaits,
 		"all": "for all of them write several steps with wait: one after another; events that came earlier count",
 		"if":  "key: selects the event; check its data in the next step's if:", "lookback": "since",
-		"for":     "to pause for a time write sleep: 5m in place of wait",
-		"until":   "to pause until a time write sleep: {until: ...} in place of wait",
-		"seconds": "to pause for a time write sleep: 30s in place of wait",
-		"minutes": "to pause for a time write sleep: 5m in place of wait",
+		"for":     "to pause for a time write sleep: 5m instead of wait",
+		"until":   "to pause until a time write sleep: {until: ...} instead of wait",
+		"seconds": "to pause for a time write sleep: 30s instead of wait",
+		"minutes": "to pause for a time write sleep: 5m instead of wait",
 		"timeout": "timeout: belongs to the step, next to wait:",
 	},
 	"oauth2": {
@@ -135,8 +135,8 @@ var foreignWordsIn = map[string]map[string]string{
 var foreignActions = map[string]string{
 	"emit": "use hookloom/emit", "send_event": "use hookloom/emit", "repository_dispatch": "use hookloom/emit",
 	"hookloom/send": "use hookloom/emit",
-	"wait":          "to pause write sleep: 5m in place of uses; for an event or a person, wait:",
-	"sleep":         "write sleep: 5m in place of uses", "delay": "write sleep: 5m in place of uses",
+	"wait":          "to pause write sleep: 5m instead of uses; for an event or a person, wait:",
+	"sleep":         "write sleep: 5m instead of uses", "delay": "write sleep: 5m instead of uses",
 	"store": "it has store/delete, store/get, store/increment, store/set", "store/put": "use store/set",
 	"store/save": "use store/set", "store/write": "use store/set",
 	"store/incr": "use store/increment", "store/inc": "use store/increment", "store/add": "use store/increment",

@@ -38,7 +38,7 @@ func Format(of string, text []byte) ([]byte, error) {
 			return out, nil
 		}
 	}
-	return nil, errors.New("the file cannot be formatted without a change of what it says")
+	return nil, errors.New("the file cannot be formatted without changing its meaning")
 }
 
 type readText struct {

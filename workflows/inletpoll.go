@@ -5,7 +5,7 @@ const InletPoll Inlet = "poll"
 
 var pollInlet = InletKind{
 	Inlet:     InletPoll,
-	Help:      "an item found by asking",
+	Help:      "an item that a poll found",
 	Data:      DataItem,
 	InData:    "the item, or what `poll.data` makes of it",
 	InKey:     "`poll.key`",

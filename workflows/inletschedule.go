@@ -7,7 +7,7 @@ var scheduleInlet = InletKind{
 	Inlet:     InletSchedule,
 	Help:      "a planned time",
 	Data:      DataItem,
-	InData:    "`{}`, or what `schedule.data` gives; of alerts, what [alerts](alerts.md) lists",
+	InData:    "`{}`, or the result of `schedule.data`; of alerts, what [alerts](alerts.md) lists",
 	InKey:     "the planned time",
 	InType:    "`schedule`; of alerts `alert.KIND`, and `alert.KIND.closed` when it is over",
 	AtTrigger: true,

@@ -191,7 +191,7 @@ func (d *decoder) secretSource(o *objectNode, v *Vault) *SecretSource {
 		d.vaultPath(x, "mount")
 		switch {
 		case v == nil:
-			d.add(o.keyAt("vault"), "missing-key", "secrets.vault is not there, so that no server is known",
+			d.add(o.keyAt("vault"), "missing-key", "secrets.vault is missing, so the server is not known",
 				"add vault: {address: ...} under secrets:")
 		case s.Vault.Path == "" && v.Path == "":
 			d.add(o.keyAt("vault"), "missing-key", "the secret's path in Vault is missing", "write vault: {path: shop/db, field: url}")
@@ -206,7 +206,7 @@ func (d *decoder) vault(o *objectNode) *Vault {
 		TokenFile: o.text("token_file", "")}
 	if u, err := url.Parse(v.Address); v.Address != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" ||
 		u.User != nil || u.Path != "" || u.RawQuery != "") {
-		d.add(o.at("address"), "bad-address", "address is no address of a Vault server", "write https://vault.example.com:8200")
+		d.add(o.at("address"), "bad-address", "address is not the URL of a Vault server", "write https://vault.example.com:8200")
 	}
 	d.vaultPath(o, "path")
 	d.vaultPath(o, "mount")

@@ -13,7 +13,7 @@ var projectShapes = map[string]*shape{
 		{"destinations", mapOf(object("destination")), false, "limits per host"},
 		{"history", object("history"), false, "how long history is kept, and what of it is masked"},
 		{"files", object("files"), false, "size limits for the files of runs, which http actions write with save: true"},
-		{"secrets", object("secrets"), false, "where secrets come from, beside the environment, .env, mounted files and secrets.age"},
+		{"secrets", object("secrets"), false, "where secrets come from, in addition to the environment, .env, mounted files and secrets.age"},
 	}},
 	"files": {title: "files", fields: []field{
 		{"max_file", is(kindSize), false, "one file; 256MiB by default"},
@@ -56,7 +56,7 @@ var projectShapes = map[string]*shape{
 		{"allow", list(is(kindText)), false, "private addresses, blocks or hosts that steps may reach"},
 	}},
 	"history": {title: "history", fields: []field{
-		{"keep", is(kindDuration), false, "how long events and runs are kept; for ever by default"},
+		{"keep", is(kindDuration), false, "how long events and runs are kept; forever by default"},
 		{"max_size", is(kindSize), false, "the largest size of the database; the oldest history is removed first"},
 		{"bodies", is(kindDuration), false, "how long the bodies of events are kept; as long as the events by default"},
 		{"redact", list(is(kindText)), false, "fields of events and steps that are masked before they are stored: event.data.card.number, " +

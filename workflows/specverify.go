@@ -20,7 +20,7 @@ var signatureShapes = map[string]*shape{
 			"body", word("json", "base64_xml"), false,
 			"json: the body must be one JSON object or list and nothing else; base64_xml: what is signed is XML in base64",
 		},
-		{"require", object("places"), false, "texts that must be equal besides"},
+		{"require", object("places"), false, "further texts that must be equal"},
 		{"require_if_set", object("places"), false, "the same, for parameters that may be left out"},
 		{"each", is(kindText), false, "the dot path of a list of which every element is verified"},
 		{"jwt", object("jwt"), false, "what a token must claim"},
@@ -39,7 +39,7 @@ var signatureShapes = map[string]*shape{
 		{"method", word("GET", "POST"), false, "the method of the request that fetches the key"},
 		{"body", is(kindText), false, "the body of that request"},
 		{"headers", mapOf(is(kindText)), false, "headers of that request"},
-		{"hosts", list(is(kindText)), true, "patterns of which one must match the whole host name"},
+		{"hosts", list(is(kindText)), true, "patterns of which one must match the full host name"},
 		{"suffix", is(kindText), false, "what the path must end in"},
 		{"format", word("jwks", "jwk", "pem", "x509", "x5c"), true, "how the keys are written"},
 		{"at", is(kindText), false, "the dot path in a JSON answer that holds the key"},
@@ -142,7 +142,7 @@ var signatureShapes = map[string]*shape{
 	}},
 	"visit": {title: "visit", fields: []field{
 		{"url", is(kindText), true, "a template"},
-		{"hosts", list(is(kindText)), true, "patterns of which one must match the whole host name"},
+		{"hosts", list(is(kindText)), true, "patterns of which one must match the full host name"},
 	}},
 	"detect": {title: "detect", fields: []field{
 		{"method", is(kindTexts), false, "the methods of the request"},

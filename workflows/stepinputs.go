@@ -94,7 +94,7 @@ func (r *outgoing) checkURL() {
 	if c := r.connection; problem == "" && c != nil && c.Connector == "http" && c.BaseURL == nil && len(c.Fields) == 0 &&
 		strings.HasPrefix(text, "/") {
 		problem, hint = fmt.Sprintf("the URL %s has no host: connection %s has no base_url", value.Clip(text, 60),
-			c.Name), "write the whole URL, or give the connection base_url: https://..."
+			c.Name), "write the full URL, or add base_url: https://... to the connection"
 	}
 	if problem != "" {
 		r.src.add(v.pos, "bad-address", problem, hint)
@@ -134,14 +134,14 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 			return "", ""
 		}
 		return fmt.Sprintf("the URL %s has no host",
-			value.Clip(text, 60)), "write the whole URL, or use connection: NAME, a connection of hookloom.yaml with base_url"
+			value.Clip(text, 60)), "write the full URL, or use connection: NAME, a connection of hookloom.yaml with base_url"
 	case strings.HasPrefix(text, "//"):
 		return fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60)), "write https:" + text
 	}
 	scheme, _, found := strings.Cut(text, "://")
 	if !found || strings.ContainsAny(scheme, "/.?#") {
 		if connected {
-			return fmt.Sprintf("the URL %s is no path", value.Clip(text, 60)), "write /" + strings.TrimLeft(text, "/")
+			return fmt.Sprintf("the URL %s is not a path", value.Clip(text, 60)), "write /" + strings.TrimLeft(text, "/")
 		}
 		return fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60)), "write " + schemeFor(text) + text
 	}
@@ -199,11 +199,11 @@ func (r *outgoing) formType() {
 		if k := strings.ToLower(strings.TrimSpace(kind)); k == "application/x-www-form-urlencoded" {
 			v := r.with.Field("body")
 			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it is a form",
-				"write form: in its place, and drop the header")
+				"write form: instead, and drop the header")
 		} else if k == "multipart/form-data" {
 			v := r.with.Field("body")
 			r.src.add(v.keyPos(r.src, "body"), "form-body", "body is sent as JSON, and the header says it has several parts",
-				"write multipart: in its place, and drop the header")
+				"write multipart: instead, and drop the header")
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (r stepReader) cases(v *yaml.Node) []Case {
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		k := v.Content[i]
 		if seen[k.Value] {
-			r.add(r.pos(k), "duplicate-key", fmt.Sprintf("case %q is there twice", k.Value), "remove one")
+			r.add(r.pos(k), "duplicate-key", fmt.Sprintf("case %q is listed twice", k.Value), "remove one")
 			continue
 		}
 		seen[k.Value] = true

@@ -112,7 +112,7 @@ func (b *builder) waitChoice(w *objectNode) *Wait {
 		}
 	}
 	if v := w.vals["approval"]; v != nil && v.Kind != yaml.ScalarNode {
-		b.add(b.pos(v), "wrong-kind", "approval must be text, got "+nodeKind(v), `write approval: "Ship it?", and by: [NAME] beside it`)
+		b.add(b.pos(v), "wrong-kind", "approval must be text, got "+nodeKind(v), `write approval: "Ship it?", and by: [NAME] next to it`)
 	}
 	out := &Wait{Approval: b.value(w.vals["approval"]), Key: b.value(w.vals["key"]), By: w.texts("by"), Event: w.text("event", ""),
 		Since: w.duration("since", DefaultSince), pos: w.at("event")}

@@ -33,7 +33,7 @@ func (b *builder) tool(n *yaml.Node, at Pos) {
 	t := &Tool{Description: o.text("description", ""), Timeout: o.duration("timeout", DefaultToolTimeout)}
 	if t.Timeout > LongestRespond {
 		b.add(o.at("timeout"), "out-of-range", "timeout: at most "+DurationText(LongestRespond),
-			"a run that takes longer goes on, and the tool answers with its id")
+			"a run that takes longer continues, and the tool returns its id")
 	}
 	b.w.Tool = t
 }

@@ -49,7 +49,7 @@ func (f *filled) sign(name string, now, ends time.Time) (string, error) {
 	method := jwt.GetSigningMethod(f.Algorithm)
 	key, err := signingKey(f.Algorithm, f.Key)
 	if err != nil || method == nil {
-		return "", misconfigured(name, "key is not a private key in PEM for %s: put the whole key file into the secret, with its BEGIN and "+
+		return "", misconfigured(name, "key is not a private key in PEM for %s: put the complete key file into the secret, with its BEGIN and "+
 			"END lines", f.Algorithm)
 	}
 	claims := jwt.MapClaims{"iss": f.Issuer, "iat": now.Add(-clockLead).Unix(), "exp": ends.Unix()}

@@ -195,7 +195,7 @@ func (c *curl) head(o *operation) {
 func authorization(header string) *auth {
 	kind, value, _ := strings.Cut(header, " ")
 	s := &object{vals: map[string]any{"type": "apiKey", "in": "header", "name": "Authorization",
-		"description": "the whole value of Authorization, with the word before it"}}
+		"description": "the full value of Authorization, with its scheme"}}
 	if strings.EqualFold(kind, "bearer") {
 		s = &object{vals: map[string]any{"type": "http", "scheme": "bearer"}}
 	} else if _, err := base64.StdEncoding.DecodeString(value); err == nil && strings.EqualFold(kind, "basic") {

@@ -135,8 +135,8 @@ func (c *Console) askJudgeAll(r *http.Request) (asking, error) {
 		return asking{}, err
 	}
 	q := asking{Title: "Judge them again?", Back: "/quarantine", Button: "Judge them again",
-		Text: fmt.Sprintf("Each is verified with today's settings, as of the moment it came, at most %d at once. "+
-			"Those that are genuine now become events, and the workflows that match run.", judgedAtOnce)}
+		Text: fmt.Sprintf("Each delivery is verified with the current settings, as of the time it was received, at most %d at once. "+
+			"Deliveries that pass become events, and the workflows that match run.", judgedAtOnce)}
 	for _, g := range groups {
 		q.Effects = append(q.Effects, fmt.Sprintf("%d of %s: %s", g.Count-g.Admitted, g.Trigger, g.Reason))
 	}

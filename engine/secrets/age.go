@@ -65,7 +65,7 @@ func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
 			return text, nil
 		}
 	}
-	return nil, errors.New("it is damaged, or no file of age")
+	return nil, errors.New("it is damaged, or not a file of age")
 }
 
 // Encrypt returns the age file of a text, for the project's key alone. A key is made where
@@ -90,7 +90,7 @@ func (s *Set) readAge() (map[string]string, *Failure) {
 	}
 	file, _, err := readBounded(filepath.Join(s.o.Dir, workflows.SecretFileName), maxEnvFile)
 	if err != nil {
-		return fail("it cannot be read: "+err.Error(), "let the server's user read it")
+		return fail("it cannot be read: "+err.Error(), "make it readable by the server's user")
 	}
 	text, err := Decrypt(s.keys, file)
 	switch {

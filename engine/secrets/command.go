@@ -72,7 +72,7 @@ func (s *Set) runForOne(ctx context.Context, source string, argv []string) (map[
 		return nil, &Failure{Source: source, Problem: argv[0] + " printed nothing",
 			Advice: "run the command in the project's folder: it must print the value, and nothing else"}
 	case strings.ContainsRune(v, 0):
-		return nil, &Failure{Source: source, Problem: argv[0] + " printed a zero byte", Advice: "let it print text, such as base64"}
+		return nil, &Failure{Source: source, Problem: argv[0] + " printed a zero byte", Advice: "it must print text, such as base64"}
 	}
 	return map[string]string{"": v}, nil
 }
@@ -86,7 +86,7 @@ func (s *Set) runForAll(ctx context.Context, argv []string) (map[string]string, 
 	if strings.HasPrefix(strings.TrimSpace(string(out)), "{") {
 		values, err := textFields(out)
 		if err != nil {
-			return nil, &Failure{Source: source, Problem: argv[0] + " printed a JSON object that cannot be read", Advice: "let it print " +
+			return nil, &Failure{Source: source, Problem: argv[0] + " printed a JSON object that cannot be read", Advice: "it must print " +
 				"an object of names and texts"}
 		}
 		return values, nil
@@ -98,7 +98,7 @@ func (s *Set) runForAll(ctx context.Context, argv []string) (map[string]string, 
 	}
 	if changed := workflows.ExpandedEnv(out, values); len(changed) > 0 {
 		return nil, &Failure{Source: source, Problem: fmt.Sprintf("the value of %s holds a $ that would be read as a variable", changed[0]),
-			Advice: "let the program print JSON, such as sops -d --output-type json"}
+			Advice: "make the program print JSON, such as sops -d --output-type json"}
 	}
 	return values, nil
 }
@@ -110,7 +110,7 @@ func textFields(b []byte) (map[string]string, error) {
 	d.UseNumber()
 	var all map[string]any
 	if err := d.Decode(&all); err != nil {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("it is not a JSON object")
 	}
 	out := map[string]string{}
 	for k, v := range all {
@@ -148,7 +148,7 @@ func (s *Set) run(ctx context.Context, source string, argv []string, most int) (
 		return nil, &Failure{Source: source, Problem: argv[0] + " is not in the PATH of the server", Advice: "install it, or write its full path"}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, &Failure{Source: source, Problem: fmt.Sprintf("%s did not end within %s", argv[0], s.o.Sources.Timeout),
-			Advice: "if it needs longer, raise secrets.timeout; if it asks a question, sign in before"}
+			Advice: "if it needs longer, raise secrets.timeout; if it asks for a login, sign in first"}
 	case ctx.Err() != nil:
 		return nil, &Failure{Source: source, Problem: argv[0] + " was interrupted", Advice: "try again"}
 	case err != nil:

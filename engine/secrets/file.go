@@ -13,7 +13,7 @@ import (
 )
 
 // ErrChanged means that secrets.age is no longer what a change was made of.
-var ErrChanged = errors.New(workflows.SecretFileName + " was changed by somebody else meanwhile: try again")
+var ErrChanged = errors.New(workflows.SecretFileName + " was changed by another program in the meantime: try again")
 
 // ReadFile returns the text of secrets.age in dir, and the file as it is, for WriteFile. Both
 // are empty where there is none.

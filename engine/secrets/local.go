@@ -94,7 +94,7 @@ func (s *Set) namedFile(by, path string) func(context.Context) (string, *Failure
 			return "", nil
 		}
 		values, failure := s.ask("file "+path, func() (map[string]string, *Failure) {
-			return readSecret(s.inProject(path), by, fmt.Sprintf("let %s name a file that the server can read, or remove it", by))
+			return readSecret(s.inProject(path), by, fmt.Sprintf("set %s to a file that the server can read, or remove it", by))
 		})
 		return pick("", values, failure)
 	}
@@ -115,7 +115,7 @@ func (s *Set) mounted(path string) func(context.Context) (string, *Failure) {
 			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && info.IsDir() {
 				return map[string]string{}, nil
 			}
-			return readSecret(path, filepath.Dir(path), "let the server's user read it")
+			return readSecret(path, filepath.Dir(path), "make it readable by the server's user")
 		})
 		return pick("", values, failure)
 	}

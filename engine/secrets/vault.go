@@ -70,7 +70,7 @@ func (s *Set) readVault(ctx context.Context, f workflows.VaultField) (map[string
 	status, failure := s.callVault(ctx, http.MethodGet, path, token, nil, &got)
 	switch {
 	case failure != nil && status == http.StatusForbidden:
-		failure.Advice = fmt.Sprintf("let the token be valid, and its policy give read on %s", path)
+		failure.Advice = fmt.Sprintf("check that the token is valid, and that its policy grants read on %s", path)
 		return nil, failure
 	case status == http.StatusNotFound:
 		return nil, &Failure{Source: vaultSource,
@@ -82,7 +82,7 @@ func (s *Set) readVault(ctx context.Context, f workflows.VaultField) (map[string
 	values, err := textFields(got.Data.Data)
 	if err != nil {
 		return nil, &Failure{Source: vaultSource, Problem: "the answer has no data.data", Advice: "the engine at " + f.Mount +
-			" must be KV version 2: vault secrets list -detailed tells"}
+			" must be KV version 2: check with vault secrets list -detailed"}
 	}
 	return values, nil
 }
@@ -98,7 +98,7 @@ func (s *Set) vaultToken(ctx context.Context) (string, *Failure) {
 		case v.Kubernetes != nil:
 			token, failure = s.loginKubernetes(ctx, v.Kubernetes)
 		case v.TokenFile != "":
-			values, f := readSecret(s.inProject(v.TokenFile), vaultSource, "let secrets.vault.token_file name a file that the server can read")
+			values, f := readSecret(s.inProject(v.TokenFile), vaultSource, "set secrets.vault.token_file to a file that the server can read")
 			token, failure = values[""], f
 		case v.Token != nil:
 			token, failure = s.vaultText(ctx, v.Token, "token")
@@ -182,7 +182,7 @@ func (s *Set) login(ctx context.Context, mount string, body map[string]string, a
 	case failure != nil:
 		return "", failure
 	case got.Auth.ClientToken == "":
-		return "", &Failure{Source: vaultSource, Problem: "the login gave no token", Advice: advice}
+		return "", &Failure{Source: vaultSource, Problem: "the login returned no token", Advice: advice}
 	}
 	return got.Auth.ClientToken, nil
 }
@@ -228,7 +228,7 @@ func (s *Set) callVault(ctx context.Context, method, path, token string, body ma
 		return resp.StatusCode, refused(resp.StatusCode, b, []string{token, body["secret_id"], body["jwt"]})
 	}
 	if err := json.Unmarshal(b, into); err != nil {
-		return resp.StatusCode, &Failure{Source: vaultSource, Problem: "its answer is no JSON",
+		return resp.StatusCode, &Failure{Source: vaultSource, Problem: "its answer is not JSON",
 			Advice: "check that address is that of Vault's API"}
 	}
 	return resp.StatusCode, nil
@@ -276,7 +276,7 @@ func refused(status int, body []byte, hide []string) *Failure {
 	}
 	switch {
 	case status == http.StatusServiceUnavailable:
-		f.Advice = "Vault is sealed or in maintenance: vault status tells"
+		f.Advice = "Vault is sealed or in maintenance: check with vault status"
 	case status == http.StatusTooManyRequests:
 		f.Advice = "Vault limits requests; try again later"
 	case status >= 300 && status < 400:

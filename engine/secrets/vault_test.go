@@ -166,7 +166,7 @@ func TestWhatVaultRefusesHasRightAdvice(t *testing.T) {
 		"no pod": {`address: "` + v.URL + `", path: shop, kubernetes: {role: r, token_file: gone}`, "no such file",
 			"must run in a pod"},
 		"redirected":     {`address: "` + odd.URL + `", path: redirect`, "status 307", "address of the active server"},
-		"no JSON":        {`address: "` + odd.URL + `", path: html`, "its answer is no JSON", "Vault's API"},
+		"no JSON":        {`address: "` + odd.URL + `", path: html`, "its answer is not JSON", "Vault's API"},
 		"KV 1":           {`address: "` + odd.URL + `", path: v1`, "no data.data", "KV version 2"},
 		"endless":        {`address: "` + odd.URL + `", path: endless`, "cannot be read", "log"},
 		"silent":         {`address: "` + odd.URL + `", path: silent`, "did not answer within 1s", "check address"},

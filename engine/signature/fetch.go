@@ -25,7 +25,7 @@ type KeySource struct {
 	// the braces of JSON are doubled: see EscapeJSON.
 	Method, URL, Body string
 	Headers           map[string]string
-	// Hosts are patterns that the whole host name must match.
+	// Hosts are patterns that the full host name must match.
 	Hosts []string
 	// Suffix is what the path must end in; empty for anything.
 	Suffix string

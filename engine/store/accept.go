@@ -16,8 +16,8 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum covers what an event is made of, so that a flipped bit is seen:
-// SQLite's own integrity check looks at structure, not at content.
+// checksum covers the content of an event, so that a flipped bit is detected: SQLite's own
+// integrity check looks at structure, not at content.
 func checksum(trigger, key, kind string, body []byte) int64 {
 	c := crc32.Update(0, castagnoli, []byte(trigger+"\x00"+key+"\x00"+kind+"\x00"))
 	return int64(crc32.Update(c, castagnoli, body))
@@ -29,8 +29,8 @@ const (
 	insertEvent = `INSERT INTO events (id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query,
 		data_expr, inputs, only_one, body, crc, identity, same_body, content_sum, proof)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	// insertPlain stores the commonest events, for which the other columns have their
-	// defaults: binding a value costs more than a default.
+	// insertPlain stores the most common events, whose other columns have their defaults: each
+	// bound value costs time.
 	insertPlain = `INSERT INTO events (id, trigger, inlet, key, type, time, received_at, method, path, headers, query, data_expr,
 		body, crc, identity, proof)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -40,18 +40,18 @@ const (
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
 )
 
-// arrival is a delivery encoded, outside of the writer's one goroutine.
+// arrival is a delivery, encoded outside the writer's goroutine.
 type arrival struct {
 	id             engine.EventID
 	d              *engine.Delivery
 	headers, query string
 	inputs, body   driver.Value
-	// sealed are the inputs, encrypted, when some are masked.
+	// sealed holds the encrypted inputs, if some are masked.
 	sealed driver.Value
-	// bodyDigest is of type and body, where an equal body means something; nil elsewhere.
+	// bodyDigest is the digest of type and body where an equal body has a meaning; nil elsewhere.
 	bodyDigest []byte
 	sum, now   int64
-	// decided reports whether what the workflows say to it is stored with it.
+	// decided reports whether the decisions of the workflows are stored with the event.
 	decided bool
 }
 
@@ -60,7 +60,7 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 		return a, err
 	}
 	if d.Key == "" {
-		d.Key = id.String() // a manual start is an event of its own
+		d.Key = id.String() // a manual start is its own event
 	}
 	a = arrival{id: id, d: d, headers: s.texts(d.Headers), query: s.texts(d.Query), sum: checksum(d.Trigger, d.Key, d.Type, d.Raw),
 		now: d.ReceivedAt.UnixMilli()}
@@ -83,8 +83,8 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 	return a, nil
 }
 
-// Accept implements engine.Store. The key is claimed in the transaction that
-// stores the event: a write that fails burns no delivery.
+// Accept implements engine.Store. The key is claimed in the transaction that stores the event, so a
+// failed write does not use up the key.
 func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Delivery) (r engine.Receipt, err error) {
 	a, err := s.arrival(id, d)
 	if err != nil {
@@ -180,8 +180,8 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	return r, t.put(insertInbox, int64(a.id))
 }
 
-// mine is the receipt of an arrival whose event an earlier call stored. It returns
-// engine.ErrNotFound when there is no such event.
+// mine returns the receipt of an arrival whose event an earlier call stored. It returns
+// engine.ErrNotFound if there is no such event.
 func (t *tx) mine(a *arrival) (r engine.Receipt, err error) {
 	v := make([]driver.Value, 3)
 	found, err := t.row(`SELECT trigger, crc, same_body FROM events WHERE id = ?`, v, int64(a.id))
@@ -196,8 +196,8 @@ func (t *tx) mine(a *arrival) (r engine.Receipt, err error) {
 	return engine.Receipt{Event: a.id, Mine: true, RepeatsBodyOf: engine.EventID(body)}, nil
 }
 
-// storedBefore finds out whether an insert failed because the event is stored: one without a
-// key that is remembered is known by its id alone.
+// storedBefore reports whether an insert failed because the event is already stored: an event
+// without a remembered key is recognized by its id alone.
 func (t *tx) storedBefore(a *arrival, cause error) (engine.Receipt, error) {
 	var se sqlite3.Error
 	if !errors.As(cause, &se) || se.ExtendedCode != sqlite3.ErrConstraintPrimaryKey {
@@ -233,14 +233,14 @@ func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
 		d.DataExpr, a.inputs, d.Only, a.body, a.sum, int64(d.Identity), sameBody, contentSum, proof)
 }
 
-// Admitted notes that a refused delivery became an event after all.
+// Admitted records that a refused delivery was accepted as an event later.
 func (s *Store) Admitted(ctx context.Context, refusal int64, event engine.EventID) error {
 	return s.w.do(ctx, false, func(t *tx) error {
 		return t.exec(`UPDATE quarantine SET event_id = ? WHERE id = ?`, int64(event), refusal)
 	})
 }
 
-// UseSecrets adds up how often each secret has proved a delivery.
+// UseSecrets adds to the counts of how often each secret verified a delivery.
 func (s *Store) UseSecrets(ctx context.Context, uses []engine.SecretUse) error {
 	return s.w.do(ctx, false, func(t *tx) error {
 		for _, u := range uses {
@@ -255,7 +255,7 @@ func (s *Store) UseSecrets(ctx context.Context, uses []engine.SecretUse) error {
 	})
 }
 
-// json encodes plain data for a row, secrets masked. nil is SQL's NULL.
+// json encodes plain data for a row, with secrets masked. nil becomes NULL.
 func (s *Store) json(v any, m *redact.Masker) (driver.Value, error) {
 	if v == nil {
 		return nil, nil
@@ -268,7 +268,7 @@ func (s *Store) json(v any, m *redact.Masker) (driver.Value, error) {
 	return string(b), nil
 }
 
-// texts encodes headers or a query for a row, secrets masked.
+// texts encodes headers or a query for a row, with secrets masked.
 func (s *Store) texts(m map[string]string) string {
 	b, _ := s.o.Redactor.JSON(value.AppendTexts(nil, m))
 	return string(b)

@@ -34,7 +34,7 @@ func (s *Store) OpenAlerts(ctx context.Context) ([]engine.OpenAlert, error) {
 		})
 }
 
-// Backlog implements engine.Store. Both answers are the first entry of an index.
+// Backlog implements engine.Store. Both results are the first entry of an index.
 func (s *Store) Backlog(ctx context.Context, now time.Time) (b engine.Backlog, err error) {
 	var event, run *int64
 	if err := s.readers.QueryRowContext(ctx, `SELECT min(event_id) FROM inbox`).Scan(&event); err != nil {

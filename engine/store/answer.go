@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// answers loads what people said, by path; a later attempt has a later answer.
+// answers loads the answers of people, by path; a later attempt has a later answer.
 func (s *Store) answers(ctx context.Context, id engine.RunID) (out map[string]*plan.Answer, number int, unreadable, err error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT path, attempt, verdict, output, at FROM answers WHERE run_id = ? ORDER BY path, `+
 		`attempt`, int64(id))

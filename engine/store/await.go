@@ -8,20 +8,20 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is how runs find the events that they wait for. An event counts by when it
-// was received, never by the order of ids: an id is given before the commit, so that
-// what is found later may have the smaller one.
+// This file finds the events that runs wait for. Whether an event counts depends on when it was
+// received, never on its id: ids are assigned before the commit, so an event found later may have
+// the smaller id.
 
 const (
-	// arrived finds the event of a trigger and a key that was received at a moment or
-	// later, and that a run has neither begun with nor used.
+	// arrived finds the event of a trigger and a key that was received at or after a time, and that
+	// a run has neither begun with nor used.
 	arrived = `SELECT k.event_id FROM keys k JOIN events e ON e.id = k.event_id WHERE k.trigger = ?1 AND k.key = ?2
 		AND e.received_at >= ?3 AND k.event_id <> ?4
 		AND NOT EXISTS (SELECT 1 FROM ended_waits w WHERE w.event_id = k.event_id AND w.run_id = ?5)`
-	// wakeWaiting makes the runs due that wait for an event. Each of them looks itself
-	// whether it counts. Masked, a key says other things for the event (?3) than for a run
-	// that knows other secrets: as it is (?4), it finds keys that are not masked for the run,
-	// and a key that is masked for the run may be any.
+	// wakeWaiting makes the runs due that wait for an event. Each run checks for itself whether the
+	// event counts. Masking depends on the secrets in use, so a masked key may read differently for
+	// the event (?3) and for a waiting run: the unmasked key (?4) matches waits whose key is not
+	// masked, and a wait with a masked key matches any event.
 	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND id IN (
 		SELECT run_id FROM waits WHERE trigger = ?2 AND key IN (?3, ?4)
 		UNION ALL SELECT run_id FROM waits INDEXED BY waits_sealed WHERE trigger = ?2 AND sealed IS NOT NULL)`

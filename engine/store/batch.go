@@ -90,7 +90,7 @@ func (s *Store) ChangeBatch(ctx context.Context, id engine.BatchID, from []strin
 	return changed, err
 }
 
-// advanceBatch keeps how far a batch has come.
+// advanceBatch stores the progress of a batch.
 func (t *tx) advanceBatch(step *engine.BatchStep, made []engine.Redecided) error {
 	if step == nil {
 		return nil

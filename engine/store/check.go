@@ -14,44 +14,44 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// Finding is what one check of the database found.
+// Finding is the result of one check of the database.
 type Finding struct {
-	// What was checked, in words; Rows how many rows were looked at, 0 where that says
-	// nothing.
+	// What was checked, in words; Rows is the number of rows checked, 0 where it has no meaning.
 	What string `json:"what"`
 	Rows int64  `json:"rows,omitempty"`
-	// Wrong are at most ten places where it does not hold.
+	// Wrong lists at most ten places where the check fails.
 	Wrong []string `json:"wrong,omitempty"`
-	// Alone reports whether each place concerns one run or event alone: the database serves.
+	// Alone reports whether each place concerns only one run or event: the database can still be
+	// used.
 	Alone bool `json:"alone,omitempty"`
 }
 
-// invariants are what must hold of the rows, each as a query for those of which it
-// does not.
+// invariants are conditions that all rows must meet, each with a query for the rows that violate
+// it.
 var invariants = []struct{ what, query string }{
 	{"each run has its event", `SELECT printf('run_%016x', id) FROM runs r
 		WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id)`},
 	{"each step has its run", `SELECT printf('run_%016x ', run_id) || path FROM steps s
 		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id)`},
-	{"an attempt is open only in a run that is at work",
+	{"only running runs have open attempts",
 		`SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'running'
 			AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.status <> 'running')`},
 	{"no step of an ended run waits", `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'waiting'
 		AND EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.finished_at IS NOT NULL)`},
 	{"no step has succeeded twice", `SELECT printf('run_%016x ', run_id) || path FROM steps WHERE status = 'succeeded'
 		GROUP BY run_id, path HAVING count(*) > 1`},
-	{"an event has one run of a workflow, but for replays",
+	{"an event has one run of a workflow, except for replays",
 		`SELECT printf('evt_%016x ', event_id) || workflow FROM (SELECT event_id, workflow FROM runs WHERE repeats IS NULL
 		UNION ALL SELECT x.event_id, r.workflow FROM run_events x JOIN runs r ON r.id = x.run_id WHERE r.repeats IS NULL)
 			GROUP BY event_id, workflow HAVING count(*) > 1`},
-	{"what waits to be matched is there", `SELECT printf('evt_%016x', event_id) FROM inbox i
+	{"each event that waits to be matched exists", `SELECT printf('evt_%016x', event_id) FROM inbox i
 		WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = i.event_id)`},
-	{"only open runs have a place in a group", `SELECT printf('run_%016x', run_id) FROM places p WHERE state <> 'left'
+	{"only open runs have a slot in a group", `SELECT printf('run_%016x', run_id) FROM places p WHERE state <> 'left'
 		AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = p.run_id AND r.finished_at IS NULL)`},
-	{"a gathering is of a run that has not begun",
+	{"only runs that have not begun gather events",
 		`SELECT printf('run_%016x', run_id) FROM gatherings g
 			WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = g.run_id AND r.status = 'queued')`},
-	{"an event that takes part in a run is there",
+	{"each event of a run exists",
 		`SELECT printf('evt_%016x', event_id) FROM run_events x WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = x.event_id)`},
 	{"only open runs can be ended by an event", `SELECT printf('run_%016x', run_id) FROM cancel_keys c
 		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = c.run_id AND r.finished_at IS NULL)`},
@@ -63,15 +63,15 @@ var invariants = []struct{ what, query string }{
 		AND NOT EXISTS (SELECT 1 FROM waits w WHERE w.run_id = s.run_id AND w.path = s.path)`},
 }
 
-// A wait without its step is found by events in vain, and a run with a step that has lost
-// its wait fails when it is taken up: each concerns one run alone.
+// An event looks up a wait without a step in vain, and a run whose step has lost its wait fails
+// when it continues: each concerns one run only.
 const (
-	waitsHaveSteps = "what is waited for belongs to a waiting step of an open run"
-	stepsHaveWaits = "each waiting step has on record what it waits for"
+	waitsHaveSteps = "each recorded wait belongs to a waiting step of an open run"
+	stepsHaveWaits = "each waiting step has a recorded wait"
 )
 
-// Check looks at the whole database: its structure, the checksum of each event,
-// and what must hold of its rows. It reads beside a running server.
+// Check checks the database: its structure, the checksum of each event, and the invariants of its
+// rows. It may run while a server uses the database.
 func (h *History) Check(ctx context.Context) ([]Finding, error) {
 	structure, err := collect(ctx, h.db, `PRAGMA integrity_check(10)`, nil, func(r scanner) (text string, err error) {
 		err = r.Scan(&text)
@@ -107,7 +107,7 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 			return nil, fmt.Errorf("checking that %s: %w", x.what, err)
 		}
 		if err != nil {
-			f.Wrong = []string{"cannot be told: " + err.Error()}
+			f.Wrong = []string{"cannot be checked: " + err.Error()}
 		}
 		out = append(out, f)
 	}
@@ -125,14 +125,14 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 	return append(out, f), nil
 }
 
-// damage reports whether a file cannot be read because of what is in it.
+// damage reports whether a file cannot be read because of its content.
 func damage(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && (se.Code == sqlite3.ErrCorrupt || se.Code == sqlite3.ErrNotADB)
 }
 
-// readable tells of each table of a damaged file how many rows can be read before the
-// first error.
+// readable reports, for each table of a damaged file, how many rows can be read before the first
+// error.
 func (h *History) readable(ctx context.Context) []Finding {
 	tables, err := collect(ctx, h.db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`,
 		nil, func(r scanner) (name string, err error) {
@@ -160,7 +160,7 @@ func (h *History) readable(ctx context.Context) []Finding {
 	return out
 }
 
-// checksums reads every event: a flipped bit is no matter of structure.
+// checksums reads every event: SQLite's check of the structure does not detect a flipped bit.
 func (h *History) checksums(ctx context.Context) (Finding, error) {
 	f := Finding{What: "each event is as it was stored (checksum)"}
 	rows, err := h.db.QueryContext(ctx, `SELECT id, trigger, key, type, body, crc FROM events WHERE stripped = 0`)
@@ -183,15 +183,15 @@ func (h *History) checksums(ctx context.Context) (Finding, error) {
 	return f, classify(rows.Err())
 }
 
-// Backup writes a copy of the database, as of one moment, beside a running server.
-// It is checked and on disk when Backup returns; a file that is there stays unless
-// replace is true.
+// Backup writes a copy of the database as of one moment, also while a server runs. The copy is
+// checked and on disk when Backup returns. An existing file is replaced only if replace is true.
 func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Finding, error) {
 	if _, err := os.Stat(file); err == nil && !replace {
 		return nil, fmt.Errorf("%s already exists", file)
 	}
 	temp := fmt.Sprintf("%s.%d.tmp", file, os.Getpid())
-	// SQLite writes into an empty file; made here, it is its owner's alone from the start.
+	// SQLite writes into an empty file; created here, it is readable only by its owner from the
+	// start.
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("making the copy: %w", err)
@@ -208,8 +208,8 @@ func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Find
 
 // vacuumInto copies the database, as of one moment, into an empty file.
 func (h *History) vacuumInto(ctx context.Context, temp string) error {
-	// The readers are held to queries, which VACUUM INTO is not; this connection
-	// cannot write the database either.
+	// The readers' connections accept only queries, which VACUUM INTO is not; this connection
+	// cannot write to the database either.
 	from, err := sql.Open("sqlite3", strings.Replace(dsn(h.path, "ro", ""), "&_query_only=1", "", 1))
 	if err == nil {
 		_, err = from.ExecContext(ctx, `VACUUM INTO ?`, temp)
@@ -238,20 +238,20 @@ func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Findin
 	}
 	for _, x := range found {
 		if len(x.Wrong) > 0 && !x.Alone { // the database holds the same rows
-			return found, fmt.Errorf("the copy is damaged: not true that %s: %s", x.What, x.Wrong[0])
+			return found, fmt.Errorf("the copy is damaged: a check failed (%s): %s", x.What, x.Wrong[0])
 		}
 	}
 	return found, nil
 }
 
-// Size tells how large the database is.
+// Size is how large the database is.
 type Size struct {
-	// Bytes is the file's length, Free how many of them hold nothing, WAL the length
-	// of the log beside it.
+	// Bytes is the length of the file, Free how many of them are unused, WAL the length of the log
+	// next to it.
 	Bytes, Free, WAL int64
 }
 
-// Size reads it.
+// Size reads the size of the database.
 func (h *History) Size(ctx context.Context) (Size, error) {
 	var s Size
 	var pages, free, size int64

@@ -13,7 +13,7 @@ import (
 
 // TestCheckFindsWaitsAndStepsThatHaveLostEachOther damages the rows of a waiting run.
 func TestCheckFindsWaitsAndStepsThatHaveLostEachOther(t *testing.T) {
-	const orphan, bare = "what is waited for belongs to a waiting step of an open run", "each waiting step has on record what it waits for"
+	const orphan, bare = "each recorded wait belongs to a waiting step of an open run", "each waiting step has a recorded wait"
 	for name, c := range map[string]struct {
 		damage string
 		wrong  []string

@@ -4,11 +4,11 @@ import (
 	"time"
 )
 
-// maybeCheckpoint keeps the WAL short, so that commits overwrite it in place: a
-// file that grows costs its file system a journal entry more at each sync, and a small
-// disk may be full of it. The bulk is moved beside the commits; the few frames that came
-// meanwhile are moved here, after which SQLite begins the WAL anew, and cuts it to
-// journal_size_limit. A file that is larger has grown since then.
+// maybeCheckpoint keeps the WAL short, so that commits overwrite it in place: a growing file costs
+// its file system one more journal entry at each sync, and can fill a small disk. Most of the WAL
+// is moved concurrently with the commits; the few frames that arrive in the meantime are moved
+// here. SQLite then restarts the WAL, and truncates it to journal_size_limit. A file that is larger
+// has grown since then.
 func (w *writer) maybeCheckpoint() {
 	if w.err() != nil {
 		return
@@ -18,8 +18,7 @@ func (w *writer) maybeCheckpoint() {
 			return
 		}
 		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
-			// A checkpoint that fails loses nothing; its error returns with the next
-			// commit if it matters.
+			// A failed checkpoint loses nothing; if its error matters, the next commit returns it.
 			_ = w.judge(err)
 		}
 		return
@@ -35,7 +34,7 @@ func (w *writer) maybeCheckpoint() {
 		w.catchUp(size)
 		return
 	}
-	// A reader may hold it open for long: then the next pass is due when it has grown.
+	// A reader may block it for long: the next pass is due when the WAL has grown.
 	w.commits, w.checkpoint, w.passAt = 0, time.Now(), size+w.space.limit/2
 	select {
 	case w.moves <- struct{}{}:
@@ -43,8 +42,8 @@ func (w *writer) maybeCheckpoint() {
 	}
 }
 
-// catchUp waits until the WAL is moved: it is written faster than the pass beside the
-// commits gets on, and a disk that is nearly full would have no room for it later.
+// catchUp waits until the WAL is moved. It is called when commits write faster than the concurrent
+// pass moves: a disk that is nearly full would have no room for the WAL later.
 func (w *writer) catchUp(size int64) {
 	w.commits, w.checkpoint, w.passAt, w.waitAt = 0, time.Now(), size+w.space.limit/2, size+w.space.limit
 	if !w.movable(moveStride) {
@@ -58,13 +57,13 @@ func (w *writer) catchUp(size int64) {
 	}
 }
 
-// checkpoints moves the WAL into the file on a connection of its own. PASSIVE
-// waits for nobody and nobody waits for it.
+// checkpoints moves the WAL into the file on its own connection. A PASSIVE checkpoint blocks nobody
+// and waits for nobody.
 func (w *writer) checkpoints() {
 	defer close(w.moved)
 	for range w.moves {
 		if size, err := w.files.look(w.wal); w.err() != nil || err != nil || headless(w.walFile, size) || !w.movable(moveStride) {
-			continue // the next commit, or watch, says so
+			continue // the next commit, or watch, reports it
 		}
 		w.passing.Lock()
 		_, err := queryText(w.checkpointer, "PRAGMA wal_checkpoint(PASSIVE)")

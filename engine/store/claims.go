@@ -9,18 +9,18 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file claims events and runs for owners. The file belongs to one process, so that
-// claims are memory: no row is written for them, and none is left by an owner that is gone.
+// This file claims events and runs for owners. The file belongs to one process, so claims are kept
+// in memory: they need no rows, and a process that ends leaves none behind.
 
-// claims are the events and runs that owners have claimed last.
+// claims are the events and runs that owners claimed last.
 type claims struct {
-	// own is the owner of this opening: events that are accepted in it are its own.
+	// own is the owner of this opening of the database: events accepted in it belong to it.
 	own engine.Owner
-	// asking is held by one call that claims at a time, so that no two read the same rows.
+	// asking is held by one claiming call at a time, so that no two read the same rows.
 	asking sync.Mutex
 	mu     sync.Mutex
-	// events and runs are guarded by mu. They hold what each owner's last calls returned, so
-	// that they stay as small as what is asked for.
+	// events and runs are guarded by mu. They hold only what each owner's last calls returned, so
+	// they stay as small as the requests.
 	events map[engine.EventID]engine.Owner
 	runs   map[engine.RunID]engine.Owner
 }
@@ -29,7 +29,7 @@ func newClaims() *claims {
 	return &claims{own: engine.Owner(rand.Text()), events: map[engine.EventID]engine.Owner{}, runs: map[engine.RunID]engine.Owner{}}
 }
 
-// giveBack drops the claims of an owner that hold does not keep, and counts those of others.
+// giveBack drops the claims of an owner that are not in hold, and counts those of others.
 func giveBack[ID comparable](c *claims, of map[ID]engine.Owner, owner engine.Owner, hold func(ID) bool) (others int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *Store) ClaimDue(ctx context.Context, owner engine.Owner, now time.Time,
 	return ids, next, err
 }
 
-// taken ends the claim of a run that is at work now, or cannot be.
+// taken ends the claim of a run that is running now, or that cannot run.
 func (c *claims) taken(id engine.RunID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

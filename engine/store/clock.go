@@ -11,14 +11,14 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file moves what is stored to the time of a clock that was set back.
+// This file adjusts stored times after the clock was set back.
 
-// ClockStep is the last time that the clock was set back.
+// ClockStep describes the last time that the clock was set back.
 type ClockStep struct {
 	At time.Time `json:"at"`
-	// Milliseconds it was set back by.
+	// Milliseconds by which it was set back.
 	Milliseconds int64 `json:"by_ms"`
-	// LastID is the newest event or run then: what is older proves no new step.
+	// LastID is the newest event or run at that time: older ones do not indicate a new step.
 	LastID int64 `json:"last_id"`
 }
 
@@ -27,12 +27,12 @@ func (s *Store) ClockSetBack(ctx context.Context, by time.Duration) error {
 	return s.w.do(ctx, true, func(t *tx) error { return t.setBack(time.Now(), by) })
 }
 
-// noticed is how long it may take until a step is noticed: what was stored within that
-// time is taken to be of the new time already. So no sleep gets shorter.
+// noticed is how long it may take until a step is detected: times stored within it are assumed to
+// be of the new clock already. So no sleep gets shorter.
 const noticed = 1500
 
-// setBack moves the ends of sleeps and waits, the moments at which runs are due, and the
-// starts that rates count.
+// setBack moves the ends of sleeps and waits, the times at which runs are due, and the starts that
+// rates count.
 func (t *tx) setBack(now time.Time, by time.Duration) error {
 	ms, at := by.Milliseconds(), now.UnixMilli()
 	err := t.exec(`UPDATE waits SET until = until - ?1 WHERE until IS NOT NULL AND fixed = 0 AND NOT EXISTS (SELECT 1 FROM steps s
@@ -72,8 +72,8 @@ func (t *tx) noteClockStep(now time.Time, ms int64) error {
 		string(text))
 }
 
-// clockWasSetBack finds by the newest event and run that the clock was set back while
-// nothing ran, moves what is stored, and gives by how much at least.
+// clockWasSetBack detects by the newest event and run that the clock was set back while no process
+// ran. It adjusts the stored times, and returns the smallest possible step.
 func (t *tx) clockWasSetBack(now time.Time) (time.Duration, error) {
 	v := make([]driver.Value, 1)
 	after := ClockStep{}
@@ -101,7 +101,7 @@ func (t *tx) clockWasSetBack(now time.Time) (time.Duration, error) {
 	return by, t.setBack(now, by)
 }
 
-// ClockStep returns the last time that the clock was set back; nil for never.
+// ClockStep returns the last time that the clock was set back; nil if never.
 func (h *History) ClockStep(ctx context.Context) (*ClockStep, error) {
 	var text string
 	err := h.db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'clock_step'`).Scan(&text)
@@ -113,7 +113,7 @@ func (h *History) ClockStep(ctx context.Context) (*ClockStep, error) {
 	}
 	var c ClockStep
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
-		return nil, nil // another build's words
+		return nil, nil // written by another build
 	}
 	return &c, nil
 }

@@ -11,16 +11,15 @@ import (
 )
 
 const (
-	// deadGroups adds up dead runs by all that a cause is made of; what varies in their
-	// messages is taken out afterwards.
+	// deadGroups counts dead runs by all parts of a cause; the variable parts of their messages are
+	// removed afterwards.
 	deadGroups = `SELECT r.workflow, r.version, ` + errorStep + `, ` + errorCode + `, ` + errorMessage + `, ` + runHost + `,
 		count(*), min(r.finished_at), max(r.finished_at) FROM runs r INDEXED BY runs_not_well`
 	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d
 		JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
 )
 
-// DeadGroups adds up all dead letters that the filters leave, by cause, the largest group
-// first.
+// DeadGroups counts the dead letters that match the filters by cause, largest group first.
 func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.DeadGroup, error) {
 	if err := h.checkDead(ctx, q); err != nil {
 		return nil, err
@@ -79,8 +78,8 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 	return out, nil
 }
 
-// knownHostSteps is how many of the last attempts are looked at for a host that is in no
-// index, since nothing failed there.
+// knownHostSteps is how many of the last attempts are searched for a host that is not in the index
+// because nothing failed there.
 const knownHostSteps = 20_000
 
 // HasHost reports whether an attempt to a host is recorded.
@@ -95,7 +94,7 @@ func (h *History) HasHost(ctx context.Context, host string) (bool, error) {
 	return found, classify(err)
 }
 
-// FailedHosts lists the hosts where attempts failed, by name.
+// FailedHosts lists the hosts where attempts failed, in alphabetical order.
 func (h *History) FailedHosts(ctx context.Context) ([]string, error) {
 	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(destination) FROM steps WHERE status = 'failed'
 		AND destination IS NOT NULL
@@ -114,8 +113,7 @@ func (h *History) NeedsPeople(ctx context.Context) (n int, err error) {
 	return n, classify(err)
 }
 
-// HostTimes sums up how long the last attempts to a host were at work, and how long they
-// had waited.
+// HostTimes sums up how long the last attempts to a host took, and how long they had waited.
 func (h *History) HostTimes(ctx context.Context, host string) (engine.HostTimes, error) {
 	var t engine.HostTimes
 	names := hostNames(host)

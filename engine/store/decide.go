@@ -14,7 +14,7 @@ import (
 // This file stores new decisions about stored events. The earlier decision goes to
 // decision_history.
 
-// redecision is a Redecision encoded, outside of the writer's one goroutine.
+// redecision is a Redecision, encoded outside the writer's goroutine.
 type redecision struct {
 	of       engine.Redecision
 	decision []driver.Value
@@ -50,7 +50,7 @@ func (s *Store) Redecide(ctx context.Context, rs []engine.Redecision, step *engi
 	return out, err
 }
 
-// known finds the run that keeps a new decision from being made.
+// known finds the run that prevents a new decision.
 func (t *tx) known(r engine.Redecision) (out engine.Redecided, err error) {
 	if pending, err := t.row(`SELECT 1 FROM inbox WHERE event_id = ?`, make([]driver.Value, 1), int64(r.Event)); err != nil || pending {
 		if err == nil {
@@ -61,7 +61,7 @@ func (t *tx) known(r engine.Redecision) (out engine.Redecided, err error) {
 	v := make([]driver.Value, 3)
 	found, err := t.row(`SELECT id, replayed_by <> '', finished_at IS NULL FROM runs WHERE event_id = ? AND workflow = ? ORDER BY id DESC `+
 		`LIMIT 1`, v, int64(r.Event), r.Decision.Workflow)
-	if err == nil && !found { // it may have taken part in the run of another
+	if err == nil && !found { // it may have taken part in another event's run
 		found, err = t.row(`SELECT r.id, r.replayed_by <> '', r.finished_at IS NULL FROM run_events x JOIN runs r ON r.id = x.run_id WHERE `+
 			`x.event_id = ? AND r.workflow = ? ORDER BY r.id DESC LIMIT 1`,
 			v, int64(r.Event), r.Decision.Workflow)
@@ -81,7 +81,7 @@ func (t *tx) known(r engine.Redecision) (out engine.Redecided, err error) {
 
 func (t *tx) redecide(r redecision) (out engine.Redecided, err error) {
 	event, workflow := int64(r.of.Event), r.of.Decision.Workflow
-	r.decision = slices.Clone(r.decision) // it may change, and the transaction may be tried again
+	r.decision = slices.Clone(r.decision) // the value is changed, and the transaction may be retried
 	if out, err = t.known(r.of); err != nil || out.Known {
 		return out, err
 	}
@@ -104,7 +104,7 @@ func (t *tx) redecide(r redecision) (out engine.Redecided, err error) {
 	if out.Run == 0 {
 		d[3], d[4], d[6] = string(out.Outcome), t.w.redactor.Text(out.Reason), nil
 	}
-	// The same answer of the same version tells nothing new.
+	// The same decision of the same version is not recorded again.
 	if found && (before[0] != d[2] || before[1] != d[3] || before[2] != d[4] || out.Run != 0) {
 		if err := t.exec(`INSERT INTO decision_history SELECT event_id, workflow, version, outcome, reason, trace, run_id, at FROM decisions `+
 			`WHERE event_id = ? AND workflow = ?`, event, workflow); err != nil {
@@ -117,7 +117,7 @@ func (t *tx) redecide(r redecision) (out engine.Redecided, err error) {
 	return out, t.exec(insertDecision, d...)
 }
 
-// startAgain stores the run that a new decision begins.
+// startAgain stores the run that a new decision starts.
 func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecided) error {
 	var m engine.MatchResult
 	dropped, err := matchRows{of: engine.Match{At: r.of.At}}.start(t, *r.start, &m)
@@ -140,7 +140,7 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 	out.Run, out.Repeats, out.Due, out.Gather = run.ID, repeats, run.DueAt, m.Gather
 	if r.start.of.Slot != nil {
 		out.Due = m.Due
-		if !out.Due.IsZero() && out.Due.Before(run.DueAt) { // it is spread out as others are
+		if !out.Due.IsZero() && out.Due.Before(run.DueAt) { // spread out as others are
 			out.Due = run.DueAt
 			if err := t.exec(`UPDATE runs SET due_at = ? WHERE id = ?`, out.Due.UnixMilli(), int64(run.ID)); err != nil {
 				return err
@@ -148,7 +148,7 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 		}
 	}
 	if r.of.Once == engine.OnlyHeld {
-		return nil // it is the run of the event's arrival, only later
+		return nil // this is the run of the event's arrival, only later
 	}
 	var of driver.Value
 	if repeats != 0 {
@@ -160,8 +160,8 @@ func (t *tx) startAgain(r redecision, repeats engine.RunID, out *engine.Redecide
 	return t.exec(`UPDATE runs SET repeats = ?, replayed_by = ? WHERE id = ?`, of, t.w.redactor.Text(r.of.By), int64(run.ID))
 }
 
-// takeOver gives a new run the results of steps that earlier runs carried out. Its calls in doubt
-// keep their idempotency keys, as those of a replay from the failed step do.
+// takeOver copies to a new run the results of steps that earlier runs executed. Its calls in doubt
+// keep their idempotency keys, as in a replay from the failed step.
 func (t *tx) takeOver(r engine.Redecision, run, repeats engine.RunID) error {
 	if r.Done == nil {
 		return nil
@@ -192,7 +192,7 @@ func (s *Store) DoneSteps(ctx context.Context, event engine.EventID, workflow st
 	})
 }
 
-// decidedColumns are those of DecidedState.
+// decidedColumns are the columns of DecidedState.
 const decidedColumns = `e.id, EXISTS (SELECT 1 FROM inbox i
 	WHERE i.event_id = e.id), (SELECT json_group_object(d.workflow, d.outcome) FROM decisions d WHERE d.event_id = e.id),
 	(SELECT json_group_array(DISTINCT workflow) FROM (SELECT r.workflow FROM runs r WHERE r.event_id = e.id
@@ -223,8 +223,8 @@ func (s *Store) Decided(ctx context.Context, id engine.EventID) (engine.DecidedS
 	return list[0], nil
 }
 
-// ofTriggers narrows to events of triggers between two ids. Of one trigger they are
-// found by its index in their order; of several, all in between are looked at.
+// ofTriggers selects events of triggers between two ids. Events of one trigger are found by its
+// index in their order; for several triggers, all events in between are scanned.
 func ofTriggers(triggers []string, after, end engine.EventID) (cond string, args []any) {
 	args = []any{int64(after), int64(end)}
 	if len(triggers) == 1 {

@@ -9,12 +9,12 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is about calls in doubt: an attempt was cut, and no later one was answered.
-// A replay from the failed step makes such a call again as what it is, the same call: with
-// the idempotency key of the run that made it first.
+// This file handles calls in doubt: an attempt was cut off, and no later one was answered. A replay
+// from the failed step repeats such a call as the same call, with the idempotency key of the run
+// that made it first.
 
-// inDoubt finds the paths of the calls of a run that are in doubt: its own, and those of
-// the run that it continues, which no attempt since was answered for.
+// inDoubt finds the paths of a run's calls that are in doubt: its own, and those of the run that it
+// continues which no later attempt has answered.
 const (
 	unanswered = `(l.status IN ('unknown', 'running', 'waiting') OR l.status = 'failed' AND l.error ->> '$.status' IS NULL)`
 	inDoubt    = `SELECT s.path FROM steps s WHERE s.run_id = ?1 AND s.status = 'unknown' AND NOT EXISTS (SELECT 1 FROM steps l WHERE ` +
@@ -23,8 +23,8 @@ const (
 			AND l.path = k.path AND NOT ` + unanswered + `)`
 )
 
-// keepKeys notes, for a replay from the failed step, which run it continues and which
-// calls keep their key. It returns how many.
+// keepKeys records, for a replay from the failed step, which run it continues and which calls keep
+// their key. It returns the number of calls.
 func (t *tx) keepKeys(r engine.Replay) (int, error) {
 	if err := t.exec(`UPDATE runs SET continues = (SELECT coalesce(of.continues, of.id) FROM runs of WHERE of.id = ?) WHERE id = ?`,
 		int64(r.Of), int64(r.New)); err != nil {
@@ -38,7 +38,7 @@ func (t *tx) keepKeys(r engine.Replay) (int, error) {
 	return int(t.changes), err
 }
 
-// continued loads what a replay from the failed step keeps of the runs before it.
+// continued loads what a replay from the failed step keeps of the earlier runs.
 func (s *Store) continued(ctx context.Context, loaded *engine.LoadedRun) error {
 	if loaded.Run.Continues == 0 {
 		return nil
@@ -73,7 +73,7 @@ func (s *Store) continued(ctx context.Context, loaded *engine.LoadedRun) error {
 	return classify(rows.Err())
 }
 
-// InDoubt counts, of runs that are about to be replayed, those with calls in doubt.
+// InDoubt counts the runs with calls in doubt among those that are about to be replayed.
 func (h *History) InDoubt(ctx context.Context, ids []string) (runs int, err error) {
 	for _, text := range ids {
 		id, err := engine.ParseRunID(text)
@@ -91,12 +91,12 @@ func (h *History) InDoubt(ctx context.Context, ids []string) (runs int, err erro
 	return runs, nil
 }
 
-// callsInDoubt counts the calls of a run that are in doubt.
+// callsInDoubt counts a run's calls that are in doubt.
 func (t *tx) callsInDoubt(id engine.RunID) (int, error) {
 	return t.count(`SELECT count(*) FROM (`+inDoubt+`)`, int64(id))
 }
 
-// keptKeys lists the steps of a run that have the idempotency key of an earlier one.
+// keptKeys lists the steps of a run that use the idempotency key of an earlier run.
 func (h *History) keptKeys(ctx context.Context, id engine.RunID) ([]string, error) {
 	return collect(ctx, h.db, `SELECT path FROM kept_keys WHERE run_id = ? ORDER BY path`, []any{int64(id)},
 		func(r scanner) (path string, err error) {

@@ -37,7 +37,7 @@ func (s *Store) Emit(ctx context.Context, id engine.EventID, d *engine.Delivery,
 	return r, again, err
 }
 
-// emittedBy finds the step that made an event.
+// emittedBy finds the step that emitted an event.
 func (h *History) emittedBy(ctx context.Context, id engine.EventID) (*engine.Emitted, error) {
 	var run int64
 	var x engine.Emitted
@@ -51,7 +51,7 @@ func (h *History) emittedBy(ctx context.Context, id engine.EventID) (*engine.Emi
 	return &x, classify(err)
 }
 
-// emitted lists the events that a run's steps made.
+// emitted lists the events that a run's steps emitted.
 func (h *History) emitted(ctx context.Context, id engine.RunID, steps []engine.StepItem) ([]engine.EmittedEvent, error) {
 	if !slices.ContainsFunc(steps, func(s engine.StepItem) bool { return s.Action == "hookloom/emit" }) {
 		return nil, nil

@@ -11,17 +11,16 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// encodedUpdate is an update of a run, encoded before it reaches the writer's goroutine.
+// encodedUpdate is an update of a run, encoded outside the writer's goroutine.
 type encodedUpdate struct {
 	of     engine.RunUpdate
 	calls  []madeEvent
 	insert bool
-	// sealed are updates with what was masked, encrypted, and notes on steps; mostly
-	// there are none.
+	// sealed holds updates with masked values, encrypted, and notes on steps; usually empty.
 	sealed []sealing
 	run    []driver.Value
 	steps  [][]driver.Value
-	// waits are updates of what steps wait for.
+	// waits holds updates of what steps wait for.
 	waits []sealing
 }
 
@@ -78,7 +77,7 @@ func (s *Store) encode(st engine.RunUpdate) (encodedUpdate, error) {
 	return out, nil
 }
 
-// sealing is a statement that adds to a row, such as what was masked of it.
+// sealing is a statement that adds to a row, such as its masked values, encrypted.
 type sealing struct {
 	query string
 	args  []driver.Value
@@ -88,13 +87,13 @@ const insertNote = `INSERT INTO step_notes (run_id, path, note) VALUES (?, ?, ?)
 
 const sealStep = `UPDATE steps SET sealed = ? WHERE run_id = ? AND path = ? AND attempt = ?`
 
-// madeEvent is an event that the engine itself makes, encoded.
+// madeEvent is an event that the engine made, encoded.
 type madeEvent struct {
 	row    []driver.Value
 	sealed driver.Value
 }
 
-// encodeEvents encodes events that the engine itself makes.
+// encodeEvents encodes events that the engine made.
 func (s *Store) encodeEvents(events []*engine.Event) ([]madeEvent, error) {
 	var out []madeEvent
 	for _, ev := range events {
@@ -134,7 +133,7 @@ func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *redact.Masker) (
 		return nil, nil, err
 	}
 	output := out.shown
-	if len(r.Waits) > 0 { // to be looked at only
+	if len(r.Waits) > 0 { // for display only
 		if output, err = s.json(plan.Shown(r.Waits), m); err != nil {
 			return nil, nil, err
 		}
@@ -159,7 +158,7 @@ func (s *Store) errorJSON(e *plan.Error, m *redact.Masker) (driver.Value, error)
 	return s.json(data, m)
 }
 
-// forRecord cuts what is stored to be looked at only.
+// forRecord truncates values that are stored for display only.
 func forRecord(v any) any {
 	if v == nil {
 		return nil

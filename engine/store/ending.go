@@ -9,7 +9,7 @@ import (
 
 const orderEnd = `INSERT INTO end_calls (event, why, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 
-// endCalls orders called runs to be ended.
+// endCalls requests the end of called runs.
 func (t *tx) endCalls(list []engine.EndCall, now time.Time) error {
 	for _, x := range list {
 		if err := t.exec(orderEnd, x.Event.String(), x.Why, now.UnixMilli()); err != nil {
@@ -19,8 +19,7 @@ func (t *tx) endCalls(list []engine.EndCall, now time.Time) error {
 	return nil
 }
 
-// endCallsOf orders the runs to be ended that a run waits for; it reports whether there
-// are some.
+// endCallsOf requests the end of the runs that a run waits for; it reports whether there are any.
 func (t *tx) endCallsOf(r *engine.Run) (bool, error) {
 	err := t.exec(`INSERT INTO end_calls (event, why, at) SELECT printf('evt_%016x', event_id), ?, ? FROM waits WHERE run_id = ? AND kind = `+
 		`'call' ON CONFLICT DO NOTHING`,

@@ -9,7 +9,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// judge tells errors that pass from those after which nothing may be written.
+// judge distinguishes temporary errors from those after which nothing may be written.
 func (w *writer) judge(err error) error {
 	var se sqlite3.Error
 	if err = classify(err); errors.As(err, &se) && !errors.Is(err, engine.ErrFull) {
@@ -25,7 +25,7 @@ func (w *writer) judge(err error) error {
 	return err
 }
 
-// classify names SQLite's errors in the engine's words.
+// classify converts SQLite's errors to those of the engine.
 func classify(err error) error {
 	var se sqlite3.Error
 	if !errors.As(err, &se) {
@@ -36,7 +36,7 @@ func classify(err error) error {
 	}
 	switch {
 	case se.Code == sqlite3.ErrFull,
-		// A failed sync is worse: what was written before may be gone.
+		// A failed sync is worse: earlier writes may be lost.
 		noSpace(se.SystemErrno) && se.ExtendedCode != sqlite3.ErrIoErrFsync && se.ExtendedCode != sqlite3.ErrIoErrDirFsync:
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
 	case se.Code == sqlite3.ErrCantOpen && (se.SystemErrno == syscall.EMFILE || se.SystemErrno == syscall.ENFILE):
@@ -46,19 +46,19 @@ func classify(err error) error {
 	}
 	switch se.Code {
 	case sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrTooBig, sqlite3.ErrRange, sqlite3.ErrError, sqlite3.ErrInterrupt:
-		return err // of the rows that it is about, such as JSON that is malformed
+		return err // an error of the rows concerned, such as malformed JSON
 	}
 	return diskError{err}
 }
 
-// diskError is an engine.ErrDisk in the words of SQLite.
+// diskError is an engine.ErrDisk with SQLite's message.
 type diskError struct{ error }
 
 func (e diskError) Unwrap() error { return e.error }
 
 func (e diskError) Is(target error) bool { return target == engine.ErrDisk }
 
-// noSpace tells the operating system's words for a full disk or a quota that is used up.
+// noSpace recognizes the operating system's messages for a full disk or an exhausted quota.
 func noSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

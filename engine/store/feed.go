@@ -9,41 +9,42 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file writes the feed: what changed, in the order of the commits. Ids cannot give
-// that order: they are given before the commit, so that a larger one may be there first.
-// The feed costs one row a commit, whatever the number of changes in it.
+// This file writes the feed: the changes, in the order of the commits. Ids cannot provide that
+// order: they are assigned before the commit, so a larger id may be committed first. The feed costs
+// one row per commit, whatever its number of changes.
 
 const (
 	insertFeed = `INSERT INTO feed (seq, total, changes) VALUES (?, ?, ?)`
-	// cutFeed deletes the oldest rows. total rises with seq, so that a row which stays says
-	// that all after it stay.
+	// cutFeed deletes the oldest rows. total rises with seq, so if a row stays, all later rows stay
+	// too.
 	cutFeed = `DELETE FROM feed WHERE seq IN (SELECT seq FROM (SELECT seq, total FROM feed ORDER BY seq LIMIT ?) WHERE total < ?)`
-	// keepFeed is how many bytes the feed has, about 600,000 events and their runs.
+	// keepFeed is the size limit of the feed in bytes, about 600,000 events and their runs.
 	keepFeed = 8 << 20
-	// feedRowBytes is what a row takes besides its changes.
+	// feedRowBytes is the size of a row without its changes.
 	feedRowBytes = 20
-	// cutFeedEach is after how many rows the feed is cut, by at most twice as many.
+	// cutFeedEach is the number of rows after which the feed is cut; a cut deletes at most twice as
+	// many.
 	cutFeedEach = 64
 )
 
-// feedStatuses are the statuses of runs in the order of their numbers in the feed. New ones
-// come at the end. The number 0 is an event.
+// feedStatuses are the statuses of runs, in the order of their numbers in the feed. New ones are
+// appended. The number 0 is an event.
 var feedStatuses = []engine.RunStatus{engine.Queued, engine.Running, engine.Waiting, engine.Succeeded, engine.Failed, engine.Cancelled,
 	engine.TimedOut}
 
-// feedChange is a change of the running transaction.
+// feedChange is a change made by the running transaction.
 type feedChange struct {
 	kind byte
 	id   int64
 }
 
-// feed is the state that the writer needs to extend the feed. It belongs to the writer's
+// feed is the state that the writer needs to extend the feed. It is owned by the writer's
 // goroutine.
 type feed struct {
-	// last is the newest position, total how many bytes were written so far.
+	// last is the newest position, total the number of bytes written so far.
 	last, total int64
 	rows        int
-	// changes are those of the running transaction; blob is memory for their encoding.
+	// changes are those of the running transaction; blob is the buffer for their encoding.
 	changes []feedChange
 	blob    []byte
 }
@@ -54,7 +55,7 @@ func (t *tx) decidedEvent(id engine.EventID) {
 	t.w.feed.changes = append(t.w.feed.changes, feedChange{0, int64(id)})
 }
 
-// changedRun records in the feed that a run has another status.
+// changedRun records in the feed that a run's status changed.
 func (t *tx) changedRun(id engine.RunID, status engine.RunStatus) {
 	t.signal(engine.SignalRuns)
 	if status == engine.Queued || status == engine.Waiting {
@@ -63,7 +64,7 @@ func (t *tx) changedRun(id engine.RunID, status engine.RunStatus) {
 	t.w.feed.changes = append(t.w.feed.changes, feedChange{byte(1 + slices.Index(feedStatuses, status)), int64(id)})
 }
 
-// writeFeed stores the changes of the transaction, as its last statement.
+// writeFeed stores the changes of the transaction. It must be its last statement.
 func (t *tx) writeFeed() error {
 	f := &t.w.feed
 	n := int64(len(f.changes))
@@ -76,7 +77,7 @@ func (t *tx) writeFeed() error {
 	if err := t.put(insertFeed, seq, total, f.blob); err != nil {
 		return err
 	}
-	// If the commit fails, the position is not used again; positions may have gaps.
+	// If the commit fails, the position is not reused; positions may have gaps.
 	f.last, f.total = seq, total
 	if f.rows++; f.rows%cutFeedEach != 0 {
 		return nil
@@ -84,8 +85,8 @@ func (t *tx) writeFeed() error {
 	return t.exec(cutFeed, int64(2*cutFeedEach), total-keepFeed)
 }
 
-// appendChanges encodes changes: for each a byte, its kind, and its id as a varint, as the
-// distance from the one before, the first from seq.
+// appendChanges encodes changes: for each a byte for its kind, and its id as a varint, as the
+// difference from the previous id, the first from seq.
 func appendChanges(b []byte, seq int64, list []feedChange) []byte {
 	before := seq
 	for _, c := range list {

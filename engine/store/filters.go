@@ -9,25 +9,25 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file turns the filters of lists into conditions. What has no index is marked as
-// costly, and lists bound how many rows they look at for it.
+// This file turns the filters of lists into conditions. Conditions without an index are marked as
+// costly, and lists limit how many rows they scan for them.
 
 const (
-	// openRun is the condition of the index runs_due: runs that go on at due_at or, where
-	// that is NULL, are parked until something makes them due.
+	// openRun is the condition of the index runs_due: runs that continue at due_at or, where that
+	// is NULL, are parked until something makes them due.
 	openRun = `(status = 'queued' OR status = 'waiting')`
-	// The parts of a run's error; a row that cannot be read is listed, too.
+	// The parts of a run's error; rows that cannot be read are listed, too.
 	errorMessage = `CASE WHEN r.error IS NULL THEN '' WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.message', '')
 		ELSE 'the error of this run cannot be read' END`
 	errorStep = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END`
 	errorCode = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END`
-	// runHost is where the step that failed went, or where the next attempt goes.
+	// runHost is the host of the failed step, or of the next attempt.
 	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` +
 		errorStep + ` AND s.destination IS NOT NULL ORDER BY s.attempt DESC LIMIT 1)
 		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'
 			AND s.destination IS NOT NULL LIMIT 1) END, '')`
-	// runWaitsFor is one of engine.WaitKinds, empty for runs that are at work or have
-	// ended. A person comes first where a run waits for several things.
+	// runWaitsFor is one of engine.WaitKinds, empty for running and ended runs. If a run waits for
+	// several things, a person comes first.
 	runWaitsFor = `coalesce(CASE r.status WHEN 'waiting' THEN coalesce(
 		(SELECT CASE min(CASE w.kind WHEN 'approval' THEN 1 WHEN 'event' THEN 2 WHEN 'call' THEN 3 WHEN 'destination' THEN 4 ELSE 5 END)
 			WHEN 1 THEN 'approval' WHEN 2 THEN 'event' WHEN 3 THEN 'call' WHEN 4 THEN 'destination' WHEN 5 THEN 'sleep' END
@@ -39,13 +39,13 @@ const (
 			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL
 				AND r.started_at IS NULL THEN 'rate' END
 				FROM places p WHERE p.run_id = r.id), 'slot') END END, '')`
-	// asksAPerson finds the runs that wait for a person by the indexes waits_by_kind and
-	// runs_due alone.
+	// asksAPerson finds the runs that wait for a person, using only the indexes waits_by_kind and
+	// runs_due.
 	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM waits WHERE kind = 'approval'
 		UNION SELECT id FROM runs INDEXED BY runs_due WHERE ` + openRun + ` AND due_at IS NULL))`
 )
 
-// words splits a filter of several values and checks them.
+// words splits a filter of several values and validates them.
 func words(name, text string, known []string) ([]string, error) {
 	list := strings.Split(text, ",")
 	for i, s := range list {
@@ -57,7 +57,7 @@ func words(name, text string, known []string) ([]string, error) {
 	return list, nil
 }
 
-// oneOf adds a condition that an expression is one of some texts.
+// oneOf adds a condition that an expression equals one of several texts.
 func (w *where) oneOf(expr string, list []string) {
 	args := make([]any, len(list))
 	for i, s := range list {
@@ -66,8 +66,8 @@ func (w *where) oneOf(expr string, list []string) {
 	w.add(expr+" IN (?"+strings.Repeat(", ?", len(list)-1)+")", args...)
 }
 
-// eventConditions reads the filters of events: w narrows the list (alias e), x the rows
-// that a search looks at (alias x).
+// eventConditions reads the filters of events: w narrows the list (alias e), x the rows that a
+// search scans (alias x).
 func eventConditions(q engine.Query) (w, x where, costly bool, err error) {
 	if q.Trigger != "" {
 		w.add("e.trigger = ?", q.Trigger)
@@ -95,7 +95,7 @@ func eventConditions(q engine.Query) (w, x where, costly bool, err error) {
 	switch {
 	case q.Status == "", identity != "":
 	case q.Status == engine.Unreadable:
-		w.add(unreadable) // it has an index of its own
+		w.add(unreadable) // it has its own index
 		indexed++
 	case q.Status == engine.Invalid:
 		w.add(`substr(e.flag, 1, ?) = ?`, len(engine.InvalidFlag), engine.InvalidFlag)
@@ -111,13 +111,13 @@ func eventConditions(q engine.Query) (w, x where, costly bool, err error) {
 	return w, x, len(w.parts) > indexed, nil
 }
 
-// eventOf reads an event's id where somebody searches for one.
+// eventOf parses an event's id in a search text.
 func eventOf(text string) (int64, bool) {
 	id, err := engine.ParseEventID(strings.TrimSpace(text))
 	return int64(id), err == nil
 }
 
-// idBounds bounds a list by the time that ids hold.
+// idBounds bounds a list by the time contained in ids.
 func idBounds(q engine.Query, w, x *where, column string) {
 	if !q.Since.IsZero() {
 		w.add(column+" >= ?", engine.FirstID(q.Since))
@@ -178,7 +178,7 @@ func runConditions(q engine.Query) (w, x where, costly bool, err error) {
 	return w, x, costly && q.Event == "", nil
 }
 
-// deadBounds bounds dead letters by when they gave up.
+// deadBounds bounds dead letters by the time they failed.
 func deadBounds(q engine.Query, w *where) {
 	if !q.Since.IsZero() {
 		w.add("r.finished_at >= ?", q.Since.UnixMilli())
@@ -188,8 +188,7 @@ func deadBounds(q engine.Query, w *where) {
 	}
 }
 
-// runStatus narrows runs to those of some statuses. Those that have an index are found
-// by it.
+// runStatus narrows runs to some statuses, by an index where there is one.
 func runStatus(w *where, list []string) (costly bool) {
 	var either []string
 	var args []any
@@ -215,7 +214,7 @@ func runStatus(w *where, list []string) (costly bool) {
 	return costly || len(list) > 1 && !open
 }
 
-// waitsFor narrows runs to those that wait for something. All of them are open.
+// waitsFor narrows runs to those that wait for something. All of these are open.
 func waitsFor(w *where, text string) error {
 	list, err := words("waits_for", text, engine.WaitKinds)
 	if err != nil {
@@ -230,7 +229,7 @@ func waitsFor(w *where, text string) error {
 	return nil
 }
 
-// hostNames are the forms under which a host stands on record.
+// hostNames are the forms in which a host is recorded.
 func hostNames(host string) []string {
 	host = strings.TrimRight(strings.ToLower(strings.TrimSpace(host)), "/")
 	if strings.Contains(host, "://") {
@@ -277,7 +276,7 @@ func runText(w *where, q engine.Query) (costly bool) {
 	return true
 }
 
-// ruleConditions reads the filters of dead letters for rules that failed (aliases d, e).
+// ruleConditions reads the filters of dead letters for failed rules (aliases d, e).
 func ruleConditions(q engine.Query) (w where) {
 	if q.Workflow != "" {
 		w.add("d.workflow = ?", q.Workflow)
@@ -304,7 +303,7 @@ func ruleConditions(q engine.Query) (w where) {
 	return w
 }
 
-// deadRules reports whether the filters of dead letters leave rules that failed.
+// deadRules reports whether the filters of dead letters include failed rules.
 func deadRules(q engine.Query) bool {
 	has := func(list string) bool { return list == "" || slices.Contains(trimmed(list), "rule_failed") }
 	return q.Host == "" && has(q.Status) && has(q.Reason)
@@ -318,7 +317,7 @@ func trimmed(text string) []string {
 	return list
 }
 
-// checkDead refuses filters that no dead letter can have.
+// checkDead rejects filters that no dead letter can match.
 func (h *History) checkDead(ctx context.Context, q engine.Query) error {
 	if q.Status != "" {
 		if _, err := words("status of dead letters", q.Status, []string{"failed", "timed_out", "rule_failed"}); err != nil {
@@ -329,7 +328,7 @@ func (h *History) checkDead(ctx context.Context, q engine.Query) error {
 		`SELECT DISTINCT `+errorCode+` FROM runs r WHERE `+deadLetters+` AND r.error IS NOT NULL LIMIT 100`)
 }
 
-// checkReason refuses reasons that are neither known nor on record.
+// checkReason rejects reasons that are neither known nor recorded.
 func (h *History) checkReason(ctx context.Context, text string, known []string, onRecord string) error {
 	if text == "" || !slices.ContainsFunc(trimmed(text), func(s string) bool { return !slices.Contains(known, s) }) {
 		return nil
@@ -372,7 +371,7 @@ func (h *History) refusalConditions(ctx context.Context, w *where, q engine.Quer
 	return nil
 }
 
-// timeBounds bounds a table with a time of its own.
+// timeBounds bounds a table that has its own time column.
 func timeBounds(q engine.Query, w *where) {
 	if !q.Since.IsZero() {
 		w.add("at >= ?", q.Since.UnixMilli())

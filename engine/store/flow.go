@@ -8,17 +8,16 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file counts the slots of runs whose workflow has concurrency or rate.
-// All of it runs inside of the writer's transactions, so that two events never
-// see the same free slot.
+// This file counts the slots of runs whose workflow has concurrency or rate. All of it runs inside
+// the writer's transactions, so two events never see the same free slot.
 //
-// A place in a group is a row, and its number is the id of its run: one process makes all
-// ids, and orders the events of a group before it makes their runs (intake/ordered.go), so
-// that ids rise in the order of arrival. Ids of several nodes do not; a store for them
-// numbers the places by a counter in a row of the group.
+// A place in a group is a row, and its number is the id of its run: one process assigns all ids,
+// and orders the events of a group before it makes their runs (intake/ordered.go), so ids rise in
+// the order of arrival. Ids of several nodes do not; a store for several nodes would number the
+// places by a counter in a row of the group.
 
-// enter lets a new run ask for its slot. It returns when the run is due, zero for one that is
-// parked until its turn, and which runs it takes the place of; dropped is not empty when it may not be made.
+// enter requests a slot for a new run. It returns when the run is due, zero if it is parked until
+// its turn, and the runs that it replaces. If dropped is not empty, the run must not be made.
 func (t *tx) enter(run engine.RunID, p *engine.SlotRequest, now time.Time) (due time.Time, replaced []engine.RunID, dropped string,
 	err error) {
 	c, err := t.groupState(p)
@@ -34,7 +33,7 @@ func (t *tx) enter(run engine.RunID, p *engine.SlotRequest, now time.Time) (due 
 			return due, nil, "", err
 		}
 	}
-	// A run without a group has nothing to wait for but its rate.
+	// A run without a group is limited only by its rate.
 	state, group, starts, rate := "waits", driver.Value(nil), driver.Value(nil), driver.Value(nil)
 	if a.Begins {
 		state, due, starts = "has", a.Start, a.Start.UnixMilli()
@@ -57,7 +56,7 @@ func (t *tx) enter(run engine.RunID, p *engine.SlotRequest, now time.Time) (due 
 	return due, replaced, "", err
 }
 
-// groupState counts who is in the groups of a slot.
+// groupState counts the runs in the groups of a slot.
 func (t *tx) groupState(p *engine.SlotRequest) (c engine.GroupState, err error) {
 	if p.Limit > 0 {
 		if c.AtWork, err = t.count(`SELECT count(*) FROM places WHERE workflow = ? AND grp = ? AND state IN ('has', 'replaced')`, p.Workflow,
@@ -88,7 +87,7 @@ func (t *tx) count(query string, args ...driver.Value) (int, error) {
 	return int(n), err
 }
 
-// nextStart is the first moment that a rate allows another start.
+// nextStart is the earliest time at which a rate allows another start.
 func (t *tx) nextStart(workflow, group string, limit int, per time.Duration) (time.Time, error) {
 	if limit == 0 {
 		return time.Time{}, nil
@@ -112,7 +111,7 @@ func (t *tx) nextStart(workflow, group string, limit int, per time.Duration) (ti
 	return engine.RateStart(fromMillis(last), back, per), nil
 }
 
-// replace marks the runs that a new one takes the place of.
+// replace marks the runs that a new one replaces.
 func (t *tx) replace(p *engine.SlotRequest) ([]engine.RunID, error) {
 	waiting, err := t.inGroup(p, "waits")
 	if err != nil {
@@ -131,7 +130,7 @@ func (t *tx) replace(p *engine.SlotRequest) ([]engine.RunID, error) {
 	return out, nil
 }
 
-// inGroup lists the runs of a group that are in a state, in the order of arrival.
+// inGroup lists the runs of a group in a given state, in the order of arrival.
 func (t *tx) inGroup(p *engine.SlotRequest, state string) (out []engine.RunID, err error) {
 	err = t.each(`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = ? ORDER BY run_id`, 1, func(v []driver.Value) {
 		id, _ := v[0].(int64)
@@ -140,10 +139,10 @@ func (t *tx) inGroup(p *engine.SlotRequest, state string) (out []engine.RunID, e
 	return out, err
 }
 
-// leave returns the slot of an ended run up and lets those begin that wait for it.
-// It returns when the first of them is due, zero for none.
+// leave releases the slot of an ended run and starts the runs that wait for it. It returns when the
+// first of them is due, zero if there is none.
 func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
-	// What did not start counts for no rate.
+	// A run that did not start does not count for a rate.
 	if err := t.exec(`DELETE FROM places WHERE run_id = ? AND state = 'left' AND started = 0`, int64(r.ID)); err != nil || t.changes > 0 {
 		return time.Time{}, err
 	}
@@ -161,7 +160,7 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 			return time.Time{}, err
 		}
 	}
-	// The start still counts for the rate; what did not start counts for nothing.
+	// The start still counts for the rate; a run that did not start does not.
 	if err := t.exec(`DELETE FROM places WHERE run_id = ? AND (rate_grp IS NULL OR started = 0)`, int64(r.ID)); err != nil {
 		return time.Time{}, err
 	}
@@ -179,7 +178,7 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 	}
 }
 
-// promote returns a free slot of a group to the run that has waited longest.
+// promote gives a free slot of a group to the run that has waited longest.
 func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more bool, err error) {
 	v := make([]driver.Value, 5)
 	found, err := t.row(`SELECT run_id, max_runs, rate_grp, rate_limit, rate_per FROM places WHERE workflow = ? AND grp = ? AND state = `+

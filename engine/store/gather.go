@@ -12,11 +12,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file stores which events one run has (debounce, batch), and by which events runs
-// are ended (cancel_on). All that decides runs inside of the writer's transactions.
+// This file stores which events are gathered in one run (debounce, batch), and which events end
+// runs (cancel_on). All decisions are made inside the writer's transactions.
 
-// join lets the event of a new run join the gathering of its key. It returns false when
-// there is none that takes it: the run is made, and gathers.
+// join adds the event of a new run to the gathering of its key. It returns false if no gathering
+// accepts it: the run is then made, and begins a gathering.
 func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool, error) {
 	g, run := r.of.Gather, r.of.Run
 	v := make([]driver.Value, 6)
@@ -68,7 +68,7 @@ func (t *tx) join(r encodedUpdate, at time.Time, out *engine.MatchResult) (bool,
 	return true, nil
 }
 
-// gather makes the gathering of a new run.
+// gather begins the gathering of a new run.
 func (t *tx) gather(r encodedUpdate, now int64, out *engine.MatchResult) error {
 	g := r.of.Gather
 	due := g.Begin(fromMillis(now)).UnixMilli()
@@ -80,13 +80,13 @@ func (t *tx) gather(r encodedUpdate, now int64, out *engine.MatchResult) error {
 		int64(r.of.Run.ID), r.of.Run.Workflow, g.Kind, g.Key, now, due, g.Bytes)
 }
 
-// fold puts on record which of two events is the run's own, and which takes part in it.
+// fold records which of two events is the run's own, and which is gathered in it.
 func (t *tx) fold(r encodedUpdate, f engine.Fold, own int64) error {
 	run, into := r.of.Run, int64(f.Run)
 	folded, size := int64(run.Event), r.of.Gather.Bytes
 	if f.Newest {
 		folded = own
-		// The run has not begun: it is of the version that decided last.
+		// The run has not begun: it uses the version that decided last.
 		if err := t.exec(`UPDATE runs SET event_id = ?, version = ? WHERE id = ?`, int64(run.Event), run.Version, into); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (t *tx) fold(r encodedUpdate, f engine.Fold, own int64) error {
 	return t.exec(`INSERT INTO run_events (run_id, event_id, size) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, into, folded, size)
 }
 
-// kindOf tells how the event of a proposed run is gathered.
+// kindOf returns how the event of a proposed run is gathered.
 func (m matchRows) kindOf(run engine.RunID) string {
 	for _, r := range m.starts {
 		if r.of.Run.ID == run && r.of.Gather != nil {
@@ -114,7 +114,7 @@ func (m matchRows) kindOf(run engine.RunID) string {
 	return ""
 }
 
-// foldDecision makes the row of a decision that of an event which joined a gathering.
+// foldDecision changes the row of a decision to that of an event which joined a gathering.
 func foldDecision(d []driver.Value, f engine.Fold, kind string) {
 	d[6] = int64(f.Run)
 	switch {
@@ -194,7 +194,7 @@ func (s *Store) Gathered(ctx context.Context, id engine.RunID) (ids []engine.Eve
 	return ids, size, err
 }
 
-// cancelKeys stores by what a run can be ended.
+// cancelKeys stores the keys that can end a run.
 func (t *tx) cancelKeys(run int64, keys []engine.CancelKey) error {
 	for _, k := range keys {
 		if err := t.exec(`INSERT INTO cancel_keys (run_id, trigger, rule, key) VALUES (?, ?, ?, ?)`, run, k.Trigger, k.Rule,
@@ -209,8 +209,7 @@ func (t *tx) cancelKeys(run int64, keys []engine.CancelKey) error {
 const ends = `SELECT c.run_id FROM cancel_keys c JOIN runs r ON r.id = c.run_id WHERE c.trigger = ? AND c.rule = ? AND c.key = ?
 	AND c.by_event IS NULL AND r.event_id < ?`
 
-// cancels marks the runs that an event ends, however many they are in one pass: nothing
-// is accepted meanwhile.
+// cancels marks all runs that an event ends, in one pass: nothing is accepted in the meantime.
 func (m matchRows) cancels(t *tx, out *engine.MatchResult) error {
 	event := int64(m.of.Event)
 	for _, k := range m.of.Cancels {
@@ -282,7 +281,7 @@ func (s *Store) End(ctx context.Context, id engine.RunID, why *plan.Error, now t
 // maxRunEvents is how many events of a run are listed.
 const maxRunEvents = 1000
 
-// runEvents tells which events a run has besides its own, and how it gathers more.
+// runEvents returns the events of a run besides its own, and how it gathers more.
 func (h *History) runEvents(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
 	d.Events, err = collect(ctx, h.db, `SELECT event_id FROM run_events WHERE run_id = ? ORDER BY event_id LIMIT ?`,
 		[]any{int64(id), maxRunEvents}, func(r scanner) (string, error) {

@@ -7,11 +7,10 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// shownHolders is how many runs are named that have the place another waits for.
+// shownHolders is the maximum number of runs listed that hold the slot another run waits for.
 const shownHolders = 3
 
-// holders lists the runs that have the places of the group which a run waits in, the
-// oldest first.
+// holders lists the runs that hold the slots of the group in which a run waits, oldest first.
 func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.SlotHolder, error) {
 	type held struct {
 		run   engine.RunID
@@ -42,7 +41,7 @@ func (h *History) holders(ctx context.Context, id engine.RunID) ([]engine.SlotHo
 	return out, nil
 }
 
-// opened returns of an open run what says when it goes on.
+// opened returns the data that says when an open run continues.
 func (h *History) opened(ctx context.Context, id engine.RunID) (*engine.RunDetail, error) {
 	item, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
 	if err != nil {
@@ -55,7 +54,7 @@ func (h *History) opened(ctx context.Context, id engine.RunID) (*engine.RunDetai
 	return d, h.calls(ctx, id, d)
 }
 
-// calls adds the runs that a run has called and waits for, and the one that called it.
+// calls adds the runs that a run has called and waits for, and the run that called it.
 func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
 	if d.FinishedAt == nil {
 		d.Calls, err = collect(ctx, h.db, `SELECT path, printf('evt_%016x', event_id), coalesce(workflow, '') FROM waits WHERE run_id = ? AND `+
@@ -88,7 +87,7 @@ func (h *History) calls(ctx context.Context, id engine.RunID, d *engine.RunDetai
 	return nil
 }
 
-// calledBy returns the run that called another; empty for others.
+// calledBy returns the run that called another; empty if none did.
 func (h *History) calledBy(ctx context.Context, event int64) (string, error) {
 	var by string
 	err := h.db.QueryRowContext(ctx, `SELECT coalesce((SELECT headers ->> '$.x-called-by' FROM events WHERE id = ? AND inlet = 'call'), '')`,

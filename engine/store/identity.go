@@ -15,11 +15,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file finds out whether a delivery is of an event that is known, and keeps what
-// a known event came with another time.
+// This file decides whether a delivery belongs to a known event, and stores what such a delivery
+// contained if it differs.
 
 const (
-	// claimDigest takes a digest for an event, unless another one has it.
+	// claimDigest claims a digest for an event, unless another event has it.
 	claimDigest = `INSERT INTO claims (trigger, digest, event_id, expires_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (trigger, digest) DO UPDATE SET event_id = excluded.event_id, expires_at = excluded.expires_at
 			WHERE claims.expires_at <= ?`
@@ -28,7 +28,7 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id, digest) DO UPDATE SET count = count + 1`
 )
 
-// digestOf is a short digest of parts, none of which can run into the next.
+// digestOf is a short digest of parts; the boundaries between the parts are unambiguous.
 func digestOf(parts ...[]byte) []byte {
 	h := sha256.New()
 	var n [8]byte
@@ -40,8 +40,8 @@ func digestOf(parts ...[]byte) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// identify claims what names a delivery. It returns the event that has one of its names
-// already, or 0 when the delivery is a new event.
+// identify claims what identifies a delivery. It returns the event that already has one of these
+// identities, or 0 if the delivery is a new event.
 func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 	d := a.d
 	if d.Identity != engine.ByContent {
@@ -57,8 +57,8 @@ func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 			return 0, err
 		}
 		if first != 0 && d.Identity != engine.ByContent {
-			// Whoever repeats a signature chooses the id that it comes with, if the key is not
-			// signed: such an id is not taken, since the sender may use it yet.
+			// If the key is not signed, whoever repeats a signature chooses the id sent with it:
+			// such an id is not claimed, since the real sender may still use it.
 			return first, t.exec(`DELETE FROM keys WHERE trigger = ? AND key = ? AND event_id = ?`, d.Trigger, d.Key, int64(a.id))
 		}
 	}
@@ -74,15 +74,14 @@ func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 		}
 	}
 	if first != 0 {
-		// What was claimed on the way is the first event's too.
+		// What was claimed until here belongs to the first event, too.
 		return first, t.handOver(a, first)
 	}
 	return 0, nil
 }
 
-// keyHolder returns the event that has an arrival's key. A delivery that is signed anew each
-// time it is repeated spends its signature too: else whoever has that one could send
-// something else under it.
+// keyHolder returns the event that has an arrival's key. A repeated delivery with a new signature
+// also uses up that signature: otherwise anybody who has it could send another body under it.
 func (t *tx) keyHolder(a *arrival) (first int64, err error) {
 	d := a.d
 	if first, err = t.holder(`SELECT event_id FROM keys WHERE trigger = ? AND key = ?`, d.Trigger, d.Key); err != nil || first == 0 ||
@@ -92,7 +91,7 @@ func (t *tx) keyHolder(a *arrival) (first int64, err error) {
 	return first, t.exec(claimDigest, d.Trigger, d.Claim, first, a.claimEnds(d.Claim), a.now)
 }
 
-// claim takes a digest for an arrival; it gives the event that has it, 0 for none.
+// claim claims a digest for an arrival; it returns the event that has it, 0 if none has.
 func (t *tx) claim(a *arrival, digest []byte) (int64, error) {
 	if err := t.exec(claimDigest, a.d.Trigger, digest, int64(a.id), a.claimEnds(digest), a.now); err != nil || t.changes == 1 {
 		return 0, err
@@ -100,8 +99,7 @@ func (t *tx) claim(a *arrival, digest []byte) (int64, error) {
 	return t.holder(`SELECT event_id FROM claims WHERE trigger = ? AND digest = ?`, a.d.Trigger, digest)
 }
 
-// claimEnds is until when a digest counts: of what was signed, at least as long as the
-// signature would be taken for a new one.
+// claimEnds is when a digest expires: for signed content, not before the signature itself expires.
 func (a *arrival) claimEnds(digest []byte) int64 {
 	window := a.d.Dedupe
 	if bytes.Equal(digest, a.d.Claim) {
@@ -139,8 +137,8 @@ func (t *tx) handOver(a *arrival, first int64) error {
 	return nil
 }
 
-// seenAgain records a sighting of a known event. It waits for the same commit as a
-// first delivery would, so that its answer is as durable.
+// seenAgain records another delivery of a known event. It waits for the same commit as a first
+// delivery would, so its response is as durable.
 func (t *tx) seenAgain(r *engine.Receipt, a *arrival, first int64) error {
 	d := a.d
 	r.Event, r.Duplicate, r.RepeatsBodyOf = engine.EventID(first), true, 0
@@ -161,7 +159,7 @@ func (t *tx) seenAgain(r *engine.Receipt, a *arrival, first int64) error {
 		if crc == own {
 			same = 1
 		} else if d.Inlet == workflows.InletWebhook && inlet == string(workflows.InletWebhook) && (d.ContentSum == 0 || d.ContentSum != sum) {
-			// A poll tells of the same event in other words; a webhook does not.
+			// A poll describes the same event in other words; a webhook does not.
 			r.Conflict = true
 			if err := t.keepConflict(a, first); err != nil {
 				return err
@@ -181,7 +179,7 @@ func columnText(v driver.Value) string {
 	return ""
 }
 
-// keepConflict keeps what a known event came with, once however often it comes.
+// keepConflict stores the content of a conflicting delivery, once for equal ones.
 func (t *tx) keepConflict(a *arrival, first int64) error {
 	d := a.d
 	number, size := int64(t.w.maxConflicts), t.w.maxConflictBytes
@@ -194,7 +192,7 @@ func (t *tx) keepConflict(a *arrival, first int64) error {
 		d.DataExpr, int64(len(d.Raw)), body); err != nil {
 		return err
 	}
-	// One trigger has a quarter of what all have.
+	// One trigger may use a quarter of the limit for all.
 	if err := t.exec(boundConflicts(`WHERE trigger = ?1`), d.Trigger, number/4, size/4); err != nil {
 		return err
 	}
@@ -208,8 +206,8 @@ func boundConflicts(of string) string {
 		` WINDOW w AS (ORDER BY id DESC)) WHERE n > ?2 OR sum > ?3 AND n > 1)`
 }
 
-// identityFilters are the statuses of a list of events that ask how they were named.
-// Each repeats the condition of an index of its own.
+// identityFilters are the statuses of a list of events that concern their identity. Each repeats
+// the condition of its own index.
 var identityFilters = map[string]string{
 	"by-content":    "e.identity = 4",
 	"repeated-body": "e.same_body IS NOT NULL",

@@ -15,15 +15,15 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file loads what the engine works on; lists for people are in read.go.
+// This file loads data for the engine; lists for people are in read.go.
 
 const eventColumns = `id, trigger, inlet, key, flag, type, time, received_at, method, path, headers, query, data_expr, inputs, only_one, ` +
 	`body, crc, stripped, coalesce(same_body, 0), coalesce(proof, '')`
 
 type scanner interface{ Scan(dest ...any) error }
 
-// scanEvent reads the row of an event. unreadable says what is wrong with the row; then
-// the event is what it is filed under, without its content.
+// scanEvent reads the row of an event. unreadable describes what is wrong with the row; the event
+// then has only its identifying fields, without content.
 func scanEvent(row scanner) (ev *engine.Event, unreadable, err error) {
 	ev = &engine.Event{}
 	var id, at, received, crc int64
@@ -44,7 +44,7 @@ func scanEvent(row scanner) (ev *engine.Event, unreadable, err error) {
 	return ev, unreadable, nil
 }
 
-// readEvent reads what an event is made of out of its columns.
+// readEvent decodes the columns of an event's content.
 func readEvent(ev *engine.Event, crc int64, headers, query string, inputs sql.NullString) error {
 	if !ev.Stripped && crc != checksum(ev.Trigger, ev.Key, ev.Type, ev.Raw) {
 		return errors.New("its checksum is wrong: the database is damaged; restore a backup")
@@ -92,7 +92,7 @@ func (s *Store) Event(ctx context.Context, id engine.EventID) (*engine.Event, er
 	return ev, s.unseal(ctx, ev)
 }
 
-// event is Event, but for one whose row cannot be read: it is locked.
+// event is Event, except for an event whose row cannot be read: it is locked.
 func (s *Store) event(ctx context.Context, id engine.EventID) (*engine.Event, error) {
 	ev, unreadable, err := scanEvent(s.readers.QueryRowContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, int64(id)))
 	if rowsFault(err) && ctx.Err() == nil {
@@ -108,10 +108,10 @@ func (s *Store) event(ctx context.Context, id engine.EventID) (*engine.Event, er
 	return ev, s.unseal(ctx, ev)
 }
 
-// inboxBytes bounds the bodies that one look at the inbox loads.
+// inboxBytes bounds the bodies that one query of the inbox loads.
 const inboxBytes = 16 << 20
 
-// inbox lists events that are not decided yet, without those that are known.
+// inbox lists undecided events, without those that are already known.
 func (s *Store) inbox(ctx context.Context, limit int, known func(engine.EventID) bool) (events []*engine.Event, whole bool, err error) {
 	seen, size := 0, 0
 	var ids []byte
@@ -160,7 +160,7 @@ func (s *Store) inbox(ctx context.Context, limit int, known func(engine.EventID)
 			break
 		}
 	}
-	// What is sealed is read after the rows are closed: each look takes one connection.
+	// Sealed values are read after the rows are closed: each query uses one connection.
 	if err := errors.Join(found.Err(), found.Close()); err != nil {
 		return nil, false, classify(err)
 	}
@@ -172,7 +172,7 @@ func (s *Store) inbox(ctx context.Context, limit int, known func(engine.EventID)
 	return events, size <= inboxBytes && seen < limit, nil
 }
 
-// inboxOneByOne reads events of which one has a row that cannot be scanned.
+// inboxOneByOne reads events one at a time when a row cannot be scanned.
 func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events []*engine.Event, whole bool, err error) {
 	size := 0
 	for i, id := range ids {
@@ -188,7 +188,7 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 	return events, false, nil
 }
 
-// due lists runs whose time has come, without those that are claimed already.
+// due lists runs that are due, without those already claimed.
 func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool) ([]engine.RunID, time.Time, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+
 		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at`, engine.SuspectCrashes)
@@ -359,7 +359,7 @@ func errorFrom(m map[string]any) *plan.Error {
 	return e
 }
 
-// number reads a column that should hold a whole number; what is none is 0.
+// number reads an integer column; any other value is read as 0.
 type number int64
 
 // Scan implements sql.Scanner.
@@ -369,7 +369,7 @@ func (n *number) Scan(v any) error {
 	return nil
 }
 
-// maybe reads a column that holds a whole number or nothing; what is neither is nothing.
+// maybe reads a column that holds an integer or NULL; any other value is read as NULL.
 type maybe struct{ *sql.NullInt64 }
 
 // Scan implements sql.Scanner.
@@ -378,8 +378,8 @@ func (m maybe) Scan(v any) error {
 	return nil
 }
 
-// records loads the attempts of a run, oldest first. unreadable says what of them
-// cannot be read.
+// records loads the attempts of a run, oldest first. unreadable describes which of them cannot be
+// read.
 func (s *Store) records(ctx context.Context, id engine.RunID) (out []*plan.Record, unreadable, err error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT s.path, s.attempt, s.action, s.status, s.started_at, s.finished_at, s.output, s.error, `+
 		`s.sealed, `+waitColumns+`

@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// This file is the lock that keeps a database to one process. Its text names the
-// holder and where its server can be reached, so that the verbs of the command line
-// find the server of a database whatever its addresses are.
+// This file is the lock that restricts a database to one process. The text of the lock names the
+// holder and the address of its server, so the commands find the server of a database whatever its
+// addresses are.
 
-// Holder is the process that has a database.
+// Holder is the process that has locked a database.
 type Holder struct {
 	PID int
-	// Verb is what it does: serve, prune, restore.
+	// Verb is what the process does: serve, prune, restore.
 	Verb string
 	// Hooks and Admin are the URLs of a server; empty before it listens.
 	Hooks, Admin string
 }
 
-// lockWait is how long a start waits for a verb that holds the lock for a short time,
-// and serverWait for a server: who only looks at the lock has it for a moment, when
-// its text may still be that of a server that was killed.
+// lockWait is how long a start waits for a command that holds the lock for a short time, and
+// serverWait for a server: a process that only inspects the lock holds it for a moment, when its
+// text may still be that of a server that was killed.
 const (
 	lockWait   = 15 * time.Second
 	serverWait = 250 * time.Millisecond
 )
 
-// lockPath is the lock's name: one for all names of a database.
+// lockPath is the path of the lock: the same for all names of a database.
 func lockPath(path string) string { return realPath(path) + ".lock" }
 
 // realPath follows symbolic links, as SQLite does.
@@ -44,9 +44,9 @@ func realPath(path string) string {
 	return path
 }
 
-// takeLock holds a side file for the life of the process. It is a flock: it tells
-// two handles of one process apart, and the kernel drops it at kill -9. A holder that
-// is no server gives the lock up soon; it is waited for, and told so.
+// takeLock locks a side file for the life of the process. The lock is a flock: it also excludes a
+// second handle of the same process, and the kernel releases it after kill -9. A holder that is not
+// a server releases the lock soon; takeLock tells it that it waits.
 func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 	began := time.Now()
 	for {
@@ -63,7 +63,7 @@ func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 		}
 		var st syscall.Stat_t
 		if id, _, err := identify(f.Name()); err != nil || syscall.Fstat(int(f.Fd()), &st) != nil || id != (fileID{uint64(st.Dev), st.Ino}) {
-			_ = f.Close() // removed in the meantime: another process may have made it again
+			_ = f.Close() // removed in the meantime: another process may have created it again
 			continue
 		}
 		if err := writeHolder(f, Holder{PID: os.Getpid(), Verb: verb}); err != nil && !noSpace(err) {
@@ -73,7 +73,7 @@ func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 	}
 }
 
-// waitForLock takes the lock, or gives who has it.
+// waitForLock takes the lock, or returns its holder.
 func waitForLock(ctx context.Context, f *os.File, began time.Time) (*Holder, error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -98,11 +98,11 @@ func waitForLock(ctx context.Context, f *os.File, began time.Time) (*Holder, err
 	}
 }
 
-// wanted is the byte of the lock file that is locked by who waits for it, as a record
-// lock, which is apart from the flock.
+// wanted is the byte of the lock file that a waiting process locks with a record lock, which is
+// independent of the flock.
 const wanted = 1 << 20
 
-// want tells the holder that the lock is waited for, or not any more.
+// want signals to the holder that a process waits for the lock, or no longer does.
 func want(f *os.File, kind int16) error {
 	return syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: kind, Start: wanted, Len: 1})
 }
@@ -113,16 +113,16 @@ func (s *Store) Wanted() bool {
 	return syscall.FcntlFlock(s.lock.Fd(), syscall.F_GETLK, &l) == nil && l.Type != syscall.F_UNLCK
 }
 
-// Announce tells other processes where the server of this database is reached.
+// Announce publishes the address of this database's server to other processes.
 func (s *Store) Announce(hooks, admin string) error {
 	err := writeHolder(s.lock, Holder{PID: os.Getpid(), Verb: s.o.Verb, Hooks: hooks, Admin: admin})
 	if noSpace(err) {
-		return nil // verbs use the configured address then
+		return nil // commands then use the configured address
 	}
 	return err
 }
 
-// HolderOf returns the process that has the database at path; nil when none has.
+// HolderOf returns the process that has locked the database at path; nil if there is none.
 func HolderOf(path string) (*Holder, error) {
 	f, err := os.Open(lockPath(path))
 	if errors.Is(err, os.ErrNotExist) {
@@ -132,7 +132,7 @@ func HolderOf(path string) (*Holder, error) {
 		return nil, err
 	}
 	defer f.Close() // it is only read
-	// A shared lock, for a moment: a start that comes just then waits for it.
+	// A shared lock, held for a moment: a start at the same time waits for it.
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	if err == nil {
 		return nil, nil
@@ -156,8 +156,7 @@ func (h Holder) String() string {
 	return text
 }
 
-// writeHolder writes the lock's text. Builds that know only the number read the first
-// line.
+// writeHolder writes the lock's text. Builds that know only the process id read the first line.
 func writeHolder(f *os.File, h Holder) error {
 	text := fmt.Sprintf("%d\n%s\n%s\n%s\n", h.PID, h.Verb, h.Hooks, h.Admin)
 	if _, err := f.WriteAt([]byte(text), 0); err != nil {
@@ -173,10 +172,10 @@ func readHolder(f *os.File) (h Holder) {
 	for len(lines) < 4 {
 		lines = append(lines, "")
 	}
-	h.PID, _ = strconv.Atoi(strings.TrimSpace(lines[0])) // an empty file names nobody
+	h.PID, _ = strconv.Atoi(strings.TrimSpace(lines[0])) // an empty file names no holder
 	h.Verb, h.Hooks, h.Admin = lines[1], lines[2], lines[3]
 	if h.PID != 0 && h.Verb == "" {
-		h.Verb = "serve" // an earlier build wrote the number alone
+		h.Verb = "serve" // an earlier build wrote only the number
 	}
 	return h
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// matchRows is a Match encoded, outside of the writer's one goroutine.
+// matchRows is a Match, encoded outside the writer's goroutine.
 type matchRows struct {
 	of        engine.Match
 	starts    []encodedUpdate
 	decisions [][]driver.Value
-	// wakes is the key of the event that runs may wait for, masked as it is in waits.
+	// wakes is the key of the event that runs may wait for, masked as in waits.
 	wakes string
 }
 
@@ -119,8 +119,8 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	return out, err
 }
 
-// start stores a run that begins, or that has to wait for its place. It reports whether no
-// run was made: it was dropped, or its event joined another.
+// start stores a run that begins or waits for its slot. It reports whether no run was made: it was
+// dropped, or its event was gathered in another run.
 func (m matchRows) start(t *tx, r encodedUpdate, out *engine.MatchResult) (dropped bool, err error) {
 	if r.of.Gather != nil {
 		joined, err := t.join(r, m.of.At, out)

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// This file notices that the database's files were removed, moved or replaced under
-// a running process. SQLite goes on with the open files then: each commit would
-// succeed, and be gone with the process. The names are compared with the open files
-// after each commit, before it is acknowledged, and every movedEvery.
+// This file detects that the database's files were removed, moved or replaced while a process runs.
+// SQLite then continues with the open files: each commit would succeed, and be lost when the
+// process ends. The names are compared with the open files after each commit, before it is
+// acknowledged, and every movedEvery.
 //
-// The log's index is never opened for it, and the database only for as long as it has
-// connections (overwritten.go): when a process closes any descriptor of a file, the kernel
-// drops all of SQLite's locks on it (sqlite.org/howtocorrupt.html, 2.2). The log itself has no locks. It is kept open, since
-// a log that was cut to nothing looks whole by its size once SQLite has written on at its
-// old place: its head is empty then, and a restart would find nothing in it.
+// The log's index is never opened for this, and the database only as long as it has connections
+// (overwritten.go): when a process closes any descriptor of a file, the kernel drops all of
+// SQLite's locks on it (sqlite.org/howtocorrupt.html, 2.2). The log itself has no locks. It is kept
+// open, since a log that was truncated has a plausible size again once SQLite has continued at its
+// old offset: its header is empty then, and a restart would find nothing in it.
 
-// movedEvery is how often an idle process looks.
+// movedEvery is the interval of the check in an idle process.
 const movedEvery = 500 * time.Millisecond
 
-// fileID tells files apart whatever their names are.
+// fileID identifies a file whatever its names are.
 type fileID struct{ dev, ino uint64 }
 
 func identify(path string) (fileID, int64, error) {
@@ -36,19 +36,19 @@ func identify(path string) (fileID, int64, error) {
 	return fileID{uint64(st.Dev), st.Ino}, st.Size, err //nolint:unconvert // Dev's type differs between systems
 }
 
-// openFile is one file that the process holds open, by its name.
+// openFile is one file that the process has open, with its name.
 type openFile struct {
 	path, what string
 	id         fileID
-	// filled reports whether it is never empty from now on: the log may be.
+	// filled reports whether the file is never empty from now on: the log may be.
 	filled bool
 }
 
-// openFiles are the database's files as they were opened.
+// openFiles are the database's files, as opened.
 type openFiles []openFile
 
-// watchFiles notes which files path names now: the database, SQLite's files beside
-// it, and the lock.
+// watchFiles records which files path currently names: the database, SQLite's files next to it, and
+// the lock.
 func watchFiles(path string, lock *os.File) (openFiles, error) {
 	var out openFiles
 	real, err := filepath.EvalSymlinks(path)
@@ -74,13 +74,14 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 	return append(out, openFile{path: lock.Name(), what: "the lock file", id: fileID{uint64(st.Dev), st.Ino}}), nil
 }
 
-// MovedError says that a name no longer leads to the file that is open.
+// MovedError reports that a name no longer leads to the open file.
 type MovedError struct {
 	What, Path, How string
-	// hollow reports whether the log must not be moved into the database any more: it has lost pages
-	// which SQLite still counts on, or belongs to the former content of the file.
+	// hollow reports whether the log must no longer be moved into the database: it has lost pages
+	// that SQLite still relies on, or belongs to the former content of the file.
 	hollow bool
-	// over reports whether the file was overwritten; aside is where the log of its former content is.
+	// over reports whether the file was overwritten; aside is the path of the log of its former
+	// content.
 	over  bool
 	aside string
 }
@@ -105,9 +106,9 @@ func (e *MovedError) Error() string {
 		"or restore a backup (hookloom restore FILE), then start again", e.What, e.Path, e.How)
 }
 
-// look returns an error for the first file that is not in its place; nil for none. An error
-// of the look itself, such as a folder that cannot be read for a moment, proves nothing. It
-// also gives the size in bytes of the file named sized.
+// look returns an error for the first file that is not in its place; nil if there is none. A
+// failure of the check itself, such as a folder that is briefly unreadable, is not reported. It
+// also returns the size in bytes of the file named sized.
 func (fs openFiles) look(sized string) (bytes int64, _ error) {
 	for _, f := range fs {
 		id, size, err := identify(f.path)
@@ -126,15 +127,15 @@ func (fs openFiles) look(sized string) (bytes int64, _ error) {
 	return bytes, nil
 }
 
-// walHead is the length of the log's header, and walMagic how it begins, but for its last
-// bit (sqlite.org/fileformat2.html, 4.1).
+// walHead is the length of the log's header, and walMagic its first bytes without the last bit
+// (sqlite.org/fileformat2.html, 4.1).
 const (
 	walHead  = 32
 	walMagic = 0x377f0682
 )
 
-// headless reports whether the log was cut off or written over by another program: it has
-// content, which does not begin as a log does.
+// headless reports whether another program truncated or overwrote the log: it has content that does
+// not begin with a log's header.
 func headless(wal *os.File, size int64) bool {
 	if wal == nil || size < walHead {
 		return false
@@ -144,8 +145,7 @@ func headless(wal *os.File, size int64) bool {
 	return err == nil && binary.BigEndian.Uint32(b[:])&^1 != walMagic
 }
 
-// lookAfterCommit returns an error when what was just committed would not be found by the
-// next start.
+// lookAfterCommit returns an error if the next start would not find what was just committed.
 func (w *writer) lookAfterCommit() error {
 	size, err := w.files.look(w.wal)
 	w.walSize = size
@@ -164,7 +164,7 @@ func (w *writer) lookAfterCommit() error {
 	return err
 }
 
-// hollow returns an error for a log that another program cut off or wrote over.
+// hollow returns an error for a log that another program truncated or overwrote.
 func (w *writer) hollow(size int64) error {
 	if !headless(w.walFile, size) {
 		return nil
@@ -172,7 +172,7 @@ func (w *writer) hollow(size int64) error {
 	return &MovedError{What: "the write-ahead log", Path: w.wal, How: "emptied or written over by another program", hollow: true}
 }
 
-// watch ends all writing when a file is not in its place, also while nobody writes.
+// watch stops all writing when a file is not in its place, also while nothing is written.
 func (w *writer) watch() {
 	ticker := time.NewTicker(movedEvery)
 	defer ticker.Stop()

@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// maxAudit is how many actions of people are kept.
+// maxAudit is how many actions of people are stored.
 const maxAudit = 100_000
 
 // Audit implements engine.Store.
@@ -21,7 +21,7 @@ func (s *Store) Audit(ctx context.Context, a engine.AuditEntry) error {
 	})
 }
 
-// EndSession keeps that a session of the console was ended before its time.
+// EndSession records that a session of the console was ended early.
 func (s *Store) EndSession(ctx context.Context, id string, until time.Time) error {
 	return s.w.do(ctx, true, func(t *tx) error {
 		if err := t.exec(`DELETE FROM ended_sessions WHERE until < ?`, time.Now().UnixMilli()); err != nil {
@@ -31,7 +31,7 @@ func (s *Store) EndSession(ctx context.Context, id string, until time.Time) erro
 	})
 }
 
-// EndedSessions lists them with the time until which they would have lasted.
+// EndedSessions lists the ended sessions with the time at which each would have expired.
 func (s *Store) EndedSessions(ctx context.Context) (map[string]time.Time, error) {
 	out := map[string]time.Time{}
 	_, err := collect(ctx, s.readers, `SELECT id, until FROM ended_sessions`, nil, func(r scanner) (struct{}, error) {

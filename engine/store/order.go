@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// maxOrders is how many keys of orders are kept.
+// maxOrders is how many keys of orders are stored.
 const maxOrders = 10_000
 
 // BeginOrder implements engine.Store.

@@ -12,11 +12,11 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// countMost bounds counts of what has no bound of its own.
+// countMost is where counts without a bound of their own stop.
 const countMost = 10_000
 
-// names lists the distinct values that begin an index, by skipping from one to the
-// next: the rows between are not read.
+// names lists the distinct values of an index's first column, by skipping from one to the next: the
+// rows between are not read.
 func (h *History) names(ctx context.Context, table, column string) ([]string, error) {
 	return collect(ctx, h.db, `WITH RECURSIVE n(v) AS (SELECT min(`+column+`) FROM `+table+` UNION ALL
 		SELECT (SELECT min(`+column+`) FROM `+table+` WHERE `+column+` > n.v) FROM n WHERE n.v IS NOT NULL)
@@ -26,15 +26,15 @@ func (h *History) names(ctx context.Context, table, column string) ([]string, er
 	})
 }
 
-// Activity counts what happened from a moment on, in n stretches of equal length.
-// It reads indexes only.
+// Activity counts what happened since a time, in n intervals of equal length. It reads only
+// indexes.
 func (h *History) Activity(ctx context.Context, from time.Time, step time.Duration, n int) ([]engine.Bucket, error) {
 	out := make([]engine.Bucket, n)
 	for i := range out {
 		out[i].At = from.Add(time.Duration(i) * step)
 	}
 	low, high := engine.FirstID(from), engine.FirstID(from.Add(time.Duration(n)*step))
-	// An id holds its moment, in milliseconds since 2020; quarantine has its own column.
+	// An id contains its time, in milliseconds since 2020; quarantine has its own column.
 	count := func(query string, into func(*engine.Bucket) *int, args ...any) error {
 		begin := low >> 21
 		if strings.Contains(query, "quarantine") {
@@ -79,7 +79,7 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 	return out, err
 }
 
-// Standing tells how the whole stands now, by partial indexes.
+// Standing returns the current state of the engine, by partial indexes.
 func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 	var s engine.Standing
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM inbox),
@@ -103,7 +103,7 @@ func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 	return s, classify(err)
 }
 
-// TriggerStats tells how a trigger did since a moment.
+// TriggerStats returns the statistics of a trigger since a time.
 func (h *History) TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error) {
 	var s engine.TriggerStats
 	var last sql.NullInt64
@@ -118,7 +118,7 @@ func (h *History) TriggerStats(ctx context.Context, trigger string, since time.T
 	return s, classify(err)
 }
 
-// WorkflowStats tells how each workflow that has run did since a moment.
+// WorkflowStats returns the statistics of each workflow that has run since a time.
 func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[string]engine.WorkflowStats, error) {
 	names, err := h.names(ctx, "runs", "workflow")
 	if err != nil {
@@ -161,7 +161,7 @@ func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[strin
 	return out, nil
 }
 
-// durations sums up how long the last runs of a workflow that ended took.
+// durations sums up how long the last ended runs of a workflow took.
 func (h *History) durations(ctx context.Context, workflow string, low int64, s *engine.WorkflowStats) error {
 	var took, worked, waited []time.Duration
 	_, err := collect(ctx, h.db, `SELECT finished_at - created_at, active_ms
@@ -178,8 +178,8 @@ func (h *History) durations(ctx context.Context, workflow string, low int64, s *
 	return err
 }
 
-// oldest finds since when the oldest event without a decision, and the oldest run that
-// is due, have waited.
+// oldest returns since when the oldest undecided event, and the oldest run that is due, have
+// waited.
 func (h *History) oldest(ctx context.Context, s *engine.Standing) error {
 	var event, run sql.NullInt64
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT min(event_id) FROM inbox), (SELECT min(due_at) FROM runs
@@ -192,11 +192,11 @@ func (h *History) oldest(ctx context.Context, s *engine.Standing) error {
 	return classify(err)
 }
 
-// part is a part of the runs that has an index of its own. Queries name it:
-// SQLite would rather read all runs of the time asked for.
+// part is a subset of the runs that has its own index. Queries name it: SQLite would otherwise read
+// all runs of the interval.
 type part struct{ index, condition string }
 
-// failedPart is one of the three ways in which a run does not end well.
+// failedPart is one of the three ways in which a run ends unsuccessfully.
 func failedPart(status engine.RunStatus) part {
 	return part{"runs_not_well", "status = '" + string(status) + "'"}
 }
@@ -211,7 +211,7 @@ func (p part) perMoment() string {
 	return `SELECT ((id >> 21) - ?) / ?, count(*) FROM runs INDEXED BY ` + p.index + ` WHERE ` + p.condition + ` AND id >= ? AND id < ?`
 }
 
-// perWorkflow adds up the runs of a partial index by workflow.
+// perWorkflow counts the runs of a partial index by workflow.
 func (h *History) perWorkflow(ctx context.Context, p part, low int64, into map[string]int) error {
 	type pair struct {
 		name string
@@ -227,8 +227,7 @@ func (h *History) perWorkflow(ctx context.Context, p part, low int64, into map[s
 	return err
 }
 
-// Versions lists the versions that a workflow had here, the newest first, without
-// their texts.
+// Versions lists the recorded versions of a workflow, newest first, without their texts.
 func (h *History) Versions(ctx context.Context, workflow string) ([]engine.VersionItem, error) {
 	return collect(ctx, h.db, `SELECT version, first_at FROM versions WHERE workflow = ? ORDER BY first_at DESC, version LIMIT 1000`,
 		[]any{workflow}, func(s scanner) (engine.VersionItem, error) {
@@ -250,7 +249,7 @@ func (h *History) VersionText(ctx context.Context, version string) (string, erro
 	return text, classify(err)
 }
 
-// AuditPage lists what people did, the newest first.
+// AuditPage lists the actions of people, newest first.
 func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[engine.AuditEntry], error) {
 	w := auditConditions(q)
 	tail, err := w.page(q, "", "id")
@@ -268,7 +267,7 @@ func (h *History) AuditPage(ctx context.Context, q engine.Query) (engine.Page[en
 	return finish(items, q, 0, func(a engine.AuditEntry) string { return strconv.FormatInt(a.ID, 10) }, nil), err
 }
 
-// LearnedGap is how long a trigger's webhook may be quiet, going by its last 5,000 events.
+// LearnedGap is how long a trigger's webhook may be quiet, judged by its last 5,000 events.
 func (h *History) LearnedGap(ctx context.Context, trigger string) (time.Duration, error) {
 	var g engine.Gaps
 	var first, last, gap int64

@@ -13,17 +13,17 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// This file notices that another database was copied over the open one (cp other.db
-// hookloom.db): the file keeps its name and inode then, SQLite goes on with its caches and
-// its log, and each checkpoint would write pages of the old database into the new one.
+// This file detects that another database was copied over the open one (cp other.db hookloom.db):
+// the file then keeps its name and inode, SQLite continues with its caches and its log, and each
+// checkpoint would write pages of the old database into the new one.
 //
-// The header of the file tells (sqlite.org/fileformat2.html, 1.3). Each process that opens
-// the database to write draws a new application id, so that other databases differ, and so
-// do older copies of this one and copies on which another server went on. The change counter
-// never goes back, which tells a copy that was made while this process ran.
+// The header of the file shows it (sqlite.org/fileformat2.html, 1.3). Each process that opens the
+// database for writing sets a random application id, which other databases, older copies of this
+// one, and copies that another server has used do not have. The change counter never decreases,
+// which reveals a copy that was made while this process ran.
 
-// The parts of the header, as offsets in bytes. What stands before headFixed never changes
-// while the file is open: the magic string, the page size and the versions of the format.
+// The parts of the header, as offsets in bytes. The part before headFixed never changes while the
+// file is open: the magic string, the page size and the format versions.
 const (
 	headFixed   = 24
 	headCounter = 24
@@ -31,21 +31,21 @@ const (
 	headLength  = 100
 )
 
-// fileMark is what the header of the open database may say.
+// fileMark describes the headers that the open database may have.
 type fileMark struct {
-	// file is open as long as the process has any connection: closing it would drop the locks
-	// of all of them (sqlite.org/howtocorrupt.html, 2.2).
+	// file stays open as long as the process has any connection: closing it would drop the locks of
+	// all of them (sqlite.org/howtocorrupt.html, 2.2).
 	file  *os.File
 	fixed [headFixed]byte
-	// owner is the application id of this process, before that of the one before it, which
-	// the file has until the first checkpoint.
+	// owner is the application id of this process, before the id of the previous process, which the
+	// file has until the first checkpoint.
 	owner, before uint32
 	seen          atomic.Bool
-	// counter is the highest change counter that was seen.
+	// counter is the highest change counter seen so far.
 	counter atomic.Uint32
 }
 
-// markFile draws the application id of this process. A disk that is full leaves the former one.
+// markFile sets a random application id for this process. On a full disk the previous one stays.
 func markFile(conn *sqlite3.SQLiteConn, path string) (*fileMark, error) {
 	text, err := queryText(conn, "PRAGMA application_id")
 	if err != nil {
@@ -55,14 +55,14 @@ func markFile(conn *sqlite3.SQLiteConn, path string) (*fileMark, error) {
 	if _, err := fmt.Sscan(text, &former); err != nil {
 		return nil, fmt.Errorf("application_id: %w", err)
 	}
-	drawn := rand.Int32() | 1 // never 0, which files of other programs have
+	drawn := rand.Int32() | 1 // never 0, which the files of other programs have
 	_, err = conn.Exec(fmt.Sprintf("PRAGMA application_id = %d", drawn), nil)
 	if errors.Is(classify(err), engine.ErrFull) {
 		drawn = former
 	} else if err != nil {
 		return nil, err
 	}
-	// The id is in the file from the start on, unless somebody reads an older state just now.
+	// The id is in the file from the start, unless a reader holds an older state at this moment.
 	if _, err := queryText(conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil && !errors.Is(classify(err), engine.ErrFull) {
 		return nil, err
 	}
@@ -80,12 +80,12 @@ func markFile(conn *sqlite3.SQLiteConn, path string) (*fileMark, error) {
 	return m, nil
 }
 
-// holds reports whether the file still begins as the open database does.
+// holds reports whether the file still begins like the open database.
 func (m *fileMark) holds() bool {
 	var head [headLength]byte
 	if n, err := m.file.ReadAt(head[:], 0); n < headLength {
 		var failed *os.PathError
-		return errors.As(err, &failed) // an error of the read proves nothing; a short file does
+		return errors.As(err, &failed) // a failed read proves nothing; a short file does
 	}
 	owner, counter := binary.BigEndian.Uint32(head[headOwner:]), binary.BigEndian.Uint32(head[headCounter:])
 	if [headFixed]byte(head[:]) != m.fixed || owner != m.owner && (owner != m.before || m.seen.Load()) {
@@ -105,8 +105,8 @@ func (m *fileMark) holds() bool {
 	}
 }
 
-// overwritten returns an error when the file has the content of another database. It looks
-// again before it says so: a checkpoint may be writing the header.
+// overwritten returns an error if the file has the content of another database. It checks a second
+// time before it reports this: a checkpoint may be writing the header.
 func (w *writer) overwritten() error {
 	if w.mark == nil {
 		return nil
@@ -120,8 +120,8 @@ func (w *writer) overwritten() error {
 	return &MovedError{What: "the database file", Path: w.path, How: "overwritten in place by another program", hollow: true, over: true}
 }
 
-// putLogAside keeps the next start from applying the log of the former content to what is in
-// the file now.
+// putLogAside prevents the next start from applying the log of the former content to the present
+// file.
 func (w *writer) putLogAside(e *MovedError) {
 	aside := w.wal + ".of-overwritten-" + time.Now().UTC().Format("20060102T150405Z")
 	if err := os.Rename(w.wal, aside); err != nil {

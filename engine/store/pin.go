@@ -33,8 +33,8 @@ func (s *Store) AllUses(ctx context.Context) ([]engine.VersionUses, error) {
 	return collect(ctx, s.readers, allUses, nil, scanUses)
 }
 
-// OpenVersions implements engine.Store. The index of due runs holds those that are open
-// when the process starts.
+// OpenVersions implements engine.Store. The index of due runs contains the runs that are open when
+// the process starts.
 func (s *Store) OpenVersions(ctx context.Context) ([]engine.Run, error) {
 	return collect(ctx, s.readers, `SELECT max(id), workflow, version FROM runs INDEXED BY runs_due WHERE `+openRun+
 		` GROUP BY workflow, version`, nil, func(r scanner) (x engine.Run, err error) {

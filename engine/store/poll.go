@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Poll implements engine.Store: what was found and how far the inlet has come are
-// one transaction, so that after a crash nothing is lost and nothing comes twice.
+// Poll implements engine.Store: the items found and the position of the inlet are stored in one
+// transaction, so after a crash no item is lost or repeated.
 func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBatch) ([]engine.Receipt, error) {
 	list, out := make([]arrival, len(b.Items)), make([]engine.Receipt, len(b.Items))
 	for i, d := range b.Items {
@@ -38,7 +38,7 @@ func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBa
 	return out, err
 }
 
-// found takes one item of a poll. The receipt is empty when it made no event.
+// found stores one item of a poll. The receipt is empty if it made no event.
 func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	d, none := a.d, engine.Receipt{}
 	fate, noted := b.Noted(d)
@@ -60,7 +60,7 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	case engine.ItemMine:
 		return t.mine(a)
 	case engine.ItemKnown:
-		// What a list still holds stays known, however long ago it was new.
+		// Items that a list still contains stay known, however long ago they were new.
 		stale := a.now - d.Dedupe.Milliseconds()/2
 		if known.Remembered {
 			return none, t.exec(`UPDATE remembered SET at = ? WHERE trigger = ? AND key = ? AND at < ?`, a.now, d.Trigger, d.Key, stale)
@@ -74,7 +74,7 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	return r, err
 }
 
-// knownItem finds what is known of an item's key.
+// knownItem returns what is known of an item's key.
 func (t *tx) knownItem(a *arrival) (k engine.KnownItem, err error) {
 	d := a.d
 	if k.Remembered, err = t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger,
@@ -95,7 +95,7 @@ func (t *tx) knownItem(a *arrival) (k engine.KnownItem, err error) {
 	return k, nil
 }
 
-// advance notes how far the inlet has come, and what it cost.
+// advance records the position of the inlet, and the cost of the poll.
 func (t *tx) advance(b *engine.PollBatch, fresh int) error {
 	st := b.State
 	var cursor driver.Value
@@ -127,7 +127,7 @@ func (s *Store) InletState(ctx context.Context, trigger, inlet string) (engine.I
 	return (&History{db: s.readers}).InletState(ctx, trigger, inlet)
 }
 
-// InletState returns how far a poll or a schedule has come; zero when it never did.
+// InletState returns the position of a poll or a schedule; zero if it has none yet.
 func (h *History) InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error) {
 	var st engine.InletState
 	var cursor, rest sql.NullString
@@ -185,7 +185,7 @@ func (s *Store) Known(ctx context.Context, trigger string, keys []string) (map[s
 	return (&History{db: s.readers}).Known(ctx, trigger, keys)
 }
 
-// Known tells which keys a poll would not take for new.
+// Known reports which keys a poll would not treat as new.
 func (h *History) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	for _, k := range keys {
@@ -199,7 +199,7 @@ func (h *History) Known(ctx context.Context, trigger string, keys []string) (map
 	return out, nil
 }
 
-// Sightings returns what compare needs of a trigger's events since a moment.
+// Sightings returns the data that compare needs of a trigger's events since a time.
 func (h *History) Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error) {
 	var out engine.Sightings
 	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at FROM events e
@@ -249,7 +249,7 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 	return out, err
 }
 
-// observed adds what a poll that only measures has seen.
+// observed records the items seen by a poll that only measures.
 func (h *History) observed(ctx context.Context, trigger string, since time.Time, out *engine.Sightings) error {
 	byKey := map[string]int{}
 	for i, e := range out.Events {

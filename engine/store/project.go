@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// ProjectFiles returns the texts of the project's files as they last loaded without
-// a mistake, by their path in the project folder.
+// ProjectFiles returns the texts of the project's files as they were last loaded without a mistake,
+// by their path in the project folder.
 func (s *Store) ProjectFiles(ctx context.Context) (map[string][]byte, error) {
 	return s.History().ProjectFiles(ctx)
 }
 
-// ProjectFiles returns the files that were in force last, by name.
+// ProjectFiles returns the files that were last in force, by name.
 func (h *History) ProjectFiles(ctx context.Context) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	_, err := collect(ctx, h.db, `SELECT file, text FROM project_files`, nil, func(r scanner) (struct{}, error) {
@@ -23,7 +23,7 @@ func (h *History) ProjectFiles(ctx context.Context) (map[string][]byte, error) {
 	return out, err
 }
 
-// SaveProjectFiles replaces them by others.
+// SaveProjectFiles replaces the stored files.
 func (s *Store) SaveProjectFiles(ctx context.Context, files map[string][]byte) error {
 	before, err := s.ProjectFiles(ctx)
 	if err != nil {

@@ -10,19 +10,19 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// pruneStep is how many rows one transaction of pruning removes: few enough that
-// who waits to be acknowledged does not notice.
+// pruneStep is how many rows one transaction of pruning removes: few enough not to delay
+// acknowledgements noticeably.
 const pruneStep = 200
 
-// vacuumStep is how many pages are given back to the file system at a time.
+// vacuumStep is how many pages are returned to the file system at a time.
 const vacuumStep = 256
 
-// vacuumFrom is how many free pages are left for what comes next.
+// vacuumFrom is how many free pages are kept for further data.
 const vacuumFrom = 64
 
-// Prune implements engine.Store. It goes on until nothing is left to remove,
-// pausing as long between its transactions as they take. What an open run needs
-// is never removed, nor a key before its time.
+// Prune implements engine.Store. It continues until nothing is left to remove, pausing after each
+// transaction for as long as it took. Data that an open run needs is never removed, nor is a key
+// before it expires.
 func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, error) {
 	p := pruner{s: s, o: o}
 	phases := []func(context.Context) error{p.keys, p.claims, p.quarantine, p.polls, p.values}
@@ -49,7 +49,7 @@ type pruner struct {
 	done engine.Pruned
 }
 
-// step carries out one transaction and rests as long as it took.
+// step executes one transaction and pauses for as long as it took.
 func (p *pruner) step(ctx context.Context, apply func(*tx) error) error {
 	began := time.Now()
 	if err := p.s.doUpkeep(ctx, apply); err != nil {
@@ -63,7 +63,7 @@ func (p *pruner) step(ctx context.Context, apply func(*tx) error) error {
 	}
 }
 
-// ids lists what a query finds after an id.
+// ids lists the ids that a query finds after an id.
 func (p *pruner) ids(ctx context.Context, query string, args ...any) ([]int64, error) {
 	return collect(ctx, p.s.readers, query, args, func(r scanner) (id int64, err error) {
 		err = r.Scan(&id)
@@ -71,8 +71,8 @@ func (p *pruner) ids(ctx context.Context, query string, args ...any) ([]int64, e
 	})
 }
 
-// history removes ended runs, then events that have none, below an id. Runs that
-// ended after a moment stay.
+// history removes ended runs, then events without runs, below an id. Runs that ended after the
+// given time stay.
 func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time) error {
 	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?`,
 		[]any{below, endedBefore.UnixMilli()}, &p.done.Runs,
@@ -97,8 +97,8 @@ func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time
 	return nil
 }
 
-// walk carries statements out for all ids that a query finds, some at a time. Its
-// first parameter is the id to go on after, its last how many.
+// walk executes statements for all ids that a query finds, some at a time. The query's first
+// parameter is the id to continue after, its last the maximum number of ids.
 func (p *pruner) walk(ctx context.Context, query string, args []any, count *int, statements ...string) error {
 	after, step := int64(0), pruneStep
 	for {
@@ -117,7 +117,7 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 			return nil
 		})
 		if errors.Is(err, engine.ErrFull) && step > 1 {
-			step = max(1, step/8) // less fits into the room that is left
+			step = max(1, step/8) // the remaining room is smaller
 			continue
 		}
 		if err != nil {
@@ -128,7 +128,7 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 	}
 }
 
-// bodies strips events, and the steps of their runs, of what they carried.
+// bodies removes the payloads of events and of the steps of their runs.
 func (p *pruner) bodies(ctx context.Context) error {
 	err := p.walk(ctx, `SELECT id FROM events e WHERE id > ? AND id < ? AND stripped = 0
 		AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
@@ -149,7 +149,7 @@ func (p *pruner) bodies(ctx context.Context) error {
 	return nil
 }
 
-// keys removes those whose time is over. They outlive their events.
+// keys removes expired keys. They outlive their events.
 func (p *pruner) keys(ctx context.Context) error {
 	type key struct {
 		trigger, key string
@@ -199,7 +199,7 @@ func (p *pruner) keys(ctx context.Context) error {
 	}
 }
 
-// claims removes those whose time is over.
+// claims removes expired claims.
 func (p *pruner) claims(ctx context.Context) error {
 	trigger, digest := "", []byte{}
 	for {
@@ -255,8 +255,8 @@ func (p *pruner) quarantine(ctx context.Context) error {
 	return nil
 }
 
-// polls removes what polls cost and saw, and what they remember that is listed no
-// more: what still is has its time renewed.
+// polls removes the costs and sightings of polls, and remembered items that are no longer listed:
+// the time of listed items is renewed.
 func (p *pruner) polls(ctx context.Context) error {
 	old := []struct {
 		query  string
@@ -285,7 +285,7 @@ func (p *pruner) polls(ctx context.Context) error {
 	return nil
 }
 
-// size removes the oldest of the history until the file holds no more than it may.
+// size removes the oldest part of the history until the file is within its limit.
 func (p *pruner) size(ctx context.Context) error {
 	for {
 		used, err := p.used(ctx)
@@ -308,21 +308,21 @@ func (p *pruner) size(ctx context.Context) error {
 			return err
 		}
 		if p.done == before {
-			p.s.o.Log.Warn("the history is larger than history.max_size and nothing more can be removed: what is left is open", "bytes",
+			p.s.o.Log.Warn("the history is larger than history.max_size and nothing more can be removed: the rest are open runs", "bytes",
 				used, "max_size", p.o.MaxSize)
 			return nil
 		}
 	}
 }
 
-// used is how many bytes of the file hold something.
+// used is how many bytes of the file are in use.
 func (p *pruner) used(ctx context.Context) (int64, error) {
 	pages, free, size, err := p.s.pages(ctx)
 	return (pages - free) * size, err
 }
 
-// pages tells of how many pages the file is, how many of them are free, and how
-// many bytes one has.
+// pages returns the number of pages of the file, how many of them are free, and the size of a page
+// in bytes.
 func (s *Store) pages(ctx context.Context) (pages, free, size int64, err error) {
 	for query, to := range map[string]*int64{"page_count": &pages, "freelist_count": &free, "page_size": &size} {
 		if err := s.readers.QueryRowContext(ctx, "PRAGMA "+query).Scan(to); err != nil {
@@ -332,7 +332,7 @@ func (s *Store) pages(ctx context.Context) (pages, free, size int64, err error) 
 	return pages, free, size, nil
 }
 
-// vacuum returns free pages back to the file system.
+// vacuum returns free pages to the file system.
 func (p *pruner) vacuum(ctx context.Context) error {
 	small := int64(vacuumStep / 8)
 	for {
@@ -353,7 +353,7 @@ func (p *pruner) vacuum(ctx context.Context) error {
 			return err
 		})
 		if errors.Is(err, engine.ErrFull) && small > 1 {
-			small /= 2 // fewer pages need less of what is reserved
+			small /= 2 // fewer pages need less of the reserve
 			continue
 		}
 		if err != nil {
@@ -361,7 +361,7 @@ func (p *pruner) vacuum(ctx context.Context) error {
 		}
 		_, after, _, err := p.s.pages(ctx)
 		if err != nil || after >= free {
-			return err // a file made without auto_vacuum cannot shrink
+			return err // a file created without auto_vacuum cannot shrink
 		}
 		p.done.Bytes += (free - after) * size
 	}

@@ -11,32 +11,31 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// quarantine accounts for the refused deliveries that are kept, by trigger. When
-// there are too many, the trigger with the most gives up its oldest: a flood at one
-// trigger takes nothing from the evidence of another. Only the writer uses it; stale
-// may be set by anybody.
+// quarantine tracks the size of the stored refused deliveries, by trigger. When there are too many,
+// the oldest of the trigger with the most are removed: a flood at one trigger does not remove the
+// evidence of another. Only the writer uses it; stale may be set by anybody.
 type quarantine struct {
 	shares map[string]*quarantineShare
-	// added counts since the accounts were read: a transaction that is done twice
-	// counts twice, so they are read again now and then.
+	// added counts additions since the totals were read: a transaction that is executed twice
+	// counts twice, so the totals are read again from time to time.
 	added int
 	stale atomic.Bool
 }
 
-// quarantineShare is what one trigger has.
+// quarantineShare is the share of one trigger.
 type quarantineShare struct {
 	number, bytes int64
-	// bodiless is the id up to which no bodies are left.
+	// bodiless is the id up to which all bodies have been removed.
 	bodiless int64
 }
 
-// recountQuarantine is after how many additions the accounts are read again.
+// recountQuarantine is the number of additions after which the totals are read again.
 const recountQuarantine = 1000
 
-// refusalBytes is what a row takes, but for numbers.
+// refusalBytes is the size of a row without its numbers.
 const refusalBytes = `octet_length(headers) + octet_length(url) + octet_length(path) + octet_length(detail) + octet_length(diagnosis)`
 
-// bodyBytes is what the body takes, masked and sealed.
+// bodyBytes is the size of the body, masked and encrypted.
 const bodyBytes = `coalesce(octet_length(body), 0) + coalesce(octet_length(sealed), 0)`
 
 // Refuse implements engine.Store.
@@ -82,7 +81,7 @@ func (q *quarantine) share(trigger string) *quarantineShare {
 	return q.shares[trigger]
 }
 
-// count reads the accounts.
+// count reads the totals.
 func (q *quarantine) count(t *tx) error {
 	q.stale.Store(false)
 	q.shares, q.added = map[string]*quarantineShare{}, 0
@@ -106,7 +105,7 @@ func (q *quarantine) count(t *tx) error {
 	}
 }
 
-// textOf reads a column that the driver gives as text or as bytes.
+// textOf reads a column that the driver returns as text or as bytes.
 func textOf(v driver.Value) (string, bool) {
 	switch x := v.(type) {
 	case string:
@@ -117,8 +116,8 @@ func textOf(v driver.Value) (string, bool) {
 	return "", false
 }
 
-// bound drops the oldest refusals of whoever has the most beyond a number, and the
-// oldest bodies beyond a size; where there are none left, whole refusals.
+// bound removes the oldest refusals of the trigger with the most beyond a number, and the oldest
+// bodies beyond a size; if no bodies are left, entire refusals.
 func (q *quarantine) bound(t *tx, number, size int64) error {
 	for {
 		var kept, bytes int64
@@ -155,7 +154,7 @@ func (q *quarantine) drop(t *tx, trigger string) error {
 		return err
 	}
 	if !found {
-		delete(q.shares, trigger) // the accounts were wrong
+		delete(q.shares, trigger) // the totals were wrong
 		return nil
 	}
 	bytes, _ := dest[1].(int64)
@@ -165,8 +164,7 @@ func (q *quarantine) drop(t *tx, trigger string) error {
 	return t.exec(`DELETE FROM quarantine WHERE id = ?`, dest[0])
 }
 
-// shorten drops the oldest body of a trigger, or where there is none its oldest
-// refusal.
+// shorten removes the oldest body of a trigger, or its oldest refusal if no bodies are left.
 func (q *quarantine) shorten(t *tx, trigger string) error {
 	x := q.shares[trigger]
 	dest := make([]driver.Value, 2)
@@ -184,8 +182,8 @@ func (q *quarantine) shorten(t *tx, trigger string) error {
 	return t.exec(`UPDATE quarantine SET body = NULL, sealed = NULL WHERE id = ?`, id)
 }
 
-// RefusedBody returns the bytes of a refused delivery as they came, as far as they were
-// kept: to judge it again, not to show them.
+// RefusedBody returns the stored bytes of a refused delivery as received: to verify it again, not
+// to display it.
 func (s *Store) RefusedBody(ctx context.Context, id string) ([]byte, error) {
 	n, err := ParseRefusalID(id)
 	if err != nil {
@@ -203,10 +201,10 @@ func (s *Store) RefusedBody(ctx context.Context, id string) ([]byte, error) {
 		return body, nil
 	}
 	if s.o.Sealer == nil {
-		return nil, fmt.Errorf("refused delivery %s: its body is sealed, and there is no key", id)
+		return nil, fmt.Errorf("refused delivery %s: its body is encrypted, and the key is missing", id)
 	}
 	if body, err = s.o.Sealer.Open(sealed, sealedRefusal); err != nil {
-		return nil, fmt.Errorf("refused delivery %s: its body is sealed: %w", id, err)
+		return nil, fmt.Errorf("refused delivery %s: its body is encrypted: %w", id, err)
 	}
 	return body, nil
 }

@@ -7,21 +7,21 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file takes the starts of runs whose workflow has a rate. A start that is
-// planned (flow.go) proves nothing: after a pause of the process all that were planned
-// meanwhile are due at once. So the start is taken here, when the run really starts, and
-// only as many as the rate allows within any stretch of time.
+// This file counts the starts of runs whose workflow has a rate. A planned start (flow.go) is not
+// sufficient: after a pause of the process all runs planned in the meantime are due at once. So the
+// start is counted here, when the run really starts, and only as many as the rate allows within any
+// interval.
 
 const (
 	takeRun = `UPDATE runs SET status = 'running', due_at = NULL, started_at = coalesce(started_at, ?2) WHERE id = ?1 AND status IN ` +
 		`('queued', 'waiting')`
-	// unstarted finds what a rate has to say about a run that has not started.
+	// unstarted reads the rate of a run that has not started.
 	unstarted = `SELECT workflow, rate_grp, rate_limit, rate_per, starts_at FROM places WHERE run_id = ? AND started = 0 AND rate_grp ` +
 		`IS NOT NULL`
 )
 
-// take marks a run as running; it reports whether it could. When a rate does not let the
-// run start yet, it gets another time.
+// take marks a run as running; it reports whether it could. If a rate does not allow the start yet,
+// the run is rescheduled.
 func (t *tx) take(run int64, now time.Time) (bool, error) {
 	err := t.exec(takeRun+` AND NOT EXISTS (SELECT 1 FROM places WHERE run_id = ?1 AND started = 0 AND rate_grp IS NOT NULL)`, run,
 		now.UnixMilli())
@@ -36,7 +36,7 @@ func (t *tx) take(run int64, now time.Time) (bool, error) {
 	found, err := t.row(unstarted, v, run)
 	planned, has := v[4].(int64)
 	if err != nil || !found || !has || planned > now.UnixMilli() {
-		return false, err // it has changed, or was given another time since it was found due
+		return false, err // it has changed, or was rescheduled since it was found due
 	}
 	r := rateGroup{}
 	r.workflow, _ = v[0].(string)
@@ -63,8 +63,8 @@ type rateGroup struct {
 	limit, per      int64
 }
 
-// allowed is when one more run may start: as long after the start that lies limit
-// starts back as the rate's stretch is.
+// allowed is when one more run may start: one interval of the rate after the start that lies limit
+// starts back.
 func (t *tx) allowed(r rateGroup) (int64, error) {
 	v := make([]driver.Value, 1)
 	found, err := t.row(`SELECT starts_at FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 1 ORDER BY `+
@@ -76,9 +76,9 @@ func (t *tx) allowed(r rateGroup) (int64, error) {
 	return first + r.per, nil
 }
 
-// delay returns a run that may not start yet its time. When it is late by more than what
-// a busy moment makes, all that are planned in its group are late too, and are moved by
-// as much: they keep their order and their distances.
+// delay reschedules a run that may not start yet. If it is late by more than a short congestion
+// explains, all planned runs of its group are late too, and are moved by the same amount: they keep
+// their order and their distances.
 func (t *tx) delay(run int64, r rateGroup, planned, at int64) error {
 	if at-planned < r.per/10 {
 		if err := t.exec(`UPDATE places SET starts_at = ? WHERE run_id = ?`, at, run); err != nil {
@@ -101,8 +101,8 @@ func (t *tx) delay(run int64, r rateGroup, planned, at int64) error {
 			AND starts_at IS NOT NULL)`, r.workflow, r.group)
 }
 
-// retakeStarts takes back the starts of runs that the end of the process cut before their
-// first step: they start again, and the rate counts them then.
+// retakeStarts uncounts the starts of runs that the end of the process cut off before their first
+// step: they start again, and the rate counts them then.
 func (t *tx) retakeStarts() error {
 	const cut = `SELECT p.run_id FROM places p JOIN runs r ON r.id = p.run_id WHERE p.rate_grp IS NOT NULL AND r.status IN ('queued', ` +
 		`'running') AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.run_id = r.id)`

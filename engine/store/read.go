@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// History reads lists and details. It needs no lock, so the command line can
-// look while a server works.
+// History reads lists and details. It needs no lock, so the command line can read while a server
+// runs.
 type History struct {
 	db   *sql.DB
 	path string
@@ -36,13 +36,13 @@ var (
 	_ engine.RecordHistory = (*History)(nil)
 )
 
-// History returns the reading side of an open store.
+// History returns the History of an open store.
 func (s *Store) History() *History { return &History{s.readers, s.path} }
 
 // Close releases the connections.
 func (h *History) Close() error { return h.db.Close() }
 
-// where gathers conditions with their parameters; texts never enter the SQL.
+// where collects conditions with their parameters; texts never become part of the SQL.
 type where struct {
 	parts []string
 	args  []any
@@ -60,7 +60,7 @@ func (w *where) String() string {
 	return " WHERE " + strings.Join(w.parts, " AND ")
 }
 
-// page adds the cursor and gives the order and limit.
+// page adds the cursor, the order and the limit.
 func (w *where) page(q engine.Query, prefix, column string) (string, error) {
 	limit := q.Limit
 	if limit <= 0 {
@@ -96,17 +96,17 @@ func parseAfter(s, prefix string) (int64, error) {
 	return strconv.ParseInt(strings.TrimPrefix(s, prefix), 10, 64)
 }
 
-// like turns a text into a pattern for LIKE that finds it anywhere.
+// like converts a text to a LIKE pattern that finds it anywhere.
 func like(s string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }
 
-// maxScan is how many rows a search looks at in one go. What has no index is looked
-// for in steps, so that a page costs the same whatever the history's length.
+// maxScan is how many rows one search scans. Conditions without an index are searched in steps, so
+// a page costs the same whatever the history's length.
 const maxScan = 20_000
 
-// span bounds a search to the maxScan rows that come next, by the filters that
-// have an index. It returns the last of their ids, 0 when the list ends before.
+// span bounds a search to the next maxScan rows, by the filters that have an index. It returns the
+// last of their ids, 0 if the list ends before.
 func (h *History) span(ctx context.Context, table string, indexed where, q engine.Query, prefix string) (int64, error) {
 	q.Limit = 1
 	tail, err := indexed.page(q, prefix, "x.id")
@@ -133,20 +133,20 @@ func (w *where) within(last int64, ascending bool, column string) {
 	}
 }
 
-// listing is what a list that is read in pages is made of.
+// listing describes a list that is read in pages.
 type listing[T any] struct {
-	// table holds its rows; column is their id in query, and prefix what ids begin with.
+	// table contains its rows; column is their id in query, and prefix the beginning of their ids.
 	table, column, prefix string
 	// query selects an item, and scan reads it.
 	query string
 	scan  func(scanner) (T, error)
-	// id is the id of an item, name the same of a number.
+	// id returns the id of an item, name the id for a number.
 	id   func(T) string
 	name func(int64) string
 }
 
-// readPage reads a page by the conditions w. If they are costly, it looks at the next rows
-// only that x, the conditions with an index, finds.
+// readPage reads a page by the conditions w. If they are costly, it scans only the next rows that
+// x, the conditions with an index, finds.
 func readPage[T any](ctx context.Context, h *History, q engine.Query, l listing[T], w, x where, costly bool) (engine.Page[T], error) {
 	none := engine.Page[T]{}
 	var last int64
@@ -165,7 +165,7 @@ func readPage[T any](ctx context.Context, h *History, q engine.Query, l listing[
 	return finish(items, q, last, l.id, l.name), err
 }
 
-// finish makes a page of what a query gave. last is where its search paused.
+// finish makes a page of the rows of a query. last is where its search paused.
 func finish[T any](items []T, q engine.Query, last int64, id func(T) string, name func(int64) string) engine.Page[T] {
 	limit := q.Limit
 	if limit <= 0 {
@@ -182,7 +182,7 @@ func finish[T any](items []T, q engine.Query, last int64, id func(T) string, nam
 	return p
 }
 
-// all gathers the pages of a list up to the query's limit.
+// all collects the pages of a list up to the query's limit.
 func all[T any](ctx context.Context, q engine.Query, page func(context.Context, engine.Query) (engine.Page[T], error)) ([]T, error) {
 	out := []T{}
 	limit := q.Limit
@@ -219,7 +219,7 @@ func collect[T any](ctx context.Context, db querier, query string, args []any, s
 	return out, classify(rows.Err())
 }
 
-// SecretUses lists how often each secret has proved a delivery.
+// SecretUses lists how often each secret verified a delivery.
 func (h *History) SecretUses(ctx context.Context) ([]engine.SecretUse, error) {
 	return collect(ctx, h.db, `SELECT trigger, secret, count, first_at, last_at FROM secret_uses ORDER BY trigger, last_at DESC`, nil,
 		func(s scanner) (engine.SecretUse, error) {
@@ -231,12 +231,12 @@ func (h *History) SecretUses(ctx context.Context) ([]engine.SecretUse, error) {
 		})
 }
 
-// Counts are what metrics show of the whole database.
+// Counts are the metrics of the whole database.
 type Counts struct {
 	Open, Inbox int
 }
 
-// Counts tells how much is open, by partial indexes only.
+// Counts counts open work, by partial indexes only.
 func (h *History) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs INDEXED BY runs_due WHERE `+openRun+`) + (SELECT count(*)

@@ -10,37 +10,37 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file looks for rows that cannot be read back. The run or event that they belong
-// to fails alone when it is needed; until then nobody else would say so.
+// This file finds rows that cannot be read. Their run or event fails alone when it is needed;
+// nothing else would report it before.
 
-// maxBadRows is how many rows one finding names.
+// maxBadRows is how many rows one finding lists.
 const maxBadRows = 10
 
 // BadRow is a row that cannot be read.
 type BadRow struct {
-	// Of is the run or event that it belongs to.
+	// Of is the run or event that the row belongs to.
 	Of string
-	// What is wrong with which part, in words.
+	// What describes what is wrong with which part.
 	What string
-	// Open reports whether the run has not ended, or that the event is not decided.
+	// Open reports whether the run has not ended, or the event is not decided.
 	Open bool
 }
 
-// String says what is wrong and what to do.
+// String describes the problem and the remedy.
 func (b BadRow) String() string {
 	do := "hookloom replay " + b.Of + " runs it again"
 	switch {
 	case strings.HasPrefix(b.Of, "evt_"):
 		do = "its runs end as dead letters; ask its sender to send it again"
 	case b.Open:
-		do = "it ends as a dead letter when it goes on; hookloom cancel " + b.Of + " ends it now"
+		do = "it ends as a dead letter when it continues; hookloom cancel " + b.Of + " ends it now"
 	}
 	return fmt.Sprintf("%s: %s: %s", b.Of, b.What, do)
 }
 
-// Unreadable reads every run, step, answer and event as the engine does, and gives the
-// rows that cannot be read, at most maxBadRows of each kind. When ctx ends before, it
-// gives what was found until then and no error: looked is the number of rows.
+// Unreadable reads every run, step, answer and event as the engine does, and returns the rows that
+// cannot be read, at most maxBadRows of each kind. If ctx ends early, it returns what was found
+// until then and no error. looked is the number of rows read.
 func (h *History) Unreadable(ctx context.Context) (bad []BadRow, looked int64, err error) {
 	for _, read := range []func(context.Context) ([]BadRow, int64, error){h.badRuns, h.badSteps, h.badAnswers, h.badEvents} {
 		b, n, err := read(ctx)
@@ -55,7 +55,7 @@ func (h *History) Unreadable(ctx context.Context) (bad []BadRow, looked int64, e
 	return bad, looked, nil
 }
 
-// eachRow calls read for each row of a query: it says what is wrong with one.
+// eachRow calls read for each row of a query: read describes what is wrong with the row.
 func (h *History) eachRow(ctx context.Context, query string, read func(scanner) (BadRow, bool)) (bad []BadRow, n int64, err error) {
 	rows, err := h.db.QueryContext(ctx, query)
 	if err != nil {
@@ -71,7 +71,7 @@ func (h *History) eachRow(ctx context.Context, query string, read func(scanner) 
 	return bad, n, classify(rows.Err())
 }
 
-// jsonOf tells what is wrong with JSON that is stored.
+// jsonOf describes what is wrong with stored JSON.
 func jsonOf(what string, columns ...sql.NullString) error {
 	for _, c := range columns {
 		if _, err := decodeColumn(c); err != nil {
@@ -147,7 +147,7 @@ func (h *History) badEvents(ctx context.Context) ([]BadRow, int64, error) {
 	})
 }
 
-// firstColumn keeps the id of a row that may fail to be scanned as a whole.
+// firstColumn keeps the id of a row of which the full scan may fail.
 type firstColumn struct {
 	row   scanner
 	value int64

@@ -40,11 +40,11 @@ func scanEventItem(row scanner) (engine.EventItem, error) {
 	return it, err
 }
 
-// unreadable finds the events whose body cannot be read, in the words of the index
+// unreadable finds the events whose body cannot be read, by the condition of the index
 // events_unreadable.
 const unreadable = `substr(e.flag, 1, 17) = '` + engine.UnreadableFlag + `'`
 
-// Events lists events, the newest first, however far back they are.
+// Events lists events, newest first, however far back they are.
 func (h *History) Events(ctx context.Context, q engine.Query) ([]engine.EventItem, error) {
 	return all(ctx, q, h.EventPage)
 }
@@ -55,7 +55,7 @@ var eventList = listing[engine.EventItem]{
 	name: func(n int64) string { return engine.EventID(n).String() },
 }
 
-// EventPage lists events, the newest first, at a bounded cost.
+// EventPage lists events, newest first, at a bounded cost.
 func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[engine.EventItem], error) {
 	w, x, costly, err := eventConditions(q)
 	if err != nil {
@@ -64,7 +64,7 @@ func (h *History) EventPage(ctx context.Context, q engine.Query) (engine.Page[en
 	return readPage(ctx, h, q, eventList, w, x, costly)
 }
 
-// EventDetail returns one event whole.
+// EventDetail returns one event with all its details.
 func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.EventDetail, error) {
 	item, err := scanEventItem(h.db.QueryRowContext(ctx, eventItem+` WHERE e.id = ?`, int64(id)))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -124,8 +124,8 @@ func (h *History) EventDetail(ctx context.Context, id engine.EventID) (*engine.E
 	return d, err
 }
 
-// bodyText shows a body as JSON: itself when it is JSON, else as text. A body in
-// another charset is shown as it was read.
+// bodyText shows a body as JSON: unchanged if it is JSON, else as text. A body in another charset
+// is shown as it was decoded.
 func bodyText(ev *engine.Event) json.RawMessage {
 	if len(ev.Raw) == 0 {
 		return json.RawMessage("null")

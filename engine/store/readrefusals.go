@@ -13,8 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Quarantine lists refused deliveries, the newest first. There is a bounded number
-// of them.
+// Quarantine lists refused deliveries, newest first. Their number is bounded.
 func (h *History) Quarantine(ctx context.Context, q engine.Query) ([]engine.RefusalItem, error) {
 	var w where
 	if err := h.refusalConditions(ctx, &w, q); err != nil {
@@ -45,7 +44,7 @@ func scanRefusal(s scanner) (engine.RefusalItem, []byte, error) {
 	err := s.Scan(&id, &at, &x.Trigger, &x.Reason, &x.Detail, &x.Diagnosis, &x.Remote, &x.Method, &x.Path, &x.URL, &headers, &x.Size,
 		&event, &body)
 	x.ID, x.At, x.Kept = fmt.Sprintf("%s%d", refusalPrefix, id), fromMillis(at),
-		min(len(body), x.Size) // masked fields may be longer than what came
+		min(len(body), x.Size) // masked fields may be longer than the original ones
 	if event.Valid {
 		x.Event = engine.EventID(event.Int64).String()
 	}
@@ -58,7 +57,7 @@ func scanRefusal(s scanner) (engine.RefusalItem, []byte, error) {
 // refusalPrefix begins the id of a refused delivery.
 const refusalPrefix = "ref_"
 
-// ParseRefusalID reads ref_ and a number.
+// ParseRefusalID parses ref_ and a number.
 func ParseRefusalID(s string) (int64, error) {
 	text, ok := strings.CutPrefix(s, refusalPrefix)
 	n, err := strconv.ParseInt(text, 10, 64)
@@ -68,7 +67,7 @@ func ParseRefusalID(s string) (int64, error) {
 	return n, nil
 }
 
-// Refusal loads one refused delivery, and the bytes that were kept of its body.
+// Refusal loads one refused delivery, and the stored bytes of its body.
 func (h *History) Refusal(ctx context.Context, id string) (*engine.RefusalItem, []byte, error) {
 	n, err := ParseRefusalID(id)
 	if err != nil {

@@ -12,9 +12,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// deadLetters are the runs that failed and were not replayed. Its first half is a
-// part, word by word, of the condition of the index runs_not_well, or SQLite would
-// read all runs.
+// deadLetters are the failed runs that were not replayed. Its first half must repeat, word for
+// word, a part of the condition of the index runs_not_well; otherwise SQLite would read all runs.
 const deadLetters = `(r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.repeats = r.id)`
 
 const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, r.due_at, r.repeats,
@@ -28,7 +27,7 @@ const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.cre
 func scanRunItem(row scanner) (engine.RunItem, error) {
 	var it engine.RunItem
 	var id int64
-	var event, created, worked number // a list shows rows that cannot be read, too
+	var event, created, worked number // lists show rows that cannot be read, too
 	var started, finished, due, repeats sql.NullInt64
 	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due},
 		maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode, &worked, &it.EventKey, &it.EventType, &it.Host,
@@ -57,7 +56,7 @@ func timePointer(n sql.NullInt64) *time.Time {
 	return &t
 }
 
-// Runs lists runs, the newest first, however far back they are.
+// Runs lists runs, newest first, however far back they are.
 func (h *History) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, error) {
 	return all(ctx, q, h.RunPage)
 }
@@ -68,7 +67,7 @@ var runList = listing[engine.RunItem]{
 	name: func(n int64) string { return engine.RunID(n).String() },
 }
 
-// RunPage lists runs, the newest first, at a bounded cost.
+// RunPage lists runs, newest first, at a bounded cost.
 func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engine.RunItem], error) {
 	w, x, costly, err := runConditions(q)
 	if err != nil {
@@ -77,7 +76,7 @@ func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engi
 	return readPage(ctx, h, q, runList, w, x, costly)
 }
 
-// RunDetail returns one run whole.
+// RunDetail returns one run with all its details.
 func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDetail, error) {
 	item, err := scanRunItem(h.db.QueryRowContext(ctx, runItem+` WHERE r.id = ?`, int64(id)))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -144,7 +143,7 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	return d, err
 }
 
-// answers adds the replays of a run, and what people answered to its questions.
+// answers adds the replays of a run, and people's answers to its questions.
 func (h *History) answers(ctx context.Context, id engine.RunID, d *engine.RunDetail) (err error) {
 	d.ReplayedAs, err = collect(ctx, h.db, `SELECT printf('run_%016x', id) FROM runs WHERE repeats = ? ORDER BY id`, []any{int64(id)},
 		func(s scanner) (id string, err error) {
@@ -165,7 +164,7 @@ func (h *History) answers(ctx context.Context, id engine.RunID, d *engine.RunDet
 	return err
 }
 
-// queue tells where a run stands that waits for its turn; nil for others.
+// queue returns the position of a run that waits for its turn; nil for others.
 func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem, error) {
 	var q engine.QueueItem
 	err := h.db.QueryRowContext(ctx, `SELECT p.grp, (SELECT count(*) FROM places o WHERE o.workflow = p.workflow AND o.grp = p.grp
@@ -182,7 +181,7 @@ func (h *History) queue(ctx context.Context, id engine.RunID) (*engine.QueueItem
 	return &q, err
 }
 
-// Steps lists the attempts of a run in the order they were made.
+// Steps lists the attempts of a run in the order in which they were made.
 func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem, error) {
 	return collect(ctx, h.db, `SELECT path, action, attempt, CASE WHEN status = 'failed'
 		AND error ->> '$.code' = '`+plan.CutCode+`' THEN 'cancelled' ELSE status END, started_at, finished_at,
@@ -208,7 +207,7 @@ func (h *History) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem
 	})
 }
 
-// notes puts the notes of a run beside its steps: each beside the last attempt.
+// notes adds the notes of a run to its steps, each to the last attempt.
 func (h *History) notes(ctx context.Context, id engine.RunID, steps []engine.StepItem) error {
 	_, err := collect(ctx, h.db, `SELECT path, note FROM step_notes WHERE run_id = ? ORDER BY path, note`, []any{int64(id)},
 		func(s scanner) (struct{}, error) {
@@ -225,7 +224,7 @@ func (h *History) notes(ctx context.Context, id engine.RunID, steps []engine.Ste
 	return err
 }
 
-// rawColumn shows JSON as it is stored; what is none is shown as a text.
+// rawColumn shows stored JSON unchanged; anything else is shown as text.
 func rawColumn(c sql.NullString) json.RawMessage {
 	if !c.Valid {
 		return json.RawMessage("null")

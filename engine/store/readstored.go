@@ -17,9 +17,9 @@ func (h *History) StoredEvent(ctx context.Context, id engine.EventID) (*engine.E
 	return ev, err
 }
 
-// EachEvent hands on the newest events of a trigger, the newest first, at most limit. An
-// empty eventType is any. Events whose body was removed or cannot be read are counted in
-// skipped. The visit returns false to end the reading.
+// EachEvent passes the newest events of a trigger to visit, newest first, at most limit. An empty
+// eventType matches any. Events whose body was removed or cannot be read are counted in skipped.
+// visit returns false to stop.
 func (h *History) EachEvent(ctx context.Context, trigger, eventType string, limit int, visit func(*engine.Event) bool) (skipped int,
 	err error) {
 	rows, err := h.db.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE trigger = ?1 AND (?2 = '' OR type = ?2) `+

@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// This file gives the record page by page, for backtests.
+// This file reads the recorded history page by page, for backtests.
 
 // recordedBytes bounds the bodies of one page.
 const recordedBytes = 8 << 20
@@ -91,7 +91,7 @@ type recordedReader struct {
 	ids, runIDs string
 }
 
-// errPageFull ends the reading of rows.
+// errPageFull stops the reading of rows.
 var errPageFull = errors.New("the page is full")
 
 // each calls read for each row of a query, until read returns errPageFull.
@@ -117,7 +117,7 @@ func (r *recordedReader) page(w where, limit int) (page []*engine.RecordedEvent,
 	var ids []engine.EventID
 	err = r.each(`SELECT `+eventColumns+` FROM events`+w.String()+fmt.Sprintf(" ORDER BY id LIMIT %d", limit), w.args, func(s scanner) error {
 		if size > recordedBytes {
-			return errPageFull // SQLite would read the bodies of all further rows, which the next page has
+			return errPageFull // SQLite would read the bodies of all further rows, which belong to the next page
 		}
 		ev, unreadable, err := scanEvent(s)
 		if err != nil {
@@ -286,8 +286,8 @@ func scanUses(r scanner) (u engine.VersionUses, err error) {
 	return u, json.Unmarshal([]byte(text), &u.Uses)
 }
 
-// VersionOf implements engine.RecordHistory. Files of connectors have versions too; they are
-// none of a workflow.
+// VersionOf implements engine.RecordHistory. Files of connectors have versions too; they do not
+// belong to a workflow.
 func (h *History) VersionOf(ctx context.Context, prefix string) (version, workflow string, err error) {
 	type row struct{ version, workflow string }
 	found, err := collect(ctx, h.db, `SELECT version, workflow FROM versions WHERE version LIKE ? ESCAPE '\'

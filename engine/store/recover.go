@@ -16,43 +16,43 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// This file reads what a damaged database still gives into a new one. It works on a copy:
-// the damaged files are only read.
+// This file copies the readable part of a damaged database into a new one. The damaged files are
+// only read.
 
-// Salvaged is what of one table was readable.
+// Salvaged is what was readable of one table.
 type Salvaged struct {
 	Table string `json:"table"`
-	// Rows were read and are in the new file.
+	// Rows is the number of rows read and copied.
 	Rows int64 `json:"rows"`
-	// Gaps is how often rows could not be read; Refused counts rows that were read and are
-	// not what they were: a wrong checksum, an impossible state.
+	// Gaps is how often rows could not be read; Refused counts rows that were read but are damaged:
+	// a wrong checksum, an impossible state.
 	Gaps    int   `json:"gaps"`
 	Refused int64 `json:"refused"`
 	// Problem is the first error.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Recovered is what Recover found.
+// Recovered is the result of Recover.
 type Recovered struct {
 	File   string     `json:"file"`
 	Tables []Salvaged `json:"tables"`
 	Events int64      `json:"events"`
 	Runs   int64      `json:"runs"`
-	// Orphans are rows that were left out because what they belong to is lost.
+	// Orphans counts rows that were left out because the row they belong to is lost.
 	Orphans int64 `json:"orphans"`
-	// Undecided events have neither a decision nor a run: theirs are lost.
+	// Undecided counts events with neither a decision nor a run: theirs are lost.
 	Undecided int64 `json:"undecided_events"`
-	// Open runs go on when the file is used.
+	// Open counts runs that continue when the file is used.
 	Open int64 `json:"open_runs"`
 }
 
-// Damaged reports whether something was lost.
+// Damaged reports whether anything was lost.
 func (r *Recovered) Damaged() bool {
 	return r.Orphans > 0 || slices.ContainsFunc(r.Tables, func(t Salvaged) bool { return t.Gaps > 0 || t.Refused > 0 || t.Problem != "" })
 }
 
-// Recover reads what the database at path still gives into a new file, which must not
-// exist. The files at path are not changed.
+// Recover copies the readable part of the database at path into a new file, which must not exist.
+// The files at path are not changed.
 func Recover(ctx context.Context, path, file string) (*Recovered, error) {
 	if exists(file) {
 		return nil, fmt.Errorf("%s already exists: give the name of a new file", file)
@@ -122,7 +122,7 @@ type salvage struct {
 }
 
 func (s *salvage) all(ctx context.Context, version int) error {
-	// The rows are those of the damaged file's schema; the migrations after it are for them.
+	// The rows have the damaged file's schema; later migrations convert them.
 	if err := migrateTo(s.to, version); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func names(conn *sqlite3.SQLiteConn, query string) (out []string, err error) {
 	return out, errors.Join(err, rows.Close())
 }
 
-// table copies what can be read of one table.
+// table copies the readable part of one table.
 func (s *salvage) table(ctx context.Context, name string) (*Salvaged, error) {
 	t := &Salvaged{Table: name}
 	columns, err := names(s.to, `SELECT name FROM pragma_table_info('`+name+`')`)
@@ -226,7 +226,7 @@ func (s *salvage) table(ctx context.Context, name string) (*Salvaged, error) {
 	return t, r.byRow(ctx)
 }
 
-// soundEvent reports whether an event is as it was stored.
+// soundEvent reports whether an event matches its checksum.
 func soundEvent(columns []string, v []driver.Value) bool {
 	at := func(name string) driver.Value {
 		if i := slices.Index(columns, name); i >= 0 {
@@ -255,7 +255,7 @@ func soundEvent(columns []string, v []driver.Value) bool {
 	return stripped == 1 || crc == checksum(text("trigger"), text("key"), text("type"), body)
 }
 
-// orphans removes what belongs to rows that are lost.
+// orphans removes rows that belong to lost rows.
 func (s *salvage) orphans(tables []string) error {
 	for _, x := range []struct{ table, where string }{
 		{"runs", `NOT EXISTS (SELECT 1 FROM events e WHERE e.id = runs.event_id)`},
@@ -280,7 +280,7 @@ func (s *salvage) orphans(tables []string) error {
 		}
 		s.out.Orphans += n
 	}
-	// A run that is at work has its open attempt; what was open in others is in doubt.
+	// A running run has its open attempt; open attempts of other runs are in doubt.
 	_, err := s.to.Exec(`UPDATE steps SET status = 'unknown', finished_at = started_at WHERE status = 'running' AND NOT EXISTS (SELECT 1 `+
 		`FROM runs r WHERE r.id = steps.run_id AND r.status = 'running')`, nil)
 	return err

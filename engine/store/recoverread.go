@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// reader reads a table that may be damaged. What cannot be read is skipped.
+// reader reads a table that may be damaged. Unreadable rows are skipped.
 type reader struct {
 	from    *sql.DB
 	name    string
@@ -20,8 +20,8 @@ type reader struct {
 // maxGaps bounds how many gaps are skipped: each costs about a hundred look-ups.
 const maxGaps = 10_000
 
-// byRow reads a table with rowids, in their order. At a page that cannot be read it looks
-// for the next rowid from which reading goes on.
+// byRow reads a table with rowids, in their order. At an unreadable page it searches for the next
+// rowid from which reading can continue.
 func (r *reader) byRow(ctx context.Context) error {
 	next := int64(math.MinInt64)
 	for {
@@ -43,7 +43,7 @@ func (r *reader) byRow(ctx context.Context) error {
 	}
 }
 
-// after finds a rowid beyond a page that cannot be read, as near as there is.
+// after finds a rowid beyond an unreadable page, as near as possible.
 func (r *reader) after(ctx context.Context, from int64) (int64, bool) {
 	if from == math.MinInt64 {
 		from = 0 // ids of this schema are positive
@@ -93,8 +93,8 @@ func (r *reader) byKey(ctx context.Context, key []string) error {
 	r.gap(err)
 	before := r.t.Rows
 	down := `"` + strings.Join(key, `" DESC, "`) + `" DESC`
-	// Rows of the first pass would come again only where the middle can be read, and then
-	// replace themselves.
+	// Rows of the first pass would be repeated only if the middle is readable; then they replace
+	// themselves.
 	if _, _, err := r.rows(ctx, `ORDER BY `+down); err == nil {
 		r.t.Rows -= before
 	}
@@ -108,7 +108,7 @@ func (r *reader) gap(err error) {
 	}
 }
 
-// rows hands rows on until the end or an error; last is the rowid of the last one.
+// rows passes rows on until the end or an error; last is the rowid of the last one.
 func (r *reader) rows(ctx context.Context, rest string, args ...any) (last int64, some bool, err error) {
 	rows, err := r.from.QueryContext(ctx, r.query(rest), args...)
 	if err != nil {
@@ -135,8 +135,8 @@ func (r *reader) rows(ctx context.Context, rest string, args ...any) (last int64
 	return last, some, rows.Err()
 }
 
-// query reads the columns after the rowid, which is 0 where there is none. A damaged index
-// stays out of the way of a table with rowids.
+// query reads the columns after the rowid, which is 0 if there is none. Of a table with rowids it
+// does not use indexes, which may be damaged.
 func (r *reader) query(rest string) string {
 	id, index := "0", ""
 	if strings.HasPrefix(rest, "WHERE rowid") {

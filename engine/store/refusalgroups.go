@@ -9,8 +9,8 @@ import (
 // maxShared is how many events are counted for the share of a group.
 const maxShared = 1_000_000
 
-// RefusalGroups adds up the refused deliveries that the filters leave, by trigger and reason, the
-// one with the latest delivery first.
+// RefusalGroups counts the refused deliveries that match the filters by trigger and reason; the
+// group with the latest delivery comes first.
 func (h *History) RefusalGroups(ctx context.Context, q engine.Query) ([]engine.RefusalGroup, error) {
 	var w where
 	if err := h.refusalConditions(ctx, &w, q); err != nil {
@@ -35,7 +35,7 @@ func (h *History) RefusalGroups(ctx context.Context, q engine.Query) ([]engine.R
 	return groups, err
 }
 
-// share compares a group with all deliveries that its trigger got since its first one.
+// share compares a group with all deliveries that its trigger received since the group's first one.
 func (h *History) share(ctx context.Context, g *engine.RefusalGroup) error {
 	var taken, refused int
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM events WHERE trigger = ?1 AND id >= ?2 AND inlet = 'webhook'

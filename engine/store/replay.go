@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// copiedColumns are those of a step that a later run takes over.
+	// copiedColumns are the columns of a step that a later run copies.
 	copiedColumns = `run_id, path, attempt, action, status, started_at, finished_at, input, output, error, sealed, destination, waited_ms`
 	// ofSteps narrows steps s to those of a workflow's steps:.
 	ofSteps = `s.path NOT LIKE 'on_failure/%' AND s.path NOT LIKE '%/on_failure/%' AND s.path NOT LIKE 'finally/%'`
 )
 
-// Replay implements engine.Store. From failed, the attempts that had succeeded
-// are copied, so that their steps are not repeated.
+// Replay implements engine.Store. From failed, succeeded attempts are copied, so their steps are
+// not repeated.
 func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, doubts int, err error) {
 	err = s.w.do(ctx, true, func(t *tx) error {
 		due = r.At

@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Recover implements engine.Store. No lease has to run out: the file belongs to
-// this process alone, so whatever was at work belongs to one that is gone.
+// Recover implements engine.Store. No lease must expire: the file belongs to this process alone, so
+// running runs were those of a process that has ended.
 func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 	var n int64
 	var setBack time.Duration
@@ -33,8 +33,8 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		if err != nil {
 			return err
 		}
-		// A run that was put down as ready is ready, also when the clock was set back
-		// meanwhile; those that wait for their turn, or are spread out, keep their time.
+		// A run stored as ready is ready, also if the clock was set back in the meantime; runs that
+		// wait for their turn, or are spread out, keep their time.
 		if err := t.exec(`UPDATE runs SET due_at = ?1 WHERE status = 'queued' AND due_at > ?1 AND repeats IS NULL
 			AND NOT EXISTS (SELECT 1 FROM places p WHERE p.run_id = runs.id)
 			AND NOT EXISTS (SELECT 1 FROM held_runs h WHERE h.run_id = runs.id) AND NOT EXISTS (SELECT 1 FROM gatherings g
@@ -47,7 +47,7 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 		if err := t.clockSetBack(now); err != nil {
 			return err
 		}
-		// Nobody calls those that wait for their destination: its queue was memory.
+		// Nothing wakes runs that wait for their destination: its queue was in memory.
 		return t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE kind = 'destination')`,
 			now.UnixMilli())
 	})
@@ -58,9 +58,8 @@ func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
 	return int(n), err
 }
 
-// clockSetBack makes runs due whose last attempt lies in the future: the clock was
-// set back, and the plan says what that means for their pause. All waiting runs are
-// looked at only then.
+// clockSetBack makes runs due whose last attempt lies in the future: the clock was set back, and
+// the planner decides what that means for their pause. Only then are all waiting runs examined.
 func (t *tx) clockSetBack(now time.Time) error {
 	v := make([]driver.Value, 1)
 	if _, err := t.row(`SELECT created_at FROM runs ORDER BY id DESC LIMIT 1`, v); err != nil {

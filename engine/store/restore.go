@@ -13,39 +13,39 @@ import (
 	"github.com/hookloom/hookloom/engine/atomicfile"
 )
 
-// This file puts a backup in the place of a database. SQLite applies a write-ahead log to
-// whatever database has its name, so that the old log must be gone before the copy gets
-// the name; a restore that is cut leaves a mark, and no server starts on what is between.
+// This file replaces a database by a backup. SQLite applies a write-ahead log to any database with
+// its name, so the old log must be gone before the copy gets the name. An interrupted restore
+// leaves a mark, and no server starts on the intermediate state.
 
-// Restored is what a restore did, and what may happen a second time because of it.
+// Restored is the result of a restore, and what may be repeated because of it.
 type Restored struct {
 	Database string `json:"database"`
-	// Aside is where the old database is now, with its -wal and -shm; empty when there was
-	// none.
+	// Aside is the new path of the old database, with its -wal and -shm; empty if there was none.
 	Aside string `json:"old_database,omitempty"`
-	// AsOf is the moment of the copy.
+	// AsOf is the time of the copy.
 	AsOf   time.Time `json:"as_of"`
 	Events int64     `json:"events"`
 	Runs   int64     `json:"runs"`
 	Open   int64     `json:"open_runs"`
-	// Compared reports whether the old database could be read, so that what follows is known.
+	// Compared reports whether the old database could be read, so that the following fields are
+	// known.
 	Compared bool `json:"compared"`
-	// LaterEvents came after the copy was made: they are in the old database alone. Sent
-	// again by their senders, they run again.
+	// LaterEvents were received after the copy was made: only the old database has them. If their
+	// senders send them again, they run again.
 	LaterEvents    int64    `json:"later_events"`
 	LaterEventIDs  []string `json:"later_event_ids,omitempty"`
 	RepeatedCalls  int64    `json:"repeated_calls"`
 	RepeatedCallOf []string `json:"repeated_call_of,omitempty"`
 }
 
-// maxListed is how many ids are listed of what may be repeated.
+// maxListed is how many ids are listed of events and calls that may be repeated.
 const maxListed = 1000
 
-// restoring is the mark of a restore under way.
+// restoring is the mark of a restore in progress.
 func restoring(path string) string { return path + ".restoring" }
 
-// Restore copies the backup in file to path, checked, and moves what is at path aside. No
-// server may have the database.
+// Restore copies the backup in file to path, checked, and moves the database at path aside. No
+// server may use the database.
 func Restore(ctx context.Context, path, file string) (_ *Restored, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func Restore(ctx context.Context, path, file string) (_ *Restored, err error) {
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	temp := fmt.Sprintf("%s.restore-%d.tmp", path, os.Getpid())
 	if err := copyBackup(ctx, file, temp); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s was not restored, and %s is as it was: %w", file, path, err), removeSet(temp))
+		return nil, errors.Join(fmt.Errorf("%s was not restored, and %s is unchanged: %w", file, path, err), removeSet(temp))
 	}
 	out, err := compare(ctx, path, temp)
 	if err != nil {
@@ -82,7 +82,7 @@ func same(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// copyBackup makes a checked and synced copy, of the schema of this build.
+// copyBackup makes a checked and synced copy with the schema of this build.
 func copyBackup(ctx context.Context, file, temp string) error {
 	from, err := OpenHistory(file)
 	if err != nil {
@@ -109,7 +109,7 @@ func copyBackup(ctx context.Context, file, temp string) error {
 	return checkCopy(ctx, temp)
 }
 
-// checkCopy checks a database whole and syncs it.
+// checkCopy checks an entire database and syncs it.
 func checkCopy(ctx context.Context, path string) error {
 	db, err := OpenReaders(path)
 	if err != nil {
@@ -121,7 +121,7 @@ func checkCopy(ctx context.Context, path string) error {
 	}
 	for _, x := range found {
 		if len(x.Wrong) > 0 {
-			return fmt.Errorf("the copy is damaged: not true that %s: %s", x.What, x.Wrong[0])
+			return fmt.Errorf("the copy is damaged: a check failed (%s): %s", x.What, x.Wrong[0])
 		}
 	}
 	if err := removeSide(path); err != nil {
@@ -134,7 +134,7 @@ func checkCopy(ctx context.Context, path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// removeSide removes what SQLite leaves beside a database that is closed.
+// removeSide removes the files that SQLite leaves next to a closed database.
 func removeSide(path string) error {
 	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
 		return fmt.Errorf("%s-wal is not empty", path)
@@ -158,9 +158,9 @@ func removeSet(path string) error {
 	return err
 }
 
-// compare tells what the copy has, and what came after it, going by the old database.
+// compare returns what the copy has, and what was added after it according to the old database.
 func compare(ctx context.Context, path, temp string) (*Restored, error) {
-	// The copy is closed and synced; immutable=1 leaves no -wal and -shm beside it.
+	// The copy is closed and synced; immutable=1 leaves no -wal and -shm next to it.
 	db, err := sql.Open("sqlite3", "file:"+escapePath(temp)+"?mode=ro&immutable=1")
 	if err != nil {
 		return nil, err
@@ -180,7 +180,7 @@ func compare(ctx context.Context, path, temp string) (*Restored, error) {
 	if _, err := os.Stat(path); err != nil {
 		return out, nil
 	}
-	// It may be damaged: what it says is worth having, and its errors stop nothing.
+	// It may be damaged: its content is useful, and its errors stop nothing.
 	out.Compared = out.later(ctx, path, asOf, newest) == nil
 	return out, nil
 }
@@ -196,7 +196,7 @@ func (r *Restored) later(ctx context.Context, path string, asOf, newest int64) e
 		return id, err
 	}
 	const events = ` FROM events WHERE id > ? AND inlet IN ('webhook', 'poll', 'manual')`
-	// Attempts of later runs count as well: when their events come again, so do they.
+	// Attempts of later runs count as well: when their events are sent again, they are repeated.
 	const calls = ` FROM steps s WHERE s.started_at > ? AND s.action LIKE '%/%' AND s.status IN ('succeeded', 'failed', 'unknown', 'running')`
 	if err := old.QueryRowContext(ctx, `SELECT count(*)`+events, newest).Scan(&r.LaterEvents); err != nil {
 		return err
@@ -227,7 +227,7 @@ func swap(path, temp string) (aside string, err error) {
 	if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
 		return "", err
 	}
-	// The log goes first: it must not be there when the copy has its database's name.
+	// The log goes first: it must not exist when the copy gets its database's name.
 	for _, side := range []string{"-wal", "-shm", ""} {
 		if aside == "" && side == "" {
 			continue
@@ -254,7 +254,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// cutRestore refuses a database whose restore was cut.
+// cutRestore rejects a database whose restore was interrupted.
 func cutRestore(path string) error {
 	aside, err := os.ReadFile(restoring(path))
 	if err != nil {

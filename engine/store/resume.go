@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// ResumeRuns implements engine.Store. The mark on the attempt stays, so that the plan
-// comes to the same pause when it is made again.
+// ResumeRuns implements engine.Store. The mark on the attempt stays, so the planner computes the
+// same pause again.
 func (s *Store) ResumeRuns(ctx context.Context, destinations []string, now time.Time) (int, error) {
 	names, err := json.Marshal(destinations)
 	if err != nil {

@@ -130,7 +130,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 				return err
 			}
 		}
-		// What it waited for is not waited for any more.
+		// The waits of the run have ended.
 		if cut, err = t.cutWaiting(id, now); err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 	return cut, next, ends, err
 }
 
-// cutWaiting ends the steps of a run that wait, and gives them as they ended.
+// cutWaiting ends the waiting steps of a run, and returns them as ended.
 func (t *tx) cutWaiting(id engine.RunID, now time.Time) (cut []*plan.Record, err error) {
 	err = t.each(`SELECT path, attempt, action, started_at FROM steps WHERE run_id = ? AND status = 'waiting' ORDER BY rowid`, 4,
 		func(v []driver.Value) {

@@ -12,11 +12,11 @@ const (
 	insertRun      = `INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, due_at,
 		active_ms, output, error, text)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	// A run that has got on since the start is not what ends the process.
+	// A run that has made progress since the start is not the one that ends the process.
 	updateRun = `UPDATE runs SET boots = CASE WHEN ? THEN 0 ELSE boots END, status = ?, started_at = ?, finished_at = ?, due_at = ?, ` +
 		`active_ms = ?, output = ?, error = ?, text = ? WHERE id = ? AND status = 'running'`
-	// An attempt that was opened is closed in place; its input stays as it was sent.
-	// What it waited until then, it did not work.
+	// An opened attempt is closed in place; its input stays as it was sent.
+	// The time until then was waiting time, not work.
 	upsertStep = `INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error,
 		destination) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (run_id, path, attempt) DO UPDATE
@@ -28,12 +28,12 @@ const (
 		WHERE steps.status IN ('running', 'waiting')`
 )
 
-// closeSteps ends what is open of a run that ends without its records having been read.
+// closeSteps closes the open steps of a run that ends without its records having been read.
 const closeSteps = `UPDATE steps
 	SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
 	status = CASE status WHEN 'running' THEN 'unknown' ELSE 'failed' END WHERE run_id = ? AND status IN ('running', 'waiting')`
 
-// begin stores events that the engine itself makes.
+// begin stores events that the engine made.
 func (t *tx) begin(events []madeEvent) error {
 	for _, ev := range events {
 		if err := t.exec(insertEvent, ev.row...); err != nil {
@@ -52,11 +52,10 @@ func (t *tx) begin(events []madeEvent) error {
 	return nil
 }
 
-// dueColumn is where insertRun has the moment at which a run is due.
+// dueColumn is the column in which insertRun stores when a run is due.
 const dueColumn = 8
 
-// write stores an update. When the end of its run lets another begin, next is
-// the moment.
+// write stores an update. If the end of its run starts another run, next is the time of that start.
 func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if r.insert {
 		err = t.put(insertRun, r.run...)
@@ -113,7 +112,7 @@ func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	return r.writeEnd(t)
 }
 
-// writeEnd stores what the end of a run changes besides its own rows.
+// writeEnd stores the changes that the end of a run makes besides its own rows.
 func (r encodedUpdate) writeEnd(t *tx) (next time.Time, err error) {
 	if r.of.CloseSteps {
 		if _, err := t.endCallsOf(r.of.Run); err != nil {

@@ -13,33 +13,32 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Sealer encrypts what a run still needs and nobody may read in the database.
+// Sealer encrypts values that a run still needs and that nobody may read in the database.
 type Sealer interface {
-	// Seal encrypts; context says what it is, and Open needs the same.
+	// Seal encrypts; context names the value, and Open needs the same context.
 	Seal(plain []byte, context string) ([]byte, error)
 	Open(sealed []byte, context string) ([]byte, error)
 }
 
-// What is sealed, as its context.
+// The kinds of encrypted values, as their contexts.
 const (
 	sealedInputs = "inputs of an event"
 	sealedOutput = "output of a step"
 	sealedResult = "output of a run"
-	// sealedRefusal is a refused body of which fields are masked: its signature covers
-	// the whole.
+	// sealedRefusal is a refused body with masked fields: its signature covers the full body.
 	sealedRefusal = "body of a refused delivery"
 )
 
-// masked is a value encoded for a row: what may be shown, and the whole sealed when
-// that is less.
+// masked is a value encoded for a row: the part that may be shown, and the full value encrypted if
+// that part is less.
 type masked struct{ shown, sealed driver.Value }
 
-// encodeMasked encodes plain data, secrets and sensitive headers masked.
+// encodeMasked encodes plain data, with secrets and sensitive headers masked.
 func (s *Store) encodeMasked(v any, m *redact.Masker, context string) (out masked, err error) {
 	return s.encodeFields(v, m, context, func(b []byte) ([]byte, bool) { return b, false })
 }
 
-// encodeFields is encodeMasked, and masks fields in the text too.
+// encodeFields is encodeMasked, and also masks fields in the text.
 func (s *Store) encodeFields(v any, m *redact.Masker, context string, fields func([]byte) ([]byte, bool)) (out masked, err error) {
 	if v == nil {
 		return out, nil
@@ -53,7 +52,7 @@ func (s *Store) encodeFields(v any, m *redact.Masker, context string, fields fun
 	text, inFields := fields(text)
 	out.shown = string(text)
 	if hidden || found || inFields {
-		// Without a key it is as it was: a run that goes on after a restart sees ***.
+		// Without a key, masked values are lost: a run that continues after a restart sees ***.
 		out.sealed, err = s.sealed(v, context)
 		if err != nil {
 			s.o.Log.Warn("a masked value was not kept for the run: after a restart its steps see ***", "what", context, "error", err)
@@ -78,7 +77,7 @@ func (s *Store) maskJSON(b []byte, m *redact.Masker) ([]byte, bool) {
 	return s.o.Redactor.JSON(b)
 }
 
-// maskText masks a text by a run's masker, or by the redactor where there is none.
+// maskText masks a text by a run's masker, or by the redactor if there is none.
 func (s *Store) maskText(t string, m *redact.Masker) string {
 	if m != nil {
 		return m.Text(t)
@@ -97,7 +96,7 @@ func (s *Store) sealed(v any, context string) (driver.Value, error) {
 	return s.o.Sealer.Seal(b, context)
 }
 
-// opened returns what was sealed.
+// opened decrypts a value.
 func (s *Store) opened(sealed []byte, context string) (any, error) {
 	if s.o.Sealer == nil {
 		return nil, errors.New("encrypted values cannot be decrypted here")
@@ -109,8 +108,8 @@ func (s *Store) opened(sealed []byte, context string) (any, error) {
 	return value.DecodeStored(b)
 }
 
-// encodeInputs encodes the inputs of an event. Secret ones are *** and sealed; one
-// that cannot be sealed is not taken, since its run could not go on.
+// encodeInputs encodes the inputs of an event. Secret inputs are stored as *** and encrypted; an
+// input that cannot be encrypted is refused, since its run could not continue.
 func (s *Store) encodeInputs(d *engine.Delivery) (out masked, err error) {
 	if d.Inputs == nil {
 		return out, nil
@@ -163,7 +162,7 @@ func texts(v any) []string {
 	return out
 }
 
-// unseal returns an event its secret inputs back.
+// unseal restores the secret inputs of an event.
 func (s *Store) unseal(ctx context.Context, ev *engine.Event) error {
 	if ev == nil || ev.Inputs == nil {
 		return nil
@@ -177,7 +176,7 @@ func (s *Store) unseal(ctx context.Context, ev *engine.Event) error {
 	}
 	v, err := s.opened(sealed, sealedInputs)
 	if err != nil {
-		// The event is readable; its runs say why they cannot go on.
+		// The event is readable; its runs report why they cannot continue.
 		ev.Locked = err
 		return nil
 	}
@@ -187,8 +186,8 @@ func (s *Store) unseal(ctx context.Context, ev *engine.Event) error {
 	return nil
 }
 
-// unsealResult returns an ended run its whole output, for the run that called it. When
-// the key is gone the masked one has to do.
+// unsealResult restores the full output of an ended run, for the run that called it. Without the
+// key the masked output is used.
 func (s *Store) unsealResult(ctx context.Context, r *engine.Run) error {
 	var sealed []byte
 	if err := s.readers.QueryRowContext(ctx, `SELECT sealed FROM runs WHERE id = ?`, int64(r.ID)).Scan(&sealed); err != nil {

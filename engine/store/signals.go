@@ -8,10 +8,10 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// localSignals passes signals on within the process, which is all there is of readers while
-// one process has the file.
+// localSignals passes signals on within the process: while one process has the file, there are no
+// other readers.
 type localSignals struct {
-	// any is set while there are subscribers: a commit without them takes no lock.
+	// any is set while there are subscribers: commits take no lock if there are none.
 	any  atomic.Bool
 	mu   sync.Mutex
 	subs map[*subscription]struct{} // guarded by mu
@@ -19,11 +19,11 @@ type localSignals struct {
 
 type subscription struct {
 	kinds engine.Signal
-	// out has room for one signal. Only Publish sends, with the lock held.
+	// out has room for one signal. Only Publish sends, holding the lock.
 	out chan engine.Signal
 }
 
-// NewSignals passes signals on within the process.
+// NewSignals returns Signals that reach only this process.
 func NewSignals() engine.Signals {
 	return &localSignals{subs: map[*subscription]struct{}{}}
 }
@@ -65,7 +65,7 @@ func (l *localSignals) Subscribe(ctx context.Context, kinds engine.Signal) <-cha
 	return sub.out
 }
 
-// signal notes what the running transaction changes, to be published after its commit.
+// signal records the changes of the running transaction, to be published after its commit.
 func (t *tx) signal(s engine.Signal) { t.w.signal |= s }
 
 // Publish implements engine.Signals.

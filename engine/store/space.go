@@ -13,39 +13,38 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file keeps a full disk from being a trap. SQLite needs room to give room back:
-// deleting rows appends to the WAL, and moving the WAL into the database's file makes
-// that file grow. So a reserve lies beside the database, a file that holds nothing. When
-// a commit finds the disk full, the reserve is removed, the WAL is moved into the file and
-// cut to nothing, and the reserve is made again from what that gave back. Where it cannot
-// be made, the store is full: deliveries and runs get ErrFull at once, so that they do not
-// use up the room, and only pruning writes; as much of the reserve as fits is kept for
-// it meanwhile. Several times a second it is tried whether
-// the reserve can be made again, which ends that state without anybody's help.
+// This file keeps the store usable when the disk is full. SQLite needs space to free space:
+// deleting rows appends to the WAL, and moving the WAL into the database makes the database file
+// grow. So a reserve lies next to the database, a file without content. When a commit finds the
+// disk full, the reserve is removed, the WAL is moved into the file and truncated, and the reserve
+// is made again of the freed space. If that fails, the store is full: deliveries and runs get
+// ErrFull at once, so that they do not use up the space, and only pruning writes; as much of the
+// reserve as fits is kept for it. Several times a second the store tries to restore the reserve,
+// which ends this state automatically.
 
-// Bounds of the WAL's size at which it is moved into the file. A small disk has a smaller
-// one: at most a 48th of it. The reserve is twice that, since the WAL goes on growing
-// while it is moved, and moving it takes about its size at most.
+// Bounds of the WAL's size at which it is moved into the file. On a small disk the bound is
+// smaller: at most a 48th of the disk. The reserve is twice the bound, since the WAL continues to
+// grow while it is moved, and moving it takes at most about its size.
 const (
 	maxWALLimit = 4 << 20
 	minWALLimit = 128 << 10
 	diskParts   = 48
 )
 
-// spaceEvery is how often a full store looks for room, and spaceTry how often it tries
-// even where the file system reports none: quotas are not always told.
+// spaceEvery is how often a full store checks for space, and spaceTry how often it tries even if
+// the file system reports none: quotas are not always reported.
 const (
 	spaceEvery = 200 * time.Millisecond
 	spaceTry   = 5 * time.Second
 )
 
-// space is the room on the database's disk.
+// space tracks the free space on the database's disk.
 type space struct {
-	reserve string // the file
+	reserve string // path of the file
 	dir     string
-	// limit is the WAL's size in bytes from which it is moved into the file.
+	// limit is the size of the WAL in bytes from which it is moved into the file.
 	limit int64
-	// stat returns free and all bytes of the disk; tests replace it.
+	// stat returns the free and total bytes of the disk; tests replace it.
 	stat func(dir string) (free, total int64, err error)
 }
 
@@ -57,10 +56,10 @@ func newSpace(path string) *space {
 	return s
 }
 
-// size is how large the reserve is.
+// size is the size of the reserve.
 func (s *space) size() int64 { return 2 * s.limit }
 
-// DiskSpace returns the free and all bytes of a folder's disk.
+// DiskSpace returns the free and total bytes of a folder's disk.
 func DiskSpace(dir string) (free, total int64, err error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
@@ -69,7 +68,7 @@ func DiskSpace(dir string) (free, total int64, err error) {
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }
 
-// held is how many bytes the reserve keeps. A file with holes is no reserve.
+// held is how many bytes the reserve occupies. A sparse file is not a reserve.
 func (s *space) held() int64 {
 	info, err := os.Stat(s.reserve)
 	if err != nil {
@@ -81,24 +80,22 @@ func (s *space) held() int64 {
 	return info.Size()
 }
 
-// need is how much room there must be for the reserve and some writes beside it.
+// need is how much space is required for the reserve and some writes.
 func (s *space) need() int64 { return s.size() + s.limit }
 
-// fits reports whether there is room for the reserve, or what is missing of it, and some
-// beside it.
+// fits reports whether there is space for the reserve, or its missing part, and some writes.
 func (s *space) fits() bool {
 	free, _, err := s.stat(s.dir)
 	return err == nil && free+s.held() >= s.need()
 }
 
-// Fits reports whether a database at path would find the room that it needs, to be
-// opened and written.
+// Fits reports whether the disk has enough space to open and write a database at path.
 func Fits(path string) bool {
 	abs, err := filepath.Abs(path)
 	return err == nil && newSpace(abs).fits()
 }
 
-// claim makes the reserve where it is not there.
+// claim creates the reserve if it does not exist.
 func (s *space) claim() error {
 	switch {
 	case s.held() >= s.size():
@@ -109,8 +106,7 @@ func (s *space) claim() error {
 	return s.allocate(s.size())
 }
 
-// keep makes as much of the reserve as there is room for: what is left lying is used up
-// by others.
+// keep makes as much of the reserve as there is space for: other programs would use up the rest.
 func (s *space) keep() {
 	for n := s.size(); n >= minWALLimit/2 && s.held() < n; n /= 2 {
 		if s.allocate(n) == nil {
@@ -127,12 +123,12 @@ func (s *space) allocate(n int64) error {
 	return err
 }
 
-// release returns the reserve back to the file system.
+// release returns the reserve to the file system.
 func (s *space) release() {
-	_ = os.Remove(s.reserve) // what cannot be removed gives no room; the next write says so
+	_ = os.Remove(s.reserve) // a reserve that cannot be removed frees nothing; the next write reports that
 }
 
-// writeZeros allocates by writing, for file systems that cannot otherwise.
+// writeZeros allocates by writing, for file systems without another way.
 func writeZeros(f *os.File, size int64) error {
 	_, err := io.CopyN(f, zeros{}, size)
 	return err
@@ -146,25 +142,24 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FullError is what a full store says: an engine.ErrFull.
+// FullError is the error of a full store: an engine.ErrFull.
 type FullError struct {
-	// Path is the database's file, Free what the disk has left and Need what it takes, in
-	// bytes.
+	// Path is the database's file, Free the bytes left on the disk and Need the bytes required.
 	Path       string
 	Free, Need int64
 }
 
 // Error implements error.
 func (e *FullError) Error() string {
-	return fmt.Sprintf("%v: %d kB are free beside %s, %d kB are needed; free some space, or run hookloom prune",
+	return fmt.Sprintf("%v: %d kB are free on the disk of %s, %d kB are needed; free some space, or run hookloom prune",
 		engine.ErrFull, e.Free>>10, e.Path, e.Need>>10)
 }
 
-// Is makes it an engine.ErrFull.
+// Is reports whether target is engine.ErrFull.
 func (e *FullError) Is(target error) bool { return target == engine.ErrFull }
 
-// Full reports whether the disk is full: what is wanted of the store fails with ErrFull until
-// there is room. It is nil otherwise.
+// Full returns the error of a full disk: calls of the store fail with ErrFull until there is space.
+// It returns nil otherwise.
 func (s *Store) Full() error {
 	if err := s.w.full.Load(); err != nil {
 		return err
@@ -172,7 +167,7 @@ func (s *Store) Full() error {
 	return nil
 }
 
-// relieve makes room after a write that found none; it reports whether writing may go on.
+// relieve frees space after a write that found none; it reports whether writing may continue.
 func (w *writer) relieve() bool {
 	w.space.release()
 	if w.shrinkWAL() && w.space.fits() && w.space.claim() == nil {
@@ -192,7 +187,7 @@ func (w *writer) setFull() {
 	}
 }
 
-// watchSpace looks for room until there is some.
+// watchSpace checks for space until there is some.
 func (w *writer) watchSpace() {
 	tried := time.Now()
 	for w.full.Load() != nil {
@@ -213,14 +208,14 @@ func (w *writer) watchSpace() {
 	}
 }
 
-// recover ends the state of being full where there is room again.
+// recover ends the full state when there is space again.
 func (w *writer) recover() {
 	if w.full.Load() == nil || w.err() != nil {
 		return
 	}
 	if !w.space.fits() {
 		w.space.release()
-		w.shrinkWAL() // what it gives back may be the room that is missing
+		w.shrinkWAL() // the freed space may be the missing part
 	}
 	if !w.space.fits() || w.space.claim() != nil {
 		w.space.keep()
@@ -230,8 +225,8 @@ func (w *writer) recover() {
 	w.log.Info("the disk has space again: deliveries are stored")
 }
 
-// shrinkWAL moves the WAL into the file and cuts it; it reports whether that was done
-// whole. Readers are waited for only shortly: senders wait meanwhile.
+// shrinkWAL moves the WAL into the file and truncates it; it reports whether that was complete. It
+// waits only briefly for readers: senders are waiting.
 func (w *writer) shrinkWAL() bool {
 	w.passing.Lock()
 	defer w.passing.Unlock()
@@ -244,12 +239,12 @@ func (w *writer) shrinkWAL() bool {
 	busy, err := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
 	_, back := queryText(w.conn, "PRAGMA busy_timeout = 5000")
 	if err != nil {
-		_ = w.judge(err) // a full disk passes, an error of the disk ends the process
+		_ = w.judge(err) // a full disk is temporary, an error of the disk ends the process
 	}
 	return err == nil && back == nil && busy == "0"
 }
 
-// refuse answers what may not write while the disk is full, and keeps the rest.
+// refuse rejects writes that are not allowed on a full disk, and keeps the rest.
 func (w *writer) refuse(batch []*command, full error) []*command {
 	kept := batch[:0]
 	for _, c := range batch {
@@ -262,8 +257,8 @@ func (w *writer) refuse(batch []*command, full error) []*command {
 	return kept
 }
 
-// commitFull is commit while the disk is full: upkeep alone, one by one, and after each
-// the WAL is moved, so that the next has room.
+// commitFull is commit on a full disk: only upkeep, one command at a time, and after each the WAL
+// is moved to make room for the next.
 func (w *writer) commitFull(batch []*command, full error) {
 	for _, c := range w.refuse(batch, full) {
 		w.space.release()
@@ -276,7 +271,7 @@ func (w *writer) commitFull(batch []*command, full error) {
 	}
 }
 
-// doUpkeep is do for what makes room: it may use what is reserved.
+// doUpkeep is do for commands that free space: they may use the reserve.
 func (s *Store) doUpkeep(ctx context.Context, apply func(*tx) error) error {
 	return s.w.queued(ctx, true, true, apply)
 }

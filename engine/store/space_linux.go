@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// allocate returns a file its blocks, without writing them where the file system can.
+// allocate allocates the blocks of a file, without writing them if the file system supports that.
 func allocate(f *os.File, size int64) error {
 	err := syscall.Fallocate(int(f.Fd()), 0, 0, size)
 	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {

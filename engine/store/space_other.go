@@ -4,5 +4,5 @@ package store
 
 import "os"
 
-// allocate returns a file its blocks.
+// allocate allocates the blocks of a file.
 func allocate(f *os.File, size int64) error { return writeZeros(f, size) }

@@ -1,10 +1,9 @@
-// Package store keeps Hookloom's events, runs and attempts in SQLite. One
-// goroutine writes, and gathers what is waiting into one synced commit; each
-// caller returns after its own. Readers have connections of their own.
+// Package store keeps Hookloom's events, runs and attempts in SQLite. One goroutine writes, and
+// combines the waiting writes into one synced commit; each caller returns after its own commit.
+// Readers have their own connections.
 //
-// The package knows SQL and the engine's nouns. It must not know HTTP, YAML,
-// providers or actions, nor decide anything: each method is one transaction
-// that the engine asks for.
+// The package knows SQL and the engine's types. It must not know HTTP, YAML, providers or actions,
+// and it makes no decisions: each method is one transaction that the engine requests.
 package store
 
 import (
@@ -35,16 +34,16 @@ import (
 //go:embed migrations/sqlite/*.sql
 var migrations embed.FS
 
-// Options tune a store; zero values are right for production.
+// Options configure a store; zero values are right for production.
 type Options struct {
-	// Redactor masks secrets in whatever is written.
+	// Redactor masks secrets in everything that is written.
 	Redactor *redact.Redactor
-	// Sealer keeps what is masked for the runs that still need it; nil keeps nothing.
+	// Sealer encrypts masked values for the runs that still need them; if nil, they are not kept.
 	Sealer Sealer
-	// Synchronous is FULL unless a test of the power-cut rig asks for less.
+	// Synchronous is FULL unless a power-cut test asks for less.
 	Synchronous string
-	// Fault is called before each write of a batch with its number, counted from
-	// 1; its error takes the write's place. For tests of crashes.
+	// Fault is called before each write of a batch with its number, counted from 1; an error
+	// replaces the write. For crash tests.
 	Fault func(n int) error
 	// MaxQueued is how many writes may wait; 8192 by default.
 	MaxQueued int
@@ -53,11 +52,11 @@ type Options struct {
 	// MaxQuarantineBytes bounds the bodies, headers and texts of refused deliveries,
 	// 64 MiB by default; the oldest bodies are dropped first.
 	MaxQuarantineBytes int64
-	// Verb is what the process does with the database, "serve" by default. A start
-	// waits for the end of any other.
+	// Verb is the command that opens the database, "serve" by default. Open waits for the end of
+	// any other verb.
 	Verb string
 	Log  *slog.Logger
-	// Signals is told of commits; NewSignals by default.
+	// Signals is notified of commits; NewSignals by default.
 	Signals engine.Signals
 }
 
@@ -71,13 +70,13 @@ type Store struct {
 	instance string
 	lastID   int64
 	claims   *claims
-	// quarantine accounts for refused deliveries.
+	// quarantine tracks the size of the refused deliveries.
 	quarantine quarantine
 }
 
 var _ engine.Store = (*Store)(nil)
 
-// InUseError says that another process has the database.
+// InUseError reports that another process uses the database.
 type InUseError struct{ Path, Holder string }
 
 // Error implements error.
@@ -85,8 +84,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("%s is in use by another hookloom process (%s): stop it first, or give this one another --db", e.Path, e.Holder)
 }
 
-// Open opens or makes the database at path, alone: a second process gets
-// *InUseError.
+// Open opens or creates the database at path, exclusively: a second process gets *InUseError.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if strings.Contains(path, "://") {
 		return nil, fmt.Errorf("database %s: this version stores in SQLite only; give a file path", strings.SplitN(path, "://", 2)[0])
@@ -140,7 +138,7 @@ func (s *Store) open(ctx context.Context) error {
 	_, statErr := os.Stat(s.path)
 	fresh := os.IsNotExist(statErr)
 	if fresh {
-		// Payloads are nobody else's business; SQLite gives the WAL the same mode.
+		// Payloads are private; SQLite gives the WAL the same mode.
 		f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return err
@@ -152,7 +150,7 @@ func (s *Store) open(ctx context.Context) error {
 	room := newSpace(s.path)
 	conn, err := s.openWriter(fresh)
 	if err != nil && errors.Is(classify(err), engine.ErrFull) && room.held() > 0 {
-		room.release() // for what SQLite puts beside the file, and for migrations
+		room.release() // for SQLite's files next to the database, and for migrations
 		conn, err = s.openWriter(fresh)
 	}
 	if err != nil {
@@ -218,18 +216,18 @@ func (s *Store) openWriter(fresh bool) (*sqlite3.SQLiteConn, error) {
 	return conn, nil
 }
 
-// pageSize is the page size of a new file, in bytes. An event of a usual size, 1 to 2 KB,
-// wastes a third of a page of 4 KB; larger pages than this one cost more where few events
-// share a commit, since each commit writes whole pages. Files keep the size they began with.
-// On a disk of less than smallDisk bytes the pages are of smallPage.
+// pageSize is the page size of a new file, in bytes. An event of a usual size, 1 to 2 KB, wastes a
+// third of a page of 4 KB; larger pages cost more if few events share a commit, since each commit
+// writes complete pages. Files keep their first page size. On a disk of less than smallDisk bytes
+// the page size is smallPage.
 const (
 	pageSize  = 8192
 	smallPage = 4096
 	smallDisk = 64 << 20
 )
 
-// setPageSize begins a new file. Its page size is fixed once anything is written
-// (sqlite.org/pragma.html#pragma_page_size), which a mode of auto_vacuum does, too.
+// setPageSize initializes a new file. Its page size is fixed once anything is written
+// (sqlite.org/pragma.html#pragma_page_size), including by setting auto_vacuum.
 func setPageSize(path string) error {
 	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?mode=rwc")
 	if err != nil {
@@ -259,12 +257,12 @@ func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
 	return atomicfile.SyncDir(filepath.Dir(s.path))
 }
 
-// dsn states every setting: the driver's own default is synchronous=NORMAL,
-// which loses acknowledged events at a power cut.
+// dsn sets every setting explicitly: the driver's default is synchronous=NORMAL, which loses
+// acknowledged events at a power cut.
 func dsn(path, mode, synchronous string) string {
 	v := "file:" + escapePath(path) + "?mode=" + mode + "&_busy_timeout=5000&_trusted_schema=0&_cell_size_check=1"
 	if mode != "ro" {
-		// One goroutine has the connection: SQLite need not lock it at each call.
+		// Only one goroutine uses the connection: SQLite need not lock it at each call.
 		v += "&_mutex=no&_journal_mode=WAL&_synchronous=" + synchronous + "&_txlock=immediate&_auto_vacuum=incremental"
 	} else {
 		v += "&_query_only=1"
@@ -272,14 +270,14 @@ func dsn(path, mode, synchronous string) string {
 	return v
 }
 
-// escapePath keeps a file's name from being read as parameters.
+// escapePath prevents a file's name from being parsed as parameters.
 func escapePath(p string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(p)
 }
 
-// cacheSize bounds SQLite's page cache of a connection that writes, in KiB. The tables and indexes
-// grow at their right edges, for which this is plenty; of random event ids it holds the index of
-// some 200,000, and the system's own cache has the rest.
+// cacheSize bounds SQLite's page cache of a writing connection, in KiB. Tables and indexes grow at
+// their right edges, for which this is plenty; of random event ids it holds the index of some
+// 200,000, and the operating system's cache has the rest.
 const cacheSize = 16 << 10
 
 func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
@@ -297,8 +295,7 @@ func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
 	return conn, nil
 }
 
-// OpenReaders opens a pool that can only read, for lists and details. The file
-// must exist.
+// OpenReaders opens a read-only pool for lists and details. The file must exist.
 func OpenReaders(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", dsn(path, "ro", ""))
 	if err != nil {
@@ -309,8 +306,8 @@ func OpenReaders(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// openAllReaders opens the pool of a server whole, and keeps it: later there may be no
-// file descriptor left.
+// openAllReaders opens all connections of a server's pool and keeps them: later there may be no
+// free file descriptor.
 func openAllReaders(ctx context.Context, path string) (*sql.DB, error) {
 	db, err := OpenReaders(path)
 	if err != nil {
@@ -327,7 +324,7 @@ func openAllReaders(ctx context.Context, path string) (*sql.DB, error) {
 	for range n {
 		conn, err := db.Conn(ctx)
 		if err == nil {
-			defer conn.Close() // gives it back to the pool
+			defer conn.Close() // returns it to the pool
 			var name string
 			err = conn.QueryRowContext(ctx, `SELECT name FROM meta LIMIT 1`).Scan(&name) // opens its files
 		}
@@ -351,11 +348,11 @@ func checkPragmas(conn *sqlite3.SQLiteConn, want map[string]string) error {
 	return nil
 }
 
-// migrate brings the schema up to date, each numbered file in a transaction. A
-// database of a newer program is refused.
+// migrate updates the schema, each numbered file in a transaction. A database of a newer program is
+// rejected.
 func migrate(conn *sqlite3.SQLiteConn) error { return migrateTo(conn, math.MaxInt) }
 
-// migrateTo stops at a version.
+// migrateTo migrates up to a version.
 func migrateTo(conn *sqlite3.SQLiteConn, version int) error {
 	files, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
 	if err != nil {
@@ -390,7 +387,7 @@ func applyMigration(conn *sqlite3.SQLiteConn, file string, number int) error {
 	if _, err := rand.Read(random[:]); err != nil {
 		return err
 	}
-	// user_version takes no parameter; number is ours.
+	// user_version takes no parameter; number is trusted.
 	batch := "BEGIN IMMEDIATE;\n" + string(text) +
 		fmt.Sprintf("\nINSERT INTO meta (name, value) VALUES ('instance', '%s') ON CONFLICT DO NOTHING;\nPRAGMA user_version = %d;\nCOMMIT;",
 			hex.EncodeToString(random[:]), number)
@@ -407,16 +404,17 @@ func (s *Store) Instance() string { return s.instance }
 // LastID implements engine.Store.
 func (s *Store) LastID() int64 { return s.lastID }
 
-// Readers returns the pool for lists and details.
+// Readers returns the read-only pool for lists and details.
 func (s *Store) Readers() *sql.DB { return s.readers }
 
-// Failed is closed when writing became impossible; Err says why then.
+// Failed returns a channel that is closed when writing is no longer possible; Err returns the
+// reason.
 func (s *Store) Failed() <-chan struct{} { return s.w.broken }
 
-// Err is the error that made writing impossible.
+// Err returns the error that made writing impossible.
 func (s *Store) Err() error { return s.w.err() }
 
-// Close writes what is waiting, shrinks the WAL and gives the file free.
+// Close commits the waiting writes, shrinks the WAL and releases the file.
 func (s *Store) Close() error {
 	werr := s.w.close()
 	err := errors.Join(werr, s.readers.Close())

@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is what live readers read: the feed, and the lines of what is in it.
+// This file serves live readers: the feed, and the lines of its changes.
 
 // FeedEnd is the position of the newest change.
 func (h *History) FeedEnd(ctx context.Context) (engine.Cursor, error) {
@@ -34,9 +34,8 @@ func feedEnd(ctx context.Context, q querier) (engine.Cursor, error) {
 	return engine.Cursor(seq), classify(err)
 }
 
-// Feed lists changes after a position, in the order of their commits. It gives
-// engine.ErrFeedGone where the oldest row that is kept lies after the position: changes
-// between them may be missing.
+// Feed lists changes after a position, in the order of their commits. It returns engine.ErrFeedGone
+// if the oldest stored row lies after the position: changes between them may be missing.
 func (h *History) Feed(ctx context.Context, after engine.Cursor, limit int) ([]engine.FeedChange, error) {
 	rows, err := h.db.QueryContext(ctx, `SELECT seq, changes, (SELECT seq FROM feed ORDER BY seq LIMIT 1) FROM feed WHERE seq > ?
 		ORDER BY seq LIMIT ?`, int64(after), limit)
@@ -59,7 +58,7 @@ func (h *History) Feed(ctx context.Context, after engine.Cursor, limit int) ([]e
 			return nil, err
 		}
 		for _, c := range list {
-			if c.At > after { // the reader may have told a part of a commit
+			if c.At > after { // the reader may have received only part of a commit
 				out = append(out, c)
 			}
 		}
@@ -67,7 +66,7 @@ func (h *History) Feed(ctx context.Context, after engine.Cursor, limit int) ([]e
 	return out[:min(len(out), limit)], classify(rows.Err())
 }
 
-// missedBefore is how long before its commit an id may have been given.
+// missedBefore is how long before its commit an id may have been assigned.
 const missedBefore = 30 * time.Second
 
 const (
@@ -75,9 +74,9 @@ const (
 		AND (s.started_at >= ?2 OR s.finished_at >= ?2)))`
 	missedEvents = `SELECT id FROM events e WHERE id > ?1 AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id) ORDER BY id DESC
 		LIMIT ?2`
-	// missedRuns finds the runs after an id (?1), those that ended since a moment (?2), by
-	// the index of late ends and by their ids (from ?3 on), and those that are open and have
-	// something on record since the moment.
+	// missedRuns finds the runs after an id (?1), the runs that ended since a time (?2), by the
+	// index of late ends and by their ids (from ?3 on), and the open runs with records since that
+	// time.
 	missedRuns = `SELECT r.id, r.status FROM runs r WHERE r.id IN (
 		SELECT id FROM runs WHERE id > ?1
 		UNION SELECT id FROM runs WHERE id > ?3 AND id <= ?1 AND finished_at >= ?2
@@ -87,10 +86,10 @@ const (
 		ORDER BY r.id DESC LIMIT ?4`
 )
 
-// MissedChanges lists what changed since a cursor that is older than the feed, by the times of the
-// events and runs themselves, in the order of their ids; of events and runs the newest
-// engine.MaxMissed. All of it was committed up to the position end, with which the feed goes
-// on. What was told within missedBefore of the cursor may be in it again.
+// MissedChanges lists the changes since a cursor that is older than the feed, by the times of the
+// events and runs, in the order of their ids; of events and runs each the newest engine.MaxMissed.
+// All of them were committed up to the position end, from which the feed continues. Changes within
+// missedBefore of the cursor may be repeated.
 func (h *History) MissedChanges(ctx context.Context, since engine.Cursor) (list []engine.FeedChange, end engine.Cursor, err error) {
 	tx, err := h.db.BeginTx(ctx, nil) // one state of the database for all
 	if err != nil {
@@ -124,7 +123,7 @@ func (h *History) MissedChanges(ctx context.Context, since engine.Cursor) (list 
 	return list, end, nil
 }
 
-// lateEnd is from how long a life on the end of a run is in the index runs_ended_late.
+// lateEnd is the duration of a run from which its end is in the index runs_ended_late.
 const lateEnd = 2 * time.Second
 
 // idList is a list of ids as JSON, for json_each.
@@ -137,7 +136,7 @@ func idList[T ~int64](ids []T) (string, error) {
 	return string(b), err
 }
 
-// FeedEvents returns the lines of those of some events that a query asks for, by id.
+// FeedEvents returns the lines of those of some events that match a query, by id.
 func (h *History) FeedEvents(ctx context.Context, ids []engine.EventID, q engine.Query) (map[engine.EventID]engine.EventItem, error) {
 	w, _, _, err := eventConditions(q)
 	if err != nil || len(ids) == 0 {
@@ -160,8 +159,8 @@ func (h *History) FeedEvents(ctx context.Context, ids []engine.EventID, q engine
 	return out, err
 }
 
-// FeedRuns returns the lines of those of some runs that runs asks for, and whose event events
-// asks for, by id.
+// FeedRuns returns the lines of those of some runs that match runs, and whose event matches events,
+// by id.
 func (h *History) FeedRuns(ctx context.Context, ids []engine.RunID, runs, events engine.Query) (map[engine.RunID]engine.RunItem, error) {
 	w, _, _, err := runConditions(runs)
 	if err != nil || len(ids) == 0 {
@@ -190,7 +189,7 @@ func (h *History) FeedRuns(ctx context.Context, ids []engine.RunID, runs, events
 	return out, err
 }
 
-// RunMark changes whenever something of a run is put on record.
+// RunMark returns a value that changes whenever something of a run is recorded.
 func (h *History) RunMark(ctx context.Context, id engine.RunID) (mark string, err error) {
 	err = h.db.QueryRowContext(ctx, `SELECT r.status || ' ' || coalesce(r.due_at,
 		0) || ' ' || (SELECT count(*) || ' ' || coalesce(sum(CASE s.status WHEN 'running' THEN 1 WHEN 'waiting' THEN 1000003

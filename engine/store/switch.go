@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file keeps which workflows are switched off, and what waits for that to end.
+// This file stores which workflows are switched off, and what waits until they are on again.
 
 // SetSwitch implements engine.Store.
 func (s *Store) SetSwitch(ctx context.Context, x engine.Switch, on bool) error {
@@ -41,7 +41,7 @@ func (s *Store) Missed(ctx context.Context, workflow string) (engine.Switched, e
 	return s.History().Missed(ctx, workflow)
 }
 
-// The queries name the outcome as the condition of the index decisions_missed does.
+// The queries must name the outcome as the condition of the index decisions_missed does.
 const (
 	countMissed = `SELECT (SELECT count(*) FROM decisions WHERE workflow = ?1 AND outcome = 'disabled'), (SELECT min(event_id)
 		FROM decisions WHERE workflow = ?1 AND outcome = 'disabled'),
@@ -88,8 +88,8 @@ func (s *Store) Parked(ctx context.Context) ([]string, error) {
 	})
 }
 
-// Unpark implements engine.Store. Those that were due go first, in the order in which
-// they were made.
+// Unpark implements engine.Store. Runs that were due continue first, in the order in which they
+// were made.
 func (s *Store) Unpark(ctx context.Context, workflows []string, now time.Time) (int, error) {
 	names, err := json.Marshal(workflows)
 	if err != nil {

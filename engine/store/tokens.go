@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file keeps the tokens of connections, which arrive encrypted.
+// This file stores the tokens of connections, which are already encrypted.
 
 var _ engine.TokenStore = (*Store)(nil)
 
@@ -40,7 +40,7 @@ func (s *Store) Tokens(ctx context.Context) ([]engine.TokenState, error) {
 	return collect(ctx, s.readers, listTokens, nil, scanToken)
 }
 
-// Tokens lists what is kept of connections.
+// Tokens lists the stored tokens of connections.
 func (h *History) Tokens(ctx context.Context) ([]engine.TokenState, error) {
 	return collect(ctx, h.db, listTokens, nil, scanToken)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file counts what lists show a page of.
+// This file counts the rows of lists that are shown in pages.
 
 // totalMost is where counting stops.
 const totalMost = 100_000
@@ -27,8 +27,8 @@ func (h *History) countRows(ctx context.Context, from string, w where) (n int, e
 	return n, classify(err)
 }
 
-// search counts the rows of a costly query among the newest that one search looks at; it
-// tells whether there are older ones.
+// search counts the rows of a costly query among the newest that one search scans; it reports
+// whether there are older ones.
 func (h *History) search(ctx context.Context, table, from, column, prefix string, w, x where, costly bool) (n int, more bool, err error) {
 	var last int64
 	if costly {
@@ -41,7 +41,7 @@ func (h *History) search(ctx context.Context, table, from, column, prefix string
 	return n, last != 0, err
 }
 
-// CountEvents sets how many events the filters leave.
+// CountEvents sets the number of events that match the filters.
 func (h *History) CountEvents(ctx context.Context, q engine.Query, p *engine.Page[engine.EventItem]) error {
 	w, x, costly, err := eventConditions(q)
 	if err != nil {
@@ -52,7 +52,7 @@ func (h *History) CountEvents(ctx context.Context, q engine.Query, p *engine.Pag
 	return err
 }
 
-// CountRuns sets how many runs the filters leave.
+// CountRuns sets the number of runs that match the filters.
 func (h *History) CountRuns(ctx context.Context, q engine.Query, p *engine.Page[engine.RunItem]) error {
 	w, x, costly, err := runConditions(q)
 	if err != nil {
@@ -63,7 +63,7 @@ func (h *History) CountRuns(ctx context.Context, q engine.Query, p *engine.Page[
 	return err
 }
 
-// CountDead sets how many dead letters the filters leave.
+// CountDead sets the number of dead letters that match the filters.
 func (h *History) CountDead(ctx context.Context, q engine.Query, p *engine.Page[engine.DeadLetter]) error {
 	groups, err := h.DeadGroups(ctx, q)
 	n := 0
@@ -74,7 +74,7 @@ func (h *History) CountDead(ctx context.Context, q engine.Query, p *engine.Page[
 	return err
 }
 
-// CountRefusals sets how many refused deliveries the filters leave.
+// CountRefusals sets the number of refused deliveries that match the filters.
 func (h *History) CountRefusals(ctx context.Context, q engine.Query, p *engine.Page[engine.RefusalItem]) error {
 	var w where
 	if err := h.refusalConditions(ctx, &w, q); err != nil {
@@ -85,7 +85,7 @@ func (h *History) CountRefusals(ctx context.Context, q engine.Query, p *engine.P
 	return err
 }
 
-// CountAudit sets how many actions the filters leave.
+// CountAudit sets the number of actions that match the filters.
 func (h *History) CountAudit(ctx context.Context, q engine.Query, p *engine.Page[engine.AuditEntry]) error {
 	n, err := h.countRows(ctx, "audit", auditConditions(q))
 	counted(p, n, false)

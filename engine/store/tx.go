@@ -16,7 +16,7 @@ type tx struct {
 	changes int64
 }
 
-// exec runs a statement, prepared once. The statement's text is its name.
+// exec executes a statement, prepared once. The statement's text is its key.
 func (t *tx) exec(query string, args ...driver.Value) error {
 	s, err := t.w.prepare(query)
 	if err != nil {
@@ -31,13 +31,13 @@ func (t *tx) exec(query string, args ...driver.Value) error {
 	return err
 }
 
-// maxPut is how many bytes of values put binds: the driver copies them to memory that it
-// keeps for each statement.
+// maxPut is the largest size of values, in bytes, that put binds: the driver copies them to memory
+// that it keeps for each statement.
 const maxPut = 64 << 10
 
-// put runs a statement like exec, but does not count the changed rows. As a query, the
-// driver binds all values and runs the statement in one call into C; as a command it
-// makes one call for each value.
+// put executes a statement like exec, but does not count the changed rows. Executed as a query, the
+// driver binds all values and runs the statement in one C call; executed as a command it makes one
+// call for each value.
 func (t *tx) put(query string, args ...driver.Value) error {
 	if sizeOf(args) > maxPut {
 		return t.exec(query, args...)
@@ -54,7 +54,7 @@ func (t *tx) put(query string, args ...driver.Value) error {
 	return rows.Close()
 }
 
-// sizeOf is how many bytes the texts and blobs of a statement have.
+// sizeOf returns the size in bytes of the texts and blobs of a statement.
 func sizeOf(args []driver.Value) (n int) {
 	for _, a := range args {
 		switch a := a.(type) {
@@ -67,8 +67,8 @@ func sizeOf(args []driver.Value) (n int) {
 	return n
 }
 
-// bind returns the values of a statement as the driver takes them, in memory that the next
-// statement uses again.
+// bind returns the values of a statement in the driver's type, in memory that the next statement
+// reuses.
 func (w *writer) bind(args []driver.Value) []driver.NamedValue {
 	for len(w.bound) < len(args) {
 		w.bound = append(w.bound, driver.NamedValue{Ordinal: len(w.bound) + 1})
@@ -79,7 +79,7 @@ func (w *writer) bind(args []driver.Value) []driver.NamedValue {
 	return w.bound[:len(args)]
 }
 
-// unbind lets go of the values of the last statement.
+// unbind releases the values of the last statement.
 func (w *writer) unbind(n int) {
 	for i := range w.bound[:n] {
 		w.bound[i].Value = nil
@@ -99,7 +99,7 @@ func (w *writer) prepare(query string) (*sqlite3.SQLiteStmt, error) {
 	return st, nil
 }
 
-// row reads the first row of a query; found is false when there is none.
+// row reads the first row of a query; found is false if there is none.
 func (t *tx) row(query string, dest []driver.Value, args ...driver.Value) (found bool, err error) {
 	s, err := t.w.prepare(query)
 	if err != nil {
@@ -148,7 +148,7 @@ func queryText(conn *sqlite3.SQLiteConn, query string) (string, error) {
 	dest := make([]driver.Value, len(rows.Columns()))
 	err = rows.Next(dest)
 	for err == nil {
-		// Row-returning pragmas do their work step by step and must be drained.
+		// Pragmas that return rows work step by step and must be drained.
 		err = rows.Next(make([]driver.Value, len(dest)))
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -12,11 +12,11 @@ import (
 
 // This file lists what needs attention, and reads the filters of lists.
 
-// eventStatuses are what events can be listed by.
+// eventStatuses are the statuses by which events can be listed.
 var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable)
 
-// statuses reads a filter of one or more statuses, separated by commas. What stands in
-// alone are filters that go with no other.
+// statuses parses a filter of one or more statuses, separated by commas. Statuses in alone cannot
+// be combined with others.
 func statuses(text string, known []string, alone ...string) ([]string, error) {
 	list := strings.Split(text, ",")
 	for i, s := range list {
@@ -38,8 +38,8 @@ const (
 	endedWait  = `EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id)`
 )
 
-// eventStatus narrows events to those of a status. It tells the status by what a list
-// shows, so that each event of the answer has it.
+// eventStatus narrows events to those of a status. It uses the same condition that lists show, so
+// each listed event has the status.
 func eventStatus(w *where, text string) error {
 	list, err := statuses(text, eventStatuses, "by-content", "repeated-body", "conflicting")
 	if err != nil {
@@ -66,7 +66,7 @@ func eventStatus(w *where, text string) error {
 	return nil
 }
 
-// endedWaits lists the steps that an event released.
+// endedWaits lists the steps whose waits an event ended.
 func (h *History) endedWaits(ctx context.Context, id engine.EventID) ([]engine.EndedWait, error) {
 	return collect(ctx, h.db, `SELECT printf('run_%016x', x.run_id), x.path, coalesce(r.workflow, '') FROM ended_waits x LEFT JOIN runs r ON `+
 		`r.id = x.run_id WHERE x.event_id = ? ORDER BY x.run_id, x.path`, []any{int64(id)},
@@ -76,7 +76,7 @@ func (h *History) endedWaits(ctx context.Context, id engine.EventID) ([]engine.E
 		})
 }
 
-// earlier lists the decisions about an event that newer ones have taken the place of.
+// earlier lists the decisions about an event that newer ones have replaced.
 func (h *History) earlier(ctx context.Context, id engine.EventID) ([]engine.DecisionItem, error) {
 	return collect(ctx, h.db, `SELECT workflow, version, outcome, reason, trace, run_id, at FROM decision_history WHERE event_id = ? ORDER `+
 		`BY rowid`, []any{int64(id)}, scanDecision)
@@ -88,9 +88,9 @@ const (
 	countFailed = `SELECT count(*) FROM (SELECT 1 FROM decisions WHERE outcome = 'rule_failed' LIMIT 10000)`
 )
 
-// DeadLetters lists, the newest first, what gave up and was not replayed: runs, and
-// events about which a workflow's rule could not decide. Ids of runs and events are in
-// one order of time, and each may continue the list.
+// DeadLetters lists, newest first, failed work that was not replayed: runs, and events about which
+// a workflow's rule could not decide. Ids of runs and events share one order of time, so either can
+// be the cursor.
 func (h *History) DeadLetters(ctx context.Context, q engine.Query) (engine.Page[engine.DeadLetter], error) {
 	out := engine.Page[engine.DeadLetter]{Items: []engine.DeadLetter{}}
 	if q.Limit <= 0 {
@@ -154,8 +154,8 @@ func (h *History) failedRules(ctx context.Context, q engine.Query) ([]engine.Dea
 	})
 }
 
-// mergeDead puts failed rules between dead runs, in the order of their ids. Where the
-// page of runs goes on, what is older waits for the next page.
+// mergeDead merges failed rules into dead runs, in the order of their ids. If the page of runs
+// continues, older rules wait for the next page.
 func mergeDead(p engine.Page[engine.DeadLetter], failed []engine.DeadLetter, limit int) engine.Page[engine.DeadLetter] {
 	number := func(x engine.DeadLetter) string { return x.ID[len("run_"):] }
 	if p.Next != "" {
@@ -165,7 +165,7 @@ func mergeDead(p engine.Page[engine.DeadLetter], failed []engine.DeadLetter, lim
 	p.Items = append(p.Items, failed...)
 	slices.SortStableFunc(p.Items, func(a, b engine.DeadLetter) int { return strings.Compare(number(b), number(a)) })
 	if len(p.Items) > limit {
-		// Rules that failed for one event stay together: its id continues the list.
+		// Rules that failed for one event stay together: its id is the cursor.
 		for limit < len(p.Items) && p.Items[limit].ID == p.Items[limit-1].ID {
 			limit++
 		}
@@ -190,7 +190,7 @@ func scanDecision(s scanner) (engine.DecisionItem, error) {
 	return d, err
 }
 
-// HasName reports whether the history has anything of a workflow, or of a trigger.
+// HasName reports whether the history contains a workflow or a trigger of this name.
 func (h *History) HasName(ctx context.Context, workflow, trigger string) (bool, error) {
 	var found bool
 	err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM versions WHERE workflow = ?1 AND ?1 <> '') OR EXISTS (SELECT 1 FROM `+

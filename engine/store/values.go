@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file keeps what steps keep between runs.
+// This file stores the values that steps keep between runs.
 
 // ChangeValue implements engine.Store.
 func (s *Store) ChangeValue(ctx context.Context, c engine.ValueChange) (next engine.ValueNext, err error) {
@@ -66,7 +66,7 @@ func (t *tx) keepValue(c engine.ValueChange, next *engine.ValueNext, there bool,
 		next.Refused = refused
 		return err
 	}
-	// Making room may have removed the value itself, when its time was over.
+	// Making room may have removed the value itself, if it was expired.
 	return t.exec(`INSERT INTO kept_values (workflow, key, value, expires_at, updated_at, updated_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (workflow, key) DO UPDATE
 			SET value = excluded.value, expires_at = CASE WHEN ?7 THEN expires_at ELSE excluded.expires_at END,
@@ -74,8 +74,7 @@ func (t *tx) keepValue(c engine.ValueChange, next *engine.ValueNext, there bool,
 		c.Workflow, c.Key, next.Value, millis(next.Expires), c.Now.UnixMilli(), t.w.redactor.Text(c.By), next.KeepEnd)
 }
 
-// roomForValue refuses what would go beyond the bounds of all values; those whose time
-// is over give way first.
+// roomForValue rejects values that would exceed the limits; expired values are removed first.
 func (t *tx) roomForValue(c engine.ValueChange, keys, bytes int64) (*plan.Error, error) {
 	for _, last := range []bool{false, true} {
 		v := make([]driver.Value, 2)
@@ -110,7 +109,7 @@ func (s *Store) Value(ctx context.Context, ref engine.ValueRef, now time.Time) (
 	return s.History().Value(ctx, ref, now)
 }
 
-// Value returns one kept value; ErrNotFound when there is none, or its time is over.
+// Value returns one kept value; ErrNotFound if there is none, or it has expired.
 func (h *History) Value(ctx context.Context, ref engine.ValueRef, now time.Time) (engine.ValueItem, error) {
 	item, err := scanValue(h.db.QueryRowContext(ctx, `SELECT `+valueColumns+
 		` FROM kept_values WHERE workflow = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)`, ref.Workflow, ref.Key, now.UnixMilli()))
@@ -145,7 +144,7 @@ func scanValue(r scanner) (engine.ValueItem, error) {
 	return x, err
 }
 
-// values removes those whose time is over, and the notes of writes whose runs are gone.
+// values removes expired values, and the records of writes whose runs are gone.
 func (p *pruner) values(ctx context.Context) error {
 	for _, x := range []struct {
 		query string

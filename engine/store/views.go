@@ -2,8 +2,7 @@ package store
 
 import "slices"
 
-// View is a view of the database that any SQLite shell may read. It stays as it is when
-// tables change.
+// View is a view of the database for any SQLite shell. It stays the same when tables change.
 type View struct {
 	Name, Help string
 	Columns    []ViewColumn
@@ -12,13 +11,13 @@ type View struct {
 // ViewColumn is a column of a view.
 type ViewColumn struct{ Name, Help string }
 
-// views are those that migrations make. Times are RFC 3339 in UTC, with milliseconds.
+// views are the views that migrations create. Times are RFC 3339 in UTC, with milliseconds.
 var views = []View{
 	{"events_view", "One row for each event.", []ViewColumn{
 		{"id", "The event's id, `evt_...`."},
 		{"trigger", "The trigger's name."},
 		{"inlet", "How it came: [events](events.md)."},
-		{"key", "What names the event."},
+		{"key", "What identifies the event."},
 		{"type", "Its type."},
 		{"received_at", "When it was received."},
 		{"duplicates", "How many further deliveries had its key."},
@@ -43,10 +42,10 @@ var views = []View{
 		{"started_at", "When the attempt began."},
 		{"finished_at", "When it ended."},
 		{"input", "What was sent, as JSON text, with secrets masked."},
-		{"output", "What it gave, as JSON text."},
+		{"output", "Its output, as JSON text."},
 		{"error", "The error as JSON text, or NULL."},
 	}},
 }
 
-// Views lists the views that are part of the contract.
+// Views lists the views of the public contract.
 func Views() []View { return slices.Clone(views) }

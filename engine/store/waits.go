@@ -13,10 +13,9 @@ import (
 	"github.com/hookloom/hookloom/engine/redact"
 )
 
-// This file keeps what steps wait for: rows that are written and removed in the
-// transaction that changes their step. A row is what a wake-up is found by, and what
-// the plan reads when a run goes on. The output of a waiting step shows the same to
-// people.
+// This file stores what steps wait for, in rows that are written and removed in the transaction
+// that changes their step. Wake-ups find runs by these rows, and the planner reads them when a run
+// continues. The output of a waiting step shows people the same data.
 
 const (
 	insertWait = `INSERT INTO waits (run_id, path, number,
@@ -27,8 +26,8 @@ const (
 	wakeCaller     = `UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE event_id = ?)`
 )
 
-// encodeWaits adds the statements that a record needs in waits; none for a record
-// that neither waits nor ends a wait.
+// encodeWaits adds the statements that a record needs in waits; none if the record neither waits
+// nor ends a wait.
 func (s *Store) encodeWaits(out []sealing, run engine.RunID, r *plan.Record, m *redact.Masker) ([]sealing, error) {
 	if r.Waited {
 		out = append(out, sealing{deleteWaits, []driver.Value{int64(run), r.Path}})
@@ -43,7 +42,7 @@ func (s *Store) encodeWaits(out []sealing, run engine.RunID, r *plan.Record, m *
 	return out, nil
 }
 
-// encodeWait encodes the columns of a wait from kind on.
+// encodeWait encodes the columns of a wait, beginning with kind.
 func (s *Store) encodeWait(w *plan.Wait, m *redact.Masker) (_ []driver.Value, err error) {
 	var trigger, key, event, workflow, by, sealed driver.Value
 	text := w.Approval
@@ -75,7 +74,7 @@ func (s *Store) encodeWait(w *plan.Wait, m *redact.Masker) (_ []driver.Value, er
 	if err != nil {
 		return nil, err
 	}
-	until := w.Until.Add(time.Millisecond - 1) // never earlier than it says
+	until := w.Until.Add(time.Millisecond - 1) // never earlier than stated
 	if w.Until.IsZero() {
 		until = w.Until
 	}
@@ -87,7 +86,7 @@ func (s *Store) encodeWait(w *plan.Wait, m *redact.Masker) (_ []driver.Value, er
 const waitColumns = `w.kind, w.is_any, w.trigger, w.key, w.since, w.event_id, w.workflow, w.ending,
 	w.text, w.by, w.until, w.fixed, w.sealed, w.number`
 
-// waitRow is a row of waits, or of none, as it is read.
+// waitRow is a row of waits, or of none, as scanned.
 type waitRow struct {
 	kind, trigger, key, workflow, ending, text, by sql.NullString
 	any, fixed                                     sql.NullBool
@@ -138,8 +137,8 @@ func (s *Store) decodeWait(row *waitRow, path string) (plan.Wait, error) {
 	return w, nil
 }
 
-// sealedKey finds the key of an event that was masked. Of schema 25 and before, the
-// whole output of the step is sealed.
+// sealedKey decrypts the masked key of an event. Up to schema 25 the full output of the step is
+// encrypted.
 func sealedKey(v any, number int, masked string) string {
 	m, _ := v.(map[string]any)
 	if list, ok := m["any"].([]any); ok && number < len(list) {
@@ -151,15 +150,15 @@ func sealedKey(v any, number int, masked string) string {
 	return masked
 }
 
-// wakeCaller makes the run due that waits for what an event called.
+// wakeCaller makes the run due that waits for the run which an event called.
 func (t *tx) wakeCaller(id engine.EventID, now time.Time) error {
 	t.signal(engine.SignalDue)
 	return t.exec(wakeCaller, now.UnixMilli(), int64(id))
 }
 
-// wakeIfArrived makes a run due at once that begins to wait for an answer or an
-// event which is here already. One goroutine writes, so that what it does not
-// find comes later, and then finds the run waiting.
+// wakeIfArrived makes a run due at once if the answer or event that it begins to wait for is
+// already stored. Only one goroutine writes, so an answer or event not found here is stored later,
+// and then finds the run waiting.
 func (r encodedUpdate) wakeIfArrived(t *tx) error {
 	run := r.of.Run
 	came := false

@@ -6,49 +6,50 @@ import (
 	"os"
 )
 
-// This file notices that another program cut off a part of the write-ahead log, or wrote
-// over it. SQLite knows from the log's index how far the log goes, and writes on from
-// there: what the file has lost is a hole of zeros then. The next start would find nothing
-// from the hole on, and a checkpoint would copy zeros into the database. So the last frame
-// of each commit is remembered, and must still be there after the next one and before the
-// log is moved into the database; twice a second all frames must be there.
+// This file detects that another program truncated a part of the write-ahead log, or overwrote it.
+// SQLite knows from the log's index where the log ends, and continues to write there: the lost part
+// of the file is then a hole of zeros. The next start would find nothing after the hole, and a
+// checkpoint would copy zeros into the database. So the last frame of each commit is remembered,
+// and must still exist after the next commit and before the log is moved into the database; twice a
+// second all frames must exist.
 //
-// A log that was moved, and then emptied or begun anew, is no damage: its salts, which each
-// frame repeats, change with each new beginning (sqlite.org/fileformat2.html, 4.1 and 4.2).
+// A log that was moved, and then emptied or restarted, is not damaged: its salts, which each frame
+// repeats, change with each restart (sqlite.org/fileformat2.html, 4.1 and 4.2).
 
 // walFrame is the length of a frame's header, before its page.
 const walFrame = 24
 
-// walEnd is how far the log is known to go. The zero value knows nothing.
+// walEnd is the known end of the log. The zero value is unknown.
 type walEnd struct {
 	head [walHead]byte
 	// end is the offset after a committed frame, and last that frame's header.
 	end  int64
 	last [walFrame]byte
-	// after is what stands at end, where the next commit begins: a frame that a process which
-	// was killed has left, or zeros. A commit of no change leaves it there.
+	// after is the content at end, where the next commit begins: a frame left by a process that was
+	// killed, or zeros. A commit without changes leaves it there.
 	after [walFrame]byte
 }
 
-// frameSize is the length of a frame of the log with a header.
+// frameSize is the length of a frame of the log with this header.
 func frameSize(head *[walHead]byte) int64 {
 	return walFrame + int64(binary.BigEndian.Uint32(head[8:]))
 }
 
-// frameOf reports whether a frame belongs to the log with a header: it repeats its salts.
+// frameOf reports whether a frame belongs to the log with this header: it repeats the header's
+// salts.
 func frameOf(head *[walHead]byte, frame *[walFrame]byte) bool {
 	return bytes.Equal(frame[8:16], head[16:24]) && binary.BigEndian.Uint32(frame[:]) != 0
 }
 
-// readWALHead reads the log's header; false where there is none.
+// readWALHead reads the log's header; it returns false if there is none.
 func readWALHead(wal *os.File) (head [walHead]byte, ok bool) {
 	_, err := wal.ReadAt(head[:], 0)
 	return head, err == nil && binary.BigEndian.Uint32(head[:])&^1 == walMagic && frameSize(&head) > walFrame
 }
 
-// next returns the end after the next commit of the log, which has been made. Where another
-// process wrote too, it falls behind, and is a committed frame all the same. Frames behind the
-// commit prove nothing: a process that was killed may have left some with the same salts.
+// next returns the end after the log's next commit, which has been made. If another process wrote
+// too, the result falls behind, but still is a committed frame. Frames after the commit prove
+// nothing: a process that was killed may have left some with the same salts.
 func (e *walEnd) next(wal *os.File) walEnd {
 	head, ok := readWALHead(wal)
 	switch {
@@ -68,7 +69,7 @@ func (e *walEnd) next(wal *os.File) walEnd {
 	}
 }
 
-// then adds what stands behind the end.
+// then adds the content after the end.
 func (e walEnd) then(wal *os.File) walEnd {
 	if n, _ := wal.ReadAt(e.after[:], e.end); n < walFrame {
 		e.after = [walFrame]byte{}
@@ -100,7 +101,7 @@ func readWALEnd(wal *os.File, head [walHead]byte) walEnd {
 	}
 }
 
-// walSum goes on with a checksum of the log (sqlite.org/fileformat2.html, 4.2).
+// walSum continues a checksum of the log (sqlite.org/fileformat2.html, 4.2).
 func walSum(sum [2]uint32, order binary.ByteOrder, b []byte) [2]uint32 {
 	for ; len(b) >= 8; b = b[8:] {
 		sum[0] += order.Uint32(b) + sum[1]
@@ -114,7 +115,7 @@ func (e *walEnd) lost(wal *os.File) bool {
 	return e.end > walHead && e.same(wal) && !e.has(wal, e.end-frameSize(&e.head), &e.last) && e.same(wal)
 }
 
-// broken reports whether the log lacks a frame before its end. It looks at one frame of stride.
+// broken reports whether the log lacks a frame before its end. It checks one of stride frames.
 func (e *walEnd) broken(wal *os.File, stride int64) bool {
 	if e.end <= walHead || !e.same(wal) {
 		return false
@@ -127,25 +128,25 @@ func (e *walEnd) broken(wal *os.File, stride int64) bool {
 	return e.lost(wal)
 }
 
-// same reports whether the log was not begun anew, nor emptied, since.
+// same reports whether the log was neither restarted nor emptied since.
 func (e *walEnd) same(wal *os.File) bool {
 	head, ok := readWALHead(wal)
 	return ok && head == e.head
 }
 
-// has reports whether a frame of the log is at an offset, with a header if there is one.
+// has reports whether the log has a frame at an offset, with a header if there is one.
 func (e *walEnd) has(wal *os.File, at int64, header *[walFrame]byte) bool {
 	var frame [walFrame]byte
 	_, err := wal.ReadAt(frame[:], at)
 	return err == nil && frameOf(&e.head, &frame) && (header == nil || frame == *header)
 }
 
-// moveStride is the share of the frames that is looked at before the log is moved: a log
-// that was cut off lacks its last frame, which is always looked at, and watch looks at all.
+// moveStride is the share of the frames that is checked before the log is moved: a truncated log
+// lacks its last frame, which is always checked, and watch checks all of them.
 const moveStride = 16
 
-// holed returns an error for a log that another program cut or wrote over in part. It looks
-// at the last frame, and at one frame of stride; at no other for a stride of 0.
+// holed returns an error for a log that another program truncated or overwrote in part. It checks
+// the last frame, and one of stride frames; only the last frame if stride is 0.
 func (w *writer) holed(stride int64) error {
 	e := w.walEnd.Load()
 	if w.walFile == nil || e == nil || !(e.lost(w.walFile) || stride > 0 && e.broken(w.walFile, stride)) {
@@ -154,7 +155,7 @@ func (w *writer) holed(stride int64) error {
 	return &MovedError{What: "the write-ahead log", Path: w.wal, How: "cut or written over by another program", hollow: true}
 }
 
-// movable reports whether the log may be moved into the database; else all writing ends.
+// movable reports whether the log may be moved into the database; otherwise all writing ends.
 func (w *writer) movable(stride int64) bool {
 	err := w.overwritten()
 	if err == nil {
@@ -166,10 +167,10 @@ func (w *writer) movable(stride int64) bool {
 	return err == nil
 }
 
-// noteWALEnd finds the end of what was just committed. Before the first commit of a process
-// the end is not known: a process that was killed may have written a whole commit which the
-// log's index, kept by others who read, does not have, and which the first commit overwrites.
-// A commit of no change writes nothing, and leaves the end unknown.
+// noteWALEnd records the end of the last commit. Before the first commit of a process the end is
+// unknown: a process that was killed may have written a complete commit that the log's index, kept
+// by other readers, does not have, and that the first commit overwrites. A commit without changes
+// writes nothing, and leaves the end unknown.
 func (w *writer) noteWALEnd() {
 	if w.walFile == nil {
 		return

@@ -20,16 +20,16 @@ import (
 // maxBatch is how many writes share a commit.
 const maxBatch = 512
 
-// command is one transaction of the story. It may run more than once: when
-// another one of its batch fails, each is tried again alone.
+// command is one transaction. It may be executed more than once: if another command of its batch
+// fails, each is retried alone.
 type command struct {
 	apply func(*tx) error
 	done  chan error
-	// upkeep makes room, and may write while the disk is full.
+	// upkeep frees space, and may write while the disk is full.
 	upkeep bool
 }
 
-// writer owns the one connection that writes.
+// writer owns the only connection that writes.
 type writer struct {
 	conn    *sqlite3.SQLiteConn
 	fault   func(int) error
@@ -42,24 +42,25 @@ type writer struct {
 	closing sync.RWMutex
 	closed  bool
 	stmts   map[string]*sqlite3.SQLiteStmt
-	// bound are the values of the statement that runs.
+	// bound are the values of the current statement.
 	bound  []driver.NamedValue
 	writes int
 	feed   feed
-	// signal is what the running transaction changes; signals is told after its commit.
+	// signal describes the changes of the running transaction; signals is notified after its
+	// commit.
 	signal  engine.Signal
 	signals engine.Signals
-	// commits since the last checkpoint, when it was, and the sizes of the WAL from which
-	// the next is due and is waited for.
+	// Commits since the last checkpoint, its time, and the WAL sizes from which the next checkpoint
+	// is due and is waited for.
 	commits        int
 	checkpoint     time.Time
 	passAt, waitAt int64
 	walSize        int64                  // bytes, after the last commit
-	walFile        *os.File               // for its headers; nil where it could not be opened
+	walFile        *os.File               // for its headers; nil if it could not be opened
 	walEnd         atomic.Pointer[walEnd] // nil before the first commit that wrote
-	walStart       walEnd                 // what the file had when the store was opened
-	// space is the room on the disk; full is set while there is none, and roomy says that
-	// there may be some again. passing is held while the WAL is moved.
+	walStart       walEnd                 // of the file when the store was opened
+	// space tracks the disk space; full is set while there is none, and roomy reports that there
+	// may be some again. passing is held while the WAL is moved.
 	path    string
 	space   *space
 	full    atomic.Pointer[FullError]
@@ -69,7 +70,7 @@ type writer struct {
 	// checkpointer is the connection that moves the WAL into the file.
 	checkpointer *sqlite3.SQLiteConn
 	wal          string
-	// files are those that are open, by the names that they must keep.
+	// files are the open files, with the names that they must keep.
 	files        openFiles
 	mark         *fileMark
 	watched      chan struct{}
@@ -77,7 +78,7 @@ type writer struct {
 	caughtUp     atomic.Bool
 	dones        sync.Pool
 	redactor     *redact.Redactor
-	// maxConflicts and maxConflictBytes bound the conflicting deliveries that are kept.
+	// maxConflicts and maxConflictBytes bound the stored conflicting deliveries.
 	maxConflicts     int
 	maxConflictBytes int64
 }
@@ -99,8 +100,8 @@ func (w *writer) start() {
 	go func() { defer close(w.watched); w.watch() }()
 }
 
-// do queues a transaction and waits for its commit. With block it waits for
-// room, else a full queue is ErrBusy.
+// do queues a transaction and waits for its commit. With block it waits for room in the queue;
+// otherwise a full queue is ErrBusy.
 func (w *writer) do(ctx context.Context, block bool, apply func(*tx) error) error {
 	return w.queued(ctx, block, false, apply)
 }
@@ -111,8 +112,8 @@ func (w *writer) queued(ctx context.Context, block, upkeep bool, apply func(*tx)
 	if err := w.enqueue(ctx, block, c); err != nil {
 		return err
 	}
-	// Once queued, it will be decided: giving up here would leave the caller
-	// not knowing whether its event is stored.
+	// A queued command will be executed: if the caller gave up here, it would not know whether its
+	// event is stored.
 	err := <-c.done
 	c.apply = nil
 	w.dones.Put(c)
@@ -132,8 +133,8 @@ func (w *writer) enqueue(ctx context.Context, block bool, c *command) error {
 		return full
 	}
 	if !block {
-		// Accepting may fill three quarters; the rest is for runs at work, so that
-		// a flood cannot stop what would drain it.
+		// Accepting may fill three quarters; the rest is for running work, so a flood cannot stop
+		// the work that would drain it.
 		if len(w.queue) > cap(w.queue)*3/4 {
 			return engine.ErrBusy
 		}
@@ -155,8 +156,8 @@ func (w *writer) err() error {
 	return nil
 }
 
-// fatal stops all writing: after a failed sync SQLite would go on as if nothing
-// had happened, and what was acknowledged could be gone.
+// fatal stops all writing: after a failed sync SQLite would continue as if nothing had happened,
+// and acknowledged writes could be lost.
 func (w *writer) fatal(err error) {
 	w.once.Do(func() {
 		var moved *MovedError
@@ -168,7 +169,7 @@ func (w *writer) fatal(err error) {
 	})
 }
 
-// run gathers what is waiting and commits it, until the store is closed.
+// run collects waiting commands and commits them, until the store is closed.
 func (w *writer) run() {
 	defer close(w.ended)
 	batch := make([]*command, 0, maxBatch)
@@ -191,8 +192,8 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what is waiting. It first lets the callers that are just about
-// to queue get there: a commit costs the same for one write as for fifty.
+// gather collects the waiting commands. It first lets callers that are about to queue do so: a
+// commit costs the same for one write as for fifty.
 func (w *writer) gather(batch []*command) []*command {
 	for quiet, before := 0, 0; quiet < 2 && len(w.queue) < maxBatch; {
 		runtime.Gosched()
@@ -213,7 +214,7 @@ func (w *writer) gather(batch []*command) []*command {
 	return batch
 }
 
-// commit carries out a batch in one transaction and tells every caller.
+// commit executes a batch in one transaction and notifies every caller.
 func (w *writer) commit(batch []*command) {
 	if err := w.err(); err != nil {
 		answer(batch, err)
@@ -230,11 +231,11 @@ func (w *writer) commit(batch []*command) {
 			return
 		}
 		if err = w.transaction(batch); errors.Is(err, engine.ErrFull) {
-			w.setFull() // what is wanted is larger than the room that is left
+			w.setFull() // the request is larger than the remaining room
 		}
 	}
 	if err != nil && len(batch) > 1 && w.err() == nil {
-		// Somebody's command failed: each alone, so that it fails for its own.
+		// A command failed: execute each alone, so that only the failing one fails.
 		for _, c := range batch {
 			c.done <- w.transaction([]*command{c})
 		}
@@ -271,7 +272,7 @@ func (w *writer) transaction(batch []*command) error {
 	}
 	if err := w.lookAfterCommit(); err != nil {
 		w.fatal(err)
-		return err // what was committed is in a file that a restart does not find
+		return err // the committed data is in a file that a restart does not find
 	}
 	w.commits += len(batch)
 	if w.signal != 0 {
@@ -289,7 +290,7 @@ func (w *writer) rollback(cause error) error {
 	return w.judge(cause)
 }
 
-// faulty lets a test fail the n-th commit, as a disk does.
+// faulty lets a test fail the n-th commit, as a disk may.
 func (w *writer) faulty() error {
 	if w.fault == nil {
 		return nil
@@ -327,7 +328,7 @@ func (w *writer) close() error {
 		return err // closing the last connection would move the log: the process ends with it open
 	}
 	if w.err() == nil || errors.As(w.err(), &moved) && moved.Path == w.wal {
-		// The open log has what its name no longer leads to. On a full disk what is in the
+		// The open log has data that its name no longer leads to. On a full disk the data in the
 		// WAL stays there, which loses nothing.
 		if _, cerr := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)"); !errors.Is(classify(cerr), engine.ErrFull) {
 			err = errors.Join(err, cerr)

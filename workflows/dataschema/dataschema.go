@@ -143,7 +143,7 @@ func explain(err error, name string) *Error {
 		if errors.As(invalid.Err, &v) {
 			v = deepest(v)
 			out.Path = append(out.Path, v.InstanceLocation...)
-			out.Problem = "this is no JSON Schema: " + rule(v.ErrorKind)
+			out.Problem = "this is not a JSON Schema: " + rule(v.ErrorKind)
 			if f, is := v.ErrorKind.(*kind.Format); is && f.Want == "regex" {
 				out.Problem, out.Hint = notRegex(fmt.Sprint(f.Got), f.Err), regexHint
 			}
@@ -165,15 +165,15 @@ func explain(err error, name string) *Error {
 const regexHint = "write it as Go does (https://pkg.go.dev/regexp/syntax): without lookahead and backreferences"
 
 func notRegex(text string, why error) string {
-	return fmt.Sprintf("%q is no regular expression: %v", value.Clip(text, 100), why)
+	return fmt.Sprintf("%q is not a regular expression: %v", value.Clip(text, 100), why)
 }
 
 func notThere(address string) string {
 	file, at := split(address)
 	if file == "" {
-		return fmt.Sprintf("%q, which a $ref names, is not there", value.Clip(address, 200))
+		return fmt.Sprintf("a $ref names %q, which does not exist", value.Clip(address, 200))
 	}
-	return fmt.Sprintf("#/%s, which a $ref names, is not in it", strings.Join(at, "/"))
+	return fmt.Sprintf("a $ref names #/%s, which does not exist", strings.Join(at, "/"))
 }
 
 // loader gives the files of the project, and nothing else.

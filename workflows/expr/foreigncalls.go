@@ -164,7 +164,7 @@ func declare(root, name string, known []string) string {
 	case len(known) > 0 && len(known) <= 12:
 		return "known are " + strings.Join(known, ", ")
 	case root == "steps":
-		return "give the step above that is meant id: " + name
+		return "add to the step that you mean id: " + name
 	case root == "vars":
 		return fmt.Sprintf("set it: vars: {%s: ...}", name)
 	}

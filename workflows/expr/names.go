@@ -20,9 +20,9 @@ type Field struct {
 var eventFields = []Field{
 	{"id", "The event's id in this database, `evt_...`.", String},
 	{"trigger", "The trigger's name.", String},
-	{"inlet", "The way by which it came.", String},
+	{"inlet", "How it was received.", String},
 	{"type", "What kind of event it is.", String},
-	{"key", "What names the event: two deliveries with the same key are one event.", String},
+	{"key", "What identifies the event: two deliveries with the same key are one event.", String},
 	{"data", "What happened. Steps and rules read this.", Any},
 	{"body", "The body as received, decoded; nil where there was no request.", Any},
 	{"headers", "The headers as received, with names in lower case, without signatures and tokens.", AnyMap},
@@ -51,11 +51,11 @@ var errorFields = []Field{
 	{"step", "The path of the step.", String},
 	{"attempts", "How many attempts were made.", Int},
 	{"retryable", "Whether another attempt could succeed.", Bool},
-	{"details", "More facts, such as the body of the answer.", Any},
+	{"details", "More details, such as the body of the response.", Any},
 }
 
 var stepFields = []Field{
-	{"output", "What the step gave; nil when it was skipped or has failed.", Any},
+	{"output", "What the step returned; nil if it was skipped or failed.", Any},
 	{"status", "`succeeded`, `failed` or `skipped`.", String},
 	{"error", "The error of a failed step, or nil.", Any},
 	{"attempts", "How many attempts were made.", Int},
@@ -73,7 +73,7 @@ var roots = []Field{
 	{"secrets", "`secrets.NAME` is a secret: in `with:`, in triggers and in connectors only.", Any},
 	{"item", "The item of `foreach:`; `as:` gives it another name.", Any},
 	{"index", "The item's place in the list, from 0.", Int},
-	{"result", "What the step gave, in its own `output:`.", Any},
+	{"result", "What the step returned, in its own `output:`.", Any},
 	{"error", "The error, in `on_failure:`, `finally:` and `retry.when:`.", Any},
 	{"run", "The run. In `finally:` also `run.status`.", Any},
 	{"output", "The workflow's output, in `respond:` and in tests.", Any},

@@ -194,7 +194,7 @@ func conversion(s *seen, other ast.Node) string {
 			return fmt.Sprintf("write %s in %s", text, s.path)
 		}
 	}
-	return "hookloom shapes shows the types that came"
+	return "hookloom shapes shows the received types"
 }
 
 func meet(a, b []string) bool {
@@ -213,7 +213,7 @@ func (l *linter) needed(n ast.Node) {
 	name := s.path[strings.LastIndexByte(s.path, '.')+1:]
 	l.e.report("maybe-nil", true, s.at.Location().From, s.at.Location().From+len([]rune(name)),
 		fmt.Sprintf("%s is nil or missing in %d of the %d recorded events of %s", s.path, s.absent, s.of, l.sc.Samples.Recorded.Trigger),
-		fmt.Sprintf("write (%s ?? %s), or ask for %s != nil first", s.path, instead[most], s.path))
+		fmt.Sprintf("write (%s ?? %s), or check %s != nil first", s.path, instead[most], s.path))
 }
 
 // neededAround warns where a field is read of an object that is nil in some of the events.
@@ -230,7 +230,7 @@ func (l *linter) neededAround(x *ast.MemberNode) {
 	name := s.path[strings.LastIndexByte(s.path, '.')+1:]
 	l.e.report("maybe-nil", true, s.at.Location().From, s.at.Location().From+len([]rune(name)),
 		fmt.Sprintf("%s is nil or missing in %d of the %d recorded events of %s", s.path, s.absent, s.of, l.sc.Samples.Recorded.Trigger),
-		fmt.Sprintf("write %s?.%s, or ask for %s != nil first", s.path, p.Value, s.path))
+		fmt.Sprintf("write %s?.%s, or check %s != nil first", s.path, p.Value, s.path))
 }
 
 func optionalBelow(n ast.Node) bool {

@@ -13,11 +13,11 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// claimed is how many events and runs the cases about claims have.
+// claimed is how many events and runs the cases about claims use.
 const claimed = 40
 
-// claims holds the promises about claims. They are about owners that come and go, so that
-// each case opens the store more than once.
+// claims tests the promises about claims. They concern owners that come and go, so each case opens
+// the store more than once.
 func claims(t *testing.T, fresh func(t testing.TB) Open) {
 	for name, run := range map[string]func(*testing.T, Open){
 		"two owners that claim at once never get the same event":  eventsClaimedOnce,
@@ -30,7 +30,7 @@ func claims(t *testing.T, fresh func(t testing.TB) Open) {
 	}
 }
 
-// opened opens a store for as long as the test lasts, or until it is closed.
+// opened opens a store until the test ends, or until it is closed.
 func opened(t *testing.T, open Open) (Opened, func()) {
 	t.Helper()
 	s, err := open(nil)
@@ -52,7 +52,7 @@ func opened(t *testing.T, open Open) (Opened, func()) {
 	return s, once
 }
 
-// filled has events in the inbox, of owners that are gone.
+// filled returns a store whose inbox has events of former owners.
 func filled(t *testing.T, open Open) (Opened, func()) {
 	t.Helper()
 	s, stop := opened(t, open)
@@ -63,7 +63,7 @@ func filled(t *testing.T, open Open) (Opened, func()) {
 	return opened(t, open)
 }
 
-// sleepers has runs that are due.
+// sleepers returns a store with runs that are due.
 func sleepers(t *testing.T, s Opened) {
 	t.Helper()
 	for n := range int64(claimed) {
@@ -73,8 +73,8 @@ func sleepers(t *testing.T, s Opened) {
 
 func working(engine.EventID) bool { return false }
 
-// claimAll lets two owners claim at once, a few at a time, until nothing is left. Each works on
-// what it has; more claims further ones.
+// claimAll lets two owners claim concurrently, a few at a time, until nothing is left. Each
+// processes what it has claimed; more claims further items.
 func claimAll[ID cmp.Ordered](t *testing.T, more func(owner engine.Owner, has map[ID]bool) ([]ID, error)) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -113,7 +113,7 @@ func claimAll[ID cmp.Ordered](t *testing.T, more func(owner engine.Owner, has ma
 func eventsClaimedOnce(t *testing.T, open Open) {
 	s, stop := filled(t, open)
 	claimAll(t, func(owner engine.Owner, has map[engine.EventID]bool) (ids []engine.EventID, err error) {
-		// Claims of the other may fill what is looked at: more is asked for than there is.
+		// Claims of the other owner may fill the scanned rows: more is requested than there is.
 		list, _, err := s.ClaimInbox(t.Context(), owner, len(has)+3, func(id engine.EventID) bool { return has[id] })
 		for _, ev := range list {
 			ids = append(ids, ev.ID)
@@ -167,7 +167,7 @@ func claimsAreGivenBack(t *testing.T, open Open) {
 	if list, _, err := s.ClaimInbox(t.Context(), "a", claimed, working); err != nil || len(list) != claimed {
 		t.Fatalf("%d %v", len(list), err)
 	}
-	// It works on all but one.
+	// It processes all but one.
 	list, _, err := s.ClaimInbox(t.Context(), "a", claimed, func(id engine.EventID) bool { return id != event(5) })
 	if err != nil || len(list) != 1 || list[0].ID != event(5) {
 		t.Errorf("%v %v", list, err)
@@ -188,7 +188,7 @@ func claimsEnd(t *testing.T, open Open) {
 	if other, _, err := s.ClaimDue(t.Context(), "b", at.Add(time.Second), claimed); err != nil || len(other) != 0 {
 		t.Errorf("%v %v", other, err)
 	}
-	// Without a claim a run is taken up once too.
+	// A run is also taken once without a claim.
 	u, err := s.Take(t.Context(), run(3))
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func claimsEnd(t *testing.T, open Open) {
 	if _, err := s.Take(t.Context(), run(3)); !errors.Is(err, engine.ErrStale) {
 		t.Errorf("taken up twice: %v", err)
 	}
-	// It is due again: whoever looks first gets it.
+	// It is due again: the first query gets it.
 	u.Run.DueAt = at
 	commit(t, s, engine.RunUpdate{Run: u.Run, Answers: -1}, engine.Queued)
 	other, _, err := s.ClaimDue(t.Context(), "b", at.Add(time.Second), claimed)

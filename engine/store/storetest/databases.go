@@ -16,11 +16,11 @@ import (
 // contract and of crashes; sqlite by default.
 const Database = "HOOKLOOM_TEST_DATABASE"
 
-// databases are the kinds of databases, by the name for the environment variable. Each gives
-// the way to open a new, empty database, which the test removes when it ends.
+// databases are the kinds of databases, by their name in the environment variable. Each returns a
+// function that opens a new, empty database, which the test removes when it ends.
 var databases = map[string]func(t testing.TB) Open{"sqlite": sqlite}
 
-// Fresh gives the way to open a new, empty database of the kind that the environment names.
+// Fresh returns a function that opens a new, empty database of the kind that the environment names.
 func Fresh(t testing.TB) Open {
 	t.Helper()
 	kind := os.Getenv(Database)
@@ -34,8 +34,8 @@ func Fresh(t testing.TB) Open {
 	return fresh(t)
 }
 
-// sqlite is a file. Its faults are errors of commits and no power cuts, so that nothing has
-// to be synced.
+// sqlite is a file. Its faults are errors of commits and not power cuts, so nothing has to be
+// synced.
 func sqlite(t testing.TB) Open {
 	path := filepath.Join(t.TempDir(), "x.db")
 	return func(fault func(int) error) (Opened, error) {

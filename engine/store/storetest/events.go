@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// events are the promises of EventStore about storing what comes in.
+// events are the promises of EventStore about storing deliveries.
 var events = []test{
 	{"the same key is one event, and each delivery is recorded", theSameKeyIsOneEvent},
 	{"a key is forgotten after its time, and not used with dedupe off", aKeyIsForgotten},
@@ -121,7 +121,7 @@ func allOrNone(t *testing.T, s Opened) {
 	if err != nil || out[0].Event != event(1) || out[1].Event != event(2) || out[2].Event != event(1) || !out[2].Duplicate {
 		t.Fatalf("%+v %v", out, err)
 	}
-	// An event that cannot be stored takes the others with it.
+	// An event that cannot be stored makes the others fail with it.
 	odd := delivery("a", "4")
 	odd.Inlet = "no such inlet"
 	if _, err := s.AcceptAll(t.Context(), []engine.EventID{event(4), event(5)}, []*engine.Delivery{delivery("a", "3"), odd}); err == nil {
@@ -199,7 +199,7 @@ func usesAddUp(t *testing.T, s Opened) {
 	}
 }
 
-// decisions are the promises of EventStore about deciding.
+// decisions are the promises of EventStore about decisions.
 var decisions = []test{
 	{"an event leaves the inbox with its decisions and runs, once", matchedOnce},
 	{"an event that is decided at once is never in the inbox", acceptedDecided},

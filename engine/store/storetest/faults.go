@@ -18,15 +18,15 @@ import (
 
 var errCrash = errors.New("the power is gone")
 
-// write is one call of the contract that changes something.
+// write is one call of the contract that changes data.
 type write struct {
 	name string
 	do   func(ctx context.Context, s Opened) error
 }
 
-// faults carries out a script of writes again and again, each time with another commit that
-// fails. A write that fails leaves everything as it was, and makes the same of it when it is
-// repeated: in the same process after ErrBusy, and after a crash by the next one.
+// faults executes a script of writes repeatedly, each time with a different failing commit. A
+// failed write changes nothing, and has the same result when it is repeated: in the same process
+// after ErrBusy, and after a crash in the next one.
 func faults(t *testing.T, fresh func(t testing.TB) Open) {
 	want := outcome(t, fresh(t))
 	t.Run("a write that fails changes nothing and can be repeated", func(t *testing.T) {
@@ -41,8 +41,8 @@ func faults(t *testing.T, fresh func(t testing.TB) Open) {
 	})
 }
 
-// outcome lists what the database holds after each write of the script, where none fails.
-// The first entry is the empty database.
+// outcome lists the content of the database after each write of the script, without faults. The
+// first entry is the empty database.
 func outcome(t *testing.T, open Open) []string {
 	t.Helper()
 	s, err := open(nil)
@@ -64,8 +64,7 @@ func outcome(t *testing.T, open Open) []string {
 	return want
 }
 
-// faulty carries out the script with a fault at the n-th commit. It reports whether there
-// was one.
+// faulty executes the script with a fault at the n-th commit. It reports whether there was one.
 func faulty(t *testing.T, open Open, n int, crash bool, want []string) bool {
 	t.Helper()
 	failed := false
@@ -92,7 +91,7 @@ func faulty(t *testing.T, open Open, n int, crash bool, want []string) bool {
 			t.Errorf("commit %d, %s: %v", n, w.name, err)
 		}
 		if crash {
-			_ = s.Close() // it may fail too: the power is gone
+			_ = s.Close() // it may fail too: the power is off
 			if s, err = open(nil); err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +113,7 @@ func faulty(t *testing.T, open Open, n int, crash bool, want []string) bool {
 	return failed
 }
 
-// firstDifference names the first lines in which two texts differ.
+// firstDifference returns the first lines in which two texts differ.
 func firstDifference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range a {
@@ -125,7 +124,7 @@ func firstDifference(got, want string) string {
 	return fmt.Sprintf("%d lines, want %d", len(a), len(b))
 }
 
-// held is what a database holds, as text.
+// held is the content of a database as text.
 func held(t testing.TB, s Opened) string {
 	t.Helper()
 	ctx := t.Context()
@@ -187,10 +186,10 @@ func held(t testing.TB, s Opened) string {
 	return spans.ReplaceAllString(string(b), `"${1}": 0`)
 }
 
-// spans are how long open steps have lasted: they grow while the test runs.
+// spans are the durations of open steps: they grow while the test runs.
 var spans = regexp.MustCompile(`"((?:waited|worked)_ms)": \d+`)
 
-// script is a way through the contract's writes.
+// script is a sequence of the contract's writes.
 func script() []write {
 	return slices.Concat(intakeScript(), runScript(), versionScript(), controlScript(), upkeepScript())
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// found is what a read gives, nothing where there is no row.
+// found is the result of a read, nothing if there is no row.
 func found(text string, err error) (string, error) {
 	if errors.Is(err, engine.ErrNotFound) {
 		return "", nil

@@ -33,7 +33,7 @@ func follow(t testing.TB, s Opened, at engine.Cursor, limit int) ([]engine.FeedC
 }
 
 func feedInOrder(t *testing.T, s Opened) {
-	// The first event is the reader's beginning.
+	// The first event is the reader's start.
 	ignored(t, s, 90)
 	begin, err := s.History.FeedEnd(t.Context())
 	if err != nil {
@@ -68,7 +68,7 @@ func feedInOrder(t *testing.T, s Opened) {
 	}
 }
 
-// ignored stores an event that no workflow takes.
+// ignored stores an event that matches no workflow.
 func ignored(t testing.TB, s Opened, n int64) {
 	t.Helper()
 	accept(t, s, event(n), delivery("hook", event(n).String()))

@@ -24,7 +24,7 @@ func slot(limit int) *engine.SlotRequest {
 	return &engine.SlotRequest{Workflow: "w", Group: "g", Limit: limit, OnFull: "queue", MaxQueue: 100}
 }
 
-// enter stores an event whose run asks for a slot.
+// enter stores an event whose run requests a slot.
 func enter(t testing.TB, s Opened, n int64, p *engine.SlotRequest) engine.MatchResult {
 	t.Helper()
 	accept(t, s, event(n), delivery("hook", event(n).String()))
@@ -33,7 +33,7 @@ func enter(t testing.TB, s Opened, n int64, p *engine.SlotRequest) engine.MatchR
 	return match(t, s, matched(event(n), u))
 }
 
-// finish takes a run up and ends it.
+// finish takes a run and ends it.
 func finish(t testing.TB, s Opened, id engine.RunID) time.Time {
 	t.Helper()
 	got, err := s.Take(t.Context(), id)
@@ -141,7 +141,7 @@ func groupsStale(t *testing.T, s Opened) {
 }
 
 func ratesSpread(t *testing.T, s Opened) {
-	// Whole seconds from now on: starts are taken by the clock of the store.
+	// Whole seconds from now on: starts are counted by the clock of the store.
 	begin := time.Now().UTC().Truncate(time.Millisecond)
 	for n := range int64(3) {
 		accept(t, s, event(1+n), delivery("hook", event(n).String()))

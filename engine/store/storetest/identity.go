@@ -206,8 +206,7 @@ func signatureIsNoConflict(t *testing.T, s Opened) {
 	}
 }
 
-// mineAgain stores a delivery a second time under its id, as a caller does that does not
-// know the outcome.
+// mineAgain stores a delivery again under its id, as a caller does that does not know the outcome.
 func mineAgain(t *testing.T, s Opened, name string, id engine.EventID, d func() *engine.Delivery) {
 	t.Helper()
 	first := accept(t, s, id, d())
@@ -282,7 +281,7 @@ func sameIDDecidedIsMine(t *testing.T, s Opened) {
 	if ids := undecided(t, s); len(ids) != 0 {
 		t.Errorf("in the inbox: %v", ids)
 	}
-	// What an earlier call stored alone is decided by the second.
+	// What an earlier call stored without a decision is decided by the second.
 	accept(t, s, event(2), delivery("a", "k2"))
 	r, m, err := s.AcceptDecided(t.Context(), event(2), delivery("a", "k2"), matched(event(2), start(run(2), event(2))))
 	if err != nil || !r.Mine || m.Known || status(t, s, run(2)).Status != engine.Running || len(undecided(t, s)) != 0 {

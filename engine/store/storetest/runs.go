@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// runs are the promises of RunStore about taking up, committing and ending runs.
+// runs are the promises of RunStore about taking, committing and ending runs.
 var runs = []test{
 	{"a run is taken up once, with all that is recorded of it", takenOnce},
 	{"an update of a run that is not at work is stale", staleUpdates},
@@ -27,7 +27,7 @@ var runs = []test{
 	{"kept values are written once for each operation", valuesOnce},
 }
 
-// put stores the run of an update as one that waits until a moment; zero is no moment.
+// put stores the run of an update as one that waits until a time; zero is no time.
 func put(t testing.TB, s Opened, u engine.RunUpdate, until time.Time, waits ...plan.Wait) {
 	t.Helper()
 	r := attempt("a", plan.Waiting)
@@ -103,7 +103,7 @@ func attemptsEndInPlace(t *testing.T, s Opened) {
 		string(d.Steps[0].Output) != `{"status":200}` || d.Steps[1].Status != "running" {
 		t.Errorf("%+v %v", d.Steps, err)
 	}
-	// What has ended does not change any more.
+	// An ended run no longer changes.
 	again := attempt("a", plan.Failed)
 	commit(t, s, u, engine.Running, again)
 	if d, err = s.History.RunDetail(t.Context(), run(1)); err != nil || d.Steps[0].Status != "succeeded" {
@@ -151,7 +151,7 @@ func suspects(t *testing.T, s Opened) {
 			t.Fatal(err)
 		}
 	}
-	// What gets on is no suspect any more.
+	// A run that makes progress is no longer a suspect.
 	unknown := attempt("a", plan.Unknown)
 	commit(t, s, u, engine.Running, unknown, attempt("b", plan.Running))
 	if r := status(t, s, run(1)); r.Crashes != 0 {

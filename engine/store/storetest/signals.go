@@ -13,7 +13,7 @@ var signals = []test{
 	{"a reader that reads no signal holds up nobody", signalsNeverWait},
 }
 
-// commitsAreSignalled tries each kind of change a few times: a signal may be lost, but not
+// commitsAreSignalled tries each kind of change several times: a single signal may be lost, but not
 // all of them.
 func commitsAreSignalled(t *testing.T, s Opened) {
 	u := running(t, s, 900)

@@ -1,9 +1,8 @@
-// Package storetest is the suite that any store of the engine must pass: one list of cases
-// for each noun of the contract, and a script of writes of which each one fails once. It
-// speaks to a store only through the contract, so that every database runs the same cases.
-// Fresh opens the databases, and is alone in knowing which there are; tests of other packages
-// that must hold over each of them ask it too. The cases must not know SQL, files of a
-// database, or the machine that uses a store.
+// Package storetest is the conformance suite of the engine's stores: one list of cases for each
+// part of the contract, and a script of writes of which each one fails once. It uses a store only
+// through the contract, so every database runs the same cases. Fresh opens the databases, and only
+// it knows which there are; tests of other packages that must pass with each of them use it too.
+// The cases must not know SQL, the files of a database, or the code that uses a store.
 package storetest
 
 import (
@@ -24,18 +23,17 @@ type Opened struct {
 	Close func() error
 }
 
-// Open opens one database. The first call makes it, later calls open the same one again.
-// fault is nil, or called before each commit with its number, from 1: its error takes the
-// place of the commit.
+// Open opens one database. The first call creates it, later calls reopen it. fault is nil, or
+// called before each commit with its number, from 1: an error replaces the commit.
 type Open func(fault func(n int) error) (Opened, error)
 
-// test is one promise of the contract, held on a database of its own.
+// test is one promise of the contract, tested on its own database.
 type test struct {
 	name string
 	run  func(t *testing.T, s Opened)
 }
 
-// Run runs the suite. fresh returns the way to open a new, empty database.
+// Run runs the suite. fresh returns a function that opens a new, empty database.
 func Run(t *testing.T, fresh func(t testing.TB) Open) {
 	for _, noun := range []struct {
 		name  string
@@ -80,10 +78,10 @@ func holds(t testing.TB, s Opened) {
 	}
 }
 
-// at is when everything happens in the cases, if nothing else is said.
+// at is the default time of everything in the cases.
 var at = time.Date(2026, 5, 1, 10, 0, 0, 7e6, time.UTC)
 
-// event and run are ids of that moment.
+// event and run are ids of that time.
 func event(n int64) engine.EventID { return engine.EventID(engine.FirstID(at) + n) }
 
 func run(n int64) engine.RunID { return engine.RunID(engine.FirstID(at) + 1000 + n) }
@@ -116,7 +114,7 @@ func attempt(path string, status plan.Status) *plan.Record {
 	return r
 }
 
-// matched is a Match by which the runs begin.
+// matched is a Match that begins the runs.
 func matched(ev engine.EventID, starts ...engine.RunUpdate) engine.Match {
 	m := engine.Match{Event: ev, At: at, Starts: starts}
 	for _, u := range starts {
@@ -135,7 +133,7 @@ func match(t testing.TB, s Opened, m engine.Match) engine.MatchResult {
 	return list[0]
 }
 
-// running stores an event and a run of it that is at work.
+// running stores an event and a running run of it.
 func running(t testing.TB, s Opened, n int64) engine.RunUpdate {
 	t.Helper()
 	accept(t, s, event(n), delivery("hook", event(n).String()))
@@ -162,7 +160,7 @@ func commit(t testing.TB, s Opened, u engine.RunUpdate, status engine.RunStatus,
 	return next
 }
 
-// status is what is stored of a run.
+// status is the stored status of a run.
 func status(t testing.TB, s Opened, id engine.RunID) *engine.Run {
 	t.Helper()
 	r, err := s.Run(t.Context(), id)
@@ -172,7 +170,7 @@ func status(t testing.TB, s Opened, id engine.RunID) *engine.Run {
 	return r
 }
 
-// due lists the runs that are due at a moment.
+// due lists the runs that are due at a time.
 func due(t testing.TB, s Opened, now time.Time) []engine.RunID {
 	t.Helper()
 	ids, _, err := s.ClaimDue(t.Context(), s.Owner(), now, 100)

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// waits are the promises of RunStore and EventStore about what runs wait for. An event and a
-// wait for it may come in either order: neither misses the other.
+// waits are the promises of RunStore and EventStore about what runs wait for. An event and a wait
+// for it may be stored in either order: neither misses the other.
 var waits = []test{
 	{"an event wakes the runs that wait for its key, and no others", eventsWake},
 	{"a wait finds an event that was stored before it", waitsFindEvents},
@@ -67,7 +67,7 @@ func eventsWake(t *testing.T, s Opened) {
 
 func waitsFindEvents(t *testing.T, s Opened) {
 	u := running(t, s, 1)
-	// The event has the larger id and is stored first, or the smaller one: neither counts.
+	// The event has the larger id and is stored first, or has the smaller one: neither matters.
 	accept(t, s, event(50), delivery("back", "k"))
 	match(t, s, engine.Match{Event: event(50), At: at})
 	u.Awaits = []engine.EventWait{awaits("k")}
@@ -173,7 +173,7 @@ func earlyAnswers(t *testing.T, s Opened) {
 	if err := s.Answer(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	u.Answers = 0 // the run has seen none
+	u.Answers = 0 // the run has seen no answer
 	put(t, s, u, time.Time{}, plan.Wait{Kind: plan.WaitApproval, Approval: "?"})
 	if u.Run.DueAt.IsZero() {
 		t.Error("the run waits for an answer that is here")
