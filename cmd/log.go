@@ -4,7 +4,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"golang.org/x/term"
 )
 
@@ -18,8 +20,15 @@ func newLog(w io.Writer, format string, level slog.Level) (*slog.Logger, error) 
 		}
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Value.Kind() == slog.KindDuration { // in JSON it would be nanoseconds
-			a.Value = slog.StringValue(a.Value.Duration().String())
+		switch v := a.Value.Any().(type) { // in JSON they would be numbers
+		case time.Duration:
+			a.Value = slog.StringValue(v.String())
+		case engine.EventID:
+			a.Value = slog.StringValue(v.String())
+		case engine.BatchID:
+			a.Value = slog.StringValue(v.String())
+		case engine.RunID:
+			a.Value = slog.StringValue(v.String())
 		}
 		return a
 	}}
