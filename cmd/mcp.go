@@ -3,9 +3,12 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/console"
@@ -73,8 +76,8 @@ type agentTools struct {
 	workflows map[string]*workflows.Workflow
 	// api answers calls inside of the server's process; nil where they go over the network.
 	api func(http.Header) http.Handler
-	// slots bounds how many calls run at once; nil for no bound.
-	slots chan struct{}
+	// slots bounds how many calls run at once, and waits how many wait for runs; nil for no bound.
+	slots, waits chan struct{}
 }
 
 func (t *agentTools) newServer() *mcp.Server {
@@ -93,34 +96,84 @@ func (t *agentTools) newServer() *mcp.Server {
 	return t.server
 }
 
-// mcpSession is how long an agent's session may be idle, and mcpCalls how many tool calls of
-// all agents run at once.
+// mcpSession is how long an agent's session may be idle, mcpSessions how many may be open for
+// each role, mcpCalls how many tool calls of all agents run at once, and mcpWaits how many
+// calls wait for the run of a workflow. A call waits on after its caller has gone.
 const (
-	mcpSession = 15 * time.Minute
-	mcpCalls   = 4
+	mcpSession  = 15 * time.Minute
+	mcpSessions = 100
+	mcpCalls    = 4
+	mcpWaits    = 32
 )
 
 // mcpHandler serves the protocol at the admin address. The session's tools are chosen by the
 // role of the caller that opens it; each call that acts is checked again.
 func (s *server) mcpHandler() http.Handler {
-	slots := make(chan struct{}, mcpCalls)
-	return mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
-		p := s.project.Load()
-		t := &agentTools{dir: s.o.dir, db: s.o.db, slots: slots, api: func(h http.Header) http.Handler { return s.console.OnBehalf(h) }}
-		if console.RoleOf(r.Context()) == console.Operate {
+	slots, waits := make(chan struct{}, mcpCalls), make(chan struct{}, mcpWaits)
+	a := &agentServers{log: s.o.log, project: s.project.Load, tools: func(p *workflows.Project, operates bool) *agentTools {
+		t := &agentTools{dir: s.o.dir, db: s.o.db, slots: slots, waits: waits,
+			api: func(h http.Header) http.Handler { return s.console.OnBehalf(h) }}
+		if operates {
 			t.workflows, t.write = p.Workflows, p.Server.MCPWrite
 		}
-		return t.newServer()
-	}, &mcp.StreamableHTTPOptions{JSONResponse: true, SessionTimeout: mcpSession, Logger: s.o.log})
+		return t
+	}}
+	return a.handler()
+}
+
+// agentServers are the servers of the protocol, one for each role. Their sessions share the
+// tools, which take about a megabyte.
+type agentServers struct {
+	log     *slog.Logger
+	project func() *workflows.Project
+	tools   func(p *workflows.Project, operates bool) *agentTools
+
+	mu sync.Mutex
+	// of is the project of the servers in made, by whether their callers operate.
+	of   *workflows.Project
+	made map[bool]*mcp.Server
+}
+
+// server is that for the caller of a request. After a reload new sessions get a new one.
+func (a *agentServers) server(r *http.Request) *mcp.Server {
+	operates := console.RoleOf(r.Context()) == console.Operate
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p := a.project(); a.of != p || a.made == nil {
+		a.of, a.made = p, map[bool]*mcp.Server{}
+	}
+	if a.made[operates] == nil {
+		a.made[operates] = a.tools(a.of, operates).newServer()
+	}
+	return a.made[operates]
+}
+
+func (a *agentServers) handler() http.Handler {
+	h := mcp.NewStreamableHTTPHandler(a.server, &mcp.StreamableHTTPOptions{JSONResponse: true, SessionTimeout: mcpSession, Logger: a.log})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Mcp-Session-Id") == "" {
+			open := 0
+			for range a.server(r).Sessions() {
+				open++
+			}
+			if open >= mcpSessions {
+				w.Header().Set("Retry-After", "60")
+				http.Error(w, fmt.Sprintf("%d sessions are open: end one with DELETE, or wait until one has been idle for %v", open, mcpSession),
+					http.StatusServiceUnavailable)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // call runs a tool for the agent that calls it.
-func (t *agentTools) call(ctx context.Context, req *mcp.CallToolRequest,
+func (t *agentTools) call(ctx context.Context, slots chan struct{}, req *mcp.CallToolRequest,
 	do func(context.Context) (string, error)) (*mcp.CallToolResult, error) {
-	if t.slots != nil {
+	if slots != nil {
 		select {
-		case t.slots <- struct{}{}:
-			defer func() { <-t.slots }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -166,7 +166,7 @@ func words(list ...string) []string {
 func addTool[In any](t *agentTools, name, about string, reads bool, do func(context.Context, In) (string, error)) {
 	mcp.AddTool(t.server, &mcp.Tool{Name: name, Description: about, Annotations: &mcp.ToolAnnotations{ReadOnlyHint: reads}},
 		func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-			result, err := t.call(ctx, req, func(ctx context.Context) (string, error) { return do(ctx, in) })
+			result, err := t.call(ctx, t.slots, req, func(ctx context.Context) (string, error) { return do(ctx, in) })
 			return result, nil, err
 		})
 }

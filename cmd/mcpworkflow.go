@@ -28,7 +28,9 @@ func (t *agentTools) workflowTools() {
 		tool := &mcp.Tool{Name: w.ToolName(), Description: w.Tool.Description, InputSchema: w.InputSchema(),
 			Annotations: &mcp.ToolAnnotations{Title: w.Name}}
 		t.server.AddTool(tool, func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			result, err := t.call(ctx, req, func(ctx context.Context) (string, error) { return t.callWorkflow(ctx, w, req.Params.Arguments) })
+			result, err := t.call(ctx, t.waits, req, func(ctx context.Context) (string, error) {
+				return t.callWorkflow(ctx, w, req.Params.Arguments)
+			})
 			if err != nil {
 				result = &mcp.CallToolResult{}
 				result.SetError(err)
