@@ -318,8 +318,13 @@ func (b *run) compareMatched(ctx context.Context, it *item, before *workflows.Wo
 		it.limits = func(l *Limits) { l.Gathered++ }
 		return
 	}
-	if !it.elsewhere {
-		b.compareRuns(ctx, it, before)
+	if it.elsewhere {
+		return
+	}
+	b.compareRuns(ctx, it, before)
+	if b.o.Against != nil && before != nil && !sameFlow(before, it.listener.Workflow) && it.problem == "" {
+		it.problem = "concurrency or rate was changed, and --against compares each event by itself: whether it would be dropped, " +
+			"replaced or wait is not told"
 	}
 }
 
