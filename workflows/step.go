@@ -16,6 +16,12 @@ const (
 )
 
 func (b *builder) steps(n *yaml.Node, depth int, prefix string) []*Step {
+	return b.stepList(n, depth, prefix, true)
+}
+
+// stepList reads a list of steps. In one that runs in order, no step may follow one that
+// always ends the run.
+func (b *builder) stepList(n *yaml.Node, depth int, prefix string, inOrder bool) []*Step {
 	if n == nil {
 		return nil
 	}
@@ -46,7 +52,7 @@ func (b *builder) steps(n *yaml.Node, depth int, prefix string) []*Step {
 		if s.Key == "" {
 			s.Key = strconv.Itoa(i)
 		}
-		ended = (s.Body == "stop" || s.Body == "fail") && !o.has("if")
+		ended = inOrder && (s.Body == "stop" || s.Body == "fail") && !o.has("if")
 		out = append(out, s)
 	}
 	return out

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/url"
@@ -22,6 +23,7 @@ func (s *stepChecker) httpInputs(st *Step) {
 	r := s.outgoing(st)
 	r.checkURL()
 	r.oneContent()
+	r.rawBytes()
 	r.formType()
 	s.jsonText(st)
 	s.certificate(st)
@@ -56,6 +58,7 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 	r := &outgoing{src: t.src, with: request, connection: c.connectionOf(request)}
 	r.checkURL()
 	r.oneContent()
+	r.rawBytes()
 	r.formType()
 }
 
@@ -182,6 +185,19 @@ func (r *outgoing) oneContent() {
 		v := r.with.Field(have[1])
 		r.src.add(v.keyPos(r.src, have[1]), "exclusive-keys", fmt.Sprintf("%s are mutually exclusive: a request has one body",
 			strings.Join(have, " and ")), "keep one of them")
+	}
+}
+
+// rawBytes refuses a raw: that is written out and is not base64.
+func (r *outgoing) rawBytes() {
+	v := r.with.Field("raw")
+	text, constant := v.constantText()
+	if v == nil || !constant {
+		return
+	}
+	if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+		r.src.add(v.pos, "not-base64", "raw holds bytes as base64, and this is not base64",
+			"send text with text:, and JSON with body:")
 	}
 }
 

@@ -54,6 +54,11 @@ type stepReader struct {
 // list reads the steps that stand under a key.
 func (r stepReader) list(key string) []*Step { return r.steps(r.o.vals[key], r.depth+1, r.prefix) }
 
+// branches reads the steps under a key that run at once.
+func (r stepReader) branches(key string) []*Step {
+	return r.stepList(r.o.vals[key], r.depth+1, r.prefix, false)
+}
+
 // StepKinds names the kinds of steps, by their keys.
 func StepKinds() []string {
 	names := make([]string, len(stepKinds))

@@ -18,7 +18,7 @@ func (parallelStep) modifiers() []string {
 }
 
 func (parallelStep) read(r stepReader, s *Step) {
-	s.Parallel = r.list("parallel")
+	s.Parallel = r.branches("parallel")
 }
 
 func (parallelStep) check(s *stepChecker, st *Step, sc *expr.Scope) {

@@ -142,7 +142,8 @@ func (e *checking) typeError(err error, warning bool, sample types.Map) {
 			break
 		}
 		code, problem = "arguments", typeNames(problem)
-	case notAList.MatchString(problem), notFlattened.MatchString(problem), badUnit.MatchString(problem), badSpan.MatchString(problem):
+	case notAList.MatchString(problem), notJoined.MatchString(problem),
+		notFlattened.MatchString(problem), badUnit.MatchString(problem), badSpan.MatchString(problem):
 		code, problem = "arguments", ownWords(problem)
 	}
 	if m := cannotUse.FindStringSubmatch(problem); m != nil {

@@ -71,6 +71,9 @@ func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) str
 		}
 		return ""
 	}
+	if name == "concat" && len(args) == 1 {
+		return fmt.Sprintf("write concat(%s, %s) for lists, %s + %s for text", receiver, l.source(args[0]), receiver, l.source(args[0]))
+	}
 	if (name == "includes" || name == "contains") && len(args) == 1 {
 		return fmt.Sprintf("write %s in %s for a list, %s contains %s for text", l.source(args[0]), receiver, receiver, l.source(args[0]))
 	}
@@ -198,6 +201,10 @@ func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 var (
 	barePipe     = regexp.MustCompile(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
 	predicateMap = regexp.MustCompile(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
+	// arrow is a function as JavaScript writes it: x => ..., (x, i) => ...
+	arrow       = regexp.MustCompile(`(?:^|[(,])\s*(?:\w+|\([\w\s,]*\))\s*=>`)
+	missingElse = regexp.MustCompile(`\s\?\s[^:]*$`)
+	ifFunction  = regexp.MustCompile(`(?:^|[^\w.])(?i:if)\s*\([^{]*,[^{]*$`)
 )
 
 // foreignSyntax returns a hint for an expression that another language can read and
@@ -212,8 +219,12 @@ func foreignSyntax(text string) string {
 		return fmt.Sprintf("a pipe must be followed by a call: | %s()", name)
 	case predicateMap.MatchString(text):
 		return "a map as the result needs two pairs of braces: map(list, {{'name': #}})"
-	case strings.Contains(text, "=>"):
+	case arrow.MatchString(text):
 		return "write map(list, #.field) or filter(list, #.field == ...): # is the element"
+	case strings.Contains(text, "=>"):
+		return "compare with >="
+	case strings.Contains(text, "<>"):
+		return "compare with !="
 	case strings.Contains(text, "=~"):
 		return `write text matches "pattern"`
 	case strings.Contains(text, "==="):
@@ -222,6 +233,10 @@ func foreignSyntax(text string) string {
 		return "compare with !="
 	case strings.HasPrefix(strings.TrimSpace(text), "new Date"):
 		return "write now(), or date(value)"
+	case ifFunction.MatchString(text):
+		return "write condition ? a : b"
+	case missingElse.MatchString(text):
+		return "both results are needed: condition ? a : b; a default is a ?? b"
 	}
 	return ""
 }

@@ -253,7 +253,7 @@ func callIn(example, name string) string {
 var foreignFunctions = map[string]string{
 	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`,
 	"dateFormat": `write date(value).Format("2006-01-02")`,
-	"printf":     "write text with ${{ }} between", "sprintf": "write text with ${{ }} between",
+	"printf":     "write text with ${{ }} in it", "sprintf": "write text with ${{ }} in it",
 	"parseInt": "write int(value)", "parseFloat": "write float(value)",
 	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0",
 	"length": "write len(value)", "size": "write len(value)",
@@ -271,7 +271,8 @@ var foreignFunctions = map[string]string{
 	"regex_replace": "write regexReplace(text, pattern, new)",
 	"replaceRegex":  "write regexReplace(text, pattern, new)", "base64": "write toBase64(value)",
 	"btoa": "write toBase64(value)", "atob": "write fromBase64(text)", "encodeURIComponent": "write urlEncode(text)",
-	"empty": "write len(value) == 0",
+	"empty": "write len(value) == 0", "strlen": "write len(text)", "substr": "write text[0:2]", "substring": "write text[0:2]",
+	"iif": "write condition ? a : b", "iff": "write condition ? a : b",
 }
 
 func (l *linter) member(x *ast.MemberNode, loops int) {

@@ -15,6 +15,7 @@ var (
 	badOperands  = regexp.MustCompile(`^invalid operation: (.+) (<=?|>=?|[-+*/%]|\*\*|\.\.|contains|startsWith|endsWith|matches|in) (.+)$`)
 	notAList     = regexp.MustCompile(`^builtin (\w+) takes only array \(got (.+)\)$`)
 	notFlattened = regexp.MustCompile(`^cannot flatten (.+)$`)
+	notJoined    = regexp.MustCompile(`^cannot concat (.+)$`)
 	badUnit      = regexp.MustCompile(`^time: (?:unknown|missing) unit .*in duration (".*")$`)
 	badSpan      = regexp.MustCompile(`^time: invalid duration (".*")$`)
 	longInteger  = regexp.MustCompile(`^invalid integer literal: .*parsing "(.+)": value out of range$`)
@@ -40,6 +41,9 @@ func ownWords(problem string) string {
 	}
 	if m := notAList.FindStringSubmatch(problem); m != nil {
 		return needsList(m[1]+" ", m[2])
+	}
+	if m := notJoined.FindStringSubmatch(problem); m != nil {
+		return fmt.Sprintf("concat joins lists, got %s; text is joined with a + b", goKindWord(m[1])) + ifMissing(m[1])
 	}
 	if m := notFlattened.FindStringSubmatch(problem); m != nil {
 		return needsList("flatten ", m[1])
