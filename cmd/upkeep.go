@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -144,7 +145,8 @@ func (a *app) doctorCmd() *cobra.Command {
 			}
 			l.db = f.db
 			path := l.database()
-			list := slices.Concat(configHealth(l), diskHealth(path), databaseHealth(c.Context(), path), serverHealth(c.Context(), l))
+			list := slices.Concat(configHealth(l), diskHealth(path), databaseHealth(c.Context(), path),
+				pollHealth(c.Context(), l, path), serverHealth(c.Context(), l))
 			failed := slices.ContainsFunc(list, func(d diagnosis) bool { return d.Verdict == "fail" })
 			if a.json() {
 				if err := a.printJSON(map[string]any{"ok": !failed, "findings": list}); err != nil {
@@ -294,6 +296,32 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 			n = "100 or more"
 		}
 		out = append(out, diagnosis{"warn", "dead letters", n, "hookloom deadletters lists them, hookloom replay --dead runs them again"})
+	}
+	return out
+}
+
+// pollHealth names the polls whose last attempts failed. What is wrong with the database itself,
+// databaseHealth says.
+func pollHealth(ctx context.Context, l *loaded, path string) []diagnosis {
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		return nil
+	}
+	defer h.Close() // it only reads
+	var out []diagnosis
+	for _, name := range slices.Sorted(maps.Keys(l.project.Triggers)) {
+		for _, inlet := range l.project.Triggers[name].Polled() {
+			st, err := h.InletState(ctx, name, inlet)
+			if err != nil || st.Failures == 0 {
+				continue
+			}
+			out = append(out, diagnosis{"warn", "poll of " + name,
+				fmt.Sprintf("%d %s in a row: %s", st.Failures, plural(st.Failures, "failure"), st.Error),
+				"hookloom poll " + name + " --dry-run asks once and shows the result"})
+		}
 	}
 	return out
 }

@@ -203,7 +203,9 @@ func New(o Options) (*Console, error) {
 	c.open, c.routes = open, mux
 	c.agentPages(mux)
 	// Browsers of other sites may not act here, token or not.
-	guarded := http.NewCrossOriginProtection().Handler(c.guard(mux))
+	origins := http.NewCrossOriginProtection()
+	origins.SetDenyHandler(http.HandlerFunc(foreignOrigin))
+	guarded := origins.Handler(c.guard(routed(mux)))
 	c.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/healthz", "/readyz":
