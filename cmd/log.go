@@ -30,12 +30,6 @@ func newLog(w io.Writer, format string, level slog.Level) (*slog.Logger, error) 
 		case engine.RunID:
 			a.Value = slog.StringValue(v.String())
 		}
-		switch id := a.Value.Any().(type) { // in JSON they would be numbers, which no command takes
-		case engine.EventID:
-			a.Value = slog.StringValue(id.String())
-		case engine.RunID:
-			a.Value = slog.StringValue(id.String())
-		}
 		return a
 	}}
 	switch format {
