@@ -19,6 +19,8 @@ type connection struct {
 	env        *expr.Env
 	expired    *workflows.Expired
 	headers    map[string]any
+	// preview is Input.Preview.
+	preview string
 }
 
 // pick finds and fills the connection that a step names; "" is none.
@@ -30,7 +32,7 @@ func pick(in engine.Input, name string) (*connection, error) {
 	if c == nil {
 		return nil, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
 	}
-	out := &connection{name: name, auth: c.Auth, env: secretsEnv(in), expired: c.Expired}
+	out := &connection{name: name, auth: c.Auth, env: secretsEnv(in), expired: c.Expired, preview: in.Preview}
 	base, err := c.BaseURL.Render(out.env, workflows.FillPlain)
 	if err != nil {
 		return nil, plan.Permanent("invalid_connection", "connection %s: base_url: %v", name, err)
@@ -97,6 +99,13 @@ func (c *connection) apply(o *order, source *auth.Source) error {
 			return err
 		}
 	}
+	o.preview = c.preview
+	if a := c.auth; c.preview != "" && a != nil && (a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil) {
+		if a.TLS != nil {
+			return nil // the certificate is in no header
+		}
+		return setHeader(o.header, "Authorization", workflows.Mask)
+	}
 	o.proof = source.For(auth.Connection{Name: c.name, Auth: c.auth, Env: c.env, Expired: c.expired})
 	if a := c.auth; source == nil && a != nil && (a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil) {
 		return plan.Permanent("unsupported", "connection %s: auth %s works only in a server, which stores its tokens", c.name, a.Kind())
@@ -113,6 +122,9 @@ func applyAuth(o *order, a *workflows.Auth, env *expr.Env, name string) error {
 		x, err := v.Render(env, workflows.FillNonempty)
 		if err != nil || x == nil || value.Shown(x) == "" {
 			return "", plan.Permanent("no_credential", "connection %s: its credential is not set%s", name, because(err))
+		}
+		if !strings.Contains(value.Shown(x), o.preview) {
+			return workflows.Mask, nil
 		}
 		return value.Shown(x), nil
 	}

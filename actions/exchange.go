@@ -50,6 +50,8 @@ type order struct {
 	parse string
 	// proof is the credential of a connection that is made for each request; nil for none.
 	proof *auth.Credential
+	// preview is Input.Preview.
+	preview string
 	// routed reports whether the client shows the certificate of the connection already.
 	routed bool
 }

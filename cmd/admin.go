@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,6 +11,8 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/dryrun"
 	"github.com/hookloom/hookloom/engine/machine"
@@ -102,6 +105,9 @@ func (s *server) newConsole() (*console.Console, error) {
 		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
 		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log,
+		Sent: func(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow) {
+			actions.Sent(ctx, d, flow, s.project.Load())
+		},
 		Admit: s.admit, Evaluate: s.evaluate, Backtest: s.backtest,
 		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.judge, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
 		Connections: s.linker(), MCP: s.mcpHandler()})

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
 
@@ -57,6 +59,7 @@ func (a *app) runCmd() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				f.sent(c.Context(), h, d)
 				if a.json() {
 					return a.printJSON(d)
 				}
@@ -74,6 +77,26 @@ func runDetail(ctx context.Context, h *store.History, id engine.RunID) (*engine.
 		return nil, fmt.Errorf("no run %s in this database", id)
 	}
 	return d, err
+}
+
+// sent fills in the requests and responses of a run's attempts, as far as the project can be read.
+func (f *listFlags) sent(ctx context.Context, h *store.History, d *engine.RunDetail) {
+	l, err := load(f.dir)
+	if err != nil {
+		return
+	}
+	flow := l.project.Workflows[d.Workflow]
+	if flow == nil || flow.Version != d.Version {
+		text, err := h.VersionText(ctx, d.Version)
+		if err != nil {
+			return
+		}
+		var mistakes workflows.Mistakes
+		if flow, mistakes = l.project.Compile(d.Workflow, []byte(text), workflows.Pins{}); mistakes.Errors() > 0 {
+			return
+		}
+	}
+	actions.Sent(ctx, d, flow, l.project)
 }
 
 func (a *app) printRun(d *engine.RunDetail) error {
@@ -149,9 +172,34 @@ func (a *app) printSteps(steps []engine.StepItem) {
 				a.printf("    %-6s  %s\n", part.name, printable(compacted(part.raw)))
 			}
 		}
+		a.printSent(s)
 		for _, w := range s.Warnings {
 			a.printf("    %-6s  %s\n", "warning", printable(w))
 		}
+	}
+}
+
+// printSent shows the request and the response of an attempt that speaks HTTP.
+func (a *app) printSent(s engine.StepItem) {
+	indent := func(name, text string) {
+		a.printf("    %s\n", name)
+		for line := range strings.Lines(short(text, 4000)) {
+			a.printf("      %s\n", printable(strings.TrimRight(line, "\n")))
+		}
+	}
+	if r := s.Request; r != nil {
+		if r.Method != "" {
+			indent("request", r.Text())
+		}
+		if r.Note != "" {
+			indent("note", r.Note)
+		}
+		if len(r.Curl) > 0 && len(r.Curl) < 4000 && printable(r.Curl) == r.Curl { // --json has the others
+			indent("as curl", r.Curl)
+		}
+	}
+	if s.Response != nil {
+		indent("response", s.Response.Text())
 	}
 }
 

@@ -65,6 +65,9 @@ type Input struct {
 	Client *http.Client
 	// Link reports that url consists of one expression: a link from a response.
 	Link bool
+	// Preview is set for a request that is made to be shown: Secret then gives texts that contain
+	// it, and a credential that does not contain it is written as ***.
+	Preview string
 	// Dir is the project's folder, Folder the subfolder for file/ actions, empty for none.
 	Dir, Folder string
 	// Files stores the files of runs; nil stores none. MaxFile is the largest size of a file in

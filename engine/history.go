@@ -230,6 +230,8 @@ type RunDetail struct {
 	Held bool `json:"held,omitempty"`
 	// Gathering is set while the run gathers events (debounce, batch).
 	Gathering *GatheringItem `json:"gathering,omitempty"`
+	// Keys are what idempotency keys are derived from.
+	Keys RunKeys `json:"-"`
 	// Events are the run's further events: those of a batch, or those that a debounce folded into
 	// it. At most 1000 are listed; EventCount is their number.
 	Events     []string `json:"events,omitempty"`
@@ -360,6 +362,9 @@ type StepItem struct {
 	Error    json.RawMessage `json:"error"`
 	// Warnings are about what it sent, such as a text with an empty insertion.
 	Warnings []string `json:"warnings,omitempty"`
+	// Request and Response are those of an attempt that speaks HTTP.
+	Request  *SentRequest  `json:"request,omitempty"`
+	Response *SentResponse `json:"response,omitempty"`
 }
 
 // RefusalItem is one refused delivery.

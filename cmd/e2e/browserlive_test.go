@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/hookloom/hookloom/engine"
 )
 
 // A run's page follows its run, without being loaded again by hand.
@@ -40,6 +43,52 @@ func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
 	x.call(t, "POST", "/api/v1/runs/"+run+"/approve", `{"by": "ada"}`)
 	b.sees("Load the page again when you have written your answer.")
 	b.until(`document.querySelector("textarea[name=comment]").value === "half a sent"`)
+}
+
+// A person copies what an attempt sent, as a command for a shell. Its text is never run as a script.
+func TestWhatWasSentIsCopiedAsCurl(t *testing.T) {
+	x := startLively(t)
+	defer x.stop()
+	b := openBrowser(t, x.consoleURL())
+	run := x.first(t, "runs?workflow=pay&status=succeeded")
+	status, raw := x.call(t, "GET", "/api/v1/runs/"+run, "")
+	var d engine.RunDetail
+	if err := json.Unmarshal(raw, &d); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	var sent *engine.StepItem
+	at := 0
+	for i := range d.Steps {
+		if d.Steps[i].Path == "book" {
+			sent, at = &d.Steps[i], i
+		}
+	}
+	if sent == nil || sent.Request == nil || sent.Response == nil || sent.Response.Status != 200 {
+		t.Fatalf("%s", raw)
+	}
+	r, key := sent.Request, ""
+	x.mu.Lock()
+	for _, h := range x.seen {
+		if h.Get("Idempotency-Key") == r.Headers["Idempotency-Key"] {
+			key = h.Get("Idempotency-Key")
+		}
+	}
+	x.mu.Unlock()
+	if r.Method != "POST" || !strings.HasSuffix(r.URL, "/book") || key == "" || !strings.Contains(r.Body, "<script>") {
+		t.Errorf("%+v", r)
+	}
+	b.goTo("/runs/" + run)
+	b.do(chromedp.Evaluate(`navigator.clipboard.writeText = async (t) => { window.copied = t; }`, nil))
+	b.do(chromedp.Evaluate(fmt.Sprintf(`for (const e of document.querySelectorAll("#s%d, #s%d details")) e.open = true`, at, at), nil))
+	for _, id := range []string{"curl", "req", "res", "in", "out"} {
+		b.do(chromedp.Click(fmt.Sprintf("[data-copy=%s%d]", id, at), chromedp.ByQuery))
+		b.until(fmt.Sprintf(`window.copied === document.getElementById("%s%d").textContent`, id, at))
+	}
+	b.do(chromedp.Click(fmt.Sprintf("[data-copy=curl%d]", at), chromedp.ByQuery))
+	b.until(fmt.Sprintf(`window.copied === %s`, inScript(r.Curl)))
+	if bad := b.complaints(); len(bad) > 0 {
+		t.Errorf("%v", bad)
+	}
 }
 
 // Lists tell what has come since; live pages say when the session is over.

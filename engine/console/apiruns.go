@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,15 @@ func (c *Console) oneRun(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, err)
 		return
 	}
+	c.sent(r.Context(), d, c.flowOf(r.Context(), d))
 	reply(w, http.StatusOK, d)
+}
+
+// sent fills in the requests and responses of a run's attempts.
+func (c *Console) sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow) {
+	if c.o.Sent != nil {
+		c.o.Sent(ctx, d, flow)
+	}
 }
 
 func readOrder(r *http.Request, into any) error {

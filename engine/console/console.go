@@ -100,6 +100,9 @@ type Options struct {
 	Judge func(ctx context.Context, trigger, kind string) (result, reason string, deliveries []*engine.Delivery, err error)
 	// MCP answers agents at MCPPath; nil for none. It sees only callers with a token.
 	MCP http.Handler
+	// Sent fills in the requests and responses of a run's attempts; nil leaves them out. flow is the
+	// version that ran, nil if it cannot be read.
+	Sent func(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow)
 	// Evaluate gives the value of an expression, or of a text with ${{ }}, over a recorded event
 	// (its id, or last), or over data, which is JSON. Its error says what is wrong with them.
 	Evaluate func(ctx context.Context, text, event, data string) (*expr.Evaluation, error)

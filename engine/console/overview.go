@@ -136,6 +136,7 @@ func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	flow, zone := c.flowOf(r.Context(), d), c.zoneOf(r).At
+	c.sent(r.Context(), d, flow)
 	title := "Run of " + d.Workflow
 	if flow != nil && flow.Name != "" && flow.Name != d.Workflow {
 		title = flow.Name

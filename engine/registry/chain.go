@@ -45,6 +45,5 @@ func (c Chain) With(workflow string, runs, emits int) Chain {
 // String returns runs;emits;names.
 func (c Chain) String() string { return fmt.Sprintf("%d;%d;%s", c.Runs, c.Emits, c.Names) }
 
-// KeyHeader is the header of an event that calls a workflow, with the idempotency key of the
-// calling step: all its attempts use the same key.
-const KeyHeader = "x-idempotency-key"
+// KeyHeader is engine.CallKeyHeader.
+const KeyHeader = engine.CallKeyHeader

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -52,10 +53,16 @@ func (s *Store) continued(ctx context.Context, loaded *engine.LoadedRun) error {
 	case !errors.Is(err, sql.ErrNoRows): // it may have been pruned
 		return classify(err)
 	}
-	rows, err := s.readers.QueryContext(ctx, `SELECT path, key_run, began, EXISTS (SELECT 1 FROM runs r WHERE r.id = key_run AND r.repeats `+
-		`IS NOT NULL) FROM kept_keys WHERE run_id = ?`, int64(loaded.Run.ID))
+	loaded.Kept, err = keptRuns(ctx, s.readers, loaded.Run.ID)
+	return err
+}
+
+// keptRuns are the steps of a run that have the idempotency key of an earlier one, nil for none.
+func keptRuns(ctx context.Context, db *sql.DB, id engine.RunID) (kept map[string]engine.KeptKey, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT path, key_run, began, EXISTS (SELECT 1 FROM runs r WHERE r.id = key_run AND r.repeats `+
+		`IS NOT NULL) FROM kept_keys WHERE run_id = ?`, int64(id))
 	if err != nil {
-		return classify(err)
+		return nil, classify(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -63,14 +70,29 @@ func (s *Store) continued(ctx context.Context, loaded *engine.LoadedRun) error {
 		var run, began int64
 		var replays bool
 		if err := rows.Scan(&path, &run, &began, &replays); err != nil {
-			return classify(err)
+			return nil, classify(err)
 		}
-		if loaded.Kept == nil {
-			loaded.Kept = map[string]engine.KeptKey{}
+		if kept == nil {
+			kept = map[string]engine.KeptKey{}
 		}
-		loaded.Kept[path] = engine.KeptKey{Run: engine.RunID(run), Began: fromMillis(began), Replays: replays}
+		kept[path] = engine.KeptKey{Run: engine.RunID(run), Began: fromMillis(began), Replays: replays}
 	}
-	return classify(rows.Err())
+	return kept, classify(rows.Err())
+}
+
+// runKeys reads what the idempotency keys of a run are derived from.
+func (h *History) runKeys(ctx context.Context, id engine.RunID, event int64) (k engine.RunKeys, err error) {
+	var headers string
+	err = h.db.QueryRowContext(ctx, `SELECT value, coalesce((SELECT headers FROM events WHERE id = ?), '{}') FROM meta
+		WHERE name = 'instance'`, event).Scan(&k.Instance, &headers)
+	if err != nil {
+		return k, classify(err)
+	}
+	if json.Unmarshal([]byte(headers), &k.EventHeaders) != nil {
+		k.EventHeaders = nil // a damaged row must not hide the run
+	}
+	k.Kept, err = keptRuns(ctx, h.db, id)
+	return k, err
 }
 
 // InDoubt counts the runs with calls in doubt among those that are about to be replayed.

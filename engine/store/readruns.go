@@ -139,6 +139,9 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	if err := h.calls(ctx, id, d); err != nil {
 		return nil, err
 	}
+	if d.Keys, err = h.runKeys(ctx, id, event); err != nil {
+		return nil, err
+	}
 	d.CalledBy, err = h.calledBy(ctx, event)
 	return d, err
 }

@@ -35,19 +35,18 @@
     }
   });
 
-  // Copying.
-  for (const b of document.querySelectorAll("[data-copy]")) {
-    b.addEventListener("click", async () => {
-      const from = document.getElementById(b.dataset.copy);
-      try {
-        await navigator.clipboard.writeText(from.textContent);
-        b.textContent = "Copied";
-      } catch {
-        getSelection().selectAllChildren(from);
-        b.textContent = "Press Ctrl+C";
-      }
-    });
-  }
+  // Copying. One listener: the parts of a run's page are replaced while it is followed.
+  document.addEventListener("click", async (e) => {
+    const b = e.target.closest("[data-copy]"), from = b && document.getElementById(b.dataset.copy);
+    if (!from) return;
+    try {
+      await navigator.clipboard.writeText(from.textContent);
+      b.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(from);
+      b.textContent = "Press Ctrl+C";
+    }
+  });
 
   // Countdowns.
   const tick = () => {
