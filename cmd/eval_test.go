@@ -1,0 +1,29 @@
+package cmd
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// spaces is an input without an end.
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// TestEvalReadsNoMoreDataThanAnEventMayBe: --data has a bound, and data as large as that is read.
+func TestEvalReadsNoMoreDataThanAnEventMayBe(t *testing.T) {
+	o := &evalOptions{data: "-"}
+	if _, err := o.file(spaces{}); err == nil || !strings.Contains(err.Error(), "--data - is larger than 32.0 MiB") {
+		t.Errorf("got %v", err)
+	}
+	most := io.MultiReader(io.LimitReader(spaces{}, maxEvalData-1), strings.NewReader("7"))
+	if v, err := o.file(most); err != nil || v != 7 {
+		t.Errorf("got %v, %v", v, err)
+	}
+}
