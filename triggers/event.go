@@ -65,9 +65,9 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *expr.Env) 
 		return nil, fmt.Errorf("split: %d elements; %d at most", len(items), maxSplit)
 	}
 	out := make([]*engine.Delivery, len(items))
-	equal := map[string]int{}
+	equal, withList := map[string]int{}, r.withList(body)
 	for i, item := range items {
-		if out[i], err = r.element(*d, in, body, item, equal); err != nil {
+		if out[i], err = r.element(*d, in, body, item, equal, withList); err != nil {
 			return nil, fmt.Errorf("split: element %d: %w", i, err)
 		}
 	}
@@ -77,8 +77,9 @@ func (r *route) split(d *engine.Delivery, in *inbound, body any, env *expr.Env) 
 // element makes the event of one element of a list. Only its data is stored as body, so a long list
 // is not stored once per element. The trigger or the preset determines its key and type; without a
 // key, the key consists of the id of the list and the content of the element. equal counts the
-// elements of equal content.
-func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal map[string]int) (*engine.Delivery, error) {
+// elements of equal content; withList is that of the body.
+func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal map[string]int,
+	withList func([]any) any) (*engine.Delivery, error) {
 	names := &expr.Env{Names: in.names(&d, body), Now: r.localTime(in.at)}
 	names.Names["item"] = item
 	data := item
@@ -102,7 +103,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	nth := equal[string(content)]
 	equal[string(content)]++
 	// The expressions of a preset expect a list; here it contains only this element.
-	alone := withName(names, "body", r.withList(body, []any{item}))
+	alone := withName(names, "body", withList([]any{item}))
 	typed, keyed := alone, alone
 	if r.webhook.EventType != nil {
 		typed = names
@@ -113,7 +114,7 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 	r.typeAndTime(&d, typed)
 	r.identify(&d, keyed, in, content, fmt.Sprintf("%x#%d", sha256.Sum256(content), nth))
 	r.checkSchema(&d, in, data)
-	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && r.ofWholeList(d.Key, alone, body) {
+	if d.Identity == engine.ByHeader || d.Identity == engine.ByProvider && r.ofWholeList(d.Key, alone, withList) {
 		d.Key = splitKey(d.Key, content, nth)
 	}
 	return &d, nil
@@ -122,22 +123,40 @@ func (r *route) element(d engine.Delivery, in *inbound, body, item any, equal ma
 // listPath matches a split that names a list in the body, or the text of one.
 var listPath = regexp.MustCompile(`^(?:fromJSON\(body\.([A-Za-z_][A-Za-z0-9_]*)\)|body((?:\??\.[A-Za-z_][A-Za-z0-9_]*)*))$`)
 
-// withList returns a body whose split list is replaced by another; the body itself if split does
-// not name the place of the list.
-func (r *route) withList(body any, list []any) any {
+// withList returns a function that gives the body with another list in the place of the one
+// that is split; the body itself if split does not name its place. What the function gives holds
+// until its next call: a body of many fields is copied once, not for each element.
+func (r *route) withList(body any) func(list []any) any {
 	m := listPath.FindStringSubmatch(r.list.Text)
 	if m == nil {
-		return body
+		return func([]any) any { return body }
 	}
-	var with any = list
-	if m[1] != "" { // a text in a form
-		text, err := value.EncodeJSON(list)
-		if err != nil {
-			return body
+	path := strings.FieldsFunc(m[1]+m[2], func(c rune) bool { return c == '.' || c == '?' })
+	if len(path) == 0 {
+		return func(list []any) any { return list }
+	}
+	name := path[len(path)-1]
+	whole := replaced(body, path, nil)
+	inside := whole
+	for _, k := range path[:len(path)-1] {
+		of, _ := inside.(map[string]any)
+		inside = of[k]
+	}
+	place, ok := inside.(map[string]any)
+	if !ok {
+		return func([]any) any { return body }
+	}
+	return func(list []any) any {
+		place[name] = list
+		if m[1] != "" { // a text in a form
+			text, err := value.EncodeJSON(list)
+			if err != nil {
+				return body
+			}
+			place[name] = string(text)
 		}
-		with = string(text)
+		return whole
 	}
-	return replaced(body, strings.FieldsFunc(m[1]+m[2], func(c rune) bool { return c == '.' || c == '?' }), with)
 }
 
 // replaced returns a copy of a value with another value at a path.
@@ -156,8 +175,8 @@ func replaced(in any, path []string, with any) any {
 
 // ofWholeList reports whether a preset's key is the id of the whole list: it is the same for
 // a list without elements.
-func (r *route) ofWholeList(key string, env *expr.Env, body any) bool {
-	whole, err := r.eventKey(withName(withName(env, "item", nil), "body", r.withList(body, []any{})))
+func (r *route) ofWholeList(key string, env *expr.Env, withList func([]any) any) bool {
+	whole, err := r.eventKey(withName(withName(env, "item", nil), "body", withList([]any{})))
 	return err == nil && whole == key
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -119,5 +120,35 @@ func TestAPresetSaysWhereSeveralEventsMayBe(t *testing.T) {
 		if p.Batch != nil && !regexp.MustCompile(`^(body(\.\w+)*|fromJSON\(body\.\w+\))$`).MatchString(p.Batch.Text) {
 			t.Errorf("%s: batch is %s: the other expressions cannot be narrowed to one element", p.Name, p.Batch.Text)
 		}
+	}
+}
+
+// TestManyFieldsBesideALongListAreNotCopiedForEachElement sends a body of which each element
+// would take a copy of all fields: 5000 copies of 40,000 fields take a minute.
+func TestManyFieldsBesideALongListAreNotCopiedForEachElement(t *testing.T) {
+	var body strings.Builder
+	body.WriteString(`{"items": [{"id": "0"}`)
+	for i := range 5000 {
+		fmt.Fprintf(&body, `,{"id": "%d"}`, i+1)
+	}
+	body.WriteString("]")
+	for i := range 40_000 {
+		fmt.Fprintf(&body, `,"k%d": 0`, i)
+	}
+	body.WriteString("}")
+	p := load(t, "triggers:\n  t: {webhook: {auth: none, split: body.items, key: item.id}}\n")
+	m := &memory{events: map[string]engine.EventID{}}
+	header := map[string][]string{"Content-Type": {"application/json"}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if w := post(hooks(t, p, m), "POST", "/hooks/t", header, []byte(body.String())); w.Code/100 != 2 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	runtime.ReadMemStats(&after)
+	if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 1024 {
+		t.Errorf("%d MiB were allocated", mib)
+	}
+	if len(m.events) != 5001 {
+		t.Errorf("%d events", len(m.events))
 	}
 }
