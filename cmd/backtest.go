@@ -177,6 +177,16 @@ type edited struct {
 	tests []*workflows.Test
 }
 
+// insteadOfFolder says how to name what is in a folder: a project, or edited files.
+func insteadOfFolder(dir string) string {
+	if _, err := os.Stat(filepath.Join(dir, "workflows")); err != nil {
+		if files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")); len(files) > 0 {
+			return "write its files, such as " + files[0]
+		}
+	}
+	return "write --dir " + dir
+}
+
 // edited reads the project, with the files that are given in place of its workflows of the same
 // name.
 func (f *backtestFlags) edited(args []string) (*edited, error) {
@@ -184,7 +194,7 @@ func (f *backtestFlags) edited(args []string) (*edited, error) {
 	texts, only := map[string][]byte{}, map[string]bool{}
 	for _, arg := range args {
 		if info, err := os.Stat(arg); err == nil && info.IsDir() {
-			return nil, usageError("%s is a folder: write --dir %s", arg, arg)
+			return nil, usageError("%s is a folder: %s", arg, insteadOfFolder(arg))
 		}
 		text, err := os.ReadFile(arg)
 		if err != nil {
