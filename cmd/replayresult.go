@@ -33,17 +33,17 @@ func (a *app) printForecast(f *engine.Forecast) {
 		}
 		if w.Repeated > 0 {
 			a.printf("    %s of events that ran before; %s of those runs %s\n", counted(w.Repeated, "run"),
-				counted(w.DoneSteps, "step"), repeatText(f.SkipDone))
+				counted(w.DoneSteps, "step"), repeatText(w.DoneSteps, f.SkipDone))
 		}
 		for _, c := range w.Calls {
 			host := ""
 			if c.Host != "" {
 				host = " at " + printable(c.Host)
 			}
-			a.printf("    calls %s%s, %d times in %s", c.Action, host, c.Count, counted(w.DryRuns, "dry run"))
+			a.printf("    calls %s%s, %s in %s", c.Action, host, counted(c.Count, "time"), counted(w.DryRuns, "dry run"))
 			switch {
 			case c.Done > 0 && f.SkipDone:
-				a.printf("; %d of them are skipped, since an earlier run made them", c.Done)
+				a.printf("; %d skipped, since an earlier run made them", c.Done)
 			case c.Done > 0:
 				a.printf("; %d of them an earlier run made", c.Done)
 			}
@@ -59,9 +59,12 @@ func (a *app) printForecast(f *engine.Forecast) {
 }
 
 // repeatText says what becomes of steps that earlier runs carried out.
-func repeatText(skip bool) string {
-	if skip {
-		return "are kept and not repeated"
+func repeatText(steps int, skip bool) string {
+	switch {
+	case skip && steps == 1:
+		return "is kept, not repeated"
+	case skip:
+		return "are kept, not repeated"
 	}
 	return "would be repeated with new idempotency keys (--skip-done keeps them)"
 }

@@ -296,7 +296,8 @@ func (c *Comparison) verdict(polled bool) string {
 	case c.Events == 0:
 		return "No events are recorded yet: there is nothing to compare."
 	case !polled:
-		return fmt.Sprintf("Only the webhook has recorded events (%d): add a poll with compare: true to find out what it misses.", seen)
+		return fmt.Sprintf("Only the webhook has recorded events (%d), and no poll was answered yet: add a poll with compare: true "+
+			"to find out what it misses; hookloom poll asks one at once.", seen)
 	case seen == 0:
 		return fmt.Sprintf("The webhook delivered none of the %d events that polling found: it is broken or not set up; "+
 			"only polling works.", c.Events)
