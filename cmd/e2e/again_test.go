@@ -96,7 +96,7 @@ func TestFormsThatActTwiceActOnce(t *testing.T) {
 	if sent := x.form(t, "/trigger/send", page, sample); !strings.HasPrefix(sent, "/trigger?name=shop&shown=") {
 		t.Errorf("a sample leads to %s", sent)
 	} else {
-		x.page(t, sent, "The sample was answered")
+		x.page(t, sent, "Response to the sample")
 	}
 	x.settled(t)
 }

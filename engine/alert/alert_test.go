@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,8 @@ type room struct {
 	t     *testing.T
 	store *store.Store
 	log   strings.Builder
+	// mu guards heard and fails, as the test reads them while Run runs.
+	mu sync.Mutex
 	// heard are the deliveries that were accepted; fails is how many are refused before.
 	heard   []*engine.Delivery
 	fails   int
@@ -81,6 +84,8 @@ func (r *room) restart(reg *registry.Registry, masks *redact.Redactor) {
 		RunURL: func(id engine.RunID) string { return "https://console/" + id.String() }, Watch: watch{r: r},
 		Destinations: func() []destination.State { return r.hosts },
 		Accept: func(_ context.Context, d *engine.Delivery) (engine.Receipt, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			if r.fails > 0 {
 				r.fails--
 				return engine.Receipt{}, engine.ErrFull
@@ -91,6 +96,13 @@ func (r *room) restart(reg *registry.Registry, masks *redact.Redactor) {
 	if err := r.Load(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// tries returns how many more calls of Accept fail, and how many have not.
+func (r *room) tries() (fails, heard int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fails, len(r.heard)
 }
 
 type watch struct {
@@ -432,7 +444,7 @@ func TestWhatCannotBeStoredIsTriedAgainAfterFiveSeconds(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.Run(ctx) }()
 		synctest.Wait()
-		if r.fails != 2 {
+		if left, _ := r.tries(); left != 2 {
 			t.Error("it is told before the open alerts are known")
 		}
 		if err := r.Load(t.Context()); err != nil {
@@ -440,12 +452,12 @@ func TestWhatCannotBeStoredIsTriedAgainAfterFiveSeconds(t *testing.T) {
 		}
 		for i, left := range []int{1, 0} {
 			synctest.Wait()
-			if r.fails != left || len(r.heard) != 0 {
-				t.Errorf("try %d: %d more fail, heard %q", i, r.fails, r.types())
+			if fails, heard := r.tries(); fails != left || heard != 0 {
+				t.Errorf("try %d: %d more fail, %d heard", i, fails, heard)
 			}
 			time.Sleep(5*time.Second - time.Nanosecond)
 			synctest.Wait()
-			if r.fails != left {
+			if fails, _ := r.tries(); fails != left {
 				t.Errorf("try %d is repeated before five seconds are over", i)
 			}
 			time.Sleep(time.Nanosecond)

@@ -74,14 +74,14 @@ func isOpen(ctx context.Context, h engine.History) (bool, error) {
 func settledIn(t testing.TB, h engine.History, runs int) []engine.RunItem {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		// The list is read first: a run that begins after it must not count as ended.
+		list := runsIn(t, h)
 		open, err := isOpen(t.Context(), h)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !open {
-			if list := runsIn(t, h); len(list) >= runs {
-				return list
-			}
+		if !open && len(list) >= runs {
+			return runsIn(t, h)
 		}
 	}
 	t.Fatalf("events are undecided, runs are still open, or there are fewer than %d: %+v", runs, runsIn(t, h))

@@ -249,16 +249,20 @@ func settled(t testing.TB, s *store.Store, runs int) []engine.RunItem {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
-		counts, err := s.History().Counts(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		// The list is read first: a run that begins after it must not count as ended.
 		items, err := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
+		counts, err := s.History().Counts(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
 		if counts.Open == 0 && counts.Inbox == 0 && len(items) >= runs {
-			return items
+			if items, err = s.History().Runs(context.Background(), engine.Query{Limit: 1000}); err != nil {
+				t.Fatal(err)
+			}
+			return items // as they ended
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
