@@ -206,7 +206,7 @@ func (f *fullDisk) stored(t *testing.T) int {
 func (f *fullDisk) pruned(t *testing.T) {
 	t.Helper()
 	time.Sleep(1100 * time.Millisecond)
-	if out := f.hookloom(t, "prune", "--keep", "1s"); !strings.Contains(out, "back") {
+	if out := f.hookloom(t, "prune", "--keep", "1s"); !strings.Contains(out, "freed") {
 		t.Error(out)
 	}
 }
