@@ -98,7 +98,7 @@ func (t *agentTools) newServer() *mcp.Server {
 
 // mcpSession is how long an agent's session may be idle, mcpSessions how many may be open for
 // each role, mcpCalls how many tool calls of all agents run at once, and mcpWaits how many
-// calls wait for the run of a workflow. A call waits on after its caller has gone.
+// calls wait for the run of a workflow. A call keeps waiting after its caller has disconnected.
 const (
 	mcpSession  = 15 * time.Minute
 	mcpSessions = 100
