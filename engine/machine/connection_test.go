@@ -129,6 +129,20 @@ func alertsOf(t *testing.T, e *machine.Engine, n int) []engine.OpenAlert {
 	return nil
 }
 
+// suspensions is a store that counts the runs that are recorded as waiting after their start.
+type suspensions struct {
+	engine.Store
+	n atomic.Int64
+}
+
+func (x *suspensions) CommitRun(ctx context.Context, u engine.RunUpdate) (time.Time, error) {
+	due, err := x.Store.CommitRun(ctx, u)
+	if err == nil && u.Run.Status == engine.Waiting {
+		x.n.Add(1)
+	}
+	return due, err
+}
+
 // TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing: the next process closes the
 // alert that the one before left open, and the runs go on.
 func TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing(t *testing.T) {
@@ -141,8 +155,14 @@ func TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing(t *testing.T
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
+	// A process that starts makes the runs due, finds their connection held, and suspends them again.
+	var again suspensions
 	w.before = func(e *machine.Engine) { e.HoldConnection(context.Background(), "crm", whyHeld) }
+	w.store = func(s engine.Store) engine.Store { again.Store = s; return &again }
 	e, s, stop = w.start(nil)
+	for deadline := time.Now().Add(10 * time.Second); again.n.Load() < 2 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 	waitingForCRM(t, s, 2)
 	alertsOf(t, e, 1)
 	if n := w.target.calls(); n != 0 {
