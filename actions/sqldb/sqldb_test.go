@@ -20,11 +20,12 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/egress"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-const password = "p@ss/word"
+const password = postgrestest.Password
 
 // project is a folder with a connection, and what carries steps out in it.
 type project struct {
@@ -241,24 +242,8 @@ func tempDir(t *testing.T) string {
 }
 
 func TestPostgreSQL(t *testing.T) {
-	initdb := find("initdb", "/usr/lib/postgresql/*/bin/initdb")
-	if initdb == "" {
-		t.Skip("SKIPPED: no initdb (Debian: apt-get install postgresql), so sql/ is not tested on a real PostgreSQL")
-	}
-	initdb, _ = filepath.EvalSymlinks(initdb)
-	dir, port := tempDir(t), freePort(t)
-	pw := filepath.Join(dir, "pw")
-	if err := os.WriteFile(pw, []byte(password), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	data := filepath.Join(dir, "data")
-	if out, err := asUser(t, exec.Command(initdb, "-D", data, "-U", "ada", "--pwfile", pw, "-A", "scram-sha-256", "--no-sync"),
-		dir).CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v %s", err, out)
-	}
-	start(t, asUser(t, exec.Command(filepath.Join(filepath.Dir(initdb), "postgres"), "-D", data, "-p", port, "-k", dir,
-		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"), dir), port)
-	url := "postgres://ada:p%40ss%2Fword@127.0.0.1:" + port + "/postgres"
+	server := postgrestest.Shared(t)
+	url := server.Database(t)
 	p := open(t, url)
 	p.sequence("INTEGER PRIMARY KEY", func(n int) string { return "$" + strconv.Itoa(n) })
 	out, err := p.query(map[string]any{"query": `SELECT 9007199254740993::bigint AS big, 19.90::numeric AS amount, true AS b, 1.5::float8 AS f,
@@ -280,7 +265,7 @@ func TestPostgreSQL(t *testing.T) {
 	if _, err := (sqldb.Query{}).Do(ctx, in); err == nil || time.Since(began) > 5*time.Second {
 		t.Errorf("a slow query: %v after %s", err, time.Since(began))
 	}
-	wrong := open(t, strings.Replace(url, "ada", "eve", 1))
+	wrong := open(t, postgrestest.As(url, "eve", password))
 	out, err = wrong.query(map[string]any{"query": "SELECT 1"})
 	wrong.want(out, err, "no_credential: ")
 	secure := open(t, url+"?sslmode=verify-full")
