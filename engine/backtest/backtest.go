@@ -53,7 +53,7 @@ type run struct {
 	totals   totals
 	// streams are those of the edited workflows that a change of concurrency, rate, debounce, batch or
 	// their rule concerns. held is the memory of the events that wait in them.
-	streams map[string]*stream
+	streams map[streamKey]*stream
 	agenda  agenda
 	held    int64
 }
@@ -63,7 +63,7 @@ type run struct {
 // it. Where an error ends it, it gives the report of what it looked at before.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	b := &run{o: o, shared: shared{answers: map[string]*call{}}, listen: listenersOf(o.Project), mocks: mocksOf(o.Tests),
-		report: Report{Kinds: map[string]int{}}, streams: map[string]*stream{}}
+		report: Report{Kinds: map[string]int{}}, streams: map[streamKey]*stream{}}
 	b.totals.init()
 	if o.Against != nil {
 		b.against = listenersOf(withWorkflow(o.Project, o.Against))

@@ -180,25 +180,6 @@ func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 	}
 }
 
-// TestAgainstAChangedLimitIsUnknown: --against compares each event by itself, so what a changed
-// concurrency or rate drops is not found. It says so, and calls no run unchanged.
-func TestAgainstAChangedLimitIsUnknown(t *testing.T) {
-	all := constructs(t)
-	path := record(t, all, send(t, bodies...))
-	for _, x := range []struct{ workflow, from, to string }{
-		{"one", "concurrency: 1", "concurrency: {limit: 1, on_full: drop}"},
-		{"rated", "limit: 1, per: 1h", "limit: 2, per: 1h"},
-	} {
-		f := test(t, path, all, func(o *backtest.Options) {
-			other := strings.Replace(all[x.workflow], x.from, x.to, 1)
-			o.Workflows, o.Against = map[string]bool{x.workflow: true}, load(t, map[string]string{x.workflow: other}).Workflows[x.workflow]
-		})
-		if f.Unchanged != 0 || len(f.unknown) != 4 || !strings.HasPrefix(f.unknown[0].Reason, "concurrency or rate was changed") {
-			t.Errorf("%s: %+v %+v", x.to, f.Report, f.unknown)
-		}
-	}
-}
-
 // TestEachMutantIsFound: one edit of one workflow is reported for the events that it concerns, and
 // nothing else is.
 func TestEachMutantIsFound(t *testing.T) {

@@ -47,10 +47,8 @@ type item struct {
 	// versionBefore, decided and decidedAfter are what both sides decided by.
 	versionBefore         *workflows.Workflow
 	decided, decidedAfter engine.Decision
-	// startAfter, eventsAfter and cutAt are of the run on the edited side: when it begins, where that
-	// is not when it did; the events of a batch; when a newer run takes its place.
-	startAfter, cutAt time.Time
-	eventsAfter       []any
+	// fates are what becomes of it on both sides, for one that goes through the stream of its workflow.
+	fates [2]fate
 }
 
 // listeners are the workflows of a project by what they listen to.
@@ -295,8 +293,9 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 		it.typesAfter = typesOf(after)
 	}
 	it.matchedBefore, it.matchedAfter = matched(decided.Outcome), after.Outcome == engine.Matched
-	if it.versionBefore, it.decided, it.decidedAfter = before, decided, after; it.matchedAfter {
-		b.inStream(it, before)
+	it.versionBefore, it.decided, it.decidedAfter = before, decided, after
+	if it.matchedAfter || b.o.Against != nil && it.matchedBefore {
+		b.inStream(ctx, it)
 	}
 	switch {
 	case it.streamChanged && it.problem == "": // it is compared when its turn comes
@@ -306,25 +305,8 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 		if (decided.Outcome == engine.RuleFailed) != (after.Outcome == engine.RuleFailed) && before != nil && it.listener.Workflow != nil {
 			it.change = b.ruleChange(it, before, decided, after)
 		}
-	default:
-		b.compareMatched(ctx, it, before)
-	}
-}
-
-// compareMatched compares an event that both sides match.
-func (b *run) compareMatched(ctx context.Context, it *item, before *workflows.Workflow) {
-	if before != nil && !sameGathering(before, it.listener.Workflow) {
-		it.problem = "debounce or batch was changed, and --against compares each event by itself"
-		it.limits = func(l *Limits) { l.Gathered++ }
-		return
-	}
-	if it.elsewhere {
-		return
-	}
-	b.compareRuns(ctx, it, before)
-	if b.o.Against != nil && before != nil && !sameFlow(before, it.listener.Workflow) && it.problem == "" {
-		it.problem = "concurrency or rate was changed, and --against compares each event by itself: whether it would be dropped, " +
-			"replaced or wait is not told"
+	case !it.elsewhere:
+		b.compareRuns(ctx, it, before)
 	}
 }
 
@@ -383,30 +365,42 @@ func ruleError(d engine.Decision) *plan.Error {
 
 // matchChange is an event that only one side matches, with what its run sends.
 func (b *run) matchChange(ctx context.Context, it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
+	if it.problem != "" {
+		return nil
+	}
+	if it.matchedAfter {
+		it.after = b.follow(ctx, it, it.listener.Workflow, afterSide)
+	} else if !it.elsewhere {
+		it.before = b.beforeRun(ctx, it, before)
+	}
+	return b.oneSided(it, before, decided, after)
+}
+
+// oneSided describes an event of which only one side has a run, which is simulated.
+func (b *run) oneSided(it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
 	c := b.newChange(it, StopsMatching)
 	if it.matchedAfter {
 		c.Kind = StartsMatching
-	}
-	if it.problem != "" {
-		return nil
 	}
 	c.Because = b.whyMatched(it, before, it.listener.Workflow)
 	if x, y := ruleError(decided), ruleError(after); x != nil || y != nil {
 		c.Error = &ErrorChange{Before: x, After: y}
 	}
-	if it.matchedAfter {
-		it.after = b.follow(ctx, it, it.listener.Workflow)
-		for _, x := range it.after.requests() {
-			c.Requests.Added = append(c.Requests.Added, requestOf(x))
-		}
-	} else if !it.elsewhere {
-		it.before = b.beforeRun(ctx, it, before)
-		for _, x := range it.before.requests() {
-			c.Requests.Removed = append(c.Requests.Removed, requestOf(x))
-		}
-	}
+	c.Requests.Added, c.Requests.Removed = requestsOf(it.after), requestsOf(it.before)
 	c.Assumed = it.assumed
 	return c
+}
+
+// requestsOf are the requests of a run; none for nil.
+func requestsOf(s *simulation) []Request {
+	out := []Request{}
+	if s == nil {
+		return out
+	}
+	for _, x := range s.requests() {
+		out = append(out, requestOf(x))
+	}
+	return out
 }
 
 // requests are the calls that something is sent for.
@@ -419,11 +413,11 @@ func (b *run) beforeRun(ctx context.Context, it *item, w *workflows.Workflow) *s
 	if b.o.Against == nil && it.base != nil {
 		return it.base
 	}
-	return b.follow(ctx, it, w)
+	return b.follow(ctx, it, w, beforeSide)
 }
 
 // follow simulates another version for an item, with the answers of the recorded run.
-func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow) *simulation {
+func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow, side int) *simulation {
 	c := &clock{}
 	if it.base != nil {
 		c = it.base.clock.follow()
@@ -434,25 +428,22 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow) *simu
 	if it.base != nil {
 		s.time = it.base.followTime()
 	}
-	if w == it.listener.Workflow {
-		b.place(it, s)
-	} else if it.base != nil && it.run != nil {
-		s.cancelAt, s.why = cancelledAt(it.run), cmp.Or(it.run.Run.Ending, it.run.Run.Error)
-	}
+	it.place(s, side)
 	s.carryOut()
 	it.assumed = it.assumed || s.assumed > 0
 	it.problem = cmp.Or(it.problem, unknownFrom(s))
 	return s
 }
 
-// place puts a run of the edited side to where the stream of events has it.
-func (b *run) place(it *item, s *simulation) {
-	s.cancelAt, s.why = it.cut()
-	if it.eventsAfter != nil && registry.IsBatch(s.w) {
-		s.st.Events = it.eventsAfter
+// place puts a run of one side to where the stream of events has it.
+func (it *item) place(s *simulation, side int) {
+	f := &it.fates[side]
+	s.cancelAt, s.why = it.cut(f)
+	if f.events != nil && registry.IsBatch(s.w) {
+		s.st.Events = f.events
 	}
-	if !it.startAfter.IsZero() {
-		s.st.StartedAt, s.st.Now, s.st.Run["started_at"] = it.startAfter, it.startAfter, it.startAfter
+	if !f.start.IsZero() {
+		s.st.StartedAt, s.st.Now, s.st.Run["started_at"] = f.start, f.start, f.start
 	}
 }
 
@@ -466,7 +457,12 @@ func unknownFrom(s *simulation) string {
 // compareRuns simulates the edited workflow for a run of both sides, and compares.
 func (b *run) compareRuns(ctx context.Context, it *item, w *workflows.Workflow) {
 	it.before = b.beforeRun(ctx, it, w)
-	it.after = b.follow(ctx, it, it.listener.Workflow)
+	it.after = b.follow(ctx, it, it.listener.Workflow, afterSide)
+	b.compareSides(it)
+}
+
+// compareSides compares the simulated runs of both sides.
+func (b *run) compareSides(it *item) {
 	paths := it.after.answers.(*following).paths
 	if f, ok := it.before.answers.(*following); ok { // both follow the run on record
 		of := inverse(f.paths)

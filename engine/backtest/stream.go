@@ -15,14 +15,46 @@ import (
 // This file is what concurrency, rate, debounce and batch make of the events as a whole, in
 // virtual time: an event arrives when it was received, a gathering closes when it is due, and a
 // run holds its place from its start to its end. The edited side is simulated, by the rules that
-// the engine asks; the other side is what is recorded.
+// the engine asks. The other side is what is recorded; another version is simulated like the edited
+// one.
 
-// stream is the events of one workflow on the edited side.
+// The sides of a comparison.
+const (
+	beforeSide = iota
+	afterSide
+)
+
+// streamKey names a stream: the events of one workflow on one side.
+type streamKey struct {
+	workflow string
+	side     int
+}
+
+// stream is the events of one workflow on one side.
 type stream struct {
+	side int
 	flow flow
 	// open are the gatherings that take events, by key.
 	open map[string]*gathered
 }
+
+// fate is what becomes of an item on one side.
+type fate struct {
+	w *workflows.Workflow
+	// matched reports whether the rule matches. Of a matched item without a run, outcome and reason tell
+	// what became of it: folded, dropped or replaced.
+	matched         bool
+	outcome, reason string
+	// start is when the run begins, where that is not when it did; cutAt when a newer run takes its
+	// place; events are those of a batch.
+	start, cutAt time.Time
+	events       []any
+	run          *simulation
+	settled      bool
+}
+
+// runs reports whether the item has a run of its own.
+func (f *fate) runs() bool { return f.matched && f.outcome == "" }
 
 // gathered is a gathering: it is the item that has the run, and first is when it began.
 type gathered struct {
@@ -43,54 +75,109 @@ const maxHeld = 64 << 20
 const slightly = time.Second
 
 // inStream finds out whether what becomes of an item depends on other events, and whether the edit
-// changes how.
-func (b *run) inStream(it *item, before *workflows.Workflow) {
-	after := it.listener.Workflow
+// changes how. Another version than the one that ran changes it too where it holds back otherwise than
+// that one.
+func (b *run) inStream(ctx context.Context, it *item) {
+	before, after := it.versionBefore, it.listener.Workflow
 	holds := func(w *workflows.Workflow) bool { return w != nil && (w.Gather != nil || w.Bounded()) }
-	if b.o.Against != nil || !holds(before) && !holds(after) {
+	if !holds(before) && !holds(after) {
+		it.elsewhere = it.elsewhere && b.o.Against == nil
 		return
 	}
 	it.streamed = true
-	it.streamChanged = before == nil || !sameFlow(before, after) || !sameGathering(before, after) || !sameRule(before, after)
+	it.streamChanged = !alike(before, after) || b.o.Against != nil && !alike(b.thatRan(ctx, it), after)
 }
 
-// gathers reports whether the edited workflow collects an item with others.
-func (it *item) gathers() bool {
-	w := it.listener.Workflow
-	return w != nil && w.Gather != nil && it.ev.Event.Inlet != "manual"
+// alike reports whether two versions make the same of the events as a whole.
+func alike(a, b *workflows.Workflow) bool {
+	return a != nil && b != nil && sameFlow(a, b) && sameGathering(a, b) && sameRule(a, b)
 }
 
-// arrive takes an item through the stream of its workflow. It is noted now, or when its gathering
+// thatRan is the version that decided about an item; nil for none.
+func (b *run) thatRan(ctx context.Context, it *item) *workflows.Workflow {
+	switch {
+	case it.base != nil:
+		return it.base.w
+	case it.decision == nil:
+		return nil
+	}
+	w, err := b.versions.workflow(ctx, it.workflow, it.decision.Version, it.decision.Run)
+	if err != nil {
+		return nil
+	}
+	return w
+}
+
+// arrive takes an item through the streams of its workflow. It is noted now, or when its gathering
 // closes or its run can no longer be replaced. Items arrive in the order of their events.
 func (b *run) arrive(ctx context.Context, it *item) error {
 	now := it.ev.Event.ReceivedAt
 	if err := b.agenda.until(now); err != nil {
 		return err
 	}
-	s := b.streams[it.workflow]
-	if it.skipped != nil || it.problem != "" || !it.streamed || s == nil && !it.streamChanged {
+	if it.skipped != nil || it.problem != "" || !it.streamed || b.streams[streamKey{it.workflow, afterSide}] == nil && !it.streamChanged {
 		return b.note(it)
 	}
 	if b.o.Sample > 0 || b.o.Query.IDs != nil {
 		it.problem, it.limits = "which events share a run or are held back needs all events: without --sample and --explain", nil
 		return b.note(it)
 	}
-	if s == nil {
-		s = &stream{open: map[string]*gathered{}}
-		b.streams[it.workflow] = s
+	it.fates = [2]fate{{w: it.versionBefore, matched: it.matchedBefore}, {w: it.listener.Workflow, matched: it.matchedAfter}}
+	for side := range it.fates {
+		f := &it.fates[side]
+		if side == beforeSide && b.o.Against == nil {
+			b.asRecorded(ctx, it)
+		}
+		f.settled = f.settled || !f.matched
 	}
-	if it.gathers() {
+	if it.fates[beforeSide].settled && it.fates[afterSide].settled {
+		return b.settle(ctx, it, afterSide)
+	}
+	for side := range it.fates {
+		key := streamKey{it.workflow, side}
+		if b.streams[key] == nil {
+			b.streams[key] = &stream{side: side, open: map[string]*gathered{}}
+		}
+		if it.fates[side].settled {
+			continue
+		}
+		if err := b.enter(ctx, b.streams[key], it, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asRecorded is what became of an item when it ran.
+func (b *run) asRecorded(ctx context.Context, it *item) {
+	f := &it.fates[beforeSide]
+	switch f.settled = true; {
+	case !f.matched:
+	case it.elsewhere:
+		f.outcome, f.reason = string(it.decided.Outcome), it.decided.Reason
+	default:
+		f.run = b.beforeRun(ctx, it, f.w)
+	}
+}
+
+func (b *run) enter(ctx context.Context, s *stream, it *item, now time.Time) error {
+	if w := it.fates[s.side].w; w.Gather != nil && it.ev.Event.Inlet != "manual" {
 		return b.gather(ctx, s, it, now)
 	}
 	return b.admit(ctx, s, it, now, nil)
 }
 
+// fails settles an item of which it cannot be told what becomes of it on one side.
+func (b *run) fails(ctx context.Context, s *stream, it *item, why string) error {
+	it.problem = cmp.Or(it.problem, why)
+	return b.settle(ctx, it, s.side)
+}
+
 // gather has an item join the gathering of its key, or begin one.
 func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) error {
-	g, err := registry.GatheringOf(b.simulation(ctx, it.listener.Workflow, it, nil, nil).st, it.ev.Event)
+	g, err := registry.GatheringOf(b.simulation(ctx, it.fates[s.side].w, it, nil, nil).st, it.ev.Event)
 	if err != nil {
-		it.problem = err.Error()
-		return b.note(it)
+		return b.fails(ctx, s, it, err.Error())
 	}
 	if x := s.open[g.Key]; x != nil {
 		j := g.Join(engine.GatherState{Kind: x.g.Kind, First: x.first, Events: x.n, Bytes: x.bytes}, now)
@@ -103,8 +190,7 @@ func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) er
 	}
 	if b.held += g.Bytes; b.held > maxHeld {
 		b.held -= g.Bytes
-		it.problem = "too many events wait for debounce or batch at once to simulate which share a run"
-		return b.note(it)
+		return b.fails(ctx, s, it, "too many events wait for debounce or batch at once to simulate which share a run")
 	}
 	x := &gathered{it: it, g: g, first: now, due: g.Begin(now), n: 1, bytes: g.Bytes, events: []any{it.names}}
 	s.open[g.Key] = x
@@ -128,7 +214,7 @@ func (b *run) join(ctx context.Context, s *stream, x *gathered, it *item, g *eng
 		delete(s.open, g.Key)
 	}
 	b.closeLater(ctx, s, x)
-	return b.noRun(ctx, folded, "folded", reason)
+	return b.noRun(ctx, s, folded, "folded", reason)
 }
 
 func (b *run) closeLater(ctx context.Context, s *stream, x *gathered) {
@@ -152,31 +238,29 @@ func (b *run) closeGathering(ctx context.Context, s *stream, x *gathered, now ti
 
 // admit asks for a place for a run, and simulates it from when it has one.
 func (b *run) admit(ctx context.Context, s *stream, it *item, now time.Time, events []any) error {
-	slot, err := registry.SlotRequestOf(b.simulation(ctx, it.listener.Workflow, it, nil, nil).st, it.ev.Event)
+	f := &it.fates[s.side]
+	f.events = events
+	slot, err := registry.SlotRequestOf(b.simulation(ctx, f.w, it, nil, nil).st, it.ev.Event)
 	if err != nil {
-		it.problem = err.Error()
-		return b.note(it)
+		return b.fails(ctx, s, it, err.Error())
 	}
 	if slot == nil {
-		b.compareFrom(ctx, it, now, events)
-		return b.note(it)
+		b.runFrom(ctx, s, it, now)
+		return b.settle(ctx, it, s.side)
 	}
 	start, replaced, drop := s.flow.ask(slot, now)
 	if drop != "" {
-		return b.noRun(ctx, it, "dropped", drop)
+		return b.noRun(ctx, s, it, "dropped", drop)
 	}
 	for _, x := range replaced {
-		if err := b.replaced(ctx, x, now); err != nil {
+		if err := b.replaced(ctx, s, x, now); err != nil {
 			return err
 		}
 	}
-	b.compareFrom(ctx, it, start, events)
-	x := &flowRun{start: start, end: start}
-	if it.after != nil {
-		x.end = start.Add(it.after.ended.Sub(it.after.st.StartedAt))
-	}
-	if s.flow.enter(slot, x); slot.OnFull != "replace" || it.problem != "" {
-		return b.note(it)
+	b.runFrom(ctx, s, it, start)
+	x := &flowRun{start: start, end: start.Add(f.run.ended.Sub(f.run.st.StartedAt))}
+	if s.flow.enter(slot, x); slot.OnFull != "replace" || f.run.unknown != "" {
+		return b.settle(ctx, it, s.side)
 	}
 	x.it = it
 	b.agenda.at(x.end, func() error {
@@ -184,78 +268,82 @@ func (b *run) admit(ctx context.Context, s *stream, it *item, now time.Time, eve
 			return nil
 		}
 		x.it = nil
-		return b.note(it)
+		return b.settle(ctx, it, s.side)
 	})
 	return nil
 }
 
 // replaced ends a run whose place a newer one takes.
-func (b *run) replaced(ctx context.Context, x *flowRun, now time.Time) error {
+func (b *run) replaced(ctx context.Context, s *stream, x *flowRun, now time.Time) error {
 	it := x.it
 	if x.it = nil; it == nil {
 		return nil
 	}
 	if x.start.After(now) {
-		return b.noRun(ctx, it, "replaced", engine.ReplacedByNewer().Message)
+		return b.noRun(ctx, s, it, "replaced", engine.ReplacedByNewer().Message)
 	}
-	it.cutAt = now
-	b.compareFrom(ctx, it, x.start, it.eventsAfter)
-	return b.note(it)
+	it.fates[s.side].cutAt = now
+	b.runFrom(ctx, s, it, x.start)
+	return b.settle(ctx, it, s.side)
 }
 
-// compareFrom simulates the run that the edited side makes for an item from a moment on, and
-// compares.
-func (b *run) compareFrom(ctx context.Context, it *item, start time.Time, events []any) {
-	it.change, it.assumed, it.after, it.limits, it.eventsAfter = nil, false, nil, nil, events
-	recorded := time.Time{}
+// runFrom simulates the run that a side makes for an item from a moment on.
+func (b *run) runFrom(ctx context.Context, s *stream, it *item, start time.Time) {
+	f, recorded := &it.fates[s.side], time.Time{}
 	if it.base != nil {
 		recorded = it.base.st.StartedAt
 	}
 	if d := start.Sub(recorded); d > slightly || d < -slightly {
-		if it.startAfter = start; it.base != nil {
+		if f.start = start; it.base != nil && s.side == afterSide {
 			b.report.Limits.Moved++
 		}
 	}
-	switch {
-	case it.matchedBefore && !it.elsewhere:
-		b.compareRuns(ctx, it, it.versionBefore)
-	case it.matchedBefore:
-		it.after = b.follow(ctx, it, it.listener.Workflow)
-		it.change = b.newChange(it, StartsMatching)
-		it.change.Because = Because{Expression: b.holder(it), Before: string(it.decided.Outcome) + ": " + it.decided.Reason, After: "runs"}
-		for _, x := range it.after.requests() {
-			it.change.Requests.Added = append(it.change.Requests.Added, requestOf(x))
-		}
-		it.change.Assumed = it.assumed
-		it.matchedBefore, it.elsewhere = false, false
-	default:
-		it.change = b.matchChange(ctx, it, it.versionBefore, it.decided, it.decidedAfter)
-	}
-	if it.problem != "" {
-		it.change = nil
-	}
+	f.run = b.follow(ctx, it, f.w, s.side)
 }
 
-// noRun notes an item that has no run of its own on the edited side.
-func (b *run) noRun(ctx context.Context, it *item, outcome, reason string) error {
-	it.limits, it.assumed = nil, false
-	switch {
-	case it.matchedBefore && !it.elsewhere:
-		it.before = b.beforeRun(ctx, it, it.versionBefore)
-		it.change = b.newChange(it, StopsMatching)
-		it.change.Because = Because{Expression: b.holder(it), Before: "runs", After: outcome + ": " + reason}
-		for _, x := range it.before.requests() {
-			it.change.Requests.Removed = append(it.change.Requests.Removed, requestOf(x))
-		}
-	case it.matchedBefore:
-		it.change = nil
-	default:
-		it.change = b.newChange(it, StartsMatching)
-		it.change.Because = b.whyMatched(it, it.versionBefore, it.listener.Workflow)
-		it.change.Because.After = outcome + ": " + reason
+// noRun settles an item that has no run of its own on a side.
+func (b *run) noRun(ctx context.Context, s *stream, it *item, outcome, reason string) error {
+	f := &it.fates[s.side]
+	f.run, f.outcome, f.reason = nil, outcome, reason
+	return b.settle(ctx, it, s.side)
+}
+
+// settle notes an item as soon as it is known what becomes of it on both sides.
+func (b *run) settle(ctx context.Context, it *item, side int) error {
+	if it.fates[side].settled = true; !it.fates[beforeSide].settled || !it.fates[afterSide].settled {
+		return nil
 	}
-	it.after, it.matchedAfter = nil, false
+	b.compareFates(it)
 	return b.note(it)
+}
+
+// compareFates compares what became of an item on both sides.
+func (b *run) compareFates(it *item) {
+	x, y := &it.fates[beforeSide], &it.fates[afterSide]
+	it.before, it.after, it.change, it.limits = x.run, y.run, nil, nil
+	it.assumed = x.run != nil && x.run.assumed > 0 || y.run != nil && y.run.assumed > 0
+	it.matchedBefore, it.matchedAfter, it.elsewhere = x.runs(), y.runs(), false
+	said := func(f *fate) any {
+		if f.run != nil {
+			return "runs"
+		}
+		return f.outcome + ": " + f.reason
+	}
+	switch {
+	case it.problem != "":
+	case x.run != nil && y.run != nil:
+		b.compareSides(it)
+	case x.matched && y.matched && x.run == nil && y.run == nil: // neither side lets it run
+	case x.matched && y.matched:
+		it.change = b.oneSided(it, x.w, it.decided, it.decidedAfter)
+		it.change.Because = Because{Expression: b.holder(it), Before: said(x), After: said(y)}
+	default:
+		it.matchedAfter = y.matched // which of the two kinds it is
+		it.change = b.oneSided(it, x.w, it.decided, it.decidedAfter)
+		if it.matchedAfter = y.runs(); y.matched && !y.runs() {
+			it.change.Because.After = said(y)
+		}
+	}
 }
 
 // holder names what collects the runs of a workflow, or holds them back.
@@ -276,11 +364,11 @@ func (b *run) holder(it *item) string {
 	return cmp.Or(name(it.listener.Workflow), name(it.versionBefore))
 }
 
-// cut returns when and why a run of the edited side is ended from outside.
-func (it *item) cut() (time.Time, *plan.Error) {
+// cut returns when and why a run of a side is ended from outside.
+func (it *item) cut(f *fate) (time.Time, *plan.Error) {
 	switch {
-	case !it.cutAt.IsZero():
-		return it.cutAt, engine.ReplacedByNewer()
+	case !f.cutAt.IsZero():
+		return f.cutAt, engine.ReplacedByNewer()
 	case it.base == nil || it.run == nil:
 		return time.Time{}, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/backtest"
 	"github.com/hookloom/hookloom/engine/machine"
 )
 
@@ -70,18 +71,71 @@ func TestChangedDebounceAndBatchAreSimulated(t *testing.T) {
 		if edited[x.workflow] = strings.Replace(flows[x.workflow], x.from, x.to, 1); edited[x.workflow] == flows[x.workflow] {
 			t.Fatalf("%s: %s is not in it", x.workflow, x.from)
 		}
-		f := test(t, path, edited, nil)
-		order := idsOf(t, path)
-		var got []string
-		for _, c := range f.changes {
-			if c.Workflow != x.workflow {
-				t.Errorf("%s: %s: something else is changed: %+v", x.workflow, x.to, c)
+		for _, against := range []bool{false, true} {
+			f := test(t, path, edited, func(o *backtest.Options) {
+				if o.Workflows = map[string]bool{x.workflow: true}; against {
+					o.Against = load(t, flows).Workflows[x.workflow]
+				}
+			})
+			if got := startsAndStops(t, path, x.workflow, f); !slices.Equal(got, x.want) || len(f.unknown) > 0 {
+				t.Errorf("%s: %q, against a file: %v:\n got %q\nwant %q; %+v", x.workflow, x.to, against, got, x.want, f.unknown)
 			}
-			got = append(got, fmt.Sprint(slices.Index(order, c.Event)+1, " ", c.Kind))
 		}
-		slices.Sort(got)
-		if !slices.Equal(got, x.want) || len(f.unknown) > 0 {
-			t.Errorf("%s: %q:\n got %q\nwant %q; %+v", x.workflow, x.to, got, x.want, f.unknown)
+	}
+}
+
+// startsAndStops lists the changes of a workflow by the number of their event.
+func startsAndStops(t *testing.T, path, workflow string, f found) (got []string) {
+	t.Helper()
+	order := idsOf(t, path)
+	for _, c := range f.changes {
+		if c.Workflow != workflow {
+			t.Errorf("%s: something else is changed: %+v", workflow, c)
+		}
+		got = append(got, fmt.Sprint(slices.Index(order, c.Event)+1, " ", c.Kind))
+	}
+	slices.Sort(got)
+	return got
+}
+
+// TestAgainstAnotherVersionSimulatesBothStreams: where what ran is neither side, both are simulated
+// over the events as a whole, so that what one of them drops or collects is found, and two that hold
+// back alike do not differ.
+func TestAgainstAnotherVersionSimulatesBothStreams(t *testing.T) {
+	head := "on: hook\n"
+	flows := map[string]string{
+		"plain": head + acts,
+		"quiet": head + "debounce: {wait: 10s}\n" + acts,
+	}
+	path := record(t, flows, bursts(t, 0, 5, 30, 36, 60))
+	debounce := head + "debounce: {wait: 10s}\n" + acts
+	for _, x := range []struct {
+		workflow, before, after string
+		runs                    [2]int
+		want                    []string
+	}{
+		{"plain", debounce, debounce, [2]int{3, 3}, nil},
+		{"plain", debounce, head + "debounce: {wait: 40s}\n" + acts, [2]int{3, 1}, []string{"2 stops_matching", "4 stops_matching"}},
+		{"plain", debounce, head + "concurrency: {limit: 1, on_full: drop}\n" + acts, [2]int{3, 5},
+			[]string{"1 starts_matching", "3 starts_matching"}},
+		{"plain", head + "rate: {limit: 1, per: 50s, on_full: drop}\n" + acts, head + "rate: {limit: 1, per: 20s, on_full: drop}\n" + acts,
+			[2]int{2, 3}, []string{"3 starts_matching"}},
+		{"plain", debounce, "on: hook\nwhen: event.data.n < 4\ndebounce: {wait: 10s}\n" + acts, [2]int{3, 2},
+			[]string{"3 starts_matching", "4 stops_matching", "5 stops_matching"}},
+		{"quiet", head + acts, strings.ReplaceAll(head+acts, "n }}", "n + 1 }}"), [2]int{5, 5},
+			[]string{"1 requests", "2 requests", "3 requests", "4 requests", "5 requests"}},
+		{"quiet", head + acts, head + acts, [2]int{5, 5}, nil},
+	} {
+		edited := maps.Clone(flows)
+		edited[x.workflow] = x.after
+		f := test(t, path, edited, func(o *backtest.Options) {
+			o.Workflows = map[string]bool{x.workflow: true}
+			o.Against = load(t, map[string]string{x.workflow: x.before}).Workflows[x.workflow]
+		})
+		got := startsAndStops(t, path, x.workflow, f)
+		if !slices.Equal(got, x.want) || len(f.unknown) > 0 || f.RunsBefore != x.runs[0] || f.RunsAfter != x.runs[1] {
+			t.Errorf("%s\n%s: got %q with %d and %d runs, want %q with %v; %+v", x.before, x.after, got, f.RunsBefore, f.RunsAfter, x.want, x.runs,
+				f.unknown)
 		}
 	}
 }
