@@ -14,7 +14,6 @@ import (
 	"github.com/hookloom/hookloom/engine/dryrun"
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -29,7 +28,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // accept stores one event and waits until it is decided.
-func accept(t *testing.T, e *machine.Engine, s *store.Store, key, body string) engine.EventID {
+func accept(t *testing.T, e *machine.Engine, s database, key, body string) engine.EventID {
 	t.Helper()
 	r, err := e.Accept(context.Background(), delivery(key, body))
 	if err != nil {
@@ -42,9 +41,9 @@ func accept(t *testing.T, e *machine.Engine, s *store.Store, key, body string) e
 	return r.Event
 }
 
-func ofEvent(t *testing.T, s *store.Store, id engine.EventID) *engine.EventDetail {
+func ofEvent(t *testing.T, s database, id engine.EventID) *engine.EventDetail {
 	t.Helper()
-	d, err := s.History().EventDetail(context.Background(), id)
+	d, err := s.History.EventDetail(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +84,7 @@ func TestARuleThatWasMendedRunsForAnOldEvent(t *testing.T) {
 		ctx := context.Background()
 		id := accept(t, e, s, "k", `{"a": null}`)
 		settled(t, s, 1)
-		dead, err := s.History().DeadLetters(ctx, engine.Query{})
+		dead, err := s.History.DeadLetters(ctx, engine.Query{})
 		if err != nil || len(dead.Items) != 1 || dead.Items[0].Kind != "rule_failed" || dead.Items[0].Event != id.String() ||
 			dead.Items[0].Workflow != "w" {
 			t.Errorf("dead letters: %+v %v", dead.Items, err)
@@ -110,7 +109,7 @@ func TestARuleThatWasMendedRunsForAnOldEvent(t *testing.T) {
 		if len(d.Earlier) != 1 || d.Earlier[0].Outcome != "rule_failed" || d.Outcome != "matched" || d.RuleFailures != 0 {
 			t.Errorf("%+v, earlier %+v", d.EventItem, d.Earlier)
 		}
-		if dead, err := s.History().DeadLetters(ctx, engine.Query{}); err != nil || len(dead.Items) != 0 {
+		if dead, err := s.History.DeadLetters(ctx, engine.Query{}); err != nil || len(dead.Items) != 0 {
 			t.Errorf("still dead: %+v %v", dead.Items, err)
 		}
 	})
@@ -142,7 +141,7 @@ func TestAnEventThatCameBeforeItsWorkflowCanRun(t *testing.T) {
 	defer func() { mustStop(t, stop) }()
 	ctx := context.Background()
 	id := accept(t, e, s, "k", `{}`)
-	if list, err := s.History().Events(ctx, engine.Query{Status: "unmatched"}); err != nil || len(list) != 1 {
+	if list, err := s.History.Events(ctx, engine.Query{Status: "unmatched"}); err != nil || len(list) != 1 {
 		t.Errorf("unmatched: %+v %v", list, err)
 	}
 	use(t, w, e, map[string]string{"w": "on: hook\n" + acts})
@@ -159,10 +158,10 @@ func TestAnEventThatCameBeforeItsWorkflowCanRun(t *testing.T) {
 	if _, err := e.DecideAgain(ctx, id, "none", false, "ada"); err == nil {
 		t.Error("a workflow that is not there decides")
 	}
-	if list, err := s.History().Events(ctx, engine.Query{Status: "unmatched"}); err != nil || len(list) != 0 {
+	if list, err := s.History.Events(ctx, engine.Query{Status: "unmatched"}); err != nil || len(list) != 0 {
 		t.Errorf("unmatched: %+v %v", list, err)
 	}
-	if _, err := s.History().Events(ctx, engine.Query{Status: "bogus"}); err == nil {
+	if _, err := s.History.Events(ctx, engine.Query{Status: "bogus"}); err == nil {
 		t.Error("a status that there is not is no error")
 	}
 }
@@ -392,11 +391,11 @@ func TestQueuedRunsOfADisabledWorkflowWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(open)
-	held := func(s *store.Store) int {
+	held := func(s database) int {
 		n := 0
-		runs, err := s.History().Runs(ctx, engine.Query{Status: "queued"})
+		runs, err := s.History.Runs(ctx, engine.Query{Status: "queued"})
 		for _, r := range runs {
-			d, derr := s.History().RunDetail(ctx, parseRun(t, r.ID))
+			d, derr := s.History.RunDetail(ctx, parseRun(t, r.ID))
 			if derr == nil && d.Held && strings.Contains(d.GoesOn(time.UTC), "hookloom enable w") {
 				n++
 			}

@@ -13,7 +13,6 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // listens is a workflow that notes each alert that it hears of.
@@ -22,10 +21,10 @@ const listens = "on: hookloom.alerts\nsteps: [{uses: log, with: {message: x}}]\n
 
 // heard waits until the workflow named alerts has had n runs, and gives what they
 // heard, in order.
-func heard(t *testing.T, s *store.Store, n int) []string {
+func heard(t *testing.T, s database, n int) []string {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		items, err := s.History().Runs(context.Background(), engine.Query{Workflow: "alerts", Limit: 100})
+		items, err := s.History.Runs(context.Background(), engine.Query{Workflow: "alerts", Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,35 +3,79 @@ package machine_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
-// The tests of crashes hold over any store: they open it by storetest.Fresh and ask it by the
-// contract alone.
+// database is an open database of any kind, which the tests use by the contract of stores.
+type database struct {
+	engine.Store
+	History history
+	// wrong lists the invariants of the stored rows that do not hold.
+	wrong func(context.Context) ([]string, error)
+	Close func() error
+}
 
-// startOver is start over a database of any kind.
-func (w *world) startOver(open storetest.Open, fault func(int) error) (e *machine.Engine, s storetest.Opened, stop func() error) {
-	w.t.Helper()
-	s, err := open(fault)
-	if err != nil {
-		w.t.Fatal(err)
+func opened(o storetest.Opened) database {
+	return database{o.Store, history{o.History}, o.Wrong, o.Close}
+}
+
+// holds checks the invariants of the stored rows.
+func (d database) holds(t testing.TB, where string) {
+	t.Helper()
+	wrong, err := d.wrong(context.Background())
+	if err != nil || len(wrong) > 0 {
+		t.Errorf("%s: %q, %v", where, wrong, err)
 	}
-	if w.feedBegan == nil {
-		at, err := s.History.FeedEnd(context.Background())
+}
+
+// history is an engine.History with lists that are not cut into pages.
+type history struct{ engine.History }
+
+// Runs lists runs, the newest first.
+func (h history) Runs(ctx context.Context, q engine.Query) ([]engine.RunItem, error) {
+	return pages(ctx, q, h.RunPage)
+}
+
+// Events lists events, the newest first.
+func (h history) Events(ctx context.Context, q engine.Query) ([]engine.EventItem, error) {
+	return pages(ctx, q, h.EventPage)
+}
+
+func pages[T any](ctx context.Context, q engine.Query, page func(context.Context, engine.Query) (engine.Page[T], error),
+) (list []T, err error) {
+	if q.Limit == 0 {
+		q.Limit = 50
+	}
+	for limit := q.Limit; ; q.Limit = limit - len(list) {
+		p, err := page(ctx, q)
 		if err != nil {
-			w.t.Fatal(err)
+			return nil, err
 		}
-		w.feedBegan = &at
+		if list = append(list, p.Items...); len(list) >= limit || p.Next == "" {
+			return list, nil
+		}
+		q.After = p.Next
 	}
-	e, stop = w.runOver(s.Store, func() error {
-		feedTells(w.t, s.History, *w.feedBegan)
-		return s.Close()
-	})
-	return e, s, stop
+}
+
+// Steps lists the attempts of a run.
+func (h history) Steps(ctx context.Context, id engine.RunID) ([]engine.StepItem, error) {
+	d, err := h.RunDetail(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return d.Steps, nil
+}
+
+// counts are the runs that have not ended, and the events that are not decided.
+type counts struct{ Open, Inbox int }
+
+// Counts counts open work.
+func (h history) Counts(ctx context.Context) (counts, error) {
+	s, err := h.Standing(ctx)
+	return counts{s.Queued + s.Waiting + s.AtWork, s.Inbox}, err
 }
 
 // runsIn lists all runs of a history, the newest first.
@@ -64,32 +108,8 @@ func eventsIn(t testing.TB, h engine.History) (list []engine.EventItem) {
 	}
 }
 
-// isOpen tells whether events are undecided or runs have not ended.
-func isOpen(ctx context.Context, h engine.History) (bool, error) {
-	s, err := h.Standing(ctx)
-	return s.Inbox+s.Queued+s.Waiting+s.AtWork > 0, err
-}
-
-// settledIn is settled over any store.
-func settledIn(t testing.TB, h engine.History, runs int) []engine.RunItem {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		// The list is read first: a run that begins after it must not count as ended.
-		list := runsIn(t, h)
-		open, err := isOpen(t.Context(), h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !open && len(list) >= runs {
-			return runsIn(t, h)
-		}
-	}
-	t.Fatalf("events are undecided, runs are still open, or there are fewer than %d: %+v", runs, runsIn(t, h))
-	return nil
-}
-
-// feedTells is feedFits by the contract, so that it holds for any store: the feed from a
-// position on tells the status of each run, and of each event that is decided, once.
+// feedTells compares the feed from a position on with the history: the last status that it tells of
+// each run is the run's, and it has told each event that is decided, once.
 func feedTells(t testing.TB, h engine.History, at engine.Cursor) {
 	t.Helper()
 	told, statuses := map[string]int{}, map[string]string{}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // badRows are rows of a waiting run, or of its event, made such that they cannot be read,
@@ -33,7 +32,8 @@ var badRows = []struct{ name, query, says string }{
 // run as a dead letter that says what is wrong, and carries on the others; check names
 // the row before.
 func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}\n  - {id: gate, " +
+	w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}\n" +
+		"  - {id: gate, " +
 		"wait: {approval: \"go on?\"}, timeout: 1h}\n"})
 	e, s, stop := w.start(nil)
 	for i := range len(badRows) + 1 {
@@ -44,7 +44,7 @@ func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
 	var runs []engine.RunItem
 	waitFor(t, func() bool {
 		var err error
-		runs, err = s.History().Runs(t.Context(), engine.Query{Status: "waiting", Limit: 100})
+		runs, err = s.History.Runs(t.Context(), engine.Query{Status: "waiting", Limit: 100})
 		return err == nil && len(runs) == len(badRows)+1
 	})
 	if err := stop(); err != nil {
@@ -66,7 +66,7 @@ func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	found := checkOf(t, w.path)
+	found := checkOf(t, w)
 	for i, x := range badRows[:len(badRows)-1] {
 		if !strings.Contains(found, strings.ReplaceAll(x.says, `"`, "")) || !strings.Contains(found, runs[i].ID) &&
 			!strings.Contains(found, runs[i].Event) {
@@ -75,11 +75,11 @@ func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
 	}
 	e, s, stop = w.start(nil)
 	waitFor(t, func() bool {
-		dead, err := s.History().Runs(t.Context(), engine.Query{Status: "failed", Limit: 100})
+		dead, err := s.History.Runs(t.Context(), engine.Query{Status: "failed", Limit: 100})
 		return err == nil && len(dead) == len(badRows)
 	})
 	for id, says := range want {
-		d, err := s.History().RunDetail(t.Context(), mustRun(t, id))
+		d, err := s.History.RunDetail(t.Context(), mustRun(t, id))
 		if err != nil || d.ErrorCode != "cannot_run" || !strings.Contains(d.Error, says) {
 			t.Errorf("%q: %+v %v", says, d, err)
 		}
@@ -88,7 +88,7 @@ func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool {
-		d, err := s.History().RunDetail(t.Context(), good)
+		d, err := s.History.RunDetail(t.Context(), good)
 		return err == nil && d.Status == "succeeded"
 	})
 	if err := stop(); err != nil {
@@ -103,8 +103,8 @@ func TestAnEventThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 		{"its body", `UPDATE events SET body = x'7b7d' WHERE id = ?1`},
 		{"its row", `UPDATE events SET received_at = 'soon' WHERE id = ?1`},
 	} {
-		w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act}]\n"})
-		s, err := store.Open(t.Context(), w.path, store.Options{})
+		w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act}]\n"})
+		s, err := w.open(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,9 +124,9 @@ func TestAnEventThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		_, s, stop := w.start(nil)
+		_, again, stop := w.start(nil)
 		waitFor(t, func() bool {
-			c, err := s.History().Counts(t.Context())
+			c, err := again.History.Counts(t.Context())
 			return err == nil && c.Inbox == 0 && c.Open == 0
 		})
 		if n := w.target.calls(); n != 2 {
@@ -149,13 +149,9 @@ func raw(t *testing.T, path string) *sql.DB {
 }
 
 // checkOf is all that check finds wrong.
-func checkOf(t *testing.T, path string) string {
+func checkOf(t *testing.T, w *world) string {
 	t.Helper()
-	h, err := store.OpenHistory(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
+	h := w.file()
 	found, err := h.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +166,7 @@ func checkOf(t *testing.T, path string) string {
 // TestABugThatOneRunBringsOutEndsThatRunAlone: the run is a dead letter that says so, its
 // steps are closed, and others go on.
 func TestABugThatOneRunBringsOutEndsThatRunAlone(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act}, {sleep: 5ms}, {id: b, uses: test/act}]\n"})
+	w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act}, {sleep: 5ms}, {id: b, uses: test/act}]\n"})
 	w.options.Observe = func(c engine.Change) {
 		if c.Run != nil && c.Event.Key == "bad" && slices.ContainsFunc(c.Steps, func(x engine.StepChange) bool { return x.Path == "b" }) {
 			panic("a bug")
@@ -192,7 +188,7 @@ func TestABugThatOneRunBringsOutEndsThatRunAlone(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if found := strings.TrimSpace(checkOf(t, w.path)); found != "" {
+	if found := strings.TrimSpace(checkOf(t, w)); found != "" {
 		t.Error(found)
 	}
 }

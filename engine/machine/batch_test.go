@@ -9,7 +9,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // TestABatchIsPausedResumedAndCancelled: and goes on after a restart where it was.
@@ -37,7 +36,7 @@ func TestABatchIsPausedResumedAndCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustStop(t, stop)
-	var s *store.Store
+	var s database
 	e, s, stop = w.start(nil)
 	paused, err := e.Batch(ctx, id)
 	if err != nil || paused.Runs != b.Runs || paused.Runs >= 30 || paused.State != engine.BatchPaused {
@@ -179,15 +178,7 @@ func TestABatchAndAHoldOutliveACrashAtAnyWrite(t *testing.T) {
 		if len(by) != 9 { // w for six events, h for three
 			t.Errorf("n=%d: %d pairs ran: %v", n, len(by), by)
 		}
-		found, err := s.History().Check(ctx)
-		for _, f := range found {
-			if len(f.Wrong) > 0 {
-				t.Errorf("n=%d: %s: %v", n, f.What, f.Wrong)
-			}
-		}
-		if err != nil {
-			t.Error(err)
-		}
+		s.holds(t, fmt.Sprint("n=", n))
 		mustStop(t, stop)
 		mu.Lock()
 		over := !crashed
@@ -209,7 +200,7 @@ func TestAnEventThatEndedAWaitSaysSo(t *testing.T) {
 	ctx := context.Background()
 	accept(t, e, s, "k", `{}`)
 	eventually(t, "it waits", func() bool {
-		runs, err := s.History().Runs(ctx, engine.Query{Status: "waiting"})
+		runs, err := s.History.Runs(ctx, engine.Query{Status: "waiting"})
 		return err == nil && len(runs) == 1
 	})
 	d := delivery("k", `{}`)
@@ -224,7 +215,7 @@ func TestAnEventThatEndedAWaitSaysSo(t *testing.T) {
 		t.Errorf("%s %+v", x.Outcome, x.EndedWaits)
 	}
 	for status, n := range map[string]int{"ended_wait": 1, "unmatched": 0, "matched,ended_wait": 2} {
-		if list, err := s.History().Events(ctx, engine.Query{Status: status}); err != nil || len(list) != n {
+		if list, err := s.History.Events(ctx, engine.Query{Status: status}); err != nil || len(list) != n {
 			t.Errorf("%s: %d %v", status, len(list), err)
 		}
 	}

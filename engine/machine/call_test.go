@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
 const callee = `on: call
@@ -68,11 +67,10 @@ func TestACallGivesWhatTheCalledRunGave(t *testing.T) {
 // effect, and its caller goes on.
 func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 	for n := 1; ; n++ {
-		open := storetest.Fresh(t)
 		w := newWorld(t, map[string]string{"other": callee, "w": "on: hook\nsteps:\n  - {id: c, call: other, with: {n: 4}}\n  - {id: b, uses: " +
 			"test/act}\noutput: ${{ steps.c.output }}"})
 		var crashed atomic.Bool
-		e, _, stop := w.startOver(open, func(i int) error {
+		e, _, stop := w.start(func(i int) error {
 			if i >= n {
 				crashed.Store(true)
 				return errCrash
@@ -88,8 +86,8 @@ func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 		if acked != nil {
 			continue
 		}
-		_, s, stop := w.startOver(open, nil)
-		items := settledIn(t, s.History, 2)
+		_, s, stop := w.start(nil)
+		items := settled(t, s, 2)
 		if len(items) != 2 {
 			t.Errorf("n=%d: %d runs", n, len(items))
 		}
@@ -123,7 +121,7 @@ func TestACancelledCallEndsTheWaitForIt(t *testing.T) {
 	}
 	called := stands(t, s, engine.Waiting)
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		items, err := s.History().Runs(context.Background(), engine.Query{Status: "waiting"})
+		items, err := s.History.Runs(context.Background(), engine.Query{Status: "waiting"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +155,7 @@ func TestTheEndOfARunStartsThoseThatListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		items, err := s.History().Runs(context.Background(), engine.Query{Status: "waiting"})
+		items, err := s.History.Runs(context.Background(), engine.Query{Status: "waiting"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // back is an event of the trigger back.
@@ -57,7 +56,7 @@ func TestAnEventEndsTheOpenRunsOfItsKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !c.ended {
-				waitFor(t, func() bool { n, err := s.History().Counts(ctx); return err == nil && n.Inbox == 0 })
+				waitFor(t, func() bool { n, err := s.History.Counts(ctx); return err == nil && n.Inbox == 0 })
 				if r, err := s.Run(ctx, id); err != nil || r.Status.Ended() || r.Ending != nil {
 					t.Errorf("run %s (%v)", r.Status, err)
 				}
@@ -71,7 +70,7 @@ func TestAnEventEndsTheOpenRunsOfItsKey(t *testing.T) {
 					!strings.Contains(r.Error.Message, by.Event.String()) {
 					t.Errorf("run %s: %+v", r.Status, r.Error)
 				}
-				d, err := s.History().EventDetail(ctx, by.Event)
+				d, err := s.History.EventDetail(ctx, by.Event)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -98,10 +97,10 @@ func TestAnEventEndsTheOpenRunsOfItsKey(t *testing.T) {
 }
 
 // runOf waits for the run of an event.
-func runOf(t *testing.T, s *store.Store, of engine.EventID) (id engine.RunID) {
+func runOf(t *testing.T, s database, of engine.EventID) (id engine.RunID) {
 	t.Helper()
 	waitFor(t, func() bool {
-		runs, err := s.History().Runs(context.Background(), engine.Query{Event: of.String()})
+		runs, err := s.History.Runs(context.Background(), engine.Query{Event: of.String()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +203,7 @@ func TestAnEventDoesNotCutFinally(t *testing.T) {
 // else is stored.
 func TestAnEventThatEndsManyRunsHoldsUpNobody(t *testing.T) {
 	const many = 10_000
-	w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.data.order}\nsteps: [{sleep: 1h}]\n"})
+	w := newFileWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.data.order}\nsteps: [{sleep: 1h}]\n"})
 	e, s, stop := w.start(nil)
 	first, err := e.Accept(context.Background(), delivery("k", `{"order": 7}`))
 	if err != nil {
@@ -239,7 +238,7 @@ func TestAnEventThatEndsManyRunsHoldsUpNobody(t *testing.T) {
 	if _, err := e.Accept(context.Background(), back("7", "gone", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { n, err := s.History().Counts(context.Background()); return err == nil && n.Inbox == 0 })
+	waitFor(t, func() bool { n, err := s.History.Counts(context.Background()); return err == nil && n.Inbox == 0 })
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("marking %d runs took %s", many, took)
 	}

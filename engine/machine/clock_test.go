@@ -13,7 +13,7 @@ import (
 // TestWhatWaitsGoesOnFromAClockThatWasSetBack: a sleep and the limit of a wait are not
 // longer by the step, a rate starts runs again, and a sleep until a moment keeps it.
 func TestWhatWaitsGoesOnFromAClockThatWasSetBack(t *testing.T) {
-	w := newWorld(t, map[string]string{
+	w := newFileWorld(t, map[string]string{
 		"sleeps": "on: hook\nsteps:\n  - {sleep: 1500ms}\n",
 		"waits":  "on: hook\nsteps:\n  - {wait: {approval: \"well?\"}, timeout: 1500ms}\n",
 		"until":  "on: hook\nsteps:\n  - sleep: {until: \"${{ now() + duration('1h') }}\"}\n",
@@ -28,7 +28,7 @@ func TestWhatWaitsGoesOnFromAClockThatWasSetBack(t *testing.T) {
 		}
 	}
 	status := func(workflow string) (out []string) {
-		items, err := s.History().Runs(context.Background(), engine.Query{Workflow: workflow})
+		items, err := s.History.Runs(context.Background(), engine.Query{Workflow: workflow})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestWhatWaitsGoesOnFromAClockThatWasSetBack(t *testing.T) {
 		if got := fmt.Sprint(status("until")); got != "[waiting waiting]" {
 			t.Errorf("a sleep until a moment is %s", got)
 		}
-		step, err := s.History().ClockStep(context.Background())
+		step, err := w.file().ClockStep(context.Background())
 		if err != nil || step == nil || step.Milliseconds < 59*60_000 || step.Milliseconds > 61*60_000 {
 			t.Errorf("%+v, %v", step, err)
 		} else if restart == 1 && time.Since(step.At) < time.Since(began) {

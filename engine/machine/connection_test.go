@@ -9,7 +9,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // connectedTarget is an action whose attempts use connection crm.
@@ -54,12 +53,12 @@ func acceptMany(t *testing.T, e *machine.Engine, keys ...string) {
 }
 
 // waitingForCRM waits until n runs wait on record for connection crm.
-func waitingForCRM(t *testing.T, s *store.Store, n int) {
+func waitingForCRM(t *testing.T, s database, n int) {
 	t.Helper()
 	var items []engine.RunItem
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var err error
-		if items, err = s.History().Runs(context.Background(), engine.Query{Limit: 100, Status: "waiting"}); err != nil {
+		if items, err = s.History.Runs(context.Background(), engine.Query{Limit: 100, Status: "waiting"}); err != nil {
 			t.Fatal(err)
 		}
 		found := 0
@@ -177,7 +176,7 @@ func TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing(t *testing.T
 			t.Error(err)
 		}
 	}
-	other, err := store.Open(context.Background(), w.path, store.Options{})
+	other, err := w.open(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (c *tally) Changed(x engine.Change) {
 // TestCountersEqualTheViews also of runs that are cancelled or replaced while they wait or
 // are queued, and of the steps that this cuts. A sleep that is cut is cancelled.
 func TestCountersEqualTheViews(t *testing.T) {
-	w := newWorld(t, map[string]string{
+	w := newFileWorld(t, map[string]string{
 		"sleeps":   "on: hook\nsteps:\n  - {uses: test/act}\n  - {id: nap, sleep: 1h}\n",
 		"asks":     "on: hook\nsteps:\n  - {wait: {approval: yes}}\n",
 		"queued":   "on: hook\nconcurrency: 1\nsteps:\n  - {sleep: 1h}\n",
@@ -66,7 +66,7 @@ func TestCountersEqualTheViews(t *testing.T) {
 		}
 	}
 	open := func(query string) []engine.RunItem {
-		items, err := s.History().Runs(context.Background(), engine.Query{Status: query, Limit: 100})
+		items, err := s.History.Runs(context.Background(), engine.Query{Status: query, Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}

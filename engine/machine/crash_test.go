@@ -103,11 +103,12 @@ type world struct {
 	// before is done once the project is in use and nothing runs yet.
 	before  func(*machine.Engine)
 	t       testing.TB
-	path    string
 	project *workflows.Project
 	target  *target
 	options machine.Options
-	// storeOptions are those of the store, but for its faults.
+	// open opens the database.
+	open storetest.Open
+	// storeOptions are those of onFile, but for its faults.
 	storeOptions store.Options
 	// act carries out test/act in place of the target.
 	act engine.Action
@@ -117,32 +118,87 @@ type world struct {
 	store func(engine.Store) engine.Store
 	// ownRows reports whether the test writes runs by SQL, which are not in the feed.
 	ownRows bool
-	// feedBegan is the end of the feed before the first run, for databases of startOver.
+	// feedBegan is the end of the feed before the first run.
 	feedBegan *engine.Cursor
+	// path is the file of onFile.
+	path string
 	// log is where the action log writes; nowhere when it is nil.
 	log *slog.Logger
 }
 
+// newWorld has a database of the kind that HOOKLOOM_TEST_DATABASE names.
 func newWorld(t testing.TB, flows map[string]string) *world {
-	return &world{t: t, path: filepath.Join(t.TempDir(), "x.db"), project: project(t, flows), target: &target{seen: map[string][]string{}}}
+	return &world{t: t, open: storetest.Fresh(t), project: project(t, flows), target: &target{seen: map[string][]string{}}}
 }
 
-// start opens the store and runs the engine; stop ends both.
-func (w *world) start(fault func(int) error) (e *machine.Engine, s *store.Store, stop func() error) {
+// newFileWorld is newWorld with onFile.
+func newFileWorld(t testing.TB, flows map[string]string) *world {
+	w := newWorld(t, flows)
+	w.onFile()
+	return w
+}
+
+// onFile makes the database the SQLite file w.path, for tests that read or change its rows by SQL, or
+// read the bytes of the file.
+func (w *world) onFile() {
+	w.path = filepath.Join(w.t.TempDir(), "x.db")
+	w.open = func(fault func(int) error) (storetest.Opened, error) {
+		o := w.storeOptions
+		o.Fault = fault
+		s, err := store.Open(context.Background(), w.path, o)
+		if err != nil {
+			return storetest.Opened{}, err
+		}
+		h := s.History()
+		wrong := func(ctx context.Context) (out []string, err error) {
+			found, err := h.Check(ctx)
+			for _, f := range found {
+				for _, row := range f.Wrong {
+					out = append(out, f.What+": "+row)
+				}
+			}
+			return out, err
+		}
+		return storetest.Opened{Store: s, History: h, Wrong: wrong, Close: s.Close}, nil
+	}
+}
+
+// file opens the history of onFile.
+func (w *world) file() *store.History {
 	w.t.Helper()
-	so := w.storeOptions
-	so.Fault = fault
-	s, err := store.Open(context.Background(), w.path, so)
+	h, err := store.OpenHistory(w.path)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e, stop = w.runOver(s, func() error {
-		if !w.ownRows {
-			feedFits(w.t, s)
+	w.t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			w.t.Error(err)
 		}
-		return s.Close()
 	})
-	return e, s, stop
+	return h
+}
+
+// start opens the database and runs the engine; stop ends both.
+func (w *world) start(fault func(int) error) (e *machine.Engine, s database, stop func() error) {
+	w.t.Helper()
+	o, err := w.open(fault)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.feedBegan == nil {
+		at, err := o.History.FeedEnd(context.Background())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.feedBegan = &at
+	}
+	e, stop = w.runOver(o.Store, func() error {
+		if !w.ownRows {
+			feedTells(w.t, o.History, *w.feedBegan)
+		}
+		return o.Close()
+	})
+	return e, opened(o), stop
 }
 
 // runOver runs the engine over a store; stop ends both, the store by end.
@@ -185,59 +241,6 @@ func (w *world) runOver(s engine.Store, end func() error) (e *machine.Engine, st
 	}
 }
 
-// feedFits compares the feed with the tables: the last status that it tells of each run is
-// the run's, and it has told each event that is decided, once.
-func feedFits(t testing.TB, s *store.Store) {
-	t.Helper()
-	var at int64
-	if err := s.Readers().QueryRow(`SELECT min(seq) FROM feed`).Scan(&at); err != nil {
-		t.Error(err)
-		return
-	}
-	told, statuses := map[int64]int{}, map[int64]string{}
-	for {
-		list, err := s.History().Feed(context.Background(), engine.Cursor(at), 10_000)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if len(list) == 0 {
-			break
-		}
-		for _, c := range list {
-			if c.Event != 0 {
-				told[int64(c.Event)]++
-			} else {
-				statuses[int64(c.Run)] = string(c.Status)
-			}
-			at = int64(c.At)
-		}
-	}
-	rows, err := s.Readers().Query(`SELECT id, status FROM runs UNION ALL SELECT id, '' FROM events e WHERE NOT EXISTS (SELECT 1 FROM inbox ` +
-		`i WHERE i.event_id = e.id)`)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		var status string
-		if err := rows.Scan(&id, &status); err != nil {
-			t.Error(err)
-			return
-		}
-		if status != "" && statuses[id] != status {
-			t.Errorf("%s is %s; the feed says %q", engine.RunID(id), status, statuses[id])
-		} else if status == "" && told[id] != 1 {
-			t.Errorf("%s is %d times in the feed", engine.EventID(id), told[id])
-		}
-	}
-	if err := rows.Err(); err != nil {
-		t.Error(err)
-	}
-}
-
 func delivery(key, body string) *engine.Delivery {
 	now := time.Now().UTC()
 	return &engine.Delivery{Trigger: "hook", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(body),
@@ -245,29 +248,29 @@ func delivery(key, body string) *engine.Delivery {
 }
 
 // settled waits until no run is open and nothing waits to be matched.
-func settled(t testing.TB, s *store.Store, runs int) []engine.RunItem {
+func settled(t testing.TB, s database, runs int) []engine.RunItem {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
 		// The list is read first: a run that begins after it must not count as ended.
-		items, err := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
+		items, err := s.History.Runs(context.Background(), engine.Query{Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
-		counts, err := s.History().Counts(context.Background())
+		counts, err := s.History.Counts(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if counts.Open == 0 && counts.Inbox == 0 && len(items) >= runs {
-			if items, err = s.History().Runs(context.Background(), engine.Query{Limit: 1000}); err != nil {
+			if items, err = s.History.Runs(context.Background(), engine.Query{Limit: 1000}); err != nil {
 				t.Fatal(err)
 			}
 			return items // as they ended
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	counts, err := s.History().Counts(context.Background())
-	items, errItems := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
+	counts, err := s.History.Counts(context.Background())
+	items, errItems := s.History.Runs(context.Background(), engine.Query{Limit: 1000})
 	var open []engine.RunItem
 	for _, r := range items {
 		if r.FinishedAt == nil {
@@ -308,7 +311,6 @@ func TestACrashAtAnyWriteLosesNothing(t *testing.T) {
 
 func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
 	for n := 1; ; n++ {
-		open := storetest.Fresh(t)
 		w := newWorld(t, map[string]string{"w": threeSteps, "skips": "on: hook\nwhen: false\nsteps: [{stop: x}]"})
 		w.store = way
 		w.target.do = func(in engine.Input, nth int) (any, error) {
@@ -319,7 +321,7 @@ func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
 		}
 		crashed := false
 		var mu sync.Mutex
-		e, _, stop := w.startOver(open, func(i int) error {
+		e, _, stop := w.start(func(i int) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if i >= n {
@@ -341,8 +343,8 @@ func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
 			t.Fatalf("n=%d: %v", n, err)
 		}
 		before := w.target.snapshot()
-		_, s, stop2 := w.startOver(open, nil)
-		runs := settledIn(t, s.History, len(acked))
+		_, s, stop2 := w.start(nil)
+		runs := settled(t, s, len(acked))
 		w.check(n, s, runs, acked, before)
 		if err := stop2(); err != nil {
 			t.Fatalf("n=%d: %v", n, err)
@@ -370,9 +372,9 @@ func (g *target) snapshot() map[string]int {
 }
 
 // check holds the invariants after a crash at the n-th write.
-func (w *world) check(n int, s storetest.Opened, runs []engine.RunItem, acked map[string]bool, before map[string]int) {
+func (w *world) check(n int, s database, runs []engine.RunItem, acked map[string]bool, before map[string]int) {
 	w.t.Helper()
-	if wrong, err := s.Wrong(context.Background()); err != nil || len(wrong) > 0 {
+	if wrong, err := s.wrong(context.Background()); err != nil || len(wrong) > 0 {
 		w.t.Errorf("n=%d: %v, %v", n, wrong, err)
 	}
 	stored := map[string]string{}

@@ -81,18 +81,18 @@ func TestAHostThatHangsHoldsUpNoOther(t *testing.T) {
 	w.sendTo(t, e, "hangs.example", 640)
 	w.sendTo(t, e, "well.example", 400)
 	waitFor(t, func() bool { return w.target.calls() == 400 })
-	waitFor(t, func() bool { return ended(t, s.History(), "succeeded") == 400 })
+	waitFor(t, func() bool { return ended(t, s.History, "succeeded") == 400 })
 	for _, d := range e.Destinations() {
 		if d.Name == "https://hangs.example" && (d.InUse > 32 || d.Waiting < 600) {
 			t.Errorf("%+v", d)
 		}
 	}
 	// One of those that wait says so.
-	waiting, err := s.History().Runs(context.Background(), engine.Query{Limit: 1, Status: "waiting"})
+	waiting, err := s.History.Runs(context.Background(), engine.Query{Limit: 1, Status: "waiting"})
 	if err != nil || len(waiting) != 1 {
 		t.Fatalf("%v %v", waiting, err)
 	}
-	d, err := s.History().RunDetail(context.Background(), parseRun(t, waiting[0].ID))
+	d, err := s.History.RunDetail(context.Background(), parseRun(t, waiting[0].ID))
 	if err != nil || !strings.Contains(d.GoesOn(time.UTC), "https://hangs.example") {
 		t.Errorf("%q %v", d.GoesOn(time.UTC), err)
 	}
@@ -246,7 +246,7 @@ func TestResumeOfADestinationEndsThePauseOfTheRunThatWasAskedToWait(t *testing.T
 			w.act = hosts{w.target}
 			e, s, stop := w.start(nil)
 			w.sendTo(t, e, "slow.example", 1)
-			waitFor(t, func() bool { return ended(t, s.History(), "waiting") == 1 && e.Destinations()[0].Until != nil })
+			waitFor(t, func() bool { return ended(t, s.History, "waiting") == 1 && e.Destinations()[0].Until != nil })
 			if restart {
 				if err := stop(); err != nil {
 					t.Fatal(err)
@@ -259,7 +259,7 @@ func TestResumeOfADestinationEndsThePauseOfTheRunThatWasAskedToWait(t *testing.T
 			if n, err := e.Unpause(context.Background(), "slow.example"); n != 1 || err != nil {
 				t.Errorf("%d %v", n, err)
 			}
-			waitFor(t, func() bool { return ended(t, s.History(), "succeeded") == 1 })
+			waitFor(t, func() bool { return ended(t, s.History, "succeeded") == 1 })
 			if err := stop(); err != nil {
 				t.Fatal(err)
 			}

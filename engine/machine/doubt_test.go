@@ -80,7 +80,7 @@ steps:
 				if r.InDoubt != want {
 					t.Errorf("replay %d: %d in doubt, not %d", i+1, r.InDoubt, want)
 				}
-				if d, err := st.History().RunDetail(context.Background(), run); err != nil || len(d.InDoubt()) != want {
+				if d, err := st.History.RunDetail(context.Background(), run); err != nil || len(d.InDoubt()) != want {
 					t.Errorf("the run's page has %v, %v", d.InDoubt(), err)
 				}
 				settled(t, st, i+2)

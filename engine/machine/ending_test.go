@@ -11,13 +11,12 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // statuses returns the status and the error of the runs of each workflow, the oldest first.
-func statuses(t *testing.T, s *store.Store) map[string][]string {
+func statuses(t *testing.T, s database) map[string][]string {
 	t.Helper()
-	items, err := s.History().Runs(context.Background(), engine.Query{Limit: 1000, Ascending: true})
+	items, err := s.History.Runs(context.Background(), engine.Query{Limit: 1000, Ascending: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,11 +27,11 @@ func statuses(t *testing.T, s *store.Store) map[string][]string {
 	return out
 }
 
-func newest(t *testing.T, s *store.Store, workflow, status string) engine.RunID {
+func newest(t *testing.T, s database, workflow, status string) engine.RunID {
 	t.Helper()
 	var id engine.RunID
 	eventually(t, "a run of "+workflow+" is "+status, func() bool {
-		items, err := s.History().Runs(context.Background(), engine.Query{Workflow: workflow, Status: status})
+		items, err := s.History.Runs(context.Background(), engine.Query{Workflow: workflow, Status: status})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +207,7 @@ func TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 		"w": "on: hook\ntimeout: 100ms\nsteps: [{parallel: [{call: child}, {id: slow, uses: test/act}]}]\non_failure: [{id: h, uses: " +
 			"test/act}]",
 		"child": "on: call\nsteps: [{sleep: 1h}]"})
-	var s *store.Store
+	var s database
 	w.act = acting(func(ctx context.Context, in engine.Input) (any, error) {
 		if in.Path == "on_failure/h" {
 			if got := statuses(t, s)["child"]; len(got) != 1 || !strings.HasPrefix(got[0], "cancelled") {
@@ -226,7 +225,7 @@ func TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := newest(t, s, "w", "timed_out")
-	steps, err := s.History().Steps(context.Background(), id)
+	steps, err := s.History.Steps(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +252,7 @@ func TestAnAttemptThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	steps, err := s.History().Steps(context.Background(), newest(t, s, "w", "failed"))
+	steps, err := s.History.Steps(context.Background(), newest(t, s, "w", "failed"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +307,7 @@ func TestAStopDoesNotWaitForCalledRunsThatEndLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the called run is at its last step", func() bool {
-		d, err := s.History().RunDetail(context.Background(), newest(t, s, "child", "waiting"))
+		d, err := s.History.RunDetail(context.Background(), newest(t, s, "child", "waiting"))
 		return err == nil && slices.ContainsFunc(d.Steps, func(x engine.StepItem) bool { return x.Path == "finally/last" || x.Path == "last" })
 	})
 	began := time.Now()

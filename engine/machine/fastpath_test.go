@@ -11,7 +11,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // longWay is a store that cannot store events with what was decided about them, so
@@ -43,7 +42,7 @@ func (w *ways) Accept(ctx context.Context, id engine.EventID, d *engine.Delivery
 
 // warm starts a world whose first event has been through, so that nothing is behind,
 // and counts the ways from then on.
-func (w *world) warm(t *testing.T) (e *machine.Engine, s *store.Store, count *ways, stop func()) {
+func (w *world) warm(t *testing.T) (e *machine.Engine, s database, count *ways, stop func()) {
 	t.Helper()
 	count = &ways{}
 	w.store = func(s engine.Store) engine.Store { count.Store = s; return count }
@@ -71,7 +70,7 @@ func TestAnAcknowledgedEventHasItsRunAlready(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.History().EventDetail(context.Background(), r.Event)
+	d, err := s.History.EventDetail(context.Background(), r.Event)
 	if err != nil || len(d.Decisions) != 2 || len(d.RunItems) != 1 {
 		t.Errorf("%+v %v", d, err)
 	}
@@ -101,7 +100,7 @@ func TestDuplicatesTakeNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, err := s.History().Runs(context.Background(), engine.Query{Limit: 100})
+	runs, err := s.History.Runs(context.Background(), engine.Query{Limit: 100})
 	if err != nil || len(runs) != 3 {
 		t.Fatalf("%d runs, %v", len(runs), err)
 	}
@@ -191,7 +190,7 @@ func TestADecisionThatPanicsIsOnRecord(t *testing.T) {
 					t.Fatal(err)
 				}
 				settled(t, s, i+1)
-				d, err := s.History().EventDetail(context.Background(), r.Event)
+				d, err := s.History.EventDetail(context.Background(), r.Event)
 				if err != nil || len(d.Decisions) != 2 || len(d.RunItems) != 1 {
 					t.Fatalf("%+v %v", d, err)
 				}
@@ -231,7 +230,7 @@ func TestSlowRunsKeepNoEventWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	waitFor(t, func() bool { return ended(t, s.History(), "succeeded") == 21 })
+	waitFor(t, func() bool { return ended(t, s.History, "succeeded") == 21 })
 	close(hold)
 	settled(t, s, 36)
 	stop()

@@ -12,7 +12,6 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // cleaned is what the finally step of these tests says.
@@ -77,7 +76,7 @@ func TestFinallyRunsHoweverTheRunEnds(t *testing.T) {
 
 // startCuttable starts a world whose target is slow for "slow" and never answers "cut"
 // until it is cut.
-func (w *world) startCuttable() (*machine.Engine, *store.Store, func() error) {
+func (w *world) startCuttable() (*machine.Engine, database, func() error) {
 	w.act = actFunc(func(ctx context.Context, in engine.Input) (any, error) {
 		out, err := w.target.Do(ctx, in)
 		pause := time.Duration(0)
@@ -98,7 +97,7 @@ func (w *world) startCuttable() (*machine.Engine, *store.Store, func() error) {
 }
 
 // cancelOpen cancels the run of an event once it waits, or is in a step.
-func cancelOpen(t *testing.T, e *machine.Engine, s *store.Store, of engine.EventID) {
+func cancelOpen(t *testing.T, e *machine.Engine, s database, of engine.EventID) {
 	t.Helper()
 	id := openRun(t, s, of)
 	if err := e.Cancel(context.Background(), id); err != nil {
@@ -106,10 +105,10 @@ func cancelOpen(t *testing.T, e *machine.Engine, s *store.Store, of engine.Event
 	}
 }
 
-func openRun(t *testing.T, s *store.Store, of engine.EventID) (id engine.RunID) {
+func openRun(t *testing.T, s database, of engine.EventID) (id engine.RunID) {
 	t.Helper()
 	waitFor(t, func() bool {
-		runs, err := s.History().Runs(context.Background(), engine.Query{})
+		runs, err := s.History.Runs(context.Background(), engine.Query{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +119,7 @@ func openRun(t *testing.T, s *store.Store, of engine.EventID) (id engine.RunID) 
 			if id, err = engine.ParseRunID(r.ID); err != nil {
 				t.Fatal(err)
 			}
-			steps, err := s.History().Steps(context.Background(), id)
+			steps, err := s.History.Steps(context.Background(), id)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +206,7 @@ func TestACancelledRunComesToFinallyOverACrash(t *testing.T) {
 			}
 		}
 		r := settled(t, s, 1)[0]
-		steps, err := s.History().Steps(context.Background(), id)
+		steps, err := s.History.Steps(context.Background(), id)
 		if err != nil {
 			t.Fatal(err)
 		}

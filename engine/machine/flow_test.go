@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // busy notes how many attempts are under way at once, in all and by group, and in
@@ -47,9 +46,9 @@ func (b *busy) do(in engine.Input, _ int) (any, error) {
 	return nil, nil
 }
 
-func outcomes(t *testing.T, s *store.Store, key string) []engine.Decision {
+func outcomes(t *testing.T, s database, key string) []engine.Decision {
 	t.Helper()
-	events, err := s.History().Events(context.Background(), engine.Query{Limit: 1000})
+	events, err := s.History.Events(context.Background(), engine.Query{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +58,7 @@ func outcomes(t *testing.T, s *store.Store, key string) []engine.Decision {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := s.History().EventDetail(context.Background(), id)
+			d, err := s.History.EventDetail(context.Background(), id)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +183,7 @@ func TestWhatAFullGroupTurnsAwayIsRecorded(t *testing.T) {
 		for w.target.calls() < 1 {
 			time.Sleep(time.Millisecond)
 		}
-		waitFor(t, func() bool { c, _ := s.History().Counts(context.Background()); return c.Inbox == 0 })
+		waitFor(t, func() bool { c, _ := s.History.Counts(context.Background()); return c.Inbox == 0 })
 		d := outcomes(t, s, "k2")
 		if len(d) != 1 || d[0].Outcome != engine.Dropped || d[0].Reason != x.reason {
 			t.Errorf("%s: %+v", x.flow, d)
@@ -217,7 +216,7 @@ func TestANewerRunReplacesTheOneAtWork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	waitFor(t, func() bool { c, _ := s.History().Counts(context.Background()); return c.Inbox == 0 && c.Open == 1 })
+	waitFor(t, func() bool { c, _ := s.History.Counts(context.Background()); return c.Inbox == 0 && c.Open == 1 })
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +245,7 @@ func TestANewerRunReplacesTheOneAtWork(t *testing.T) {
 // TestARateSpreadsStarts so that no stretch of its length has more, and what was cut
 // by a restart is not counted anew.
 func TestARateSpreadsStarts(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nrate: {limit: 2, per: 150ms}\nsteps:\n  - {uses: test/act, with: {n: " +
+	w := newFileWorld(t, map[string]string{"w": "on: hook\nrate: {limit: 2, per: 150ms}\nsteps:\n  - {uses: test/act, with: {n: " +
 		"\"${{ event.key }}\"}}"})
 	var mu sync.Mutex
 	var order []string
@@ -367,8 +366,8 @@ func TestAnEndedOrCancelledRunGivesItsPlaceOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	waitFor(t, func() bool { c, _ := s.History().Counts(ctx); return c.Inbox == 0 && c.Open == 4 })
-	items, err := s.History().Runs(ctx, engine.Query{Limit: 10})
+	waitFor(t, func() bool { c, _ := s.History.Counts(ctx); return c.Inbox == 0 && c.Open == 4 })
+	items, err := s.History.Runs(ctx, engine.Query{Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,7 +419,7 @@ func TestAQueuedRunSaysWhoHoldsItsPlace(t *testing.T) {
 		}
 	}
 	holder := newest(t, s, "w", "waiting")
-	d, err := s.History().RunDetail(context.Background(), newest(t, s, "w", "queued"))
+	d, err := s.History.RunDetail(context.Background(), newest(t, s, "w", "queued"))
 	if err != nil {
 		t.Fatal(err)
 	}

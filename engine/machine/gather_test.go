@@ -12,8 +12,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
-	"github.com/hookloom/hookloom/engine/store"
-	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
 const (
@@ -139,11 +137,10 @@ func TestACrashAtAnyWriteLosesNoGatheredEvent(t *testing.T) {
 
 // crashWhileGathering reports whether the n-th write came.
 func crashWhileGathering(t *testing.T, flow string, n int) bool {
-	open := storetest.Fresh(t)
 	w := newWorld(t, map[string]string{"w": flow})
 	var mu sync.Mutex
 	crashed := false
-	e, _, stop := w.startOver(open, func(i int) error {
+	e, _, stop := w.start(func(i int) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if i >= n {
@@ -163,8 +160,8 @@ func crashWhileGathering(t *testing.T, flow string, n int) bool {
 	if err := stop(); err != nil && !errors.Is(err, errCrash) && !strings.Contains(err.Error(), "power") {
 		t.Fatalf("n=%d: %v", n, err)
 	}
-	_, s, stop2 := w.startOver(open, nil)
-	settledIn(t, s.History, min(1, len(acked)))
+	_, s, stop2 := w.start(nil)
+	settled(t, s, min(1, len(acked)))
 	checkGathered(t, s, fmt.Sprintf("n=%d", n), acked)
 	if err := stop2(); err != nil {
 		t.Fatalf("n=%d: %v", n, err)
@@ -175,7 +172,7 @@ func crashWhileGathering(t *testing.T, flow string, n int) bool {
 }
 
 // checkGathered holds that each event is in exactly one run, and that all rows agree.
-func checkGathered(t *testing.T, s storetest.Opened, where string, acked []string) {
+func checkGathered(t *testing.T, s database, where string, acked []string) {
 	t.Helper()
 	ctx := context.Background()
 	in := map[string]int{}
@@ -208,21 +205,13 @@ func checkGathered(t *testing.T, s storetest.Opened, where string, acked []strin
 			t.Errorf("%s: acknowledged %s is lost", where, key)
 		}
 	}
-	if wrong, err := s.Wrong(ctx); err != nil || len(wrong) > 0 {
+	if wrong, err := s.wrong(ctx); err != nil || len(wrong) > 0 {
 		t.Errorf("%s: %v, %v", where, wrong, err)
 	}
 }
 
 // checkRows holds what hookloom check does.
-func checkRows(t *testing.T, s *store.Store, where string) {
+func checkRows(t *testing.T, s database, where string) {
 	t.Helper()
-	found, err := s.History().Check(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range found {
-		if len(f.Wrong) > 0 {
-			t.Errorf("%s: %s: %q", where, f.What, f.Wrong)
-		}
-	}
+	s.holds(t, where)
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -20,11 +19,11 @@ import (
 // runs and events.
 
 // gathered waits until a number of events is in the gathering of the only open run.
-func gathered(t *testing.T, s *store.Store, n int) engine.RunID {
+func gathered(t *testing.T, s database, n int) engine.RunID {
 	t.Helper()
 	var id engine.RunID
 	waitFor(t, func() bool {
-		runs, err := s.History().Runs(context.Background(), engine.Query{Status: "queued"})
+		runs, err := s.History.Runs(context.Background(), engine.Query{Status: "queued"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +31,7 @@ func gathered(t *testing.T, s *store.Store, n int) engine.RunID {
 			return false
 		}
 		id = parseRun(t, runs[0].ID)
-		d, err := s.History().RunDetail(context.Background(), id)
+		d, err := s.History.RunDetail(context.Background(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +95,7 @@ func TestHeldEventsAreGatheredWhenTheWorkflowIsSwitchedOn(t *testing.T) {
 	for i := range 3 {
 		send(t, e, fmt.Sprint(i), "a")
 	}
-	waitFor(t, func() bool { c, err := s.History().Counts(ctx); return err == nil && c.Inbox == 0 })
+	waitFor(t, func() bool { c, err := s.History.Counts(ctx); return err == nil && c.Inbox == 0 })
 	for _, id := range []string{"w", "last"} {
 		if _, err := e.Switch(ctx, engine.SwitchOrder{Workflow: id, On: true, By: "ada"}); err != nil {
 			t.Fatal(err)
@@ -149,7 +148,7 @@ func TestGatheringBesideOtherKeys(t *testing.T) {
 	ctx := context.Background()
 	send(t, e, "skipped", "no")
 	send(t, e, "empty", "")
-	waitFor(t, func() bool { c, err := s.History().Counts(ctx); return err == nil && c.Inbox == 0 })
+	waitFor(t, func() bool { c, err := s.History.Counts(ctx); return err == nil && c.Inbox == 0 })
 	for key, want := range map[string]engine.Outcome{"skipped": engine.Skipped, "empty": engine.RuleFailed} {
 		if d := outcomes(t, s, key); len(d) != 1 || d[0].Outcome != want {
 			t.Errorf("%s: %v, want %s", key, d, want)
@@ -261,7 +260,7 @@ func gatherOverRestarts(t *testing.T, r *rand.Rand, rounds int) {
 	_, s, stop := w.start(nil)
 	settled(t, s, 1)
 	in := map[string]int{}
-	runs, err := s.History().Runs(context.Background(), engine.Query{Limit: 1000})
+	runs, err := s.History.Runs(context.Background(), engine.Query{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +280,7 @@ func gatherOverRestarts(t *testing.T, r *rand.Rand, rounds int) {
 			}
 		}
 	}
-	events, err := s.History().Events(context.Background(), engine.Query{Limit: 1000})
+	events, err := s.History.Events(context.Background(), engine.Query{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestAConflictingDeliveryIsAdmittedOnce(t *testing.T) {
 	if err != nil || !r.Duplicate || !r.Conflict {
 		t.Fatalf("%+v %v", r, err)
 	}
-	d, err := s.History().EventDetail(ctx, r.Event)
+	d, err := s.History.EventDetail(ctx, r.Event)
 	if err != nil || len(d.Conflicting) != 1 {
 		t.Fatalf("%+v %v", d, err)
 	}
@@ -47,12 +47,12 @@ func TestAConflictingDeliveryIsAdmittedOnce(t *testing.T) {
 		t.Errorf("admitted as %v", events)
 	}
 	for id := range events {
-		own, err := s.History().EventDetail(ctx, id)
+		own, err := s.History.EventDetail(ctx, id)
 		if err != nil || !strings.HasPrefix(own.Key, "k#conflict-") || len(own.RunItems) != 1 {
 			t.Errorf("%+v %v", own, err)
 		}
 	}
-	if d, err = s.History().EventDetail(ctx, r.Event); err != nil || d.Conflicting[0].Admitted == "" {
+	if d, err = s.History.EventDetail(ctx, r.Event); err != nil || d.Conflicting[0].Admitted == "" {
 		t.Errorf("%+v %v", d, err)
 	}
 	if _, err := e.AdmitConflict(ctx, "cfl_999", "ada"); err == nil {

@@ -181,7 +181,7 @@ func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
 		maker.cases[c.id()] = c
 		maps.Copy(flows, c.flows())
 	}
-	w := newWorld(t, flows)
+	w := newFileWorld(t, flows)
 	w.act = maker
 	e, s, stop := w.start(nil)
 	ctx := context.Background()
@@ -191,7 +191,7 @@ func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
 		}
 	}
 	ended := func() (runs []engine.RunItem, open int) {
-		runs, err := s.History().Runs(ctx, engine.Query{Limit: 1000})
+		runs, err := s.History.Runs(ctx, engine.Query{Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +216,7 @@ func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
 			}
 		}
 	}
-	waitFor(t, func() bool { c, err := s.History().Counts(ctx); return err == nil && c.Open == 0 })
+	waitFor(t, func() bool { c, err := s.History.Counts(ctx); return err == nil && c.Open == 0 })
 	runs, _ = ended()
 	for _, r := range runs {
 		c := maker.cases[r.Workflow]
@@ -228,7 +228,7 @@ func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
 			t.Errorf("%s: %s %s %.300s", r.Workflow, r.Status, r.ErrorCode, r.Error)
 		}
 	}
-	bad, looked, err := s.History().Unreadable(ctx)
+	bad, looked, err := w.file().Unreadable(ctx)
 	if err != nil || len(bad) > 0 || looked == 0 {
 		t.Errorf("%v, %d rows, %v", bad, looked, err)
 	}
@@ -280,7 +280,7 @@ func TestWhatIsForTheRecordOnlyIsCut(t *testing.T) {
 			r.Status != "succeeded" {
 			t.Errorf("%s: %s %s %.200s", r.Workflow, r.Status, r.ErrorCode, r.Error)
 		}
-		steps, err := s.History().Steps(t.Context(), mustRun(t, r.ID))
+		steps, err := s.History.Steps(t.Context(), mustRun(t, r.ID))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +316,7 @@ func TestAnEventIsAwaitedWithinTheLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool {
-		runs, err := s.History().Runs(t.Context(), engine.Query{Status: "waiting", Limit: 10})
+		runs, err := s.History.Runs(t.Context(), engine.Query{Status: "waiting", Limit: 10})
 		return err == nil && len(runs) == 2
 	})
 	d := delivery("one", `{"id": 7, "rows": [`+strings.TrimSuffix(strings.Repeat("1,", 110_000), ",")+"]}")
@@ -351,7 +351,7 @@ func TestALoopEndsWhenItsOutputsAreTooLargeTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range settled(t, s, 2) {
-		steps, err := s.History().Steps(t.Context(), mustRun(t, r.ID))
+		steps, err := s.History.Steps(t.Context(), mustRun(t, r.ID))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/engine/store/storetest"
 	"pgregory.net/rapid"
 )
 
@@ -81,7 +80,6 @@ func TestAnyWorkflowOutlivesAnyCrash(t *testing.T) {
 }
 
 func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool) error {
-	open := storetest.Fresh(t)
 	w := newWorld(t, map[string]string{"w": flow, "other": "on: call\nsteps: [{uses: test/act, with: {n: x}}, {sleep: 3m}]\noutput: 1"})
 	if inbox {
 		w.store = viaInbox
@@ -96,7 +94,7 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 	acked := map[string]bool{}
 	for life := range len(crashes) + 1 {
 		var gone atomic.Bool
-		e, s, stop := w.startOver(open, func(n int) error {
+		e, s, stop := w.start(func(n int) error {
 			if life < len(crashes) && n >= crashes[life] {
 				gone.Store(true)
 				return errCrash
@@ -115,11 +113,11 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 				break
 			}
 			synctest.Wait()
-			open, err := isOpen(context.Background(), s.History)
+			open, err := s.History.Counts(context.Background())
 			if err != nil {
 				return errors.Join(err, stop())
 			}
-			if !open {
+			if open == (counts{}) {
 				break
 			}
 			time.Sleep(30 * time.Minute)
@@ -137,9 +135,9 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 }
 
 // modelHolds checks what was promised of the acknowledged events.
-func modelHolds(t *testing.T, s storetest.Opened, acked map[string]bool, g *target) error {
+func modelHolds(t *testing.T, s database, acked map[string]bool, g *target) error {
 	ctx := context.Background()
-	if wrong, err := s.Wrong(ctx); err != nil || len(wrong) > 0 {
+	if wrong, err := s.wrong(ctx); err != nil || len(wrong) > 0 {
 		return errors.Join(err, fmt.Errorf("not true: %v", wrong))
 	}
 	runs := map[string]int{}
@@ -176,7 +174,7 @@ func modelHolds(t *testing.T, s storetest.Opened, acked map[string]bool, g *targ
 // step, a sleep ends by the clock on the wall, never early, and ids still rise.
 func TestAClockThatIsSetLosesNoRun(t *testing.T) {
 	for name, shift := range map[string]time.Duration{"set on": -time.Hour, "set back": time.Hour} {
-		w := newWorld(t, map[string]string{
+		w := newFileWorld(t, map[string]string{
 			"ready":  "on: hook\nsteps:\n  - {id: r, uses: test/act, timeout: 1h}",
 			"again":  "on: hook\nsteps:\n  - {id: a, uses: test/act, retry: {max: 3, delay: 30m, max_delay: 1h, jitter: false}}",
 			"sleeps": "on: hook\nsteps:\n  - {sleep: 30m}\n  - {id: s, uses: test/act}"})
@@ -221,7 +219,7 @@ func TestAClockThatIsSetLosesNoRun(t *testing.T) {
 		back.Store(true)
 		e, s, stop := w.start(nil)
 		status := func(workflow string) string {
-			items, err := s.History().Runs(context.Background(), engine.Query{Workflow: workflow, Limit: 1})
+			items, err := s.History.Runs(context.Background(), engine.Query{Workflow: workflow, Limit: 1})
 			if err != nil || len(items) != 1 {
 				t.Fatalf("%v %v", items, err)
 			}

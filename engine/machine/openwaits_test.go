@@ -11,7 +11,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // schema25 turns a database back into one of schema 25, which had what steps wait for in
@@ -61,7 +60,7 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 	for name, text := range openWaits {
 		flows[name] = "on: hook\nwhen: event.data.go == '" + name + "'\n" + text
 	}
-	w := newWorld(t, flows)
+	w := newFileWorld(t, flows)
 	var down atomic.Bool
 	down.Store(true)
 	w.target.do = func(engine.Input, int) (any, error) {
@@ -88,7 +87,7 @@ func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
 			WHERE due_at IS NULL AND finished_at IS NULL AND status <> 'running' ORDER BY workflow)`)
 	}
 	eventually(t, "every run waits", func() bool {
-		items, err := s.History().Runs(ctx, engine.Query{Limit: 100})
+		items, err := s.History.Runs(ctx, engine.Query{Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,9 +158,9 @@ func (w *world) exec(t *testing.T, query string) (value string) {
 }
 
 // runsOf lists the ids of a workflow's runs.
-func runsOf(t *testing.T, s *store.Store, workflow string) []string {
+func runsOf(t *testing.T, s database, workflow string) []string {
 	t.Helper()
-	items, err := s.History().Runs(context.Background(), engine.Query{Limit: 100, Workflow: workflow})
+	items, err := s.History.Runs(context.Background(), engine.Query{Limit: 100, Workflow: workflow})
 	if err != nil || len(items) == 0 {
 		t.Fatalf("%s: %v %v", workflow, items, err)
 	}

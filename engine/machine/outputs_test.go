@@ -48,7 +48,7 @@ func TestManyLargeRunsAtWorkTakeBoundedMemory(t *testing.T) {
 		}
 	}
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		c, err := s.History().Counts(t.Context())
+		c, err := s.History.Counts(t.Context())
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%+v %v", c, err)
 		}
@@ -57,7 +57,7 @@ func TestManyLargeRunsAtWorkTakeBoundedMemory(t *testing.T) {
 		}
 	}
 	close(done)
-	list2, err := s.History().Runs(t.Context(), engine.Query{Status: "succeeded", Limit: 1000})
+	list2, err := s.History.Runs(t.Context(), engine.Query{Status: "succeeded", Limit: 1000})
 	if err != nil || len(list2) != 2*runs {
 		t.Errorf("%d of %d runs succeeded: %v", len(list2), 2*runs, err)
 	}

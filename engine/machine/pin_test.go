@@ -7,13 +7,12 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 )
 
 // changed lets a run wait for an approval, changes the project's files, in place or over
 // a restart, and approves. It returns the run's end.
-func changed(t *testing.T, before, after map[string]string, restart bool) (string, *store.Store, func()) {
+func changed(t *testing.T, before, after map[string]string, restart bool) (string, database, func()) {
 	t.Helper()
 	ctx := context.Background()
 	w := newWorld(t, before)
@@ -97,7 +96,7 @@ func TestWhatIsGoneFailsTheStepThatNeedsIt(t *testing.T) {
 			if !strings.HasPrefix(got, x.want) {
 				t.Errorf("%s, restart %v: %s", name, restart, got)
 			}
-			steps, err := s.History().Steps(context.Background(), newest(t, s, "w", strings.Fields(got)[0]))
+			steps, err := s.History.Steps(context.Background(), newest(t, s, "w", strings.Fields(got)[0]))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,13 +73,13 @@ func TestPoisonIsContained(t *testing.T) {
 		}
 	}
 	waitFor(t, func() bool {
-		c, err := s.History().Counts(context.Background())
+		c, err := s.History.Counts(context.Background())
 		return err == nil && c.Open == 0 && c.Inbox == 0
 	})
 	outcomes := map[string]int{}
 	q := engine.Query{Limit: 1000, Ascending: true}
 	for {
-		list, err := s.History().Events(context.Background(), q)
+		list, err := s.History.Events(context.Background(), q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestPoisonIsContained(t *testing.T) {
 			case !bad && done[ev.Key] != 1:
 				t.Errorf("%s was done %d times", ev.Key, done[ev.Key])
 			case bad:
-				outcomes[kind+": "+causeOf(t, s.History(), ev)]++
+				outcomes[kind+": "+causeOf(t, s.History, ev)]++
 			}
 		}
 		if len(list) < q.Limit {

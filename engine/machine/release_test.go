@@ -101,7 +101,7 @@ func TestARunThatIsCalledAsItIsPutDownGoesOn(t *testing.T) {
 			t.Errorf("%s %s", r.Status, r.Error)
 		}
 	}
-	detail, err := s.History().RunDetail(context.Background(), parseRun(t, runsOf(t, s, "w")[0]))
+	detail, err := s.History.RunDetail(context.Background(), parseRun(t, runsOf(t, s, "w")[0]))
 	if err != nil || len(detail.Steps) == 0 || detail.Steps[len(detail.Steps)-1].Destination != "https://one.example" {
 		t.Errorf("%+v %v: the host of the last attempt is not recorded", detail.Steps, err)
 	}
@@ -132,7 +132,7 @@ func TestASlotThatIsFreeIsTakenAtOnce(t *testing.T) {
 	if _, err := e.Accept(context.Background(), delivery("sleeps", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { return ended(t, s.History(), "waiting") == 1 })
+	waitFor(t, func() bool { return ended(t, s.History, "waiting") == 1 })
 	if _, err := e.Accept(context.Background(), delivery("works", `{}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -150,13 +150,13 @@ func TestASlotThatIsFreeIsTakenAtOnce(t *testing.T) {
 // TestWhatWasToBeReplacedIsAtTheStart: the process ended after the newer run was on record,
 // and before the older one was cancelled.
 func TestWhatWasToBeReplacedIsAtTheStart(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {limit: 1, on_full: replace}\nsteps: [{sleep: 1h}]"})
+	w := newFileWorld(t, map[string]string{"w": "on: hook\nconcurrency: {limit: 1, on_full: replace}\nsteps: [{sleep: 1h}]"})
 	w.ownRows = true
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { return ended(t, s.History(), "waiting") == 1 })
+	waitFor(t, func() bool { return ended(t, s.History, "waiting") == 1 })
 	mustStop(t, stop)
 	w.exec(t, `UPDATE places SET state = 'replaced'`)
 	_, s, stop = w.start(nil)
@@ -198,7 +198,7 @@ func TestWhatAStepWithoutSideEffectsGetsIsOnRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := settled(t, s, 1)[0]
-	d, err := s.History().RunDetail(context.Background(), parseRun(t, r.ID))
+	d, err := s.History.RunDetail(context.Background(), parseRun(t, r.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestOnlyAStepWithSideEffectsGetsASecret(t *testing.T) {
 // the secret had; the process that goes on with it knows another one only.
 func TestAnOldSecretStaysMaskedAfterARestart(t *testing.T) {
 	const old = "tok-CANARY-of-before-0815"
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ secrets.TOKEN }}\"}}\n" +
+	w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ secrets.TOKEN }}\"}}\n" +
 		"  - {sleep: 1s}\n" +
 		"  - {id: b, uses: test/act, with: {n: \"again ${{ steps.a.output.said }}\"}}\noutput: ${{ steps.a.output.said }}"})
 	keys := seal.New(filepath.Dir(w.path))
@@ -254,8 +254,8 @@ func TestAnOldSecretStaysMaskedAfterARestart(t *testing.T) {
 		sent <- in.With["n"]
 		return map[string]any{"said": fmt.Sprint("it is ", in.With["n"])}, nil
 	}
-	var s *store.Store
-	begin := func(secret string) (*machine.Engine, *store.Store, func() error) {
+	var s database
+	begin := func(secret string) (*machine.Engine, database, func() error) {
 		redactor := &redact.Redactor{}
 		w.options.Redactor, w.storeOptions = redactor, store.Options{Redactor: redactor, Sealer: keys}
 		w.before = func(e *machine.Engine) { e.UseSecrets(func(string) (string, bool) { return secret, true }) }
@@ -285,7 +285,7 @@ func TestAnOldSecretStaysMaskedAfterARestart(t *testing.T) {
 // and output is sent and used, and stands nowhere in the database; nor does it where a later
 // step sends it on.
 func TestFieldsOfStepsAreMaskedBeforeTheyAreStored(t *testing.T) {
-	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: find, uses: test/act, with: {n: card-CANARY-4111}}\n" +
+	w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: find, uses: test/act, with: {n: card-CANARY-4111}}\n" +
 		"  - {sleep: 1s}\n  - {id: pay, foreach: \"[1]\", uses: test/act, with: {n: \"for ${{ steps.find.output.rows[0].iban }}\"}}"})
 	for _, path := range []string{"steps.find.input.n", "steps.find.output.rows[*].iban", "steps.pay.output[*].id"} {
 		p, err := workflows.ParseRedactPath(path)
@@ -303,7 +303,7 @@ func TestFieldsOfStepsAreMaskedBeforeTheyAreStored(t *testing.T) {
 		return map[string]any{"rows": []any{map[string]any{"iban": "DE-CANARY-0532"}}, "plain": "seen"}, nil
 	}
 	keys := seal.New(filepath.Dir(w.path))
-	begin := func() (*machine.Engine, *store.Store, func() error) {
+	begin := func() (*machine.Engine, database, func() error) {
 		redactor := &redact.Redactor{}
 		w.options.Redactor, w.storeOptions = redactor, store.Options{Redactor: redactor, Sealer: keys}
 		return w.start(nil)

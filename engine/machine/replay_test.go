@@ -25,9 +25,9 @@ func TestReplaysAreLinkedAndSpread(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	dead, err := s.History().Runs(ctx, engine.Query{DeadOnly: true, Limit: 100})
+	dead, err := s.History.Runs(ctx, engine.Query{DeadOnly: true, Limit: 100})
 	for settled(t, s, 12); err == nil && len(dead) != 12; {
-		dead, err = s.History().Runs(ctx, engine.Query{DeadOnly: true, Limit: 100})
+		dead, err = s.History.Runs(ctx, engine.Query{DeadOnly: true, Limit: 100})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -43,12 +43,12 @@ func TestReplaysAreLinkedAndSpread(t *testing.T) {
 		t.Errorf("12 replays began within %d ms", spread)
 	}
 	for _, r := range all[:12] {
-		d, err := s.History().RunDetail(ctx, parseRun(t, r.Repeats))
+		d, err := s.History.RunDetail(ctx, parseRun(t, r.Repeats))
 		if err != nil || r.Status != "succeeded" || len(d.ReplayedAs) != 1 || d.ReplayedAs[0] != r.ID || r.ReplayedBy != "ada" {
 			t.Errorf("%+v, %+v, %v", r, d, err)
 		}
 	}
-	if left, err := s.History().Runs(ctx, engine.Query{DeadOnly: true, Limit: 100}); err != nil || len(left) != 0 {
+	if left, err := s.History.Runs(ctx, engine.Query{DeadOnly: true, Limit: 100}); err != nil || len(left) != 0 {
 		t.Errorf("%d dead letters are left, %v", len(left), err)
 	}
 	if err := stop(); err != nil {

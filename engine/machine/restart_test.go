@@ -14,7 +14,6 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 func TestAFinishedStepIsNotRepeatedAfterARestart(t *testing.T) {
@@ -64,7 +63,7 @@ func TestALostAnswerIsShownAsUnknownAndSentAgain(t *testing.T) {
 	runs := settled(t, s, 2)
 	for _, r := range runs {
 		id, _ := engine.ParseRunID(r.ID)
-		steps, err := s.History().Steps(context.Background(), id)
+		steps, err := s.History.Steps(context.Background(), id)
 		if err != nil || steps[0].Status != "unknown" {
 			t.Errorf("%s: %+v %v", r.Workflow, steps, err)
 		}
@@ -102,7 +101,7 @@ func TestTimeoutsEndAttemptsAndRuns(t *testing.T) {
 // slowAction hangs until its time is over.
 type slowAction struct {
 	engine *machine.Engine
-	store  *store.Store
+	store  database
 }
 
 func (a *slowAction) Do(ctx context.Context, in engine.Input) (any, error) {
@@ -113,12 +112,13 @@ func (a *slowAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	return nil, ctx.Err()
 }
 
-func (w *world) startWith(a *slowAction) (*machine.Engine, *store.Store, func()) {
-	s, err := store.Open(context.Background(), w.path, store.Options{})
+func (w *world) startWith(a *slowAction) (*machine.Engine, database, func()) {
+	o, err := w.open(nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e := machine.New(machine.Options{Store: s, Client: &http.Client{}, Actions: map[string]engine.Action{"test/act": a},
+	s := opened(o)
+	e := machine.New(machine.Options{Store: s.Store, Client: &http.Client{}, Actions: map[string]engine.Action{"test/act": a},
 		Secrets: func(string) (string, bool) { return "", false }})
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := e.Use(ctx, w.project); err != nil {
@@ -149,7 +149,7 @@ func TestEveryWorkflowOfATriggerDecidesWithValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled(t, s, 1)
-	d, err := s.History().EventDetail(context.Background(), r.Event)
+	d, err := s.History.EventDetail(context.Background(), r.Event)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestARunKeepsTheVersionItBeganWith(t *testing.T) {
 	e, s, stop := w.start(nil)
 	runs := settled(t, s, 1)
 	id, _ := engine.ParseRunID(runs[0].ID)
-	if d, err := s.History().RunDetail(context.Background(), id); err != nil || string(d.Output) != `"old"` {
+	if d, err := s.History.RunDetail(context.Background(), id); err != nil || string(d.Output) != `"old"` {
 		t.Errorf("%s %v", d.Output, err)
 	}
 	again, err := e.Replay(context.Background(), id, "start", "current", "test")
@@ -205,7 +205,7 @@ func TestARunKeepsTheVersionItBeganWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled(t, s, 2)
-	if d, err := s.History().RunDetail(context.Background(), again); err != nil || string(d.Output) != `"new"` || d.Repeats != runs[0].ID {
+	if d, err := s.History.RunDetail(context.Background(), again); err != nil || string(d.Output) != `"new"` || d.Repeats != runs[0].ID {
 		t.Errorf("%+v %v", d, err)
 	}
 	if err := stop(); err != nil {
@@ -264,7 +264,7 @@ func TestCancelEndsARunAtWorkAndOneThatWaits(t *testing.T) {
 	}
 	<-started
 	<-started
-	runs, err := s.History().Runs(context.Background(), engine.Query{})
+	runs, err := s.History.Runs(context.Background(), engine.Query{})
 	if err != nil || len(runs) != 2 {
 		t.Fatalf("%v %v", runs, err)
 	}
@@ -279,7 +279,7 @@ func TestCancelEndsARunAtWorkAndOneThatWaits(t *testing.T) {
 	close(release)
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		waiting, err := s.History().Runs(context.Background(), engine.Query{Status: "waiting"})
+		waiting, err := s.History.Runs(context.Background(), engine.Query{Status: "waiting"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +399,7 @@ func TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt(t *testing.T) {
 		open := 6
 		for deadline := time.Now().Add(20 * time.Second); open > 0 && !gone.Load() &&
 			time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-			c, err := s.History().Counts(context.Background())
+			c, err := s.History.Counts(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -410,7 +410,7 @@ func TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt(t *testing.T) {
 			continue
 		}
 		for _, r := range settled(t, s, 6) {
-			d, err := s.History().RunDetail(context.Background(), mustRun(t, r.ID))
+			d, err := s.History.RunDetail(context.Background(), mustRun(t, r.ID))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,18 +17,19 @@ import (
 // open one alert each and close once; a rare field opens none.
 func TestAChangeOfWhatATriggerReceivesIsToldOnce(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.data.n == 5\nsteps: [{uses: log, with: {message: x}}]", "alerts": listens})
-	var opened atomic.Pointer[store.Store]
+	w.onFile()
+	var opened atomic.Pointer[store.History]
 	w.options.ShapesEvery = 10 * time.Millisecond
 	w.options.Recent = func(ctx context.Context, trigger string, limit int, visit func(*engine.Event) bool) error {
-		s := opened.Load()
-		if s == nil {
+		h := opened.Load()
+		if h == nil {
 			return nil
 		}
-		_, err := s.History().EachEvent(ctx, trigger, "", limit, visit)
+		_, err := h.EachEvent(ctx, trigger, "", limit, visit)
 		return err
 	}
 	e, s, stop := w.start(nil)
-	opened.Store(s)
+	opened.Store(w.file())
 	sent := 0
 	send := func(n int, body func(i int) string) {
 		t.Helper()

@@ -52,11 +52,11 @@ func TestAWaitSeesWhatCameBeforeIt(t *testing.T) {
 				if got := output(t, s, id); got != "succeeded 7 " {
 					t.Error(got)
 				}
-				run, err := s.History().RunDetail(context.Background(), id)
+				run, err := s.History.RunDetail(context.Background(), id)
 				if err != nil {
 					t.Fatal(err)
 				}
-				event, err := s.History().EventDetail(context.Background(), first.Event)
+				event, err := s.History.EventDetail(context.Background(), first.Event)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -77,7 +77,7 @@ steps:
 		}
 		newest := slices.MaxFunc(runs, func(a, b engine.RunItem) int { return strings.Compare(a.ID, b.ID) })
 		id, _ := engine.ParseRunID(newest.ID)
-		d, err := s.History().RunDetail(context.Background(), id)
+		d, err := s.History.RunDetail(context.Background(), id)
 		if err != nil || d.Status != "succeeded" || !strings.Contains(string(d.Steps[len(d.Steps)-1].Output), "one") {
 			t.Errorf("%+v %v", d, err)
 		}

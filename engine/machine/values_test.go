@@ -13,7 +13,6 @@ import (
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // inside returns a world with the actions that stay inside, as they are.
@@ -30,7 +29,7 @@ func inside(t testing.TB, config string, flows map[string]string) *world {
 	return w
 }
 
-func valueOf(t *testing.T, s *store.Store, ref engine.ValueRef) string {
+func valueOf(t *testing.T, s database, ref engine.ValueRef) string {
 	t.Helper()
 	item, err := s.Value(context.Background(), ref, time.Now())
 	if errors.Is(err, engine.ErrNotFound) {
@@ -54,6 +53,7 @@ output: ${{ [steps.n.output, steps.old.output.n, steps.gone.output] }}
 // TestWhatStepsKeepIsThereForLaterRuns, also of the next process; each scope is its own.
 func TestWhatStepsKeepIsThereForLaterRuns(t *testing.T) {
 	w := inside(t, "", map[string]string{"w": counting})
+	w.onFile()
 	for i := range 3 {
 		e, s, stop := w.start(nil)
 		if _, err := e.Accept(context.Background(), delivery(fmt.Sprint(i), `{"who": "ada"}`)); err != nil {
@@ -71,7 +71,7 @@ func TestWhatStepsKeepIsThereForLaterRuns(t *testing.T) {
 					t.Errorf("%+v: %s, want %s", ref, got, want)
 				}
 			}
-			if n := rowCount(t, s, "kept_writes"); n != 0 {
+			if n := count(t, w.path, "SELECT count(*) FROM kept_writes"); n != 0 {
 				t.Errorf("%d notes of writes of runs that have succeeded are left", n)
 			}
 		}
@@ -79,14 +79,6 @@ func TestWhatStepsKeepIsThereForLaterRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func rowCount(t *testing.T, s *store.Store, table string) (n int) {
-	t.Helper()
-	if err := s.Readers().QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // TestAnIncrementIsMadeOnceWhereverACrashFalls fails each commit in turn: the count is
@@ -111,8 +103,8 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 		_, err := e.Accept(context.Background(), delivery("k", `{}`))
 		if err == nil && !crashed.Load() {
 			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !crashed.Load(); time.Sleep(2 * time.Millisecond) {
-				if counts, err := s.History().Counts(context.Background()); err == nil && counts.Open == 0 && counts.Inbox == 0 &&
-					rowCount(t, s, "runs") == 3 {
+				if counts, err := s.History.Counts(context.Background()); err == nil && counts.Open == 0 && counts.Inbox == 0 &&
+					len(runsIn(t, s.History)) == 3 {
 					break
 				}
 			}
@@ -142,7 +134,9 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 // TestValuesEndWithTheirTimeAndCompareBeforeTheyAreSet: each row is a write to the same
 // key, a minute after the one before.
 func TestValuesEndWithTheirTimeAndCompareBeforeTheyAreSet(t *testing.T) {
-	_, s, stop := inside(t, "", map[string]string{"w": counting}).start(nil)
+	w := inside(t, "", map[string]string{"w": counting})
+	w.onFile()
+	_, s, stop := w.start(nil)
 	defer func() {
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -183,7 +177,9 @@ func TestValuesEndWithTheirTimeAndCompareBeforeTheyAreSet(t *testing.T) {
 // TestTheStoreIsBoundedInKeysAndBytes: what has ended gives way, and the sums are right
 // whatever was done.
 func TestTheStoreIsBoundedInKeysAndBytes(t *testing.T) {
-	_, s, stop := inside(t, "", map[string]string{"w": counting}).start(nil)
+	w := inside(t, "", map[string]string{"w": counting})
+	w.onFile()
+	_, s, stop := w.start(nil)
 	defer func() {
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -220,11 +216,9 @@ func TestTheStoreIsBoundedInKeysAndBytes(t *testing.T) {
 		if got := write(c.key, c.value, c.ttl, c.after); got != c.want {
 			t.Errorf("write %d of %s: %s, want %s", i, c.key, got, c.want)
 		}
-		var keys, bytes, realKeys, realBytes int
-		if err := s.Readers().QueryRow(`SELECT keys, bytes, (SELECT count(*) FROM kept_values), (SELECT coalesce(sum(length(key) + `+
-			`length(value)), 0) FROM kept_values) FROM kept_size`).Scan(&keys, &bytes, &realKeys, &realBytes); err != nil || keys != realKeys ||
-			bytes != realBytes {
-			t.Fatalf("after write %d: %d keys with %d bytes are counted, there are %d with %d: %v", i, keys, bytes, realKeys, realBytes, err)
+		if n := count(t, w.path, `SELECT count(*) FROM kept_size WHERE keys = (SELECT count(*) FROM kept_values) AND bytes = (SELECT `+
+			`coalesce(sum(length(key) + length(value)), 0) FROM kept_values)`); n != 1 {
+			t.Fatalf("after write %d: the sums of keys and bytes are not those of the values", i)
 		}
 	}
 	if n, err := s.Prune(context.Background(), engine.PruneOrder{Now: now.Add(time.Hour), DefaultDedupe: time.Hour}); err != nil ||
@@ -256,7 +250,7 @@ func TestAChainOfEmittedEventsEnds(t *testing.T) {
 			"-> a -> b; end it with a when: or if: that stops holding") {
 		t.Errorf("%d runs, the last: %s %s", len(items), items[0].Status, items[0].Error)
 	}
-	d, err := s.History().EventDetail(context.Background(), eventOf(t, items[0].Event))
+	d, err := s.History.EventDetail(context.Background(), eventOf(t, items[0].Event))
 	if err != nil || d.EmittedBy == nil || d.EmittedBy.Run != items[1].ID || d.EmittedBy.Workflow != "a" || d.EmittedBy.Step != "e" ||
 		d.Inlet != "emit" || string(d.Body) != `{"n":4}` {
 		t.Errorf("%+v %+v %v", d.EmittedBy, d.EventItem, err)
@@ -300,7 +294,7 @@ func TestAChainThroughBatchesEnds(t *testing.T) {
 	for i := range 14 {
 		send(t, e, fmt.Sprint(i), "a")
 		for deadline := time.Now().Add(10 * time.Second); i > 0 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-			items, err := s.History().Runs(context.Background(), engine.Query{Limit: 100})
+			items, err := s.History.Runs(context.Background(), engine.Query{Limit: 100})
 			if err != nil {
 				t.Fatal(err)
 			}

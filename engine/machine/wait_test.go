@@ -10,15 +10,14 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/store"
 )
 
 // stands waits until the newest run has a status.
-func stands(t *testing.T, s *store.Store, status engine.RunStatus) engine.RunID {
+func stands(t *testing.T, s database, status engine.RunStatus) engine.RunID {
 	t.Helper()
 	var last []engine.RunItem
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		items, err := s.History().Runs(context.Background(), engine.Query{Limit: 1})
+		items, err := s.History.Runs(context.Background(), engine.Query{Limit: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,9 +33,9 @@ func stands(t *testing.T, s *store.Store, status engine.RunStatus) engine.RunID 
 	return 0
 }
 
-func output(t *testing.T, s *store.Store, id engine.RunID) string {
+func output(t *testing.T, s database, id engine.RunID) string {
 	t.Helper()
-	d, err := s.History().RunDetail(context.Background(), id)
+	d, err := s.History.RunDetail(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +302,7 @@ func TestACancelledRunWaitsForNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	stands(t, s, engine.Cancelled) // one that is just being put down is cancelled a moment later
-	steps, err := s.History().Steps(context.Background(), id)
+	steps, err := s.History.Steps(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
 	}

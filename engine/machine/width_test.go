@@ -89,7 +89,7 @@ func TestASleepOutlivesTheProcess(t *testing.T) {
 	}
 	waiting := false
 	for !waiting {
-		items, err := s.History().Runs(context.Background(), engine.Query{})
+		items, err := s.History.Runs(context.Background(), engine.Query{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ output: ${{ steps.g.status }}
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.History().RunDetail(context.Background(), id)
+	d, err := s.History.RunDetail(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestCancelCutsAllBranches(t *testing.T) {
 	for range 3 {
 		<-started
 	}
-	items, err := s.History().Runs(context.Background(), engine.Query{})
+	items, err := s.History.Runs(context.Background(), engine.Query{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestCancelCutsAllBranches(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs := settled(t, s, 1)
-	steps, err := s.History().Steps(context.Background(), id)
+	steps, err := s.History.Steps(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
