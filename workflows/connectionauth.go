@@ -131,6 +131,7 @@ func (d *decoder) connectionAuth(parent *objectNode) *Auth {
 	if x := o.object("tls"); x != nil {
 		a.TLS = &ClientTLS{Cert: d.value(x.vals["cert"]), Key: d.value(x.vals["key"]), CA: d.value(x.vals["ca"])}
 		if text, _ := a.TLS.Key.constantText(); strings.Contains(text, "PRIVATE KEY") {
+			d.hide(text)
 			d.add(x.at("key"), "secret-in-file", "a private key is written in the file", "name a file of the project, or use ${{ secrets.NAME }}")
 		}
 	}
@@ -152,6 +153,7 @@ func given(o *objectNode, but ...string) []string {
 func (d *decoder) secretOf(o *objectNode, name string) *Value {
 	v := d.value(o.vals[name])
 	if s, constant := v.constantText(); constant && s != "" {
+		d.hide(s)
 		d.add(o.at(name), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
 	}
 	return v

@@ -122,6 +122,7 @@ func (r *connectorReader) common(o *objectNode) {
 	if a := r.c.Auth; a != nil {
 		for _, v := range []*Value{a.Bearer, a.HeaderValue, a.QueryValue} {
 			if s, literal := v.constantText(); literal && s != "" {
+				r.hide(s)
 				r.add(v.pos, "secret-in-file", "a credential is written in the file", "declare it under connection: and write ${{ connection.token }}")
 			}
 		}
@@ -151,6 +152,7 @@ func (r *connectorReader) connectionField(k, n *yaml.Node) {
 	if def := f.vals["default"]; def != nil {
 		cf.Default = r.literal(def)
 		if cf.Secret {
+			r.hide(fmt.Sprint(cf.Default))
 			r.add(f.at("default"), "secret-in-file", "a secret is written in the file", "remove default:")
 		} else if p := (Input{Type: cf.Type, Options: cf.Options}).check(cf.Default); p != "" {
 			hint := ""

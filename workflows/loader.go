@@ -44,6 +44,7 @@ func (l *loader) open(name string) (*source, bool) {
 		return nil, false
 	}
 	src := newSource(name, text)
+	src.scanned, src.connectorFile = true, strings.HasPrefix(name, "connectors/")
 	l.p.sources = append(l.p.sources, src)
 	return src, true
 }

@@ -119,7 +119,7 @@ func (t *Trigger) Mistake(code, problem, hint string) Mistake {
 			at = w.Secrets[0].pos
 		}
 	}
-	src := &source{name: t.src.name, text: t.src.text, lines: t.src.lines, zone: t.src.zone}
+	src := &source{name: t.src.name, text: t.src.text, lines: t.src.lines, zone: t.src.zone, hidden: t.src.hidden}
 	src.add(at, code, problem, hint)
 	return src.mistakes[0]
 }
@@ -143,6 +143,11 @@ type source struct {
 	trusted bool
 	// starts are the offsets at which the lines begin.
 	starts []int
+	// scanned reports whether credentials are looked for, connectorFile whether it is a connector.
+	scanned, connectorFile bool
+	// found are the credentials of the file; hidden are texts that no message may show.
+	found  []foundCredential
+	hidden []string
 }
 
 func newSource(name string, text []byte) *source {
@@ -177,6 +182,6 @@ func (s *source) report(p Pos, code string, warning bool, problem, hint string) 
 	p.Line = min(p.Line, len(s.lines))
 	s.mistakes = append(s.mistakes, Mistake{
 		File: s.name, Line: p.Line, Column: max(p.Column, 1), Width: max(p.Width, 1), Code: code,
-		Warning: warning, Problem: problem, Hint: hint, Source: s.line(p.Line),
+		Warning: warning, Problem: s.masked(problem), Hint: s.masked(hint), Source: s.masked(s.line(p.Line)),
 	})
 }

@@ -190,6 +190,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 		}
 		c.Fields[key.Value], c.fieldPos[key.Value] = d.value(val), d.pos(key)
 		if s, ok := c.Fields[key.Value].constant.(string); ok && LooksSecret(key.Value) && s != "" {
+			d.hide(s)
 			d.add(d.pos(val), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
 		}
 	})
@@ -350,6 +351,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	l.runLinks()
 	var all Mistakes
 	for _, s := range l.p.sources {
+		s.warnOfCredentials()
 		all = append(all, s.mistakes...)
 	}
 	return l.p, all.sorted()

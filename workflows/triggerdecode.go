@@ -159,6 +159,7 @@ func (d *decoder) secretValues(v *yaml.Node) []*Value {
 	for _, n := range nodes {
 		x := d.value(n)
 		if s, ok := x.constant.(string); ok && x.kind == constantValue && s != "" {
+			d.hide(s)
 			d.add(d.pos(n), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
 		}
 		out = append(out, x)

@@ -93,6 +93,9 @@ func (d *decoder) parse() *yaml.Node {
 	if x.failed {
 		return nil
 	}
+	if d.scanned {
+		d.credentials(root, credentialPlace{}, map[*yaml.Node]bool{})
+	}
 	return root
 }
 

@@ -1,0 +1,98 @@
+package workflows_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/workflows"
+)
+
+// credentialWarnings loads a project with one workflow and returns what is said of credentials.
+func credentialWarnings(t *testing.T, files map[string]string) (warnings []workflows.Mistake, printed string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), []byte(text))
+	}
+	_, mistakes := workflows.Load(dir, catalog(t), nil)
+	for _, m := range mistakes {
+		if m.Code == "credential-in-file" {
+			warnings = append(warnings, m)
+		}
+	}
+	return warnings, mistakes.Error()
+}
+
+// TestACredentialInAFileIsFoundAndNeverPrinted writes tokens of services into an input, where no name tells
+// what they are. They are put together here, so that no scanner takes this file for a leak.
+func TestACredentialInAFileIsFoundAndNeverPrinted(t *testing.T) {
+	hex := strings.Repeat("0a1b2c3d", 8)
+	for name, token := range map[string]string{
+		"Stripe":      "sk_" + "live_51H8abcdefghijklmnop",
+		"GitHub":      "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345",
+		"fine":        "github_" + "pat_11ABCDEFG0123456789abcd_0123456789abcdef",
+		"GitLab":      "glpat" + "-0123456789abcdefghij",
+		"Slack":       "xoxb" + "-123456789012-123456789012-abcdefABCDEF",
+		"Slack hook":  "https://hooks.slack" + ".com/services/T00000001/B00000001/abcdefghijklmnopqrstuvwx",
+		"AWS":         "AKIA" + "Q3EGRTPMWIN2ABCD",
+		"Google":      "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
+		"Anthropic":   "sk-" + "ant-api03-abcdefghijklmnopqrstuvwxyz012345",
+		"OpenAI":      "sk-" + "proj-abcdefghijklmnopqrstuvwxyz012345",
+		"SendGrid":    "SG." + "abcdefghijklmnop012345.abcdefghijklmnopqrstuvwxyz0123456789abcdefg",
+		"Shopify":     "shpat_" + hex[:32],
+		"HubSpot":     "pat-" + "eu1-0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f",
+		"Mailchimp":   hex[:32] + "-us" + "14",
+		"Telegram":    "123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
+		"Vault":       "hvs." + strings.Repeat("CAESIabc0", 10),
+		"private key": "-----BEGIN RSA " + "PRIVATE KEY-----",
+		"JWT":         "eyJhbGciOiJIUzI1NiIsInR5cCI6" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+	} {
+		warnings, printed := credentialWarnings(t, map[string]string{"workflows/w.yaml": "on: manual\nsteps:\n" +
+			"  - {id: a, uses: log, with: {message: \"x " + token + " y\"}, nosuchkey: 1}\n"})
+		if len(warnings) != 1 || !warnings[0].Warning || warnings[0].Line != 3 {
+			t.Errorf("%s: want one warning at line 3, got %v", name, warnings)
+		}
+		if strings.Contains(printed, token) {
+			t.Errorf("%s: the credential is printed:\n%s", name, printed)
+		}
+	}
+}
+
+// TestWhatOnlyShowsWhereACredentialGoesIsNone guards against false alarms.
+func TestWhatOnlyShowsWhereACredentialGoesIsNone(t *testing.T) {
+	for _, with := range []string{
+		`headers: {Authorization: "Bearer ${{ secrets.TOKEN }}"}`,
+		`headers: {Authorization: "Bearer YOUR_API_KEY"}`,
+		`headers: {Authorization: "Bearer <token>"}`,
+		`headers: {Authorization: "Bearer sk_test_1234567890"}`,
+		`headers: {Authorization: "Bearer test-token-0123456789"}`,
+		`headers: {X-Api-Key: "xxxxxxxxxxxxxxxx"}`,
+		`headers: {X-Api-Key: "***"}`,
+		`headers: {X-Api-Key: "${{ inputs.key }}"}`,
+		`headers: {Cookie: "consent=yes; theme=dark"}`,
+		`headers: {X-Request-Id: 0123456789abcdef0123456789abcdef, Idempotency-Key: 0123456789abcdef0123456789abcdef}`,
+		`auth: {basic: {user: ada, password: "${{ secrets.PASSWORD }}"}}`,
+		`auth: {header: {name: X-Api-Key-Of-The-Shop, value: "${{ secrets.KEY }}"}}`,
+		`query: {token: monthly, key: orders, page_token: abcdefgh01234567}`,
+		`body: {access_key_id: AKIAIOSFODNN7EXAMPLE, password_reset: true, secret: "a long text with 1 secret"}`,
+		`body: {commit: 0123456789abcdef0123456789abcdef01234567, id: 9f8e7d6c5b4a39281706}`,
+		`body: {password: "", token: null, api_key: 12}`,
+		`text: "the token of order 4711 is at https://example.com/a:b@c?page=2&token=none"`,
+	} {
+		warnings, _ := credentialWarnings(t, map[string]string{
+			"workflows/w.yaml": "on: manual\ninputs: {key: string}\nsteps:\n" +
+				"  - {id: a, uses: http/post, with: {url: https://api.example.com/x, " + with + "}}\n",
+		})
+		for _, w := range warnings {
+			t.Errorf("%s: %s", with, w)
+		}
+	}
+	warnings, _ := credentialWarnings(t, map[string]string{
+		"workflows/w.yaml": "on: manual\nsteps: [{stop: x}]\ntests:\n" +
+			"  - {name: a, headers: {Authorization: Bearer 0123456789abcdef01}, expect: {status: succeeded}}\n",
+	})
+	if len(warnings) > 0 {
+		t.Errorf("a test's value: %v", warnings)
+	}
+}

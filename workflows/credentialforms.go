@@ -1,0 +1,111 @@
+package workflows
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A credentialForm is a kind of credential that is known by its letters alone.
+type credentialForm struct {
+	// what names it in a message, secret is the name that its secret is offered.
+	what, secret string
+	form         *regexp.Regexp
+}
+
+// credentialForms are the tokens that services give a fixed beginning. The forms are facts of
+// the services, as gitleaks collects them (github.com/gitleaks/gitleaks, config/gitleaks.toml at
+// b58d3f1) and GitHub's secret scanning does (docs.github.com, "Supported secret scanning
+// patterns"). Keys of test modes, such as sk_test_, open nothing and are left out.
+var credentialForms = []credentialForm{
+	form("a private key", "PRIVATE_KEY", `-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----`),
+	form("a Stripe key", "STRIPE_KEY", `\b(?:sk|rk)_(?:live|prod)_[A-Za-z0-9_]{8,}`),
+	form("a webhook signing secret", "WEBHOOK_SECRET", `\bwhsec_[A-Za-z0-9+/=]{16,}`),
+	form("a GitHub token", "GITHUB_TOKEN", `\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{22,})`),
+	form("a GitLab token", "GITLAB_TOKEN", `\b(?:glpat|gldt|glrt|glptt|glcbt|glsoat|gloas|glft|glffct|glimt|glagent)-[\w-]{16,}`),
+	form("a Slack token", "SLACK_TOKEN", `\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}`),
+	form("a Slack webhook address", "SLACK_WEBHOOK_URL", `\bhttps://hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9+/]{20,}`),
+	form("a Discord webhook address", "DISCORD_WEBHOOK_URL", `\bhttps://(?:\w+\.)?discord(?:app)?\.com/api/webhooks/\d{5,}/[\w-]{30,}`),
+	form("a Teams webhook address", "TEAMS_WEBHOOK_URL", `\bhttps://[a-z0-9]+\.webhook\.office\.com/webhookb2/[\w@/-]{40,}`),
+	form("an AWS access key", "AWS_ACCESS_KEY_ID", `\b(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b`),
+	form("a Google API key", "GOOGLE_API_KEY", `\bAIza[\w-]{35}`),
+	form("a Google client secret", "GOOGLE_CLIENT_SECRET", `\bGOCSPX-[\w-]{20,}`),
+	form("an Anthropic key", "ANTHROPIC_API_KEY", `\bsk-ant-[\w-]{20,}`),
+	form("an OpenAI key", "OPENAI_API_KEY", `\bsk-(?:(?:proj|svcacct|admin)-[\w-]{20,}|[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20})`),
+	form("a SendGrid key", "SENDGRID_KEY", `\bSG\.[\w-]{16,}\.[\w-]{16,}`),
+	form("a Shopify token", "SHOPIFY_TOKEN", `\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}`),
+	form("a HubSpot token", "HUBSPOT_TOKEN", `\bpat-(?:na|eu|ap)\d-[0-9a-f]{8}-[0-9a-f-]{27}`),
+	form("a DigitalOcean token", "DIGITALOCEAN_TOKEN", `\bdo[opr]_v1_[a-f0-9]{64}`),
+	form("an Airtable token", "AIRTABLE_TOKEN", `\bpat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b`),
+	form("a Notion token", "NOTION_TOKEN", `\bntn_[A-Za-z0-9]{40,}`),
+	form("a Linear key", "LINEAR_API_KEY", `\blin_api_[A-Za-z0-9]{32,}`),
+	form("a Square token", "SQUARE_TOKEN", `\b(?:EAAA[\w-]{50,}|sq0(?:atp|csp)-[\w-]{22,})`),
+	form("a Brevo key", "BREVO_API_KEY", `\bxkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}`),
+	form("a Mailgun key", "MAILGUN_API_KEY", `\bkey-[a-f0-9]{32}\b`),
+	form("a Mailchimp key", "MAILCHIMP_API_KEY", `\b[a-f0-9]{32}-us\d{1,2}\b`),
+	form("an Atlassian token", "ATLASSIAN_TOKEN", `\bATATT3[\w=-]{100,}`),
+	form("a Telegram bot token", "TELEGRAM_TOKEN", `\b\d{8,10}:AA[\w-]{32,}`),
+	form("an npm token", "NPM_TOKEN", `\bnpm_[A-Za-z0-9]{36}`),
+	form("a PyPI token", "PYPI_TOKEN", `\bpypi-AgEIcHlwaS5vcmc[\w-]{50,}`),
+	form("a Hugging Face token", "HF_TOKEN", `\bhf_[A-Za-z]{34}\b`),
+	form("a Databricks token", "DATABRICKS_TOKEN", `\bdapi[a-f0-9]{32}\b`),
+	form("a Vault token", "VAULT_TOKEN", `\bhv[sb]\.[\w-]{80,}`),
+	form("a Grafana token", "GRAFANA_TOKEN", `\bgl(?:c_[A-Za-z0-9+/]{32,}|sa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8})`),
+	form("a Sentry token", "SENTRY_TOKEN", `\bsntry(?:s_eyJ[A-Za-z0-9+/=_]{40,}|u_[a-f0-9]{64})`),
+	form("a Postman key", "POSTMAN_API_KEY", `\bPMAK-[A-Za-z0-9]{24}-[A-Za-z0-9]{34}`),
+	form("a Doppler token", "DOPPLER_TOKEN", `\bdp\.pt\.[A-Za-z0-9]{43}`),
+	form("a Dynatrace token", "DYNATRACE_TOKEN", `\bdt0c01\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{64}`),
+	form("a Heroku key", "HEROKU_API_KEY", `\bHRKU-AA[\w-]{58}`),
+	form("an EasyPost key", "EASYPOST_API_KEY", `\bEZAK[A-Za-z0-9]{54}\b`),
+	form("a Shippo token", "SHIPPO_TOKEN", `\bshippo_live_[a-fA-F0-9]{40}`),
+	form("a Duffel token", "DUFFEL_TOKEN", `\bduffel_live_[\w=-]{43}`),
+	form("an age key", "AGE_KEY", `AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}`),
+	form("a 1Password service account token", "OP_SERVICE_ACCOUNT_TOKEN", `\bops_eyJ[A-Za-z0-9+/]{100,}`),
+	form("a signed token (JWT)", "TOKEN", `\bey[A-Za-z0-9_-]{15,}\.ey[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{20,}`),
+}
+
+func form(what, secret, pattern string) credentialForm {
+	return credentialForm{what, secret, regexp.MustCompile(pattern)}
+}
+
+// anyCredential finds what may be one of credentialForms, so that other texts are looked at once.
+var anyCredential = func() *regexp.Regexp {
+	var all []string
+	for _, f := range credentialForms {
+		all = append(all, f.form.String())
+	}
+	return regexp.MustCompile(strings.Join(all, "|"))
+}()
+
+// placeholder is text that stands where a credential will: it is none itself.
+var placeholder = regexp.MustCompile(`(?i)^(?:` +
+	`x{3,}.*|[*•.…-]+|<.*>|\{.*\}|\[.*\]|\$\w+|%\w+%|(?:sk|rk|pk)_test_.*|` +
+	`(?:test|your|example|sample|dummy|fake|demo|insert|replace|todo|fixme|change|redacted|anonymous|guest|public|none|null|undefined|` +
+	`string|password|passwd|secret|token|bearer|apikey|api[_-]?key|credentials?)(?:[^a-z].*)?|` +
+	`.*(?:example|placeholder|dummy|redacted|changeme|change[_-]me|xxxx|\.\.\.|your[_-]).*)$`)
+
+// isPlaceholder reports whether text only shows where a credential goes. AWS's documentation
+// uses AKIAIOSFODNN7EXAMPLE.
+func isPlaceholder(text string) bool {
+	text = strings.TrimSpace(text)
+	return text == "" || text == Mask || placeholder.MatchString(text) || strings.Trim(text, text[:1]) == ""
+}
+
+// looksRandom reports whether text has the letters of a generated value: words, addresses and
+// dates have none of that length, or no digits, or blanks.
+func looksRandom(text string) bool {
+	if len(text) < 12 || len(text) > 4096 {
+		return false
+	}
+	letters, digits := 0, 0
+	for _, c := range text {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			letters++
+		case !strings.ContainsRune("+/=_-.~!@#$%^&*", c):
+			return false
+		}
+	}
+	return letters > 3 && digits > 1
+}
