@@ -227,7 +227,8 @@ func (s *Server) write(name, text string) error {
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(s.bin, name), args...)
 	c.Dir = s.folder
-	c.Env = append(os.Environ(), "PGPASSWORD="+Password)
+	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
+	c.Env = append(c.Env, "PGPASSWORD="+Password)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true}
 	return c
 }

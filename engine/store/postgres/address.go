@@ -1,0 +1,204 @@
+// Package postgres connects to PostgreSQL: it reads the address of a database, finds out what the
+// server promises and what the role may do, and says in words what is wrong and how to fix it. No
+// text that it makes has a password. The package must not know Hookloom's tables.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// connectTimeout is how long one host may take to answer, where the address does not say
+// connect_timeout.
+const connectTimeout = 5 * time.Second
+
+// DefaultSchema is the schema of Hookloom's tables.
+const DefaultSchema = "hookloom"
+
+// schemes are what the address of a PostgreSQL database begins with.
+var schemes = []string{"postgres:", "postgresql:"}
+
+// IsAddress reports whether the name of a database is the address of one on a PostgreSQL server.
+// Any other name is that of a file.
+func IsAddress(database string) bool {
+	return slices.ContainsFunc(schemes, func(s string) bool { return strings.HasPrefix(database, s) })
+}
+
+// Name returns the name of a database, a file or an address, as it may be shown: without a password
+// and without parameters.
+func Name(database string) string {
+	if !IsAddress(database) {
+		return database
+	}
+	a, err := Parse(database)
+	if err != nil {
+		return "postgres://..."
+	}
+	return a.String()
+}
+
+// HasPassword reports whether an address contains a password. Other users of the machine see it when
+// the address is an argument of a command.
+func HasPassword(database string) bool {
+	if !IsAddress(database) {
+		return false
+	}
+	u, err := url.Parse(database)
+	if err != nil || u.Opaque != "" {
+		return true // it may be anywhere
+	}
+	_, set := u.User.Password()
+	return set || u.Query().Has("password")
+}
+
+// Address is the address of a database.
+type Address struct {
+	// Schema is the schema of Hookloom's tables.
+	Schema string
+	// Hints is false if nodes must not use LISTEN and NOTIFY (hints=off), as behind PgBouncer.
+	Hints bool
+	// AtomicPages is true if the storage writes pages of 8 KiB whole (atomic_pages=yes), so that
+	// full_page_writes may be off.
+	AtomicPages bool
+
+	config *pgx.ConnConfig
+	hosts  string
+}
+
+// own are the parameters that Hookloom reads itself, with their values; nil for any.
+var own = map[string][]string{"schema": nil, "hints": {"on", "off"}, "atomic_pages": {"yes", "no"}}
+
+// identifier is the name of a schema that needs no quotes.
+var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+// escapes is how a password is written.
+const escapes = `write characters such as @ / : # ? % of the password as %40 %2F %3A %23 %3F %25`
+
+// Parse reads an address: postgres://USER:PASSWORD@HOST:PORT/DATABASE with the parameters of libpq
+// and those of Hookloom. What is missing comes from libpq's environment (PGPASSWORD, PGPASSFILE,
+// PGSSLMODE, ...). An error is a mistake in the address.
+func Parse(text string) (*Address, error) {
+	u, err := url.Parse(text)
+	var q url.Values
+	if err == nil {
+		q, err = url.ParseQuery(u.RawQuery)
+	}
+	if err != nil || u.Opaque != "" || strings.Contains(u.Path, "@") || u.Fragment != "" {
+		return nil, fmt.Errorf("the address of the database cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE; %s", escapes)
+	}
+	a := &Address{Schema: DefaultSchema, Hints: q.Get("hints") != "off", AtomicPages: q.Get("atomic_pages") == "yes"}
+	if q.Has("schema") {
+		a.Schema = q.Get("schema")
+	}
+	if !identifier.MatchString(a.Schema) || strings.HasPrefix(a.Schema, "pg_") || a.Schema == "public" {
+		return nil, fmt.Errorf("schema=%.60s of the address: use a name of its own of a-z, 0-9 and _, such as %s", a.Schema, DefaultSchema)
+	}
+	for name, values := range own {
+		if v := q.Get(name); values != nil && q.Has(name) && !slices.Contains(values, v) {
+			return nil, fmt.Errorf("%s=%.60s of the address: it is %s", name, v, strings.Join(values, " or "))
+		}
+		q.Del(name)
+	}
+	if q.Get("sslmode") == "" && os.Getenv("PGSSLMODE") == "" {
+		// As for connections of sql/*: nothing crosses a network without TLS unless the address says so.
+		q.Set("sslmode", "verify-full")
+		if allLocal(hostsOf(u)) {
+			q.Set("sslmode", "prefer")
+		}
+	}
+	if !q.Has("application_name") && os.Getenv("PGAPPNAME") == "" {
+		q.Set("application_name", "hookloom")
+	}
+	u.RawQuery = q.Encode()
+	u.Scheme = "postgres"
+	if a.config, err = pgx.ParseConfig(u.String()); err != nil {
+		return nil, unreadable(q)
+	}
+	if a.config.ConnectTimeout == 0 {
+		a.config.ConnectTimeout = connectTimeout
+	}
+	// Statements without a name: a pooler such as PgBouncer may give each transaction another
+	// connection.
+	a.config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	a.hosts = u.Host
+	if a.hosts == "" {
+		a.hosts = a.config.Host
+	}
+	return a, nil
+}
+
+// unreadable says which parameter is wrong. The driver's own error may have the password.
+func unreadable(q url.Values) error {
+	for _, name := range []string{"sslrootcert", "sslcert", "sslkey", "passfile"} {
+		path := q.Get(name)
+		if path == "" || name == "sslrootcert" && path == "system" {
+			continue
+		}
+		if _, err := os.ReadFile(path); err != nil {
+			return fmt.Errorf("%s of the address of the database: %w", name, err)
+		}
+	}
+	return errors.New("the address of the database cannot be read: a port is a number, sslmode is disable, prefer, require, verify-ca or " +
+		"verify-full, sslrootcert is a file of certificates in PEM; " + escapes)
+}
+
+// hostsOf are the hosts of an address.
+func hostsOf(u *url.URL) []string {
+	text := u.Host
+	if text == "" {
+		text = u.Query().Get("host")
+	}
+	if text == "" {
+		text = os.Getenv("PGHOST")
+	}
+	var out []string
+	for h := range strings.SplitSeq(text, ",") {
+		if host, _, err := net.SplitHostPort(h); err == nil {
+			h = host
+		}
+		out = append(out, strings.Trim(h, "[]"))
+	}
+	return out
+}
+
+// allLocal reports whether all hosts are this machine, to which nothing need be encrypted.
+func allLocal(hosts []string) bool {
+	return !slices.ContainsFunc(hosts, func(h string) bool {
+		ip := net.ParseIP(h)
+		return h != "" && h != "localhost" && !strings.HasPrefix(h, "/") && (ip == nil || !ip.IsLoopback())
+	})
+}
+
+// String returns the address without the password and without parameters.
+func (a *Address) String() string {
+	u := url.URL{Scheme: "postgres", User: url.User(a.config.User), Host: a.hosts, Path: "/" + a.config.Database}
+	if strings.HasPrefix(a.hosts, "/") { // a socket's folder
+		u.Host, u.RawQuery = "", url.Values{"host": {a.hosts}}.Encode()
+	}
+	return u.String()
+}
+
+// Password returns the password, also one that the environment or a file gives; it may be empty.
+func (a *Address) Password() string { return a.config.Password }
+
+// Config returns a copy of the driver's configuration.
+func (a *Address) Config() *pgx.ConnConfig { return a.config.Copy() }
+
+// Connect opens a connection. An error is an *Error.
+func (a *Address) Connect(ctx context.Context) (*pgx.Conn, error) {
+	c, err := pgx.ConnectConfig(ctx, a.Config())
+	if err != nil {
+		return nil, a.Explain(err)
+	}
+	return c, nil
+}

@@ -1,0 +1,124 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hookloom/hookloom/engine/store/postgres"
+)
+
+// clean removes libpq's environment, which would count.
+func clean(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE", "PGSERVICE", "PGOPTIONS", "PGAPPNAME",
+		"PGPASSFILE"} {
+		t.Setenv(name, "")
+	}
+}
+
+// TestAnAddressIsShownWithoutItsPassword: in no form of it.
+func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
+	clean(t)
+	for text, want := range map[string]string{
+		"hookloom.db":        "hookloom.db",
+		"/srv/postgres/x.db": "/srv/postgres/x.db",
+		"postgres://ada:hunter2@db:5433/shop?sslmode=disable":        "postgres://ada@db:5433/shop",
+		"postgresql://ada@db/shop?password=hunter2":                  "postgres://ada@db/shop",
+		"postgres://ada:hunter2@h1:1,h2:2/shop":                      "postgres://ada@h1:1,h2:2/shop",
+		"postgres://ada:hunter2@/shop?host=/var/run/postgresql":      "postgres://ada@/shop?host=%2Fvar%2Frun%2Fpostgresql",
+		"postgres://ada:hun/ter2@db/shop":                            "postgres://...",
+		"postgres://ada:hunter2%@db/shop":                            "postgres://...",
+		"postgres:ada:hunter2@db":                                    "postgres://...",
+		"postgres://ada:hunter2@db:port/shop":                        "postgres://...",
+		"postgres://ada:hunter2@db/shop?sslmode=hunter2":             "postgres://...",
+		"postgres://ada:hunter2@db/shop?sslrootcert=/nowhere/ca.pem": "postgres://...",
+		"postgres://ada:hunter2@db/shop?schema=Hunter2":              "postgres://...",
+	} {
+		if got := postgres.Name(text); got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+		if _, err := postgres.Parse(text); err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", text, err)
+		}
+		if postgres.HasPassword(text) != strings.Contains(text, "hun") {
+			t.Errorf("%s: HasPassword is %v", text, postgres.HasPassword(text))
+		}
+	}
+}
+
+// TestTheParametersOfAnAddress: libpq's and Hookloom's own.
+func TestTheParametersOfAnAddress(t *testing.T) {
+	clean(t)
+	for text, want := range map[string]string{
+		"postgres://a:p@db/x":                               "hookloom true false tls",
+		"postgres://a:p@127.0.0.1/x":                        "hookloom true false tls or not",
+		"postgres://a:p@[::1]:5/x":                          "hookloom true false tls or not",
+		"postgres://a:p@localhost,db/x":                     "hookloom true false tls",
+		"postgres://a:p@db/x?sslmode=disable":               "hookloom true false no tls",
+		"postgres://a:p@db/x?sslmode=disable&schema=shop_2": "shop_2 true false no tls",
+		"postgres://a:p@db/x?hints=off&atomic_pages=yes":    "hookloom false true tls",
+		"postgres://a:p@db/x?schema=public":                 "schema=public of the address: use a name of its own of a-z, 0-9 and _, such as hookloom",
+		"postgres://a:p@db/x?schema=a;b":                    "write postgres://USER:PASSWORD@HOST:5432/DATABASE",
+		"postgres://a:p@db/x?hints=maybe":                   "hints=maybe of the address: it is on or off",
+		"postgres://a:p@db/x?sslmode=yes":                   "sslmode is disable, prefer, require, verify-ca or verify-full",
+		"postgres://a:p@db/x?sslrootcert=/nowhere/ca.pem":   "sslrootcert of the address of the database: open /nowhere/ca.pem: no such file",
+		"postgres://a:p@ss/word@db/x":                       "write characters such as @ / : # ? % of the password as %40 %2F",
+		"postgres://a:p#1@db/x":                             "write characters such as",
+	} {
+		a, err := postgres.Parse(text)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else {
+			c := a.Config()
+			security := "no tls"
+			if c.TLSConfig != nil {
+				security = "tls"
+			}
+			for _, f := range c.Fallbacks {
+				if f.TLSConfig == nil {
+					security = "tls or not"
+				}
+			}
+			got = strings.Join([]string{a.Schema, word(a.Hints), word(a.AtomicPages), security}, " ")
+			for _, own := range []string{"schema", "hints", "atomic_pages"} {
+				if _, sent := c.RuntimeParams[own]; sent {
+					t.Errorf("%s: the server is sent %s", text, own)
+				}
+			}
+		}
+		if got != want && (err == nil || !strings.Contains(got, want)) {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func word(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+// FuzzAnAddressNeverShowsItsPassword: whatever stands where.
+func FuzzAnAddressNeverShowsItsPassword(f *testing.F) {
+	for _, text := range []string{"@db/x", "@db:1/x?sslmode=verify-full", "/y@db", "#@db/x", "%@db", "?host=a", "@[::1]/x"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, rest string) {
+		if strings.Contains(rest, "secret42") {
+			return
+		}
+		text := "postgres://ada:secret42" + rest
+		a, err := postgres.Parse(text)
+		if err != nil {
+			if strings.Contains(err.Error(), "secret42") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		if strings.Contains(a.Password(), "secret42") && strings.Contains(postgres.Name(text), "secret42") {
+			t.Errorf("%q is shown as %s", text, postgres.Name(text))
+		}
+	})
+}
