@@ -57,7 +57,7 @@ func TestTheParametersOfAnAddress(t *testing.T) {
 		"postgres://a:p@db/x?sslmode=disable":               "hookloom true false no tls",
 		"postgres://a:p@db/x?sslmode=disable&schema=shop_2": "shop_2 true false no tls",
 		"postgres://a:p@db/x?hints=off&atomic_pages=yes":    "hookloom false true tls",
-		"postgres://a:p@db/x?schema=public":                 "schema=public of the address: use a name of its own of a-z, 0-9 and _, such as hookloom",
+		"postgres://a:p@db/x?schema=public":                 "schema=public of the address: use a name of its own of a-z, 0-9 and _",
 		"postgres://a:p@db/x?schema=a;b":                    "write postgres://USER:PASSWORD@HOST:5432/DATABASE",
 		"postgres://a:p@db/x?hints=maybe":                   "hints=maybe of the address: it is on or off",
 		"postgres://a:p@db/x?sslmode=yes":                   "sslmode is disable, prefer, require, verify-ca or verify-full",

@@ -156,7 +156,8 @@ func (a *Address) explainTLS(e *Error, err error) bool {
 
 // alwaysTLS reports whether no connection without TLS is tried.
 func (a *Address) alwaysTLS() bool {
-	return a.config.TLSConfig != nil && !slices.ContainsFunc(a.config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
+	return a.config.TLSConfig != nil &&
+		!slices.ContainsFunc(a.config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
 // explainNetwork explains why a server could not be asked.

@@ -150,7 +150,8 @@ func TestARoleWithoutRightsIsGivenTheGrants(t *testing.T) {
 	}
 	_, _, err = a.Open(t.Context(), false)
 	grant := "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA hookloom TO " + name + ";"
-	if err == nil || !strings.Contains(err.Error(), "may not read and change events of schema hookloom") || !strings.Contains(err.Error(), grant) {
+	if err == nil || !strings.Contains(err.Error(), "may not read and change events of schema hookloom") ||
+		!strings.Contains(err.Error(), grant) {
 		t.Errorf("%v", err)
 	}
 	postgrestest.Exec(t, db, grant)
@@ -201,9 +202,10 @@ func TestAnAnswerIsWorthTheStandbysThatConfirm(t *testing.T) {
 	refused(t, standby.Named("postgres"), true, "is a standby, which is read-only", "target_session_attrs=read-write")
 	s.Exec(t, "GRANT CREATE ON DATABASE "+db[strings.LastIndex(db, "/")+1:]+" TO "+name)
 	for names, want := range map[string][2]string{
-		"s1":             {"the disk of this server and standby s1", "the disk of this server and 1 of the standbys s1"},
-		"FIRST 1 (s1)":   {"the disk of this server and standby s1", "the disk of this server and 1 of the standbys s1"},
-		"ANY 1 (s1, s2)": {"the disk of this server and any 1 of the standbys s1, s2", "the disk of this server and any 1 of the standbys s1, s2"},
+		"s1":           {"the disk of this server and standby s1", "the disk of this server and 1 of the standbys s1"},
+		"FIRST 1 (s1)": {"the disk of this server and standby s1", "the disk of this server and 1 of the standbys s1"},
+		"ANY 1 (s1, s2)": {"the disk of this server and any 1 of the standbys s1, s2",
+			"the disk of this server and any 1 of the standbys s1, s2"},
 	} {
 		s.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = '"+names+"'", "SELECT pg_reload_conf()")
 		want := want
