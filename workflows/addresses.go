@@ -39,7 +39,7 @@ func (d *decoder) listenAddress(o *objectNode, key string) {
 	}
 }
 
-// webAddress checks a URL of the project's own that stands as plain text.
+// webAddress checks a URL of the project itself, given as plain text.
 func (d *decoder) webAddress(o *objectNode, key string) {
 	text := o.text(key, "")
 	if text == "" {
@@ -56,7 +56,7 @@ func (d *decoder) webAddress(o *objectNode, key string) {
 	}
 }
 
-// baseURL checks a connection's base_url as far as it is written out.
+// baseURL checks the constant part of a connection's base_url.
 func (d *decoder) baseURL(v *Value) {
 	text, constant := v.constantText()
 	if v == nil || !constant {
@@ -71,7 +71,7 @@ func (d *decoder) baseURL(v *Value) {
 	}
 }
 
-// hostName is a name that DNS can hold.
+// hostName matches a valid DNS host name.
 var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`)
 
 // allowed reads egress.allow: addresses, blocks and host names.
@@ -126,7 +126,7 @@ func allowProblem(text string) (problem, hint string) {
 	return "", ""
 }
 
-// withoutPort cuts :8080 off.
+// withoutPort cuts off a port such as :8080.
 func withoutPort(text string) string {
 	if host, port, err := net.SplitHostPort(text); err == nil && onlyDigits(port) {
 		return host

@@ -24,7 +24,7 @@ func (d *decoder) adminURL(o *objectNode) string {
 	return strings.TrimRight(text, "/")
 }
 
-// consoleURL is how people reach the console, as far as the file tells.
+// consoleURL returns the URL of the console, as far as hookloom.yaml determines it.
 func (s Server) consoleURL() string {
 	if s.AdminURL != "" {
 		return s.AdminURL
@@ -32,8 +32,8 @@ func (s Server) consoleURL() string {
 	return "http://" + s.AdminAddr
 }
 
-// runLinks warns of run.url in what workflows send where it leads to this machine
-// only: the reader of the message is on another one.
+// runLinks warns about run.url in messages that workflows send if it is a loopback URL: the reader
+// is on another machine.
 func (l *loader) runLinks() {
 	u, err := url.Parse(l.p.Server.consoleURL())
 	if err != nil || !loopbackHost(u.Hostname()) {

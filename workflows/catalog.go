@@ -5,58 +5,57 @@ import (
 	"time"
 )
 
-// Catalog is everything a workflow may name that others offer: actions,
-// provider presets, schedules. The checker asks it and so imports nobody.
+// Catalog lists what other packages offer to workflows: actions, provider presets and schedules.
+// The checker receives it, so that this package need not import them.
 type Catalog struct {
-	// Actions by name, such as http/request. Connector files of the project are
-	// added while it is loaded.
+	// Actions are by name, such as http/request. The loader adds those of the project's connector
+	// files.
 	Actions map[string]*ActionSpec
 	// Presets of providers; nil for none.
 	Presets Presets
-	// CheckCron says what is wrong with a cron text, in the user's words; nil
-	// accepts all.
+	// CheckCron returns what is wrong with a cron expression; nil accepts all.
 	CheckCron func(cron string) error
-	// ExplainCron says what surprises about a cron that is right; nil says nothing.
+	// ExplainCron returns what may surprise about a valid cron expression; it may be nil.
 	ExplainCron func(cron string) []string
-	// ExplainSecret says why a secret has no value, and what to do about it; nil says what
-	// is true of every project.
+	// ExplainSecret returns why a secret has no value and what to do about it; nil uses a text that
+	// fits every project.
 	ExplainSecret func(name string) (problem, hint string)
-	// Recorded returns the data of events that a trigger has received, of the given types, or
-	// of any for none; nil where no history is looked at. What expressions read is checked
-	// against it.
+	// Recorded returns the data of events that a trigger received, of the given types, or of all
+	// types if there are none. It is nil if no history is available. Expressions are checked
+	// against the result.
 	Recorded func(trigger string, types []string) []any
 }
 
-// ActionSpec is what one action accepts, said once: the checker, did-you-mean,
-// the schema, help and redaction all read it.
+// ActionSpec describes what an action accepts. The checker, its suggestions, the JSON Schema, the
+// help and redaction all read it.
 type ActionSpec struct {
 	Name   string
 	Help   string
 	Inputs []ActionInput
-	// SideEffects reports whether it acts outside of this process: it gets an attempt on
-	// record before it acts, and is mocked in tests.
+	// SideEffects reports whether the action acts outside this process: its attempt is recorded
+	// before it starts, and tests mock it.
 	SideEffects bool
-	// SafeMethods reports whether the input "method" decides whether it can be
-	// repeated without harm; Safe that it always can.
+	// SafeMethods reports whether the input "method" decides whether the action can safely be
+	// repeated; Safe reports that it always can.
 	SafeMethods, Safe bool
-	// Example is the output a test gets when it mocks nothing.
+	// Example is the output that tests use if they mock nothing.
 	Example any
-	// Outputs are the fields of a built-in action's output; none where it has no fixed ones.
+	// Outputs are the fields of a built-in action's output; empty if they are not fixed.
 	Outputs []ActionOutput
-	// Usage is a step that uses a built-in action, in YAML; with Config, what it needs in
-	// hookloom.yaml. A test loads both.
+	// Usage is a YAML step that uses a built-in action, and Config the hookloom.yaml settings it
+	// needs. A test loads both.
 	Usage, Config string
-	// Connection is the kind of connection that a built-in action needs; nil for none.
+	// Connection is the kind of connection that a built-in action needs; nil if it needs none.
 	Connection *Connector
-	// Retry and Timeout are a connector's defaults; nil and 0 leave the language's.
+	// Retry and Timeout are a connector's defaults; nil and 0 keep the language's.
 	Retry   *Retry
 	Timeout time.Duration
-	// Request and the rest are a connector's action as data; nil for built-in ones.
+	// Request and the fields below describe a connector's action; they are nil for built-in ones.
 	Connector *Connector
 	Action    *ConnectorAction
 }
 
-// Needs is the connector whose kind of connection the action needs, nil for none.
+// Needs returns the connector that defines the action's connection; nil if the action needs none.
 func (s *ActionSpec) Needs() *Connector {
 	if s.Connector != nil {
 		return s.Connector
@@ -64,15 +63,15 @@ func (s *ActionSpec) Needs() *Connector {
 	return s.Connection
 }
 
-// ConfidenceConfirmed facts were read in the service's documents. ConfidenceMemory facts were
-// not: people are told so.
+// ConfidenceConfirmed facts come from the service's documentation. ConfidenceMemory facts do not,
+// and are shown as unconfirmed.
 const (
 	ConfidenceConfirmed = "confirmed"
 	ConfidenceMemory    = "memory"
 )
 
-// Confidence is how sure the facts of an action are. Built-in actions follow standards and are
-// confirmed.
+// Confidence returns how reliable the facts about an action are. Built-in actions follow standards
+// and are confirmed.
 func (s *ActionSpec) Confidence() string {
 	if s.Action == nil {
 		return ConfidenceConfirmed
@@ -80,7 +79,7 @@ func (s *ActionSpec) Confidence() string {
 	return s.Action.Confidence
 }
 
-// RepeatText says what is repeated where a step has no retry: of its own.
+// RepeatText describes what is retried if a step has no retry key.
 func (s *ActionSpec) RepeatText() string {
 	tries := func(n int) string { return fmt.Sprintf("up to %d times", n) }
 	switch {
@@ -114,8 +113,8 @@ func (s *ActionSpec) Input(name string) *ActionInput {
 	return nil
 }
 
-// commonInputs are those that every action of a connector takes, unless it has an
-// input of its own by that name.
+// commonInputs are accepted by every connector action that does not define an input of the same
+// name.
 var commonInputs = []ActionInput{
 	{
 		Name: "accept",
@@ -127,11 +126,10 @@ var commonInputs = []ActionInput{
 	{Name: MaxItemsInput, Type: "integer", Help: "the maximum number of items to read"},
 }
 
-// MaxItemsInput is the common input of actions that read a list page by page.
+// MaxItemsInput is the common input of actions that read a paginated list.
 const MaxItemsInput = "max_items"
 
-// Common reports whether an input of that name is the one that every action of a connector
-// takes.
+// Common reports whether the input is one of commonInputs, not the connector's own.
 func (s *ActionSpec) Common(name string) bool {
 	if s.Action == nil || name == MaxItemsInput && s.Action.Pages == nil {
 		return false
@@ -144,7 +142,7 @@ func (s *ActionSpec) Common(name string) bool {
 	return true
 }
 
-// ActionInput is one key of a step's with.
+// ActionInput is one key of a step's with mapping.
 type ActionInput struct {
 	Name string
 	// Type is string, integer, number, boolean, list, object, duration, size or any.
@@ -152,63 +150,62 @@ type ActionInput struct {
 	Required bool
 	Help     string
 	Words    []string
-	// Fill says how ${{ }} inside is inserted; FillURL also for request paths.
+	// Fill says how the values of ${{ }} are inserted; FillURL is for request paths too.
 	Fill Fill
 	// Default is used when the key is absent.
 	Default any
-	// Options are the values that a connector allows; empty for all. Of are the types
-	// inside of a list or an object; nil where they are not known.
+	// Options are the values that a connector allows; empty allows all. Of is the type of the
+	// elements or fields; nil if not known.
 	Options []any
 	Of      *DataType
-	// Secret values are kept as *** on record.
+	// Secret values are recorded as ***.
 	Secret bool
-	// Kept values are stored in the clear, so that no secret may be in them.
+	// Kept values are stored in clear text, so they must not contain secrets.
 	Kept bool
-	// Literal is set for code, such as SQL: it is written out, since data in it would be
-	// run. The text says where data goes instead.
+	// Literal is set for code such as SQL, which must not contain expressions: inserted data would
+	// be executed. The text says how to pass data instead.
 	Literal string
-	// Parse says what is wrong with a text that is written out, such as a program; nil for
-	// no check.
+	// Parse returns what is wrong with a constant text, such as a program; nil skips the check.
 	Parse func(string) error
 }
 
-// Connector is one service described as data (docs/connectors.md).
+// Connector describes a service (docs/connectors.md).
 type Connector struct {
 	Name, Title, Description, Docs string
-	// Confidence is how sure the facts are: ConfidenceConfirmed or ConfidenceMemory.
+	// Confidence is ConfidenceConfirmed or ConfidenceMemory.
 	Confidence string
 	BaseURL    *Value
 	Fields     []ConnectionField
 	Auth       *Auth
-	// Headers and Query are those of every request; they read connection.
+	// Headers and Query are sent with every request; their expressions may read connection.
 	Headers, Query *Value
-	// IdempotencyHeader carries the key of a step; "none" sends none.
+	// IdempotencyHeader is the header that carries a step's idempotency key; "none" sends none.
 	IdempotencyHeader string
-	// IdempotencyQuery is the query parameter that carries it; empty for none.
+	// IdempotencyQuery is the query parameter that carries the key; empty for none.
 	IdempotencyQuery string
-	// Expired are the answers that mean that a token is no longer valid.
+	// Expired describes the responses that mean that a token is no longer valid.
 	Expired *Expired
-	// Errors say what other refusals mean; nil leaves it to the status.
+	// Errors classifies other error responses; nil uses the status alone.
 	Errors *ConnectorErrors
-	// Test is the path of a cheap GET that tells whether a connection works.
+	// Test is the path of a cheap GET request that shows whether a connection works.
 	Test    string
 	Retry   *Retry
 	Timeout time.Duration
-	// Limit bounds what is sent to its service.
+	// Limit limits requests to the service.
 	Limit   Limit
 	Actions []*ConnectorAction
-	// Text is the file that it was read from, and Version that of the text. Both are empty
-	// for what a built-in action needs of a connection.
+	// Text is the file's content and Version its version. Both are empty for the connection of a
+	// built-in action.
 	Text    []byte
 	Version string
 }
 
-// ConnectionField is one credential or setting a connector needs.
+// ConnectionField is a credential or setting that a connector needs.
 type ConnectionField struct {
 	Name, Type, Description string
 	Secret, Required        bool
 	Default                 any
-	// Options are the values that are allowed; empty for all.
+	// Options are the allowed values; empty allows all.
 	Options []any
 }
 
@@ -216,57 +213,59 @@ type ConnectionField struct {
 type ConnectorAction struct {
 	Name, Description, Docs string
 	Deprecated              bool
-	// Confidence is that of this action's facts; the connector's by default.
+	// Confidence is for this action's facts; it defaults to the connector's.
 	Confidence     string
 	Inputs         []Input
 	Method         string
 	Path           *Value
 	Query, Headers *Value
-	// At most one of the bodies is set.
+	// At most one of these is set.
 	Body, Form, Multipart, Text, RawFile *Value
-	// Parse is how the answer is read: auto, json, text or base64.
+	// Parse says how the response body is parsed: auto, json, text or base64.
 	Parse string
-	// Pages reads a list page by page; nil for one request.
+	// Pages describes pagination; nil for a single request.
 	Pages  *ConnectorPages
 	Output *Value
-	// Returns are the types of the output; nil where they are not declared.
+	// Returns is the type of the output; nil if not declared.
 	Returns *DataType
-	// Check holds the output to a JSON Schema; nil for none.
+	// Check validates the output against a JSON Schema; nil for no validation.
 	Check *SchemaCheck
 	Fail  []FailRule
-	// FormStyle is how form and query write lists and maps.
+	// FormStyle says how form and query encode lists and maps.
 	FormStyle string
-	// Already are the answers that mean that what was to be made is there.
+	// Already are the responses that mean that the resource exists already, which counts as
+	// success.
 	Already []AlreadyRule
-	// Idempotency is what the service does with the same request again: natural (it
-	// changes nothing), key (it honours its idempotency header), none (it acts again), or
-	// empty when the file does not say.
+	// Idempotency says what the service does if a request is repeated: natural (nothing changes),
+	// key (it honours its idempotency header), none (it acts again). It is empty if the file does
+	// not say.
 	Idempotency string
-	// Example is an output; Call is the call that gives it, as far as the file shows one.
+	// Example is an output; Call is the request and response that give it, as far as the file shows
+	// them.
 	Example any
 	Call    ActionExample
 }
 
-// SchemaCheck is what of an output is held to which JSON Schema.
+// SchemaCheck names the value to validate and its JSON Schema.
 type SchemaCheck struct{ Value, Schema *Expr }
 
-// ConnectorPages is how an action reads a list.
+// ConnectorPages says how an action reads a paginated list.
 type ConnectorPages struct {
 	Paging
-	// Items gives the list in one answer, Total how many items all of them have; nil where no
-	// answer says so.
+	// Items selects the list in a response, Total the number of items in all pages; Total is nil if
+	// the response does not contain it.
 	Items, Total *Expr
-	// Max is how many pages one call reads at most, MaxItems how many items.
+	// Max and MaxItems limit the pages and items that one call reads.
 	Max, MaxItems int
 }
 
-// AlreadyRule turns an answer into a success.
+// AlreadyRule turns an error response into a success.
 type AlreadyRule struct {
 	When   *Expr
 	Output *Value
 }
 
-// FailRule turns an answer into a failure with a code of its own.
+// FailRule turns a response into a failure with its own code.
 type FailRule struct {
 	When      *Expr
 	Code      string

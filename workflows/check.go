@@ -9,25 +9,25 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// checker holds what all files of a project know of each other.
+// checker holds the data shared by the checks of all files of a project.
 type checker struct {
 	p       *Project
 	catalog *Catalog
 	secrets func(name string) bool
-	// stored reports whether the text of an earlier version is read, which may hold what is
-	// a mistake by now.
+	// stored reports whether the text is an earlier version, which may contain what has become a
+	// mistake since.
 	stored bool
-	// pending are secrets that a provider's handshake will bring, with their triggers.
+	// pending are the secrets that a provider's handshake will deliver, with their triggers.
 	pending map[string]string
-	// told are secrets that are not set and were reported, by file.
+	// told are the secrets without a value that were reported, by file.
 	told map[string]bool
-	// kept are the project's fixtures, nil until they are asked for.
+	// kept are the project's fixtures; they are read when first needed.
 	kept *fixtures
 }
 
-// workflow checks everything that needs more than one key of a file.
+// workflow does the checks that need more than one key of a file.
 func (c *checker) workflow(w *Workflow) {
-	if !c.stored { // what began its runs is of no more concern to them
+	if !c.stored { // its runs have begun: what starts them no longer matters
 		c.starts(w)
 	}
 	base := c.baseScope(w)
@@ -76,7 +76,7 @@ func laterVars(all []Var, sc *expr.Scope) map[string]int {
 	return out
 }
 
-// baseScope is what every expression of a workflow may see.
+// baseScope returns the names that every expression of a workflow may use.
 func (c *checker) baseScope(w *Workflow) *expr.Scope {
 	inputs := expr.Map{}
 	for _, in := range w.Inputs {
@@ -102,7 +102,7 @@ func (c *checker) baseScope(w *Workflow) *expr.Scope {
 	return sc
 }
 
-// sampleOf types event.data when every trigger of the workflow has a sample.
+// sampleOf returns the type of event.data if every trigger of the workflow has a sample.
 func (c *checker) sampleOf(w *Workflow) expr.Type {
 	if len(w.Starts) != 1 || w.Starts[0].Kind != "trigger" {
 		return nil
@@ -118,7 +118,7 @@ func (c *checker) sampleOf(w *Workflow) expr.Type {
 	return expr.SampleType(v)
 }
 
-// secretList checks secrets: and the secrets that are not set anywhere.
+// secretList checks secrets: and reports secrets without a value.
 func (c *checker) secretList(w *Workflow) {
 	w.eachExpr(func(e *Expr) {
 		for _, name := range e.SecretNames() {
@@ -144,13 +144,13 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 		if c.told == nil {
 			c.told = map[string]bool{}
 		}
-		c.told[e.place.src.name+" "+name] = true // once for each file
+		c.told[e.place.src.name+" "+name] = true // once per file
 		problem, hint := c.whyNotSet(name)
 		e.report(SecretNotSet, true, from, from+len(name), problem, hint)
 	}
 }
 
-// whyNotSet says why a secret has no value, and what to do.
+// whyNotSet returns why a secret has no value, and what to do.
 func (c *checker) whyNotSet(name string) (problem, hint string) {
 	if c.catalog != nil && c.catalog.ExplainSecret != nil {
 		return c.catalog.ExplainSecret(name)
@@ -158,8 +158,8 @@ func (c *checker) whyNotSet(name string) (problem, hint string) {
 	return fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets"
 }
 
-// tokens warns of tokens of the admin address that have no value: the server does not
-// start without them.
+// tokens warns about tokens of the admin address without a value: the server does not start without
+// them.
 func (c *checker) tokens() {
 	for key, v := range map[string]*Value{"token": c.p.Server.Token, "view_token": c.p.Server.ViewToken} {
 		v.exprs(func(e *Expr) {

@@ -8,10 +8,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// savedPath is an expression that is the path of what a step saved.
+// savedPath matches an expression that is the path of a saved response.
 var savedPath = regexp.MustCompile(`^steps\.([a-z][a-z0-9_]*)(?:\.|\?\.)output(?:\.|\?\.)path$`)
 
-// rawPath warns of the path of a saved answer where its bytes are wanted.
+// rawPath warns if the path of a saved response is used where its content is expected.
 func (s *stepChecker) rawPath(st *Step) {
 	v := st.With.Field("raw")
 	if st.Spec.Input("raw_file") == nil || !v.IsExpression() {
@@ -29,7 +29,7 @@ func (s *stepChecker) rawPath(st *Step) {
 	})
 }
 
-// calledWith checks a value that is written out for an input of a called workflow.
+// calledWith checks a constant value for an input of a called workflow.
 func (s *stepChecker) calledWith(st *Step, in Input, at *Value, v any) {
 	problem := in.check(v)
 	if problem == "" || at.broken {

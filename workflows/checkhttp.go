@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// answerSize refuses to keep more of an answer than can be kept.
+// answerSize reports a limit on the response size that exceeds what can be stored.
 func (s *stepChecker) answerSize(st *Step) {
 	size := st.With.Field("max_response")
 	if size == nil || st.Spec.Input("max_response") == nil {
@@ -37,7 +37,7 @@ func (s *stepChecker) answerSize(st *Step) {
 	}
 }
 
-// certainty is what is known of a value before it is computed.
+// certainty says what is known about a value before it is computed.
 type certainty int
 
 const (
@@ -46,7 +46,7 @@ const (
 	yes
 )
 
-// saves reports whether the answer of a step goes to a file.
+// saves reports whether the step's response is saved to a file.
 func (st *Step) saves() certainty {
 	v := st.With.Field("save")
 	if v == nil {
@@ -62,10 +62,10 @@ func (st *Step) saves() certainty {
 	return no
 }
 
-// savedNames are the output of a step whose answer goes to a file.
+// savedNames are the output fields of a step whose response is saved to a file.
 var savedNames = []string{"status", "headers", "url", "duration_ms", "path", "size", "sha256", "content_type"}
 
-// ExampleOutput is what a test takes for the step's output when nothing is mocked.
+// ExampleOutput returns the step's output in a test that mocks nothing.
 func (st *Step) ExampleOutput() any {
 	switch {
 	case st.Spec != nil && st.readsPages():
@@ -85,7 +85,7 @@ func (st *Step) ExampleOutput() any {
 		"path": "files/run_example/" + st.Key, "size": 0, "sha256": strings.Repeat("0", 64), "content_type": "application/octet-stream"}
 }
 
-// savedAnswer checks what goes with save: true.
+// savedAnswer checks the keys that are used with save: true.
 func (s *stepChecker) savedAnswer(st *Step) {
 	if st.saves() == no || st.Spec.Input("save") == nil {
 		return

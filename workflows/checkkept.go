@@ -9,12 +9,13 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// This file checks the steps that store something inside: the store's, and emitted events.
+// This file checks the steps that store data in Hookloom itself: the actions of the key-value
+// store, and emitted events.
 
-// longestKey is how long a key of the store may be, in bytes; the engine has the same.
+// longestKey is the maximum length of a store key in bytes; the engine enforces the same limit.
 const longestKey = 256
 
-// keptInputs refuses secrets in what is stored in the clear.
+// keptInputs reports secrets in inputs that are stored in clear text.
 func (s *stepChecker) keptInputs(st *Step) {
 	src := s.w.src
 	for _, f := range st.With.fields() {
@@ -40,7 +41,7 @@ func (s *stepChecker) keptInputs(st *Step) {
 	}
 }
 
-// emits checks the trigger that an event is put into.
+// emits checks the trigger that receives an emitted event.
 func (s *stepChecker) emits(st *Step) {
 	if st.Uses != "hookloom/emit" {
 		return
@@ -69,7 +70,7 @@ func (s *stepChecker) emits(st *Step) {
 	s.emitsToItself(st, v, name)
 }
 
-// emitsToItself warns of a workflow each run of which begins the next one.
+// emitsToItself warns about a workflow whose runs start further runs of the same workflow.
 func (s *stepChecker) emitsToItself(st *Step, at *Value, name string) {
 	top := false
 	for _, x := range s.w.Steps {

@@ -10,14 +10,14 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// stepChecker walks the steps in the order they run, so that a name is visible
-// exactly where it exists.
+// stepChecker checks the steps in the order in which they run, so that an expression can use only
+// the names defined before it.
 type stepChecker struct {
 	c *checker
 	w *Workflow
 }
 
-// sequence checks steps one after another; each sees those before it.
+// sequence checks steps that run in order; each can read those before it.
 func (s *stepChecker) sequence(list []*Step, sc *expr.Scope) {
 	s.hideLater(list, sc)
 	for _, st := range list {
@@ -25,7 +25,7 @@ func (s *stepChecker) sequence(list []*Step, sc *expr.Scope) {
 	}
 }
 
-// hideLater returns steps that have not run yet a reason of their own.
+// hideLater marks the steps that have not run yet, so that a reference to one is explained.
 func (s *stepChecker) hideLater(list []*Step, sc *expr.Scope) {
 	eachStep(list, func(st *Step) {
 		if st.ID != "" && sc.Steps()[st.ID] == nil {
@@ -68,8 +68,8 @@ func (s *stepChecker) step(st *Step, sc *expr.Scope) {
 	}
 }
 
-// needs checks what a step does. In the text of a run that has begun, what a step needs
-// and what is gone since fails that step, if and when it comes to it, and nothing else.
+// needs checks the body of a step. In the stored text of a run that has begun, something missing
+// fails only the step that needs it, when that step runs.
 func (s *stepChecker) needs(st *Step, sc *expr.Scope) {
 	before := len(s.w.src.mistakes)
 	s.body(st, sc)
@@ -87,10 +87,10 @@ func (s *stepChecker) needs(st *Step, sc *expr.Scope) {
 	s.w.src.mistakes = kept
 }
 
-// body checks what a step does.
+// body checks the body of a step.
 func (s *stepChecker) body(st *Step, sc *expr.Scope) {
 	k := stepKindOf(st.Body)
-	if k == nil { // the key is misspelt; what is beside it can still be checked
+	if k == nil { // the key is misspelled; the other keys can still be checked
 		st.With.check(sc.In("with").With("secrets", expr.AnySecret))
 		return
 	}
@@ -110,7 +110,7 @@ func (s *stepChecker) loop(st *Step, sc *expr.Scope) *expr.Scope {
 	return inner
 }
 
-// laterActions are in the language and not carried out yet.
+// laterActions are planned and not implemented yet.
 var laterActions = []string{"discord/post", "teams/post"}
 
 // merge makes the steps and vars of a branch visible after it.
@@ -137,8 +137,8 @@ func article(word string) string {
 	return "a"
 }
 
-// urlSecrets warns of a secret in a URL: proxies and targets write URLs down. A URL that is a
-// secret as a whole, as incoming webhooks of Slack and Discord are, has no other way.
+// urlSecrets warns about a secret in a URL: proxies and servers log URLs. There is no alternative
+// for a URL that is a secret as a whole, such as an incoming webhook of Slack or Discord.
 func (s *stepChecker) urlSecrets(st *Step) {
 	if u := st.With.Field("url"); u != nil && u.secrets && u.kind != exprValue {
 		s.w.src.warn(u.pos, "secret-in-url", "a secret in a URL ends up in the logs of other systems", "send it in a header, or use auth:")
@@ -150,7 +150,7 @@ type namedValue struct {
 	value *Value
 }
 
-// fields lists a map value's entries, also when it is all constant.
+// fields returns the entries of a mapping, constant or not.
 func (v *Value) fields() []namedValue {
 	if v == nil {
 		return nil
@@ -176,7 +176,7 @@ func hasField(list []namedValue, name string) bool {
 	return false
 }
 
-// keyPos finds the key before a value, on its line or the few above.
+// keyPos returns the position of the key before a value: on its line or a few lines above.
 func (v *Value) keyPos(src *source, key string) Pos {
 	for n := v.pos.Line; n > 0 && n > v.pos.Line-3; n-- {
 		if i := strings.Index(src.line(n), key+":"); i >= 0 {

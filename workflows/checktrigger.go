@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// starts checks what a workflow listens to.
+// starts checks the on key of a workflow.
 func (c *checker) starts(w *Workflow) {
 	for _, s := range w.Starts {
 		switch s.Kind {
@@ -37,7 +37,7 @@ func (c *checker) starts(w *Workflow) {
 	}
 }
 
-// foreignStarts are words of other tools for what starts a run.
+// foreignStarts maps the names that other tools use for triggers.
 var foreignStarts = map[string]string{
 	"cron": `write schedule: {cron: "0 7 * * *"}`, "interval": "write schedule: {every: 5m}",
 	"timer": "write schedule: {every: 5m}", "http": "write webhook: {...}",
@@ -66,7 +66,7 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 	}
 }
 
-// syncSteps warns of steps that outlast the answer that a sender waits for.
+// syncSteps warns about steps that take longer than the sender waits for a synchronous response.
 func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
 	eachStep(w.Steps, func(s *Step) {
 		long := s.Body == "wait"
@@ -82,7 +82,7 @@ func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
 	})
 }
 
-// eventNames warns of types that the provider is not known to send.
+// eventNames warns about event types that the provider is not known to send.
 func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) {
 	p := presetOf(c.catalog.Presets, wh.Provider)
 	if p == nil || len(p.Events) == 0 {
@@ -99,7 +99,7 @@ func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) 
 	}
 }
 
-// batchTypes warns of event types that are selected in deliveries which may hold several events.
+// batchTypes warns if event types are selected but a delivery may contain several events.
 func (c *checker) batchTypes(src *source, at Pos, wh *Webhook, events []string) {
 	p := presetOf(c.catalog.Presets, wh.Provider)
 	if p == nil || p.Batch == nil || wh.Split != nil || wh.EventType != nil || len(events) == 0 {
@@ -110,8 +110,8 @@ func (c *checker) batchTypes(src *source, at Pos, wh *Webhook, events []string) 
 		fmt.Sprintf("write split: %s next to provider:; each event then has its own type, and event.data is that event", p.Batch.Text))
 }
 
-// suffixMatch finds payment_intent.succeeded for payment_succeeded: the event
-// that shares the most words.
+// suffixMatch returns the event that shares the most words with e, such as payment_intent.succeeded
+// for payment_succeeded.
 func suffixMatch(e string, events []string) string {
 	words := strings.FieldsFunc(e, func(r rune) bool { return r == '.' || r == '_' || r == '/' })
 	best, bestScore := "", 1
@@ -185,7 +185,7 @@ func (c *checker) trigger(t *Trigger) {
 	}
 }
 
-// anyReads reports whether one of the expressions reads a name.
+// anyReads reports whether one of the expressions reads name.
 func anyReads(list []*Expr, name string) bool {
 	for _, e := range list {
 		if e.Reads(name) {
@@ -220,7 +220,7 @@ func (c *checker) poll(t *Trigger) {
 	}
 }
 
-// listed completes a listing from its preset and checks it.
+// listed adds the preset's values to a listing and checks it.
 func (c *checker) listed(t *Trigger, p *Poll) {
 	c.pollRequest(t, p.Request)
 	c.ownLookBack(t, p)
@@ -229,7 +229,7 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 	if preset != nil {
 		if l, w := preset.List, t.Webhook; l != nil && p.Request == nil && len(p.Key) == 0 && w != nil &&
 			w.Provider == p.Provider && len(w.Key) == 0 {
-			w.Key = l.WebhookKey // one identity, whichever way an event comes
+			w.Key = l.WebhookKey // one key, whichever inlet the event comes from
 		}
 		p.UseListing(preset.List)
 	}
@@ -257,8 +257,8 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 	}
 }
 
-// ownLookBack warns of a request that asks for what is later than the last time it saw:
-// an item that is written late with that time, or an earlier one, would be missed.
+// ownLookBack warns about a request that asks for items later than the last time seen: it misses
+// items that appear late with that time or an earlier one.
 func (c *checker) ownLookBack(t *Trigger, p *Poll) {
 	if c.stored || p.Request == nil || p.Provider != "" || p.OverlapWritten || p.Cursor == nil || !p.AsksFrom() ||
 		!expr.NamesTime(p.Cursor.Text) {
@@ -269,8 +269,8 @@ func (c *checker) ownLookBack(t *Trigger, p *Poll) {
 		"add overlap: 1m to look back (key: skips known items), or overlap: 0s if items never appear late")
 }
 
-// sharedKey warns when two inlets of a trigger have no key in common: the same
-// event would be two.
+// sharedKey warns if two inlets of a trigger have different keys: an event received by both would
+// run twice.
 func (c *checker) sharedKey(t *Trigger) {
 	if t.Webhook != nil && t.Poll != nil && len(t.Webhook.Key) == 0 && presetOf(c.catalog.Presets, t.Webhook.Provider) == nil {
 		t.src.warn(t.Webhook.pos, "no-shared-key",
@@ -279,7 +279,7 @@ func (c *checker) sharedKey(t *Trigger) {
 	}
 }
 
-// pollExprs checks what a poll reads of its answers.
+// pollExprs checks the expressions that read a poll's responses.
 func pollExprs(p *Poll) {
 	request := &expr.Scope{
 		Where:       "a poll's request",
@@ -324,7 +324,7 @@ func pollExprs(p *Poll) {
 	}
 }
 
-// webhookNames are what a webhook inlet's own keys may read.
+// webhookNames are the names that the expressions of a webhook inlet may use.
 func webhookNames() expr.Map {
 	return expr.Map{"body": expr.Any, "headers": expr.AnyMap, "query": expr.AnyMap, "raw": expr.String,
 		"method": expr.String, "url": expr.String, "path": expr.String,

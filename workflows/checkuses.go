@@ -26,7 +26,7 @@ func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 	if st.Spec == nil {
 		connector, _, _ := strings.Cut(st.Uses, "/")
 		if slices.Contains(s.c.p.brokenConnectors, connector) {
-			return // its file could not be read, which is said there
+			return // the file could not be read, which was reported
 		}
 		hint := spelling.Suggest(st.Uses, namedActions(s.c.catalog.Actions))
 		if foreign := foreignActions[st.Uses]; foreign != "" {
@@ -55,7 +55,7 @@ func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 	}
 }
 
-// namedActions are the names of actions whose connector has a name too.
+// namedActions returns the names of the actions whose connector has a name too.
 func namedActions(all map[string]*ActionSpec) []string {
 	var out []string
 	for _, n := range slices.Sorted(maps.Keys(all)) {
@@ -66,7 +66,7 @@ func namedActions(all map[string]*ActionSpec) []string {
 	return out
 }
 
-// actionsLike lists a connector's actions when only the last part is wrong.
+// actionsLike lists a connector's actions if only the last part of the name is wrong.
 func (s *stepChecker) actionsLike(name string) string {
 	head, _, found := strings.Cut(name, "/")
 	if !found {
@@ -144,8 +144,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 	s.rawPath(st)
 }
 
-// literalInput refuses expressions in code: in a text, or in what stands under statement:
-// in a list.
+// literalInput refuses expressions in code: in a text, or in the statement: entries of a list.
 func (s *stepChecker) literalInput(st *Step, in *ActionInput, v *Value) {
 	refuse := func(v *Value) {
 		s.w.src.add(v.pos, "not-literal", fmt.Sprintf("%s of %s is code: ${{ }} is not allowed in it", in.Name, st.Uses), in.Literal)
@@ -169,7 +168,7 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 		return
 	}
 	if in.Type == "string" {
-		// Plain numbers and booleans become text here, as inside a text.
+		// In a text, numbers and booleans are converted.
 		switch v.(type) {
 		case map[string]any, []any:
 			src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be text", in.Name), "")
@@ -184,14 +183,14 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 		return
 	}
 	if in.Name == "auth" && st.Spec.Connector == nil && !s.c.stored {
-		return // stepAuth says more
+		return // stepAuth reports it
 	}
 	if p := checkType(in.Type, v); p != "" {
 		src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be %s %s: %s", in.Name, article(in.Type), in.Type, p), typeHint(in, v))
 	}
 }
 
-// typeHint says how a value of an input's type is written, or "".
+// typeHint returns how a value of an input's type is written, or "".
 func typeHint(in *ActionInput, v any) string {
 	text, isText := v.(string)
 	switch {
@@ -211,8 +210,8 @@ func typeHint(in *ActionInput, v any) string {
 	return ""
 }
 
-// nothingGiven refuses null for an input that must have a value. It is mostly a name
-// that YAML takes for a comment: channel: #sales.
+// nothingGiven refuses null for a required input. The usual cause is a value that YAML reads as a
+// comment: channel: #sales.
 func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
 	if at.broken {
 		return
@@ -237,8 +236,8 @@ func (s *stepChecker) nothingGiven(of, name string, required bool, at *Value) {
 	}
 }
 
-// missingHint is the line to add for an input that a step lacks, with a value of its type, and
-// what the input is for.
+// missingHint returns the line to add for a missing input, with a value of its type, and the
+// input's help.
 func missingHint(name string, sample any, help string, given []namedValue) string {
 	line := fmt.Sprintf("%s: %s", name, YAMLText(sample))
 	if len(given) == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// connectionForms is how each auth is written that only connections have.
+// connectionForms shows how each kind of auth that only connections have is written.
 var connectionForms = map[string]string{
 	"oauth2": `auth: {oauth2: {grant: client_credentials, token_url: "https://id.example.com/token", client_id: "${{ secrets.ID }}", ` +
 		`client_secret: "${{ secrets.SECRET }}"}}`,
@@ -28,7 +28,7 @@ const (
 	GrantDeviceCode        = "device_code"
 )
 
-// OAuth2 is how access tokens are had by OAuth 2.0 (RFC 6749).
+// OAuth2 describes how to obtain access tokens by OAuth 2.0 (RFC 6749).
 type OAuth2 struct {
 	Grant                             string
 	TokenURL, AuthorizeURL, DeviceURL *Value
@@ -36,12 +36,12 @@ type OAuth2 struct {
 	ClientID, ClientSecret            *Value
 	RefreshToken                      *Value
 	Scopes                            []string
-	// AuthStyle is header, params, or empty to find out.
+	// AuthStyle is header, params, or empty to detect it.
 	AuthStyle               string
 	Params, AuthorizeParams *Value
 }
 
-// JWTBearer is how a signed JWT is made, and what it is used for.
+// JWTBearer describes how to make and use a signed JWT.
 type JWTBearer struct {
 	TokenURL, ServiceAccount  *Value
 	Issuer, Subject, Audience *Value
@@ -60,21 +60,20 @@ type SigV4 struct {
 	Service                                    string
 }
 
-// ClientTLS is a client certificate. Each value is a PEM text, or a file of the project
-// in Dir.
+// ClientTLS is a client certificate. Each value is PEM text, or a file of the project in Dir.
 type ClientTLS struct {
 	Cert, Key, CA *Value
 	Dir           string
 }
 
-// Expired are the answers that mean that a token is no longer valid, beside 401.
+// Expired describes the responses that, besides 401, mean that a token is no longer valid.
 type Expired struct {
 	Status []StatusRange
 	Body   *Expr
 }
 
-// Kind names what proves a request: none, bearer, basic, header, query, oauth2,
-// jwt_bearer, aws_sigv4 or tls.
+// Kind returns the kind of authentication: none, bearer, basic, header, query, oauth2, jwt_bearer,
+// aws_sigv4 or tls.
 func (a *Auth) Kind() string {
 	switch {
 	case a == nil:
@@ -99,8 +98,8 @@ func (a *Auth) Kind() string {
 	return "none"
 }
 
-// connectionAuth reads auth: of a connection or of a connector file. Its values are
-// checked by the caller, who knows what their expressions may name.
+// connectionAuth reads auth: of a connection or of a connector file. The caller checks its values
+// and knows which names their expressions may use.
 func (d *decoder) connectionAuth(parent *objectNode) *Auth {
 	o := parent.object("auth")
 	if o == nil {
@@ -138,7 +137,7 @@ func (d *decoder) connectionAuth(parent *objectNode) *Auth {
 	return a
 }
 
-// given lists the fields of o that are there, but those named.
+// given lists the fields of o that are set, except those named.
 func given(o *objectNode, but ...string) []string {
 	var out []string
 	for _, f := range o.shape.fields {
@@ -149,7 +148,7 @@ func given(o *objectNode, but ...string) []string {
 	return out
 }
 
-// secretOf reads a value that must not be written in the file.
+// secretOf reads a value that must not be written in the file in clear text.
 func (d *decoder) secretOf(o *objectNode, name string) *Value {
 	v := d.value(o.vals[name])
 	if s, constant := v.constantText(); constant && s != "" {
@@ -159,7 +158,7 @@ func (d *decoder) secretOf(o *objectNode, name string) *Value {
 	return v
 }
 
-// grantKeys are the keys of oauth2 that belong to one grant, and that it needs.
+// grantKeys maps the keys of oauth2 that only one grant has, and requires.
 var grantKeys = map[string]string{
 	"refresh_token": GrantRefreshToken, "authorize_url": GrantAuthorizationCode, "device_url": GrantDeviceCode,
 }
@@ -172,7 +171,7 @@ func (d *decoder) oauth2(o *objectNode, certificate bool) *OAuth2 {
 	d.textsOf("params", x.Params)
 	d.textsOf("authorize_params", x.AuthorizeParams)
 	if x.Grant == "" {
-		return x // said already
+		return x // reported already
 	}
 	for _, key := range []string{"refresh_token", "authorize_url", "device_url"} {
 		switch grant := grantKeys[key]; {
@@ -196,7 +195,7 @@ func (d *decoder) oauth2(o *objectNode, certificate bool) *OAuth2 {
 	return x
 }
 
-// grantExample is how a key is written that a grant needs.
+// grantExample shows how a key that a grant requires is written.
 var grantExample = map[string]string{
 	"refresh_token": `"${{ secrets.REFRESH_TOKEN }}"`, "authorize_url": `"https://id.example.com/authorize"`,
 	"device_url": `"https://id.example.com/device"`,
@@ -245,7 +244,7 @@ func (d *decoder) endpoint(o *objectNode, name string) *Value {
 	return v
 }
 
-// textsOf checks that the values of a map of parameters are texts, numbers or expressions.
+// textsOf checks that the values of a parameter map are texts, numbers or expressions.
 func (d *decoder) textsOf(name string, v *Value) {
 	for _, f := range v.fields() {
 		c, constant := f.value.IsConstant()
@@ -258,7 +257,7 @@ func (d *decoder) textsOf(name string, v *Value) {
 	}
 }
 
-// expired reads which answers mean that a token is no longer valid.
+// expired reads the rule for responses that mean that a token is no longer valid.
 func (d *decoder) expired(parent *objectNode) *Expired {
 	o := parent.object("expired")
 	if o == nil {
@@ -283,7 +282,7 @@ func (d *decoder) expired(parent *objectNode) *Expired {
 	return x
 }
 
-// Says reports whether an answer means that the token is no longer valid.
+// Says reports whether a response means that the token is no longer valid.
 func (x *Expired) Says(status int, response map[string]any) bool {
 	if status == 401 {
 		return true
@@ -300,10 +299,10 @@ func (x *Expired) Says(status int, response map[string]any) bool {
 		return false
 	}
 	ok, err := x.Body.Condition(&expr.Env{Names: expr.Names{"response": response}})
-	return err == nil && ok // a rule that cannot be asked does not hold
+	return err == nil && ok // a rule that cannot be evaluated does not match
 }
 
-// values are the parts that hold expressions.
+// values returns the parts that contain expressions.
 func (x *OAuth2) values() []*Value {
 	if x == nil {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// stepConnections checks that each step's connection is there: the one it names, or the
-// one of its connector's name.
+// stepConnections checks that each step's connection exists: the one it names, or the one with its
+// connector's name.
 func (l *loader) stepConnections() {
 	for _, id := range slices.Sorted(maps.Keys(l.p.Workflows)) {
 		w := l.p.Workflows[id]
@@ -46,7 +46,7 @@ func (l *loader) stepConnections() {
 	}
 }
 
-// neededConnection says what to write when an action has no connection.
+// neededConnection returns what to write if an action has no connection.
 func (l *loader) neededConnection(w *Workflow, s *Step) {
 	k := s.Spec.Needs()
 	if l.p.Connections[k.Name] != nil {
@@ -66,7 +66,7 @@ func (l *loader) neededConnection(w *Workflow, s *Step) {
 		s.Uses, k.Name), hint)
 }
 
-// connectionBlock is what to add to hookloom.yaml for a connection; k is nil for http.
+// connectionBlock returns the hookloom.yaml text of a connection; k is nil for http.
 func (l *loader) connectionBlock(name string, k *Connector) string {
 	block := fmt.Sprintf(`{connector: http, auth: {bearer: "${{ secrets.%s_TOKEN }}"}}`, strings.ToUpper(name))
 	if k != nil {
@@ -78,8 +78,7 @@ func (l *loader) connectionBlock(name string, k *Connector) string {
 	return fmt.Sprintf("add to hookloom.yaml: connections: {%s: %s}", name, block)
 }
 
-// ConnectionExample is the connection that the connector's actions need, as it is
-// written in hookloom.yaml.
+// ConnectionExample returns the hookloom.yaml text of a connection for the connector's actions.
 func (k *Connector) ConnectionExample() string {
 	return fmt.Sprintf("connections: {%s: %s}", k.Name, k.connectionOf(k.Name))
 }
@@ -107,8 +106,8 @@ func freeName(name string, taken map[string]*Connection) string {
 	return name
 }
 
-// connectionKeys says what a connection of the http connector cannot have; connectors
-// that declare their fields are checked by those.
+// connectionKeys reports keys that a connection of the http connector cannot have. Connectors that
+// declare fields are checked against these.
 func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
 	common := shapes["connection"].names()
 	hint := spelling.Suggest(name, common)

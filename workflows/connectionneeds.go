@@ -2,13 +2,13 @@ package workflows
 
 import "slices"
 
-// NeedsField reports whether a connection must set a field. Where it has an auth: of its own, what only
-// the connector's auth: reads is not needed.
+// NeedsField reports whether a connection must set a field. A connection with its own auth: needs
+// no field that only the connector's auth: reads.
 func (k *Connector) NeedsField(c *Connection, f ConnectionField) bool {
 	return f.Required && (c == nil || c.Auth == nil || !k.onlyProves(f.Name))
 }
 
-// onlyProves reports whether a field is read by auth: alone.
+// onlyProves reports whether only auth: reads the field.
 func (k *Connector) onlyProves(name string) bool {
 	reads := func(v *Value) bool {
 		found := false

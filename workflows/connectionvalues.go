@@ -7,8 +7,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// FieldValues returns the values of a connection's own fields, by the connector that
-// declares them, with its defaults. A field that must be there and is not is an error.
+// FieldValues returns the values of the fields that the connector k declares, with defaults
+// applied. A missing required field is an error.
 func (c *Connection) FieldValues(k *Connector, secret func(string) (string, bool), now time.Time) (map[string]any, error) {
 	secrets := map[string]any{}
 	for _, n := range c.SecretNames() {

@@ -14,13 +14,14 @@ import (
 
 type typesType = expr.Type
 
-// connectorLimits bound a connector file: an imported one describes a whole API.
+// connectorLimits are the size limits of a connector file. They are high because an imported file
+// may describe a whole API.
 var connectorLimits = yamlLimits{size: 4 << 20, nodes: 150_000}
 
-// actionName is what may stand behind the slash of uses:.
+// actionName matches an action name: the part of uses: after the slash.
 var actionName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*$`)
 
-// ParseConnector reads a connector file, such as those embedded in actions.
+// ParseConnector parses a connector file, such as those embedded in package actions.
 func ParseConnector(name string, text []byte) (*Connector, error) {
 	return connectorOf(newSource(name, text))
 }
@@ -33,26 +34,26 @@ func connectorOf(src *source) (*Connector, error) {
 	return c, nil
 }
 
-// BuiltInConnector is ParseConnector for a file of the program itself: its expressions are
-// compiled when they are first evaluated.
+// BuiltInConnector is like ParseConnector, for files embedded in the program: it compiles their
+// expressions when they are first evaluated.
 func BuiltInConnector(name string, text []byte) (*Connector, error) {
 	src := newSource(name, text)
 	src.trusted = true
 	return connectorOf(src)
 }
 
-// CheckConnector returns what is wrong with the text of a connector file, warnings too.
+// CheckConnector parses a connector file and also returns its mistakes, warnings included.
 func CheckConnector(name string, text []byte) (*Connector, Mistakes) {
 	src := newSource(name, text)
 	c := parseConnector(src)
 	return c, src.mistakes.sorted()
 }
 
-// connectorReader reads one connector file.
+// connectorReader parses a connector file.
 type connectorReader struct {
 	*decoder
 	c *Connector
-	// fields are what expressions may read as connection.
+	// fields are the fields of connection that expressions may read.
 	fields expr.Map
 }
 
@@ -102,7 +103,7 @@ func parseConnector(src *source) *Connector {
 	return c
 }
 
-// common reads what every request has.
+// common reads the settings shared by all requests.
 func (r *connectorReader) common(o *objectNode) {
 	conn := &expr.Scope{Where: "a connector", Names: expr.Map{"connection": r.fields}}
 	for _, v := range []*Value{r.c.BaseURL, r.c.Headers, r.c.Query} {
@@ -191,7 +192,7 @@ func (r *connectorReader) defaults(def *objectNode) {
 	}, reflect.Bool)
 }
 
-// unused warns of a connection's field that nothing reads.
+// unused warns about connection fields that nothing reads.
 func (r *connectorReader) unused(o *objectNode) {
 	read := map[string]bool{}
 	note := func(v *Value) {
@@ -223,7 +224,7 @@ func (r *connectorReader) unused(o *objectNode) {
 	})
 }
 
-// readsField reports whether an expression reads a field of a root, or all of it.
+// readsField reports whether an expression reads a field of root, or root itself.
 func (e *Expr) readsField(root, name string) bool {
 	rest, found := e.Text, true
 	for {
@@ -233,7 +234,7 @@ func (e *Expr) readsField(root, name string) bool {
 		after := strings.TrimPrefix(strings.TrimLeft(rest, " ?"), ".")
 		switch {
 		case strings.HasPrefix(rest, "["), !strings.HasPrefix(strings.TrimLeft(rest, " ?"), "."):
-			return true // by a computed name, or all of it
+			return true // a computed name, or root itself
 		case strings.HasPrefix(after, name) && !isNameByte(after, len(name)):
 			return true
 		}
@@ -244,7 +245,7 @@ func isNameByte(s string, i int) bool {
 	return i < len(s) && (s[i] == '_' || s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
 }
 
-// safe reports whether the same request again does no harm at the service.
+// safe reports whether repeating the request is harmless.
 func (a *ConnectorAction) safe() bool {
 	switch a.Idempotency {
 	case "natural", "key":
@@ -255,8 +256,8 @@ func (a *ConnectorAction) safe() bool {
 	return a.Method != "POST" && a.Method != "PATCH"
 }
 
-// retry is how a step without retry: repeats the action. One that acts again at its
-// service is repeated only when it cannot have been carried out.
+// retry returns the default retry policy of the action. A request that is not safe to repeat is
+// retried only if the service cannot have processed it.
 func (a *ConnectorAction) retry(byDefault *Retry) *Retry {
 	if a.Idempotency != "none" {
 		return byDefault
@@ -269,7 +270,7 @@ func (a *ConnectorAction) retry(byDefault *Retry) *Retry {
 	return r
 }
 
-// Specs are the connector's actions as the catalog lists them.
+// Specs returns the catalog entries of the connector's actions.
 func (c *Connector) Specs() []*ActionSpec {
 	var out []*ActionSpec
 	for _, a := range c.Actions {
@@ -303,7 +304,7 @@ func (c *Connector) Specs() []*ActionSpec {
 	return out
 }
 
-// checkActionName refuses a name that uses: cannot have.
+// checkActionName reports a name that cannot be used in uses:.
 func (r *connectorReader) checkActionName(k *yaml.Node) bool {
 	if actionName.MatchString(k.Value) {
 		return true
@@ -317,7 +318,7 @@ func (r *connectorReader) checkActionName(k *yaml.Node) bool {
 	return false
 }
 
-// connectorNames are those of the connectors behind a catalog's actions, sorted.
+// connectorNames returns the sorted names of the catalog's connectors.
 func connectorNames(all map[string]*ActionSpec) []string {
 	names := map[string]bool{}
 	for _, a := range all {

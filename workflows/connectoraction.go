@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// defaultPages and defaultItems bound a list where neither file nor step does.
+// defaultPages and defaultItems limit a list if neither the file nor the step does.
 const (
 	defaultPages = 100
 	defaultItems = 1000
@@ -20,7 +20,7 @@ const (
 
 var responseType = expr.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any}
 
-// action reads one action; nil when it cannot be used.
+// action reads one action; it returns nil if the action cannot be used.
 func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
 	o := r.object(n, "action")
 	if o == nil || !r.checkActionName(k) {
@@ -63,8 +63,7 @@ func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
 	return a
 }
 
-// returnsFit compares the keys of a written output with the fields that it is said to
-// have.
+// returnsFit checks that the keys of a constant output match the declared fields.
 func (r *connectorReader) returnsFit(a *ConnectorAction, o *objectNode) {
 	if a.Returns == nil || a.Output == nil || a.Output.kind != mapValue || len(a.Returns.Fields) == 0 {
 		return
@@ -94,7 +93,7 @@ func (r *connectorReader) actionInputs(v *yaml.Node) []Input {
 		return nil
 	}
 	r.pairs(v, func(k, n *yaml.Node) {
-		if !r.isName(k, "input") { // only ever read as inputs.NAME: no name is taken
+		if !r.isName(k, "input") { // used only as inputs.NAME, so reserved names are allowed
 			return
 		}
 		if k.Value == "connection" {
@@ -112,7 +111,7 @@ func (r *connectorReader) actionInputs(v *yaml.Node) []Input {
 	return out
 }
 
-// request reads what an action sends.
+// request reads the request that an action sends.
 func (r *connectorReader) request(a *ConnectorAction, o *objectNode, inputs expr.Map) {
 	a.Method, a.FormStyle, a.Parse = o.text("method", "GET"), o.text("form_style", ""), o.text("parse", "auto")
 	a.Path, a.Query, a.Headers = r.value(o.vals["path"]), r.value(o.vals["query"]), r.value(o.vals["headers"])
@@ -139,7 +138,7 @@ func (r *connectorReader) request(a *ConnectorAction, o *objectNode, inputs expr
 	}
 }
 
-// path refuses one that does not begin at base_url.
+// path reports a path that is not relative to base_url.
 func (r *connectorReader) path(a *ConnectorAction, o *objectNode) {
 	if a.Path == nil || a.Path.broken {
 		return
@@ -170,7 +169,7 @@ func (r *connectorReader) path(a *ConnectorAction, o *objectNode) {
 	}
 }
 
-// pathOf is what a URL has behind its host.
+// pathOf returns the part of a URL after its host.
 func pathOf(address string) string {
 	_, rest, _ := strings.Cut(address, "://")
 	_, path, _ := strings.Cut(rest, "/")
@@ -179,8 +178,8 @@ func pathOf(address string) string {
 
 var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 
-// inputFor is the input that a parameter of a path is meant for: one that is declared, in
-// whatever spelling, else the parameter's name as inputs are written.
+// inputFor returns the input that corresponds to a path parameter: a declared input, in any
+// spelling, or else the parameter's name in the usual spelling of inputs.
 func inputFor(parameter string, inputs []Input) string {
 	name := strings.ToLower(strings.NewReplacer("-", "_", ".", "_").Replace(wordStart.ReplaceAllString(parameter, "${1}_$2")))
 	bare := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "") }
@@ -192,7 +191,7 @@ func inputFor(parameter string, inputs []Input) string {
 	return name
 }
 
-// pages reads how a list goes on.
+// pages reads the pagination settings.
 func (d *decoder) pages(o *objectNode, response *expr.Scope) *ConnectorPages {
 	p := &ConnectorPages{Paging: d.paging(o), Max: o.integer("max", defaultPages), MaxItems: o.integer("max_items", defaultItems)}
 	if v := o.vals["items"]; v != nil {
@@ -214,7 +213,7 @@ func (d *decoder) pages(o *objectNode, response *expr.Scope) *ConnectorPages {
 	return p
 }
 
-// check reads what is held to a JSON Schema.
+// check reads the settings of the output's validation.
 func (r *connectorReader) check(parent *objectNode, inputs expr.Map) *SchemaCheck {
 	o := parent.object("check")
 	if o == nil || o.vals["value"] == nil || o.vals["schema"] == nil {
@@ -230,7 +229,7 @@ func (r *connectorReader) check(parent *objectNode, inputs expr.Map) *SchemaChec
 	return c
 }
 
-// already reads the answers that count as success.
+// already reads the responses that count as success.
 func (r *connectorReader) already(n *yaml.Node, sc *expr.Scope) []AlreadyRule {
 	if n == nil {
 		return nil
@@ -252,7 +251,7 @@ func (r *connectorReader) already(n *yaml.Node, sc *expr.Scope) []AlreadyRule {
 	return out
 }
 
-// fail reads an action's own failures.
+// fail reads the action's own failure rules.
 func (r *connectorReader) fail(n *yaml.Node, sc *expr.Scope) []FailRule {
 	if n == nil {
 		return nil
@@ -275,7 +274,7 @@ func (r *connectorReader) fail(n *yaml.Node, sc *expr.Scope) []FailRule {
 	return out
 }
 
-// requestValues are the values that make up the request.
+// requestValues returns the values that make up the request.
 func (a *ConnectorAction) requestValues() []*Value {
 	if a == nil {
 		return nil
@@ -283,7 +282,7 @@ func (a *ConnectorAction) requestValues() []*Value {
 	return []*Value{a.Path, a.Query, a.Headers, a.Body, a.Form, a.Multipart, a.Text, a.RawFile}
 }
 
-// unusedInputs warns of inputs that the request does not send.
+// unusedInputs warns about inputs that the request does not use.
 func (r *connectorReader) unusedInputs(a *ConnectorAction, o *objectNode) {
 	v := o.vals["inputs"]
 	if v == nil || o.vals["request"] == nil {

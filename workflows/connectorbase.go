@@ -8,9 +8,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Base returns the URL that the connector's paths begin with, for the fields of a
-// connection. What is inserted into the host stays a part of it: a subdomain that holds a
-// slash would send the credential to another host.
+// Base returns the base URL for the given connection fields. A value inserted into the host cannot
+// extend beyond it: a subdomain with a slash would send the credential to another host.
 func (c *Connector) Base(fields map[string]any) (string, error) {
 	env := &expr.Env{Names: expr.Names{"connection": fields}}
 	if c.BaseURL == nil || c.BaseURL.kind != textValue {

@@ -10,29 +10,29 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// ConnectorErrors say what a service's refusals mean. The first that holds decides, in the
-// order of the fields below Message.
+// ConnectorErrors classifies a service's error responses. The rules are tried in the order of the
+// fields below Message; the first match decides.
 type ConnectorErrors struct {
-	// Message finds the service's own words in an answer; nil where it has none.
+	// Message selects the service's error message in a response; nil if there is none.
 	Message                *Expr
 	Wait, Retry, Permanent []ErrorRule
 }
 
-// ErrorRule is one kind of refusal. It holds when the status is one of Statuses, or Body
-// is true of the answer.
+// ErrorRule describes one class of error response. It matches if the status is one of Statuses, or
+// if Body evaluates to true.
 type ErrorRule struct {
 	Statuses []StatusRange
 	Body     *Expr
-	// After says when to try again; nil for the Retry-After header.
+	// After gives the time to retry; nil uses the Retry-After header.
 	After   *Expr
 	Code    string
 	Message *Value
 }
 
-// StatusRange are HTTP statuses from From to To.
+// StatusRange is a range of HTTP status codes, both ends included.
 type StatusRange struct{ From, To int }
 
-// Holds reports whether the rule is about an answer; env has it as response.
+// Holds reports whether the rule matches a response; env provides it as response.
 func (r *ErrorRule) Holds(status int, env *expr.Env) bool {
 	for _, s := range r.Statuses {
 		if status >= s.From && status <= s.To {
@@ -43,10 +43,10 @@ func (r *ErrorRule) Holds(status int, env *expr.Env) bool {
 		return false
 	}
 	ok, err := r.Body.Condition(env)
-	return err == nil && ok // a rule that cannot be asked does not hold
+	return err == nil && ok // a rule that cannot be evaluated does not match
 }
 
-// errors reads errors: of a connector.
+// errors reads errors: of a connector file.
 func (r *connectorReader) errors(o *objectNode) *ConnectorErrors {
 	sc := &expr.Scope{Where: "a connector's errors", Names: expr.Map{"response": responseType}}
 	e := &ConnectorErrors{}
@@ -97,7 +97,7 @@ func (r *connectorReader) errorRule(kind string, o *objectNode, sc *expr.Scope) 
 	return rule
 }
 
-// statuses reads one status, one range of them, or a list of both.
+// statuses reads a status, a range of them, or a list of both.
 func (d *decoder) statuses(v *yaml.Node) []StatusRange {
 	nodes := []*yaml.Node{v}
 	if v.Kind == yaml.SequenceNode {
@@ -115,7 +115,7 @@ func (d *decoder) statuses(v *yaml.Node) []StatusRange {
 	return out
 }
 
-// parseStatusRange reads 429, 500-599 or 5xx.
+// parseStatusRange parses 429, 500-599 or 5xx.
 func parseStatusRange(s string) (StatusRange, bool) {
 	if len(s) == 3 && strings.HasSuffix(strings.ToLower(s), "xx") && s[0] >= '1' && s[0] <= '5' {
 		n := int(s[0]-'0') * 100
@@ -130,8 +130,8 @@ func parseStatusRange(s string) (StatusRange, bool) {
 	return StatusRange{from, to}, err == nil && from >= 100 && to <= 599 && to >= from
 }
 
-// Kind finds the rule that is about an answer: wait, retry or permanent; nil when
-// none is.
+// Kind returns the rule that matches a response and its class: wait, retry or permanent. The rule
+// is nil if none matches.
 func (e *ConnectorErrors) Kind(status int, env *expr.Env) (string, *ErrorRule) {
 	for _, k := range []struct {
 		name  string

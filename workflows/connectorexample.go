@@ -10,28 +10,27 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// ActionExample is a call of an action as its connector file shows it, which is also a
-// test of it.
+// ActionExample is an example call in a connector file. It is documentation and a test.
 type ActionExample struct {
-	// With are the inputs; nil when the example is only an output.
+	// With are the inputs; nil if the example is only an output.
 	With map[string]any
-	// Request is what must be sent, as far as it is written; nil for anything.
+	// Request is the expected request, as far as it is given; nil accepts any.
 	Request map[string]any
-	// Response is what the service answers; nil when the example does not say.
+	// Response is the service's response; nil if the example gives none.
 	Response *ExampleResponse
-	// Output is what the step then gives; HasOutput reports whether it is written.
+	// Output is the expected output of the step; HasOutput reports whether it is given.
 	Output    any
 	HasOutput bool
 }
 
-// ExampleResponse is the answer of an example.
+// ExampleResponse is the response of an example.
 type ExampleResponse struct {
 	Status  int
 	Headers map[string]string
 	Body    any
 }
 
-// example reads an example: a call in the form of action_example, or only the output.
+// example reads an example: a call as in action_example, or only the output.
 func (r *connectorReader) example(a *ConnectorAction, n *yaml.Node) {
 	if !isCallExample(n) {
 		a.Example = r.literal(n)
@@ -65,8 +64,8 @@ func (r *connectorReader) example(a *ConnectorAction, n *yaml.Node) {
 	}
 }
 
-// isCallExample tells the two forms of an example apart: a call has nothing but its own keys, and
-// one that an output hardly has.
+// isCallExample tells the two forms of an example apart: a call has only the keys of a call, and at
+// least one that an output is unlikely to have.
 func isCallExample(n *yaml.Node) bool {
 	if n.Kind != yaml.MappingNode {
 		return false
@@ -75,7 +74,7 @@ func isCallExample(n *yaml.Node) bool {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i].Value
 		if !slices.Contains([]string{"with", "request", "response", "output"}, key) {
-			// with: beside a misspelt key is a call all the same.
+			// with: marks a call even if another key is misspelled.
 			return hasKey(n, "with") && n.Content[i+1] != nil && (hasKey(n, "response") || hasKey(n, "output"))
 		}
 		call = call || key != "request"
@@ -83,7 +82,7 @@ func isCallExample(n *yaml.Node) bool {
 	return call
 }
 
-// exampleInputs checks the inputs of an example as those of a step.
+// exampleInputs checks the inputs of an example like those of a step.
 func (r *connectorReader) exampleInputs(a *ConnectorAction, v *yaml.Node) {
 	if v.Kind != yaml.MappingNode {
 		r.wrongKind(v, "with", "a map")
@@ -132,14 +131,14 @@ func (r *connectorReader) exampleRequest(a *ConnectorAction, v *yaml.Node) {
 	a.Call.Request, _ = r.literal(v).(map[string]any)
 }
 
-// outputFits compares an example's output with the declared types.
+// outputFits checks an example's output against the declared types.
 func (r *connectorReader) outputFits(a *ConnectorAction, at Pos) {
 	if p := a.Returns.Check("output", a.Example); p != "" {
 		r.add(at, "wrong-type", "the example does not match returns: "+p, "correct the example, or the type in returns:")
 	}
 }
 
-// answerGives renders the output of the example's answer; nil when it cannot be.
+// answerGives returns the output for the example's response; nil if it cannot be rendered.
 func (a *ConnectorAction) answerGives() any {
 	if a.Pages != nil || a.Output == nil {
 		return nil

@@ -10,12 +10,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// ExampleConnection is a connection with made-up fields, to try the connector's examples.
+// ExampleConnection returns a connection with made-up fields, for running the connector's examples.
 func (k *Connector) ExampleConnection() *Connection {
 	c := &Connection{Name: k.Name, Connector: k.Name, Fields: map[string]*Value{}}
 	switch k.Auth.Kind() {
 	case "oauth2", "jwt_bearer", "aws_sigv4", "tls":
-		c.Auth = &Auth{Bearer: &Value{kind: constantValue, constant: "example"}} // no token is fetched for an example
+		c.Auth = &Auth{Bearer: &Value{kind: constantValue, constant: "example"}} // examples fetch no token
 	}
 	for _, f := range k.Fields {
 		v := f.Default
@@ -37,8 +37,8 @@ func (k *Connector) ExampleConnection() *Connection {
 	return c
 }
 
-// StepExample is a step that uses the action, as it is written in a workflow: with the
-// inputs of the connector's example, or with those that are required.
+// StepExample returns the YAML of a step that uses the action, with the inputs of the connector's
+// example or else the required inputs.
 func (s *ActionSpec) StepExample() string {
 	with := map[string]any{}
 	if s.Action != nil && s.Action.Call.With != nil {
@@ -67,7 +67,7 @@ func (s *ActionSpec) StepExample() string {
 	return text
 }
 
-// sample is a value that an input takes.
+// sample returns a valid value for the input.
 func (in *ActionInput) sample() any {
 	switch {
 	case len(in.Words) > 0:
@@ -96,7 +96,7 @@ func (in *ActionInput) sample() any {
 	return strings.ReplaceAll(in.Name, "_", "-")
 }
 
-// YAMLText writes data as one line of YAML, which is JSON but for plain words.
+// YAMLText returns data as one line of YAML: JSON, but with plain words unquoted.
 func YAMLText(v any) string {
 	switch x := v.(type) {
 	case string:
@@ -124,8 +124,8 @@ func YAMLText(v any) string {
 // yamlWords are plain words that YAML 1.1 or 1.2 does not read as text.
 var yamlWords = []string{"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
 
-// quoteYAML writes a text as YAML: plain where every reader takes it for that text, else
-// in double quotes, which is JSON's form.
+// quoteYAML returns s as a YAML scalar: plain if every reader takes it for this text, otherwise in
+// double quotes, which is also valid JSON.
 func quoteYAML(s string) string {
 	plain := s != "" && !slices.Contains(yamlWords, strings.ToLower(s)) && isNameByte(s, 0) && (s[0] < '0' || s[0] > '9')
 	for _, r := range s {
@@ -139,7 +139,7 @@ func quoteYAML(s string) string {
 	return QuoteYAML(s)
 }
 
-// QuoteYAML writes a text in double quotes, which is JSON's form of it.
+// QuoteYAML returns s in double quotes, which is also valid JSON.
 func QuoteYAML(s string) string {
 	b, err := value.EncodeJSON(s)
 	if err != nil {

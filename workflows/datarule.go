@@ -15,32 +15,32 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// What becomes of data that does not fit a trigger's schema: the delivery is answered 422 and
-// kept in quarantine; or the event is marked and runs; or it is a dead letter of each workflow
-// that would have decided about it.
+// These are the effects of data that does not match a trigger's schema: the delivery is answered
+// with 422 and quarantined; or the event is marked and processed; or it becomes a dead letter of
+// each workflow that listens to the trigger.
 const (
 	Refuse      = "refuse"
 	MarkInvalid = "mark"
 	DeadLetter  = "dead_letter"
 )
 
-// schemaExt is the ending of the files of schemas.
+// schemaExt is the extension of schema files.
 const schemaExt = ".json"
 
-// DataRule is the JSON Schema that the data of a trigger's events has to fit.
+// DataRule is the JSON Schema that the event data of a trigger must match.
 type DataRule struct {
 	// File is relative to the project's folder; empty for a schema in the trigger itself.
 	File string
 	// OnInvalid is Refuse, MarkInvalid or DeadLetter.
 	OnInvalid string
-	// compiled is nil while the project is being loaded, and where the schema has a mistake.
+	// compiled is nil while the project is being loaded, and if the schema has a mistake.
 	compiled *dataschema.Schema
 	node     *yaml.Node
 	pos      Pos
 	data     any
 }
 
-// Check says why data does not fit; nil when it does. It holds no values of the data.
+// Check returns why data does not match, or nil. The error contains no values of the data.
 func (r *DataRule) Check(data any) error {
 	if r == nil || r.compiled == nil {
 		return nil
@@ -106,8 +106,7 @@ func (l *loader) schemas() {
 	}
 }
 
-// schemaMistake puts a mistake where it is: into the file of the schema, or to its part in the
-// trigger.
+// schemaMistake reports a mistake at its position: in the schema file, or in the trigger.
 func (l *loader) schemaMistake(t *Trigger, r *DataRule, e *dataschema.Error) {
 	if text := l.files[e.File]; e.File != "" && text != nil {
 		src := l.schemaSource(e.File, text)
@@ -126,7 +125,7 @@ func (l *loader) schemaMistake(t *Trigger, r *DataRule, e *dataschema.Error) {
 	t.src.add(at, "bad-schema", "schema: "+e.Problem, e.Hint)
 }
 
-// schemaSource is the file of a schema among the project's sources.
+// schemaSource returns the source of a schema file.
 func (l *loader) schemaSource(name string, text []byte) *source {
 	for _, s := range l.p.sources {
 		if s.name == name {
@@ -138,7 +137,7 @@ func (l *loader) schemaSource(name string, text []byte) *source {
 	return src
 }
 
-// nodeBelow walks keys and indexes as far as they lead.
+// nodeBelow follows keys and indexes as far as they exist.
 func nodeBelow(n *yaml.Node, at []string) *yaml.Node {
 	for _, key := range at {
 		next := (*yaml.Node)(nil)
@@ -164,7 +163,7 @@ func nodeBelow(n *yaml.Node, at []string) *yaml.Node {
 	return n
 }
 
-// readSchemas adds the files of schemas that the YAML files name, and those that they refer to.
+// readSchemas adds the schema files that the YAML files name, and those that they refer to.
 func readSchemas(root *os.Root, files Files) Mistakes {
 	var queue []string
 	for _, text := range files {
@@ -196,7 +195,7 @@ func readSchemas(root *os.Root, files Files) Mistakes {
 	return mistakes
 }
 
-// schemaNames are the texts of the keys named schema.
+// schemaNames returns the values of all keys named schema.
 func schemaNames(n *yaml.Node) (out []string) {
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == "schema" && c.Kind == yaml.ScalarNode &&

@@ -7,13 +7,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// This file checks deadline: as far as it can be known when a file is loaded.
+// This file checks deadline: as far as its effect is known at load time.
 
 // deadline reads the key; 0 for none.
 func (b *builder) deadline(o *objectNode) time.Duration {
 	d := o.duration("deadline", 0)
 	if o.has("deadline") && d == 0 {
-		// A value of the wrong kind is no value: its mistake is reported elsewhere.
+		// A value of the wrong type counts as absent; its mistake is reported elsewhere.
 		if v := o.vals["deadline"]; v != nil && v.Kind == yaml.ScalarNode {
 			if _, err := parseDuration(v.Value); err == nil {
 				b.add(o.at("deadline"), "out-of-range", "deadline must be longer than 0", "leave it out for none, or write deadline: 10m")
@@ -23,7 +23,7 @@ func (b *builder) deadline(o *objectNode) time.Duration {
 	return d
 }
 
-// deadlineFits warns of what a step's deadline leaves no time for.
+// deadlineFits warns about attempts and pauses that do not fit into the step's deadline.
 func (b *builder) deadlineFits(o *objectNode, s *Step) {
 	if s.Deadline == 0 {
 		return
@@ -44,7 +44,7 @@ func (b *builder) deadlineFits(o *objectNode, s *Step) {
 	}
 }
 
-// sleepsFor is how long a step sleeps, where that is written out.
+// sleepsFor returns how long a step sleeps, if that is constant.
 func (s *Step) sleepsFor() (time.Duration, bool) {
 	if s.Body != "sleep" || s.SleepUntil || s.Sleep == nil {
 		return 0, false
@@ -57,7 +57,7 @@ func (s *Step) sleepsFor() (time.Duration, bool) {
 	return d, err == nil
 }
 
-// checkDeadline warns of a run's deadline that its own steps cannot keep.
+// checkDeadline warns about a run deadline that is shorter than its steps take.
 func (b *builder) checkDeadline(o *objectNode) {
 	if b.w.Deadline == 0 {
 		return
@@ -79,7 +79,7 @@ func (b *builder) checkDeadline(o *objectNode) {
 	}
 }
 
-// deadlineHint is how a deadline is written that stands as a map, such as {for: 2h}.
+// deadlineHint returns how to write a deadline that was given as a map, such as {for: 2h}.
 func deadlineHint(n *yaml.Node) string {
 	if len(n.Content) == 2 {
 		if _, err := parseDuration(n.Content[1].Value); err == nil {

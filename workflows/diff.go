@@ -11,18 +11,18 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Difference is one thing that two versions of a file say differently.
+// Difference is one difference between two versions of a file.
 type Difference struct {
-	// Path is where: keys joined by dots, steps by their id, such as steps.release.with.url.
+	// Path is the position: keys joined by dots, steps by their id, such as steps.release.with.url.
 	Path string `json:"path"`
-	// Kind is added, removed, changed or moved (a step whose place among the others differs).
+	// Kind is added, removed, changed or moved (a step at another position).
 	Kind   string `json:"kind"`
 	Before any    `json:"before,omitempty"`
 	After  any    `json:"after,omitempty"`
 }
 
-// Diff compares two versions of a YAML file by what they say: not by lines, comments or the
-// order of keys. Steps are matched by their id; those without one by what they do.
+// Diff compares the content of two versions of a YAML file; it ignores lines, comments and the
+// order of keys. Steps are matched by id, those without an id by what they do.
 func Diff(before, after []byte) ([]Difference, error) {
 	a, err := plainYAML(before)
 	if err != nil {
@@ -127,8 +127,8 @@ func (d *differ) lists(path string, a, b []any) {
 	}
 }
 
-// matched returns for each element of a the one of b that it became, or -1: by id or name,
-// then by equality, then by what it does.
+// matched returns for each element of a the index of the corresponding element of b, or -1: the one
+// with the same id or name, else an equal one, else one that does the same.
 func matched(a, b []any) []int {
 	partner := make([]int, len(a))
 	for i := range partner {
@@ -160,7 +160,7 @@ func identity(m map[string]any) string {
 	return ""
 }
 
-// does is what a step does, in a word.
+// does describes what a step does by the key of its kind and the name of its action.
 func does(m map[string]any) string {
 	for _, kind := range StepKinds() {
 		if v, ok := m[kind]; ok {
@@ -173,7 +173,7 @@ func does(m map[string]any) string {
 	return ""
 }
 
-// nameOf names an element in a path.
+// nameOf returns the name of an element in a path.
 func nameOf(list []any, i int) string {
 	m, _ := list[i].(map[string]any)
 	if s, ok := m["id"].(string); ok && s != "" {
@@ -182,8 +182,8 @@ func nameOf(list []any, i int) string {
 	return strconv.Itoa(i)
 }
 
-// outOfOrder returns the elements that must move so that the rest is in order: those outside
-// of a longest increasing run.
+// outOfOrder returns the elements to move so that the list is ordered: those outside a longest
+// increasing subsequence.
 func outOfOrder(list []int) (moved []int) {
 	best := make([]int, len(list))
 	from := make([]int, len(list))

@@ -10,18 +10,17 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// EnvFileName is the file of a project that holds secrets.
+// EnvFileName is the project file that contains secrets.
 const EnvFileName = ".env"
 
-// maxEnvLines bounds the lines among which the place of a mistake is looked for.
+// maxEnvLines is the number of lines that are searched for the position of a mistake.
 const maxEnvLines = 4096
 
-// dollar stands for $ where a value is read without putting variables in.
+// dollar replaces $ in a value that is read without expanding variables.
 const dollar = "\uf8ff"
 
-// ReadEnv reads .env as docker compose does: export, # comments, values in quotes
-// that may have several lines, \n and $NAME in double quotes. No error quotes the
-// file, whose lines hold secrets.
+// ReadEnv parses .env like docker compose: export, # comments, quoted values of several lines, \n
+// and $NAME in double quotes. Errors never quote the file, since its lines contain secrets.
 func ReadEnv(text []byte) (map[string]string, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	values, err := godotenv.UnmarshalBytes(text)
@@ -32,7 +31,7 @@ func ReadEnv(text []byte) (map[string]string, error) {
 	return values, nil
 }
 
-// badEnvLine is the line at which the first statement begins that cannot be read.
+// badEnvLine returns the line of the first statement that cannot be parsed.
 func badEnvLine(text []byte) int {
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	if len(lines) > maxEnvLines {
@@ -49,7 +48,7 @@ func badEnvLine(text []byte) int {
 	return min(good+1, len(lines))
 }
 
-// ExpandedEnv lists the names whose value holds a $ that was taken for a variable.
+// ExpandedEnv lists the names whose value contains a $ that was expanded as a variable.
 func ExpandedEnv(text []byte, values map[string]string) []string {
 	if !bytes.ContainsRune(text, '$') {
 		return nil
@@ -68,8 +67,8 @@ func ExpandedEnv(text []byte, values map[string]string) []string {
 	return out
 }
 
-// AddEnv returns the text of .env with one more value, written so that ReadEnv gives
-// it back.
+// AddEnv returns the text of .env with one more value, written so that ReadEnv returns the same
+// value.
 func AddEnv(text []byte, name, secret string) ([]byte, error) {
 	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 		return nil, fmt.Errorf("%q is not a valid variable name", value.Clip(name, 40))
@@ -104,8 +103,8 @@ func sameBut(a, b map[string]string, name string) bool {
 	return true
 }
 
-// RemoveEnv returns the text of .env without a name, and whether it was there. Everything
-// else, comments too, stays as it is.
+// RemoveEnv returns the text of .env without name, and reports whether name was set. Everything
+// else, comments included, is unchanged.
 func RemoveEnv(text []byte, name string) ([]byte, bool, error) {
 	before, err := ReadEnv(text)
 	if err != nil {
@@ -133,8 +132,8 @@ func RemoveEnv(text []byte, name string) ([]byte, bool, error) {
 	}
 }
 
-// withoutStatement takes out the lines of the first statement that sets name; nil when no
-// lines can be taken out that leave the other values as they were.
+// withoutStatement removes the lines of the first statement that sets name. It returns nil if no
+// lines can be removed without changing other values.
 func withoutStatement(lines [][]byte, name string, before map[string]string) [][]byte {
 	for i, l := range lines {
 		rest := bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(bytes.TrimPrefix(l, []byte("\ufeff"))), []byte("export ")))
@@ -153,7 +152,7 @@ func withoutStatement(lines [][]byte, name string, before map[string]string) [][
 	return nil
 }
 
-// SetEnv returns the text of .env with the value of a name, in place of one that it had.
+// SetEnv returns the text of .env with name set to secret; it replaces an existing value.
 func SetEnv(text []byte, name, secret string) ([]byte, error) {
 	text, _, err := RemoveEnv(text, name)
 	if err != nil {

@@ -1,6 +1,6 @@
 package workflows
 
-// eachExpr visits every expression of a workflow, its own trigger included.
+// eachExpr calls visit for every expression of a workflow, including those of its own trigger.
 func (w *Workflow) eachExpr(visit func(*Expr)) {
 	for _, v := range w.Vars {
 		v.Value.exprs(visit)
@@ -59,7 +59,7 @@ func eachStep(list []*Step, visit func(*Step)) {
 	}
 }
 
-// EachStep visits all steps, those inside groups and handlers included.
+// EachStep calls visit for every step, including those in groups and handlers.
 func (w *Workflow) EachStep(visit func(*Step)) {
 	eachStep(w.Steps, visit)
 	eachStep(w.OnFailed, visit)

@@ -7,8 +7,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// expander replaces aliases and merges by what they stand for, and refuses what
-// the language has no use for.
+// expander replaces aliases and merge keys by their content, and reports YAML features that the
+// language does not use.
 type expander struct {
 	d      *decoder
 	nodes  int
@@ -93,7 +93,7 @@ func (x *expander) mapping(n, out *yaml.Node, depth int, open []*yaml.Node) {
 	x.merge(out, merged)
 }
 
-// merge adds the merged keys that the map does not set itself.
+// merge adds the merged keys that the map does not set.
 func (x *expander) merge(out *yaml.Node, merged []*yaml.Node) {
 	have := map[string]bool{}
 	for i := 0; i < len(out.Content); i += 2 {

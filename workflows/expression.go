@@ -7,19 +7,19 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Expr is an expression of a file: what runs it, and where it stands.
+// Expr is an expression in a file: the compiled code and its position.
 type Expr struct {
 	expr.Expr
 	place place
 }
 
-// newExpr is the expression whose first letter is the byte at of a file.
+// newExpr returns the expression that begins at byte offset at of src.
 func newExpr(text string, src *source, at int) *Expr {
 	return &Expr{Expr: expr.Expr{Text: text}, place: place{src: src, at: at, text: text}}
 }
 
-// check compiles the expression against what may be named at its place; what is wrong
-// goes to its file. want is reflect.Bool for conditions, else Invalid.
+// check compiles the expression against the names visible at its position and reports mistakes to
+// its file. want is reflect.Bool for conditions, otherwise Invalid.
 func (e *Expr) check(sc *expr.Scope, want reflect.Kind) {
 	check := func() []expr.Finding { return e.Check(sc, want) }
 	if e.place.src.trusted {
@@ -31,22 +31,22 @@ func (e *Expr) check(sc *expr.Scope, want reflect.Kind) {
 	e.Zone = e.place.src.zone
 }
 
-// report reports a mistake at letters from..to of the expression.
+// report adds a mistake for the characters from..to of the expression.
 func (e *Expr) report(code string, warning bool, from, to int, problem, hint string) {
 	e.place.src.report(e.place.mark(from, to), code, warning, problem, hint)
 }
 
-// Reads reports whether the expression reads a name; nil reads nothing.
+// Reads reports whether the expression reads name. It returns false for nil.
 func (e *Expr) Reads(name string) bool { return e != nil && e.Expr.Reads(name) }
 
-// ReadsKey reports whether the expression reads one of the keys of a name, or the name
-// as a whole; nil reads nothing.
+// ReadsKey reports whether the expression reads one of the keys of name, or name itself. It returns
+// false for nil.
 func (e *Expr) ReadsKey(name string, keys ...string) bool {
 	return e != nil && e.Expr.ReadsKey(name, keys...)
 }
 
-// AddFields adds to set what the expression reads of a name such as body; nil adds
-// nothing.
+// AddFields adds to set the fields of name, such as body, that the expression reads. A nil
+// expression adds none.
 func (e *Expr) AddFields(set *value.FieldSet, name string) {
 	if e != nil {
 		e.Expr.AddFields(set, name)

@@ -2,8 +2,8 @@ package workflows
 
 import "regexp"
 
-// ExpressionsAbout are the expressions of a workflow whose text a pattern finds, each once: of
-// its rule, its steps and its output.
+// ExpressionsAbout returns the expressions of a workflow's rule, steps and output whose text
+// matches what, without duplicates.
 func (w *Workflow) ExpressionsAbout(what *regexp.Regexp) (out []string) {
 	seen := map[string]bool{}
 	add := func(e *Expr) {

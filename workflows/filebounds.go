@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// FileBounds bounds the files of runs, in bytes.
+// FileBounds are the size limits of run files, in bytes.
 type FileBounds struct {
-	// MaxFile is how large one may be, MaxSize all together.
+	// MaxFile is the limit of one file, MaxSize of all files together.
 	MaxFile, MaxSize int64
-	// Folder is the one below the project's that file/ actions reach; empty for none.
+	// Folder is the folder of the project that file/ actions may access; empty for none.
 	Folder string
 }
 
-// ownFolders are those that file/ actions may not reach: what is in them is run, or kept
-// for runs.
+// ownFolders are the folders that file/ actions may not access: their content is executed, or
+// stored for runs.
 var ownFolders = []string{"workflows", "connectors", "tests", "fixtures", "files"}
 
-// DefaultFileBounds are the bounds where hookloom.yaml has none.
+// DefaultFileBounds returns the limits that apply if hookloom.yaml sets none.
 func DefaultFileBounds() FileBounds { return FileBounds{MaxFile: 256 << 20, MaxSize: 2 << 30} }
 
 func (d *decoder) fileBounds(o *objectNode) FileBounds {
@@ -44,7 +44,7 @@ func (d *decoder) fileBounds(o *objectNode) FileBounds {
 	return f
 }
 
-// SizeText writes a size as files do: 64KiB, 256MiB, 1000 bytes.
+// SizeText formats a size as files do: 64KiB, 256MiB, 1000 bytes.
 func SizeText(n int64) string {
 	for _, u := range []struct {
 		shift int

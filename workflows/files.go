@@ -15,16 +15,16 @@ import (
 	"github.com/hookloom/hookloom/workflows/dataschema"
 )
 
-// Files are the files of a project by their path relative to its folder, with slashes:
+// Files are the contents of a project's files by slash-separated path relative to its folder:
 // hookloom.yaml, workflows/**, connectors/*, and the JSON Schemas that triggers name.
 type Files map[string][]byte
 
-// ProjectFile is the file of the project's own settings.
+// ProjectFile is the name of the project's settings file.
 const ProjectFile = "hookloom.yaml"
 
-// ReadFiles reads the YAML files of the project in dir. What cannot be read is a
-// mistake. No file outside of dir is read: links that lead out of it, devices and
-// pipes are refused, and a file's size is looked at before its content.
+// ReadFiles reads the YAML files of the project in dir. A file that cannot be read is a mistake. It
+// reads no file outside dir: links that lead out of it, devices and pipes are refused, and the size
+// of a file is checked before it is read.
 func ReadFiles(dir string) (Files, Mistakes) {
 	files := Files{}
 	var mistakes Mistakes
@@ -51,8 +51,8 @@ func ReadFiles(dir string) (Files, Mistakes) {
 	return files, mistakes
 }
 
-// readFile reads a file below a folder, nil when it is not there. A file that
-// cannot be used has a problem, and a hint at what to do.
+// readFile reads a file below root; text is nil if it does not exist. If the file cannot be used,
+// problem and hint say why and what to do.
 func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	most := int64(MaxFileSize)
 	switch {
@@ -74,7 +74,7 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	case !info.Mode().IsRegular():
 		return nil, "it is not a regular file", "only files of the project folder are read"
 	case !leadsToItsKind(root, name):
-		// A mistake shows the line where it is: of .env it would show a secret.
+		// A mistake quotes its line, which would disclose a secret of .env.
 		kind := map[bool]string{true: "JSON", false: "YAML"}[path.Ext(name) == schemaExt]
 		return nil, "the link points to a file that is not " + kind, "let it point to a ." + strings.ToLower(kind) + " file of the project"
 	case info.Size() > most:
@@ -92,8 +92,8 @@ func readFile(root *os.Root, name string) (text []byte, problem, hint string) {
 	return text, "", ""
 }
 
-// leadsToItsKind reports whether a file is no link, or one whose end has the name of a file of its
-// kind: YAML, or JSON for a schema.
+// leadsToItsKind reports whether a file is not a link, or a link to a file with the extension of
+// its kind: YAML, or JSON for a schema.
 func leadsToItsKind(root *os.Root, name string) bool {
 	if info, err := root.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink == 0 {
 		return true
@@ -105,7 +105,7 @@ func leadsToItsKind(root *os.Root, name string) bool {
 	return err == nil && (filepath.Ext(end) == ".yaml" || filepath.Ext(end) == ".yml")
 }
 
-// pathless takes the path out of an error: the mistake names it already.
+// pathless removes the path from an error, since the mistake names it.
 func pathless(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -114,14 +114,14 @@ func pathless(err error) error {
 	return err
 }
 
-// yamlFiles lists the YAML files below a folder of the project, sorted. The folder
-// itself may be a link, as far as it stays in the project: Kubernetes mounts a ConfigMap as links to
-// its version in force. Folders whose names begin with two dots are such versions, and are left
-// out. Links to folders below are not followed: they may lead back.
+// yamlFiles lists the YAML files below a folder of the project, sorted. The folder itself may be a
+// link within the project, since Kubernetes mounts a ConfigMap as links to its current version.
+// Folders whose names begin with two dots contain such versions and are skipped. Links to folders
+// further down are not followed, since they could form cycles.
 func yamlFiles(dir, folder string) []string {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil // which shows when the files are read
+		return nil // reading the files reports it
 	}
 	defer root.Close()
 	out := yamlBelow(root.FS(), folder)
@@ -129,8 +129,8 @@ func yamlFiles(dir, folder string) []string {
 	return out
 }
 
-// yamlBelow lists the YAML files below a folder. A folder that is not there holds no files; any
-// other trouble shows when its files are opened.
+// yamlBelow lists the YAML files below a folder. A missing folder contains no files; other errors
+// are reported when the files are read.
 func yamlBelow(project fs.FS, folder string) (out []string) {
 	entries, err := fs.ReadDir(project, folder)
 	if err != nil {
@@ -148,7 +148,7 @@ func yamlBelow(project fs.FS, folder string) (out []string) {
 	return out
 }
 
-// below lists the files of a folder, sorted.
+// below lists the files below a folder, sorted.
 func (f Files) below(folder string) []string {
 	var out []string
 	for name := range f {
@@ -160,13 +160,12 @@ func (f Files) below(folder string) []string {
 	return out
 }
 
-// Equal reports whether two sets hold the same texts.
+// Equal reports whether both sets have the same contents.
 func (f Files) Equal(other Files) bool {
 	return maps.EqualFunc(f, other, func(a, b []byte) bool { return string(a) == string(b) })
 }
 
-// openFile reads one file of a folder with its mistakes, for what is not part of
-// the project's own set, such as tests.
+// openFile reads a file that is not part of Files, such as a test, and keeps its mistakes.
 func openFile(dir, name string) (*source, bool) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// fixtures are events that the project keeps for its tests.
+// fixtures are the sample events that the project keeps for its tests.
 type fixtures struct {
-	// tests are those of tests/*_test.yaml, by the workflow that they try.
+	// tests are the entries of tests/*_test.yaml, by workflow.
 	tests map[string][]*yaml.Node
 	// loose are the JSON files of fixtures/ and tests/.
 	loose []fixture
@@ -23,14 +23,14 @@ type fixture struct {
 	body any
 }
 
-// maxFixtures bounds how many files are read to check fields; maxFixtureSize how long
-// one may be.
+// maxFixtures is the maximum number of files that are read to check fields; maxFixtureSize is the
+// maximum size of each.
 const (
 	maxFixtures    = 200
 	maxFixtureSize = 1 << 20
 )
 
-// fixtures reads them once.
+// fixtures reads the fixtures on the first call.
 func (c *checker) fixtures() *fixtures {
 	if c.kept != nil {
 		return c.kept
@@ -44,7 +44,7 @@ func (c *checker) fixtures() *fixtures {
 		}
 		var file yaml.Node
 		if yaml.Unmarshal(src.text, &file) != nil || len(file.Content) == 0 {
-			continue // said where the tests are read
+			continue // reported when the tests are read
 		}
 		root := file.Content[0]
 		var head struct {
@@ -69,7 +69,7 @@ func (c *checker) fixtures() *fixtures {
 
 func (c *checker) looseFixtures() []fixture { return c.fixtures().loose }
 
-// testNodes are the entries of a list of tests.
+// testNodes returns the entries of a list of tests.
 func testNodes(list *yaml.Node) []*yaml.Node {
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
@@ -77,11 +77,11 @@ func testNodes(list *yaml.Node) []*yaml.Node {
 	return slices.Clone(list.Content)
 }
 
-// jsonFiles lists the JSON files of some folders, sorted.
+// jsonFiles lists the JSON files below some folders, sorted.
 func jsonFiles(dir string, folders ...string) []string {
 	var out []string
 	for _, folder := range folders {
-		// What cannot be read is no sample; the tests that name it say so.
+		// An unreadable file is no sample; the tests that name it report it.
 		_ = filepath.WalkDir(filepath.Join(dir, folder), func(name string, e fs.DirEntry, err error) error {
 			if err != nil || len(out) >= maxFixtures {
 				return fs.SkipAll

@@ -8,24 +8,24 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Concurrency bounds how many runs of a workflow go on at once.
+// Concurrency limits the number of simultaneous runs of a workflow.
 type Concurrency struct {
-	// Group tells runs apart that may go on beside each other; nil for one group.
+	// Group is the key of a group with its own limit; nil for a single group.
 	Group *Value
-	// Limit runs of a group have begun and not ended.
+	// Limit is the maximum number of active runs in a group.
 	Limit int
-	// OnFull is queue, drop or replace; MaxQueue runs of a group may wait.
+	// OnFull is queue, drop or replace; MaxQueue is the maximum number of waiting runs in a group.
 	OnFull   string
 	MaxQueue int
-	// Stale is a time or a number: an event with a lower one than the last that
-	// was applied in its group is dropped. nil for no such guard.
+	// Stale is a time or a number: an event with a lower value than the last applied one of its
+	// group is dropped. It is nil if not used.
 	Stale     *Expr
 	onFullPos Pos
 }
 
-// Rate bounds how many runs of a workflow start in a stretch of time.
+// Rate limits how many runs of a workflow start per unit of time.
 type Rate struct {
-	// Limit runs of a group start within any stretch as long as Per.
+	// Limit is the maximum number of starts of a group in any interval of length Per.
 	Limit int
 	Per   time.Duration
 	Group *Value
@@ -33,14 +33,14 @@ type Rate struct {
 	OnFull string
 }
 
-// DefaultMaxQueue is how many runs of a group may wait for their turn.
+// DefaultMaxQueue is the default maximum number of waiting runs in a group.
 const DefaultMaxQueue = 1000
 
-// Gated reports whether a run of the workflow may have to wait before it starts, so
-// that its events are taken one after another, in the order of their arrival.
+// Gated reports whether a run of the workflow may have to wait before it starts. Its events are
+// then processed one at a time, in order of arrival.
 func (w *Workflow) Gated() bool { return w.Bounded() || w.Gather != nil || len(w.CancelOn) > 0 }
 
-// Bounded reports whether a run of the workflow asks for a place before it starts.
+// Bounded reports whether a run of the workflow needs a slot or a rate token before it starts.
 func (w *Workflow) Bounded() bool { return w.Concurrency != nil || w.Rate != nil }
 
 func (b *builder) concurrency(o *objectNode) *Concurrency {
@@ -79,7 +79,7 @@ func (b *builder) rate(o *objectNode) *Rate {
 	if n.Kind == yaml.ScalarNode {
 		limit, per, err := parseRate(n.Value)
 		if err != nil {
-			return nil // reported with the document's shape
+			return nil // reported with the structure of the document
 		}
 		return &Rate{Limit: limit, Per: per, OnFull: "queue"}
 	}
@@ -114,8 +114,8 @@ func (w *Workflow) checkFlow(sc *expr.Scope) {
 	}
 }
 
-// warnOfReplacing warns of a step that a newer run may cut when it has had its
-// effect: one that is not safe to do again.
+// warnOfReplacing warns about a step that is not safe to repeat: a newer run may cancel it after it
+// took effect.
 func (w *Workflow) warnOfReplacing() {
 	if w.Concurrency == nil || w.Concurrency.OnFull != "replace" {
 		return

@@ -9,14 +9,15 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// This file finds texts that were written in the way of another tool. They are valid
-// here, and are sent letter for letter, which nobody means: each is a warning.
+// This file finds texts in the syntax of other tools. They are valid here and would be sent
+// literally, which is hardly ever intended, so each is a warning.
 
-// languageRoots begin most expressions that people write.
+// languageRoots matches the names that most expressions begin with.
 const languageRoots = `(?:event|inputs|vars|steps|secrets|item|index|run|error|result|output)\b`
 
 var (
-	// barePath is a text that is nothing but the path of an expression, and no likely name of a file or an event.
+	// barePath matches a text that is only the path of an expression, and unlikely to be the name
+	// of a file or an event.
 	barePath = regexp.MustCompile(`^(?:event\.(?:data|headers|query)|steps\.\w+\.output|` +
 		`(?:vars|inputs|secrets)\.\w+)(?:\.\w+|\[\d+\])*$`)
 	dollarPrice  = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
@@ -28,7 +29,7 @@ var (
 	formJSONKeys = regexp.MustCompile(`"([A-Za-z_]\w*)"\s*:\s*"?(\$\{\{[^}]*\}\})`)
 )
 
-// foreignText warns of text that looks like an expression and is none.
+// foreignText warns about text that looks like an expression and is not one.
 func (d *decoder) foreignText(n *yaml.Node) {
 	text := n.Value
 	switch {
@@ -58,8 +59,8 @@ func dollarText(n *yaml.Node) string {
 	return "'$'"
 }
 
-// mustacheOf finds {{ name }} outside of ${{ }}, or "". Only a path counts: braces of
-// other texts, such as LaTeX or JSON, are none.
+// mustacheOf returns {{ name }} outside ${{ }}, or "". Only a path counts, since other texts, such
+// as LaTeX or JSON, contain braces too.
 func mustacheOf(text string) string {
 	for _, at := range mustache.FindAllStringSubmatchIndex(text, -1) {
 		if at[0] > 0 && text[at[0]-1] == '$' {
@@ -78,8 +79,8 @@ func mustacheOf(text string) string {
 	return ""
 }
 
-// shellOf finds ${ name } outside of ${{ }}, or "": a template string of JavaScript.
-// A variable in capitals is more likely a shell's, which may be meant.
+// shellOf returns ${ name } outside ${{ }}, or "": a JavaScript template string. A name in capitals
+// is more likely a shell variable, which may be intended.
 func shellOf(text string) string {
 	for _, m := range shellBraces.FindAllStringSubmatch(text, -1) {
 		if strings.ToUpper(m[1]) != m[1] {
@@ -89,7 +90,7 @@ func shellOf(text string) string {
 	return ""
 }
 
-// insertion writes a foreign path as it is written here.
+// insertion returns how a foreign path is written in this language.
 func insertion(path string) string {
 	path, _, _ = strings.Cut(path, "|")
 	path = strings.TrimSpace(path)
@@ -104,7 +105,7 @@ func insertion(path string) string {
 	return "${{ " + path + " }}"
 }
 
-// posOf marks a piece of a scalar, or its beginning where the piece was folded.
+// posOf returns the position of a part of a scalar, or of its beginning if the part was folded.
 func (d *decoder) posOf(n *yaml.Node, piece string) Pos {
 	at := d.contentStart(n)
 	if i := strings.Index(string(d.text[min(at, len(d.text)):]), piece); i >= 0 && piece != "" {
@@ -113,21 +114,21 @@ func (d *decoder) posOf(n *yaml.Node, piece string) Pos {
 	return d.pos(n)
 }
 
-// lostToComment warns of a value that a YAML comment cut short although the comment
-// holds an expression: Order #${{ event.data.id }}.
+// lostToComment warns about a value that a YAML comment cuts off before an expression: Order #${{
+// event.data.id }}.
 func (d *decoder) lostToComment(n *yaml.Node) {
 	p, comment, ok := d.commentAfter(n)
 	if !ok || !strings.Contains(comment, "${{") && n.Tag != "!!null" {
 		return
 	}
 	if n.Tag == "!!null" {
-		return // reported where nothing may not stand
+		return // reported where a value is required
 	}
 	d.warn(p, "yaml-comment", "YAML cuts the value here: ` #` begins a comment",
 		fmt.Sprintf("put the whole value in quotes: %s", quoted(n.Value+" "+comment)))
 }
 
-// commentAfter returns the comment behind a plain scalar, on its line.
+// commentAfter returns the comment after a plain scalar, on the same line.
 func (d *decoder) commentAfter(n *yaml.Node) (Pos, string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Style != 0 {
 		return Pos{}, "", false
@@ -142,7 +143,7 @@ func (d *decoder) commentAfter(n *yaml.Node) (Pos, string, bool) {
 	return Pos{n.Line, len([]rune(line[:from])) + 1, len([]rune(rest))}, strings.TrimRight(rest, " "), true
 }
 
-// quoted writes a text in quotes that its own letters leave whole.
+// quoted returns s in quotes that it does not contain.
 func quoted(s string) string {
 	if strings.ContainsAny(s, `"\`) {
 		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
@@ -150,8 +151,8 @@ func quoted(s string) string {
 	return `"` + s + `"`
 }
 
-// jsonText warns of a JSON text with expressions inside as a body: what is inserted is
-// not escaped, so that a quote in the data breaks it.
+// jsonText warns about a body that is JSON text with expressions inside: inserted values are not
+// escaped, so a quote in the data breaks the JSON.
 func (s *stepChecker) jsonText(st *Step) {
 	body := st.With.Field("body")
 	if body == nil {

@@ -2,9 +2,9 @@ package workflows
 
 import "strings"
 
-// This file holds words of other tools, and what stands for them here.
+// This file maps words of other tools to those of this language.
 
-// foreignWords are keys of other tools and what stands for them here.
+// foreignWords maps keys of other tools to their equivalents.
 var foreignWords = map[string]string{
 	"continue-on-error": "continue_on_error", "runs-on": "not needed: steps run in the server", "env": "vars",
 	"jobs": "steps (one list; parallel: for width)", "workflow_dispatch": "on: manual", "workflow_call": "on: call",
@@ -27,13 +27,13 @@ var foreignWords = map[string]string{
 	"idempotency": "key: and dedupe: of the trigger",
 }
 
-// severalWaits says how a step waits for one of several events.
+// severalWaits says how to wait for one of several events.
 const severalWaits = "for the first of several write wait: {any: [{event: NAME, key: ...}, {event: OTHER, key: ...}]}"
 
 const webhookForm = `write webhook: {provider: NAME, secret: "${{ secrets.NAME }}"}`
 
-// foreignWordsIn are keys that mean something else in one kind of map alone, by its
-// title, and what to do, or the key's name here.
+// foreignWordsIn is for keys that have another meaning in one kind of map: by the title of the map,
+// what to do, or the name of the key here.
 var foreignWordsIn = map[string]map[string]string{
 	"a workflow": {
 		"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:",
@@ -131,7 +131,7 @@ var foreignWordsIn = map[string]map[string]string{
 	},
 }
 
-// foreignActions are actions of other tools, or guesses, and what does their work.
+// foreignActions maps actions of other tools, and likely guesses, to their equivalents.
 var foreignActions = map[string]string{
 	"emit": "use hookloom/emit", "send_event": "use hookloom/emit", "repository_dispatch": "use hookloom/emit",
 	"hookloom/send": "use hookloom/emit",
@@ -147,7 +147,8 @@ var foreignActions = map[string]string{
 	"cache/get": "use store/get", "cache/set": "use store/set",
 }
 
-// foreignInputsOf are inputs of other tools, by the beginning of the action's name.
+// foreignInputsOf maps inputs of other tools to their equivalents, by the prefix of the action's
+// name.
 var foreignInputsOf = map[string]map[string]string{
 	"http/": foreignInputs,
 	"store/": {
@@ -159,7 +160,7 @@ var foreignInputsOf = map[string]map[string]string{
 	"hookloom/emit": {"event": "trigger", "name": "trigger", "to": "trigger", "payload": "data", "body": "data", "id": "key"},
 }
 
-// foreignInput is what stands for an input of another tool in an action, or "", and
+// foreignInput returns the equivalent of another tool's input in an action, or "", and the name of
 // the input that it means.
 func foreignInput(action, name string) (hint, meant string) {
 	for begin, words := range foreignInputsOf {

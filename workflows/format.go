@@ -10,12 +10,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Format puts a workflow file, hookloom.yaml or a file of tests into the standard form: the
-// keys of the file and of its steps and tests in the order of the manual, no blank space at
-// line ends, at most one empty line between keys, and one line end at the end. of is the
-// kind of file, as for Reference. Comments stay with the key that they stand above or
-// beside. The result reads as the same data: where that cannot be shown, as with an anchor
-// that would come behind its alias, the keys stay where they are.
+// Format formats a workflow file, hookloom.yaml or a test file: the keys of the file and of its
+// steps and tests in the order of the manual, no trailing white space, at most one blank line
+// between keys, and one newline at the end. of is the kind of file, as for Reference. Comments stay
+// with the key above or beside which they are written. The result has the same content; if that
+// cannot be guaranteed, for example if an anchor would follow its alias, the keys are not moved.
 func Format(of string, text []byte) ([]byte, error) {
 	if len(text) > MaxFileSize {
 		return nil, fmt.Errorf("the file is larger than %d KiB", MaxFileSize>>10)
@@ -58,8 +57,8 @@ func readAs(text []byte) (r readText, err error) {
 	return r, r.root.Decode(&r.data)
 }
 
-// comments are the comment lines and line ends of a text, sorted: moving keys moves them,
-// and loses none.
+// comments returns the comment lines and line ends of a text, sorted: reordering keys changes their
+// order only.
 func comments(text []byte) (out []string) {
 	for line := range strings.Lines(string(text)) {
 		if i := strings.Index(line, "#"); i >= 0 {
@@ -70,8 +69,8 @@ func comments(text []byte) (out []string) {
 	return out
 }
 
-// tidy cuts blank space at line ends and empty lines beyond the first, outside of block
-// scalars, where they are data.
+// tidy removes trailing white space and repeated blank lines, except in block scalars, where they
+// are data.
 func tidy(text []byte, root *yaml.Node) []byte {
 	lines := strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
 	data := make([]bool, len(lines)+1)
@@ -91,7 +90,7 @@ func tidy(text []byte, root *yaml.Node) []byte {
 	return []byte(strings.TrimRight(strings.Join(out, "\n"), "\n") + "\n")
 }
 
-// markScalars marks the lines of scalars that span several lines: their blank space counts.
+// markScalars marks the lines of multi-line scalars, in which white space is significant.
 func markScalars(n *yaml.Node, lines []string, data []bool) {
 	if n.Kind == yaml.ScalarNode && (n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 || strings.Contains(n.Value, "\n")) {
 		own := indentOf(lines[n.Line-1])
@@ -109,9 +108,9 @@ func markScalars(n *yaml.Node, lines []string, data []bool) {
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// arranged moves the keys of the mappings that have an order.
+// arranged reorders the keys of the mappings that have a standard order.
 func arranged(of string, text []byte) []byte {
-	// One mapping at a time, from the inside out: each move changes line numbers.
+	// Reorder one mapping at a time, innermost first: each change invalidates line numbers.
 	for range 1000 {
 		r, err := readAs(text)
 		if err != nil {
@@ -129,8 +128,8 @@ func arranged(of string, text []byte) []byte {
 // formatter moves the lines of keys.
 type formatter struct{ lines []string }
 
-// shape arranges the first mapping that is out of order inside of a node of a shape, and
-// tells whether there was one. end is the line behind the node, from 0.
+// shape reorders the first mapping in n that is out of order, and reports whether there was one.
+// end is the line after the node, counted from 0.
 func (f *formatter) shape(of string, n *yaml.Node, end int) bool {
 	if n.Kind != yaml.MappingNode || n.Style&yaml.FlowStyle != 0 || shapes[of] == nil {
 		return false
@@ -151,7 +150,7 @@ func (f *formatter) shape(of string, n *yaml.Node, end int) bool {
 	return f.order(shapes[of], n, end)
 }
 
-// typed goes into a value of a type.
+// typed descends into a value of a type.
 func (f *formatter) typed(t valueType, n *yaml.Node, end int) bool {
 	switch t.kind {
 	case kindObject:
@@ -192,12 +191,12 @@ func (f *formatter) typed(t valueType, n *yaml.Node, end int) bool {
 	return false
 }
 
-// chunk is a key with its lines: those of the comments above it, and of its value.
+// chunk is the lines of a key: the comments above it, and its value.
 type chunk struct {
 	rank, from, to int
 }
 
-// order brings the keys of a block mapping into the order of its shape.
+// order reorders the keys of a block mapping.
 func (f *formatter) order(s *shape, n *yaml.Node, end int) bool {
 	var list []chunk
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -220,7 +219,7 @@ func (f *formatter) order(s *shape, n *yaml.Node, end int) bool {
 			return false // two keys on one line
 		}
 	}
-	// Comments at the end, less indented than the keys, belong to what comes next.
+	// Final comments that are indented less than the keys belong to what follows.
 	last, indent := &list[len(list)-1], n.Content[0].Column-1
 	for last.to > last.from+1 {
 		l := f.lines[last.to-1]
@@ -232,7 +231,7 @@ func (f *formatter) order(s *shape, n *yaml.Node, end int) bool {
 	return f.move(list, indent)
 }
 
-// aboveKey is the line at which the comments above a key begin.
+// aboveKey returns the first line of the comments above a key.
 func (f *formatter) aboveKey(line, indent int) int {
 	for line > 0 {
 		l := f.lines[line-1]
@@ -244,8 +243,8 @@ func (f *formatter) aboveKey(line, indent int) int {
 	return line
 }
 
-// move writes the chunks in their order. The first key of a list's item stands behind its
-// dash, which stays in front.
+// move writes the chunks in their order. The first key of a list item follows its dash, which stays
+// in place.
 func (f *formatter) move(list []chunk, indent int) bool {
 	first, last := list[0].from, list[len(list)-1].to
 	dash := f.lines[first][:min(indent, len(f.lines[first]))]
@@ -268,7 +267,7 @@ func (f *formatter) move(list []chunk, indent int) bool {
 			return false
 		}
 		out[at] = dash + out[at][indent:]
-		for i := range at { // comments stand above the dash
+		for i := range at { // comments precede the dash
 			if l := strings.TrimSpace(out[i]); l != "" {
 				out[i] = strings.Repeat(" ", indentOf(dash)) + l
 			}
@@ -278,13 +277,13 @@ func (f *formatter) move(list []chunk, indent int) bool {
 	return true
 }
 
-// rankOf is the place of a key; those that the shape does not know come last.
+// rankOf returns the position of a key; keys that the shape does not define come last.
 func rankOf(s *shape, key string) int {
 	if i := slices.IndexFunc(s.fields, func(f field) bool { return f.name == key }); i >= 0 {
 		return i
 	}
 	if strings.HasPrefix(key, "x-") {
-		return -1 // templates with anchors stand before their use
+		return -1 // templates with anchors precede their use
 	}
 	return len(s.fields)
 }

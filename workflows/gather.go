@@ -20,29 +20,29 @@ const (
 	Batch    = "batch"
 )
 
-// MaxBatch is how many events one run may have.
+// MaxBatch is the maximum number of events in a batch.
 const MaxBatch = 1000
 
-// Bounds of how long events are gathered.
+// Limits of how long events are collected.
 const (
 	minGather = 10 * time.Millisecond
 	maxGather = 7 * 24 * time.Hour
-	// maxWaits times wait is the default of debounce.max: without it, a steady stream
-	// of events would put the run off for ever.
+	// maxWaits times wait is the default of debounce.max: without a maximum, a steady stream of
+	// events would delay the run forever.
 	maxWaits = 10
 )
 
-// Gather makes one run of several events. A debounce has the last of them; a batch has
-// all. They are known elsewhere as Inngest's debounce and batchEvents.
+// Gather starts one run for several events. A debounce passes the last event, a batch all of them.
+// Inngest calls them debounce and batchEvents.
 type Gather struct {
 	Kind string
-	// Key tells events apart that are not gathered together; empty for one key.
+	// Key separates events that are not collected together; empty for one key.
 	Key []*Expr
-	// Wait is how long it must be quiet, of a batch how long it may take.
+	// Wait is the quiet period of a debounce, or the maximum duration of a batch.
 	Wait time.Duration
-	// Max is how long after its first event a burst ends.
+	// Max is the maximum time after the first event of a debounce.
 	Max time.Duration
-	// Size is how many events a batch has at most.
+	// Size is the maximum number of events in a batch.
 	Size int
 	pos  Pos
 }
@@ -59,17 +59,17 @@ func (g *Gather) KeyOf(env *expr.Env) (string, error) {
 	return key, nil
 }
 
-// CancelOn names events that end open runs.
+// CancelOn describes events that cancel open runs.
 type CancelOn struct {
-	// Trigger is the trigger whose events they are, Events the types that count.
+	// Trigger is the trigger that receives the events; Events are their types.
 	Trigger string
 	Events  []string
-	// Key is of the run.
+	// Key is evaluated for the run.
 	Key []*Expr
 	pos Pos
 }
 
-// RunKey returns the key by which a run can be ended; empty for none.
+// RunKey returns the key by which events cancel the run; empty for none.
 func (c *CancelOn) RunKey(env *expr.Env) (string, error) {
 	key, err := keyOf(c.Key, env)
 	if errors.Is(err, errEmptyKey) {
@@ -81,11 +81,11 @@ func (c *CancelOn) RunKey(env *expr.Env) (string, error) {
 	return key, nil
 }
 
-// EventKeys returns the keys of the runs that an event ends: its own key, and what the
-// expression for the run gives for it.
+// EventKeys returns the keys of the runs that an event cancels: the event's own key, and the value
+// of the run's expression for the event.
 func (c *CancelOn) EventKeys(key string, env *expr.Env) []string {
 	out := []string{key}
-	// Where the expression does not fit the event, only its own key counts.
+	// If the expression cannot be evaluated for the event, only its own key counts.
 	if same, err := keyOf(c.Key, env); err == nil && same != key {
 		out = append(out, same)
 	}
@@ -150,7 +150,7 @@ func (b *builder) cancelOn(o *objectNode) []CancelOn {
 	return out
 }
 
-// gather checks what a workflow gathers. rule is what its rule may read.
+// gather checks debounce and batch. rule is the scope of the workflow's rule.
 func (c *checker) gather(w *Workflow, rule *expr.Scope) {
 	g := w.Gather
 	if g == nil {
@@ -189,7 +189,7 @@ func onlyManual(starts []Start) bool {
 	return len(starts) > 0
 }
 
-// cancelOn checks what ends a workflow's runs.
+// cancelOn checks what cancels a workflow's runs.
 func (c *checker) cancelOn(w *Workflow, rule *expr.Scope) {
 	sc := rule.In("cancel_on.key")
 	for _, x := range w.CancelOn {
@@ -198,7 +198,7 @@ func (c *checker) cancelOn(w *Workflow, rule *expr.Scope) {
 		}
 		t := c.p.Triggers[x.Trigger]
 		if x.Trigger == "" {
-			continue // reported with the document's shape
+			continue // reported with the structure of the document
 		}
 		if t == nil {
 			hint := spelling.Suggest(x.Trigger, slices.Sorted(maps.Keys(c.p.Triggers)))
@@ -214,8 +214,7 @@ func (c *checker) cancelOn(w *Workflow, rule *expr.Scope) {
 	}
 }
 
-// checkFinally checks the steps that run last. after is what can be read behind the
-// workflow's steps.
+// checkFinally checks the steps of finally. after is the scope after the workflow's steps.
 func (w *Workflow) checkFinally(s *stepChecker, after *expr.Scope) {
 	if len(w.Finally) == 0 {
 		return
@@ -232,7 +231,7 @@ func (w *Workflow) checkFinally(s *stepChecker, after *expr.Scope) {
 	s.sequence(w.Finally, sc)
 }
 
-// String says in words how events are gathered.
+// String describes how events are collected.
 func (g *Gather) String() string {
 	var keys []string
 	for _, e := range g.Key {

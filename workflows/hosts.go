@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// writtenURL is a URL's beginning with its host, as files write it.
+// writtenURL matches the scheme and host of a URL.
 var writtenURL = regexp.MustCompile(`(?i)https?://([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?)`)
 
-// Hosts returns the hosts, with a port where one is written, that the project's files
-// name in URLs or under destinations. What a payload names is not among them.
+// Hosts returns the hosts, with a port if one is given, that the project's files name in URLs or
+// under destinations. Hosts that only payloads name are not included.
 func (p *Project) Hosts() map[string]bool {
 	out := map[string]bool{}
 	for host := range p.Destinations {

@@ -9,27 +9,26 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// This file says what names an event: which of a provider's facts make two
-// deliveries one event.
+// This file determines the identity of an event: when two deliveries of a provider are the same
+// event.
 
-// DefaultContentDedupe is how long a delivery that nothing names is remembered by
-// its content. It is short: two events may well be equal byte for byte.
+// DefaultContentDedupe is how long the content of a delivery without a key is remembered. It is
+// short because two different events may be byte-for-byte equal.
 const DefaultContentDedupe = time.Minute
 
-// Retries is how a provider repeats a delivery that it could not hand over.
+// Retries describes how a provider retries a failed delivery.
 type Retries struct {
-	// Signed is first when a repeat carries the signature of the first delivery, anew
-	// when each is signed with a time of its own, unsigned when no time is signed;
-	// empty when it is not known.
+	// Signed is first if a retry carries the signature of the first delivery, anew if each is
+	// signed with its own time, and unsigned if no time is signed; it is empty if unknown.
 	Signed string
-	// Window is how long after the first delivery the last repeat may come; 0 when it
-	// is not known.
+	// Window is the time after the first delivery within which the last retry is sent; 0 if
+	// unknown.
 	Window time.Duration
-	// Source is the page that says so.
+	// Source is the page that documents it.
 	Source string
 }
 
-// retryKinds are the words of retries.signed.
+// retryKinds are the values of retries.signed.
 var retryKinds = []string{"first", "anew", "unsigned"}
 
 func (d *decoder) retries(o *objectNode) Retries {
@@ -40,7 +39,7 @@ func (d *decoder) retries(o *objectNode) Retries {
 	return Retries{Signed: x.text("signed", ""), Window: x.duration("window", 0), Source: x.text("source", "")}
 }
 
-// singleUse reads single_use: nil when it is not written.
+// singleUse reads single_use: nil if it is not set.
 func (d *decoder) singleUse(o *objectNode) *bool {
 	if o.vals["single_use"] == nil {
 		return nil
@@ -49,10 +48,9 @@ func (d *decoder) singleUse(o *objectNode) *bool {
 	return &use
 }
 
-// SignsMoment reports whether what the scheme signs is of one delivery alone: a time,
-// a nonce or an id beside the body. The same signed content a second time is then
-// the same delivery. A token counts where it vouches for the body. single_use: says
-// otherwise, for senders that use a token again.
+// SignsMoment reports whether the signed content is unique to one delivery: it contains a time, a
+// nonce or an id besides the body. The same signed content is then the same delivery. A token
+// counts if it covers the body. single_use: overrides the result, for senders that reuse a token.
 func (v *Verify) SignsMoment(bodyFromToken bool) bool {
 	switch {
 	case v.SingleUse != nil:
@@ -67,15 +65,15 @@ func (v *Verify) SignsMoment(bodyFromToken bool) bool {
 	return slices.ContainsFunc(v.SignedContent, namesMoment)
 }
 
-// wholeRequest are the variables of signed_content that stand for the body as a
-// whole, for the address, or for what is the same in every delivery.
+// wholeRequest are the variables of signed_content for the body, the address, or what is the same
+// in every delivery.
 var wholeRequest = []string{"body", "method", "public_url", "public_url_decoded", "callback_url", "secret", "LF",
 	"body_sha256_hex", "body_sha256_base64", "body_sha256_raw", "body_crc32_decimal",
 	"query_sorted", "path_query_encoded", "form_json", "kid", "param:", "form_sorted:", "form_serialized:",
 	"url_params_sorted:", "form:payload", "form:bt_payload"}
 
-// namesMoment reports whether a template of signed content names more than the body,
-// the address and the method.
+// namesMoment reports whether a template of signed content contains more than the body, the address
+// and the method.
 func namesMoment(template string) bool {
 	for _, name := range templateVariables(template) {
 		head, _, named := strings.Cut(name, ":")
@@ -86,7 +84,7 @@ func namesMoment(template string) bool {
 	return false
 }
 
-// templateVariables lists the variables of a template, without their filters.
+// templateVariables lists the variables of a template, without filters.
 func templateVariables(template string) []string {
 	var out []string
 	rest := strings.NewReplacer("{{", "", "}}", "").Replace(template)
@@ -102,8 +100,7 @@ func templateVariables(template string) []string {
 	}
 }
 
-// SignedHeaders are the headers that every form of the signed content names, in
-// lower case.
+// SignedHeaders returns, in lower case, the headers that every form of the signed content contains.
 func (v *Verify) SignedHeaders() []string {
 	var out []string
 	for i, t := range v.SignedContent {
@@ -122,7 +119,7 @@ func (v *Verify) SignedHeaders() []string {
 	return out
 }
 
-// SignsBody reports whether every form of the signed content holds the whole body.
+// SignsBody reports whether every form of the signed content contains the complete body.
 func (v *Verify) SignsBody() bool {
 	whole := []string{"body", "body_sha256_hex", "body_sha256_base64", "body_sha256_raw"}
 	for _, t := range v.SignedContent {
@@ -133,7 +130,7 @@ func (v *Verify) SignsBody() bool {
 	return len(v.SignedContent) > 0
 }
 
-// SignedFields are the fields of the body that the signed content names.
+// SignedFields returns the body fields that the signed content contains.
 func (v *Verify) SignedFields() []signature.Place {
 	var out []signature.Place
 	for _, t := range v.SignedContent {
@@ -149,8 +146,8 @@ func (v *Verify) SignedFields() []signature.Place {
 	return out
 }
 
-// IdentityWords says in one or two sentences what names the provider's events, and
-// what its signature keeps of that.
+// IdentityWords describes in one or two sentences what identifies the provider's events, and how
+// much of it the signature covers.
 func (p *Preset) IdentityWords() string {
 	window := DefaultContentDedupe
 	if p.Dedupe > 0 {
@@ -187,7 +184,7 @@ func (p *Preset) IdentityWords() string {
 	return out + " Only the body is signed, so a replay after that time is a new event; write key: if the body has an event id."
 }
 
-// usual is the scheme that a trigger has when it names no variant.
+// usual returns the scheme of a trigger that names no variant.
 func (p *Preset) usual() *Verify {
 	for _, v := range p.Verify {
 		if !v.Explicit {
@@ -197,7 +194,7 @@ func (p *Preset) usual() *Verify {
 	return nil
 }
 
-// RetryWords says how the provider repeats a delivery; empty where that is not known.
+// RetryWords describes how the provider retries a delivery; empty if unknown.
 func (p *Preset) RetryWords() string {
 	words := map[string]string{
 		"first":    "repeats carry the first signature",
@@ -214,7 +211,7 @@ func (p *Preset) RetryWords() string {
 	return out
 }
 
-// DurationText writes a duration as files do: 1m, 8h, 3d.
+// DurationText formats a duration as files do: 1m, 8h, 3d.
 func DurationText(d time.Duration) string {
 	if day := 24 * time.Hour; d >= day && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
@@ -228,7 +225,7 @@ func DurationText(d time.Duration) string {
 	return text
 }
 
-// IdentityWords says what names the events of a webhook.
+// IdentityWords describes what identifies the events of a webhook.
 func (p *Project) IdentityWords(w *Webhook) string {
 	preset := p.Preset(w)
 	window := DefaultContentDedupe
@@ -252,7 +249,7 @@ func (p *Project) IdentityWords(w *Webhook) string {
 	return content
 }
 
-// checkIdentity warns of a webhook whose deliveries nothing names.
+// checkIdentity warns about a webhook whose deliveries have no key.
 func (c *checker) checkIdentity(t *Trigger, w *Webhook) {
 	p := presetOf(c.catalog.Presets, w.Provider)
 	if w.Dedupe == 0 || len(w.Key) > 0 || p == nil && w.Provider != "" || p != nil && (len(p.Key) > 0 || p.CommonIDs) {

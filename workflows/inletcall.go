@@ -1,6 +1,6 @@
 package workflows
 
-// InletCall is the inlet of runs that a step of another workflow called.
+// InletCall is the inlet of runs that a step of another workflow starts.
 const InletCall Inlet = "call"
 
 var callInlet = InletKind{

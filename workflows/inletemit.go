@@ -1,6 +1,6 @@
 package workflows
 
-// InletEmit is the inlet of events that the action hookloom/emit put into a trigger.
+// InletEmit is the inlet of events that the action hookloom/emit sends to a trigger.
 const InletEmit Inlet = "emit"
 
 var emitInlet = InletKind{

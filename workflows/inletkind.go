@@ -2,48 +2,49 @@ package workflows
 
 import "slices"
 
-// Inlet is the way by which an event comes: event.inlet in expressions.
+// Inlet is how an event arrives: event.inlet in expressions.
 type Inlet string
 
-// InletData says what the data of an inlet's events are.
+// InletData says what the data of an inlet's events contains.
 type InletData int
 
-// What event.data can be.
+// The contents of event.data.
 const (
-	// DataBody is the body of a request, or what an expression of the trigger makes of it.
+	// DataBody is the body of a request, or the value of the trigger's data expression.
 	DataBody InletData = iota
-	// DataItem is an item that nobody sent as a request: there is no body and no header.
+	// DataItem is an item that was not sent as a request: it has no body and no headers.
 	DataItem
 	// DataInputs are the inputs of the workflow that the event starts.
 	DataInputs
-	// DataFacts are facts about something else. They are stored in the place of inputs,
-	// and are none.
+	// DataFacts are facts about something else. They are stored in the column of inputs, and are
+	// not inputs.
 	DataFacts
 )
 
-// InletKind is what is known of an inlet's events. Each kind has a file of its own; what
-// brings its events stands where they are made (package triggers, the engine).
+// InletKind describes the events of an inlet. Each kind has its own file; the code that produces
+// its events is in package triggers or in the engine.
 type InletKind struct {
 	Inlet Inlet
-	// Help says in a few words how its events come.
+	// Help describes in a few words how its events arrive.
 	Help string
 	Data InletData
-	// InData, InKey and InType say what event.data, event.key and event.type are.
+	// InData, InKey and InType describe event.data, event.key and event.type.
 	InData, InKey, InType string
-	// AtTrigger tells that its events go to a trigger of the project, and so to all that
-	// listen to it. Others go to one workflow.
+	// AtTrigger reports whether its events go to a trigger of the project, and so to all workflows
+	// that listen to it. Other events go to one workflow.
 	AtTrigger bool
-	// Outside tells that anybody may send one, so that each is proved, and that its type
-	// is the sender's: the trigger says which types it takes.
+	// Outside reports whether anybody can send such an event. Each is then authenticated; the
+	// sender chooses its type, and the trigger selects the types to accept.
 	Outside bool
-	// FromRun tells that a run caused it: the engine keeps how long such a chain is.
+	// FromRun reports whether a run causes its events: the engine then limits the length of the
+	// chain.
 	FromRun bool
-	// Starts tells that on: has a key of this name, which no trigger may have then.
+	// Starts reports whether on: has a key of this name, which is therefore not allowed as a
+	// trigger name.
 	Starts bool
 }
 
-// inletKinds is the table of all kinds, in the order in which they are named in messages,
-// documents and the schema.
+// inletKinds lists all kinds, in the order of messages, documents and the schema.
 var inletKinds = []InletKind{
 	webhookInlet,
 	pollInlet,
@@ -54,11 +55,11 @@ var inletKinds = []InletKind{
 	emitInlet,
 }
 
-// InletKinds lists the kinds of inlets.
+// InletKinds returns the kinds of inlets.
 func InletKinds() []InletKind { return slices.Clone(inletKinds) }
 
-// Kind is what is known of an inlet. One that is not known, which a later version may have
-// stored, has events with a body.
+// Kind returns the description of an inlet. An unknown kind, which a later version may have stored,
+// has events with a body.
 func (i Inlet) Kind() InletKind {
 	for _, k := range inletKinds {
 		if k.Inlet == i {
@@ -68,10 +69,10 @@ func (i Inlet) Kind() InletKind {
 	return InletKind{Inlet: i}
 }
 
-// Known reports whether there is such a kind.
+// Known reports whether the kind exists.
 func (i Inlet) Known() bool { return i.Kind().Help != "" }
 
-// inletNames names the kinds that f is true of.
+// inletNames returns the names of the kinds for which f returns true.
 func inletNames(f func(InletKind) bool) (names []string) {
 	for _, k := range inletKinds {
 		if f(k) {

@@ -1,6 +1,6 @@
 package workflows
 
-// InletManual is the inlet of runs that a person or a program started.
+// InletManual is the inlet of runs that a person or a program starts.
 const InletManual Inlet = "manual"
 
 var manualInlet = InletKind{

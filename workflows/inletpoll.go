@@ -1,6 +1,7 @@
 package workflows
 
-// InletPoll is the inlet of items that a trigger asked for, on its schedule or to find lost webhooks.
+// InletPoll is the inlet of items that a trigger requests, on its schedule or to find lost
+// webhooks.
 const InletPoll Inlet = "poll"
 
 var pollInlet = InletKind{

@@ -1,6 +1,6 @@
 package workflows
 
-// InletWorkflowRun is the inlet of events about the end of another workflow's run.
+// InletWorkflowRun is the inlet of events about the end of a run of another workflow.
 const InletWorkflowRun Inlet = "workflow_run"
 
 var runEndInlet = InletKind{

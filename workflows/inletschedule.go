@@ -1,6 +1,6 @@
 package workflows
 
-// InletSchedule is the inlet of events that a schedule made. The engine's own alerts come by it too.
+// InletSchedule is the inlet of events that a schedule creates, and of the engine's own alerts.
 const InletSchedule Inlet = "schedule"
 
 var scheduleInlet = InletKind{

@@ -1,6 +1,6 @@
 package workflows
 
-// InletWebhook is the inlet of requests that a provider sends to a trigger's address.
+// InletWebhook is the inlet of requests that providers send to a trigger's address.
 const InletWebhook Inlet = "webhook"
 
 var webhookInlet = InletKind{

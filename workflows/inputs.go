@@ -19,7 +19,7 @@ func checkPattern(p string) error {
 	return err
 }
 
-// check says what is wrong with a value for this input, or "".
+// check returns what is wrong with a value for this input, or "".
 func (in Input) check(v any) string {
 	if v == nil {
 		return ""
@@ -46,7 +46,7 @@ func (in Input) check(v any) string {
 	return ""
 }
 
-// Problem says what is wrong with a value for this input, or "".
+// Problem returns what is wrong with a value for this input, or "".
 func (in Input) Problem(v any) string { return in.check(v) }
 
 func oneOf(options []any, v any) bool {
@@ -62,7 +62,7 @@ func oneOf(options []any, v any) bool {
 	return false
 }
 
-// checkType says why v is not of the type t (docs/reference/workflow.md), or "".
+// checkType returns why v is not of type t (docs/reference/workflow.md), or "".
 func checkType(t string, v any) string {
 	ok := true
 	switch t {
@@ -112,8 +112,8 @@ func checkType(t string, v any) string {
 	return fmt.Sprintf("%s is not %s %s", value.Clip(string(shown), 40), article, t)
 }
 
-// CheckInputs lays given values over the declared inputs: defaults filled in,
-// types checked. The problems name each input.
+// CheckInputs checks the types of the given inputs and adds the defaults of missing ones. The
+// problems name each input.
 func CheckInputs(declared []Input, given map[string]any) (map[string]any, []string) {
 	out := make(map[string]any, len(declared))
 	var problems []string
@@ -144,8 +144,7 @@ func CheckInputs(declared []Input, given map[string]any) (map[string]any, []stri
 	return out, slices.Sorted(slices.Values(problems))
 }
 
-// WithDefaults returns inputs with the defaults of those that were not given. The map that
-// was given stays as it is.
+// WithDefaults returns given with the defaults of missing inputs. It does not change given.
 func (w *Workflow) WithDefaults(given map[string]any) map[string]any {
 	out, cloned := given, false
 	for _, in := range w.Inputs {
@@ -163,14 +162,14 @@ func (w *Workflow) WithDefaults(given map[string]any) map[string]any {
 	return out
 }
 
-// ParseDuration reads 500ms, 30s, 1h30m or 7d.
+// ParseDuration parses 500ms, 30s, 1h30m or 7d.
 func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
 
-// ParseSize reads 64KiB or 1MiB and gives bytes.
+// ParseSize parses 64KiB or 1MiB and returns bytes.
 func ParseSize(s string) (int64, error) { return parseSize(s) }
 
-// Accept checks a rendered input against its type and gives it as the action
-// takes it: numbers and booleans become text where text is wanted.
+// Accept checks a rendered input against its type and converts it for the action: numbers and
+// booleans become text if the input is text.
 func (in *ActionInput) Accept(v any) (any, error) {
 	if v == nil {
 		if in.Required {
@@ -192,7 +191,7 @@ func (in *ActionInput) Accept(v any) (any, error) {
 	return v, nil
 }
 
-// SecretInputs are the names of the inputs that are declared secret.
+// SecretInputs returns the names of the inputs declared as secret.
 func (w *Workflow) SecretInputs() []string {
 	var out []string
 	for _, in := range w.Inputs {
@@ -203,7 +202,7 @@ func (w *Workflow) SecretInputs() []string {
 	return out
 }
 
-// inputTypeOf is the type that a word means.
+// inputTypeOf returns the type that a word means.
 func inputTypeOf(word string) string {
 	switch word {
 	case "int":

@@ -6,33 +6,31 @@ import (
 	"slices"
 )
 
-// Loaded is what a project folder gives when a broken file keeps its last good
-// version.
+// Loaded is the result of LoadKeeping.
 type Loaded struct {
-	// Project is made of the files in force; nil when nothing can run.
+	// Project is built from the files in use; nil if none can run.
 	Project *Project
-	// Mistakes are those of the files as they are now, whatever is in force.
+	// Mistakes are those of the current files, whether in use or not.
 	Mistakes Mistakes
-	// Files are the texts in force.
+	// Files are the contents in use.
 	Files Files
-	// Kept are files of which the last good text is in force; Left are files that have
-	// none and take no part: they are broken, or break another.
+	// Kept are the files whose last good version is in use; Left are those that are not used
+	// because they have none: they are broken, or break another.
 	Kept, Left []string
-	// SettingsBroken reports whether the server's own settings cannot be read: the file is
-	// no YAML, or its server: part has a mistake.
+	// SettingsBroken reports whether the server's settings cannot be read: hookloom.yaml is not
+	// valid YAML, or its server: part has a mistake.
 	SettingsBroken bool
 }
 
-// Check looks for further mistakes in a project that has none of its own, such as
-// secrets that do not fit their scheme.
+// Check looks for further mistakes in a project without mistakes of its own, such as secrets that
+// do not fit their scheme.
 type Check func(*Project) Mistakes
 
-// LoadKeeping reads and checks the project in dir. A file with a mistake keeps the
-// text that it has in good, the files in force before, and everything else is
-// taken as it is. Where a mistake shows in a file that has not changed, because
-// another one has (a trigger was renamed that a workflow listens to), the file that
-// has changed keeps its last good text. isSet is as with Load, but a secret that is
-// not set is an error here: nothing runs without it. A nil check checks nothing.
+// LoadKeeping reads and checks the project in dir. For a file with a mistake it uses the version in
+// good, the files in use before; for every other file the current one. If a change breaks a file
+// that has not changed (for example, a trigger was renamed that a workflow listens to), the changed
+// file keeps its last good version. isSet is as for Load, but a secret without a value is an error
+// here, since nothing runs without it. A nil check checks nothing.
 func LoadKeeping(dir string, catalog Catalog, isSet func(string) bool, check Check, good Files) *Loaded {
 	files, unreadable := ReadFiles(dir)
 	k := &keeping{dir: dir, catalog: catalog, isSet: isSet, check: check, good: good, now: files}
@@ -90,7 +88,7 @@ func broken(ms Mistakes) map[string]Mistakes {
 	return out
 }
 
-// keeping is one search for files that fit together.
+// keeping is the search for a set of files that loads without errors.
 type keeping struct {
 	dir       string
 	catalog   Catalog
@@ -108,8 +106,8 @@ func (k *keeping) try(files Files) (*Project, Mistakes) {
 	return p, mistakes
 }
 
-// next returns a set that is nearer to one without errors, nil when there is none:
-// each call brings a file back to its last good text or takes one out.
+// next returns a set that is closer to one without errors, nil if there is none: each call restores
+// the last good version of a file or removes it.
 func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 	out := maps.Clone(files)
 	changed := false
@@ -119,7 +117,7 @@ func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 	if changed {
 		return out
 	}
-	// The broken files are as they were: what has changed elsewhere broke them.
+	// The broken files have not changed: a change in another file broke them.
 	if one := k.culprit(files, len(bad)); one != "" {
 		k.restore(out, one)
 		return out
@@ -130,8 +128,7 @@ func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 	if changed {
 		return out
 	}
-	// Even what was good does not load: with another version of Hookloom, or when a
-	// secret has gone.
+	// Even the last good files do not load: Hookloom was upgraded, or a secret was removed.
 	for name := range bad {
 		if name == ProjectFile {
 			return nil
@@ -141,7 +138,7 @@ func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 	return out
 }
 
-// restore brings a file to its last good text; false when it has it already.
+// restore restores the last good version of a file; it returns false if the file is unchanged.
 func (k *keeping) restore(files Files, name string) bool {
 	now, there := files[name]
 	text, known := k.good[name]
@@ -156,10 +153,10 @@ func (k *keeping) restore(files Files, name string) bool {
 	return true
 }
 
-// settled reports whether a file must stay: without its settings there is no project.
+// settled reports whether a file cannot be removed: a project needs its settings.
 func (k *keeping) settled(name string) bool { return name == ProjectFile }
 
-// differing lists the files that are not as they were, the settings first.
+// differing lists the changed files, the settings first.
 func (k *keeping) differing(files Files) []string {
 	var out []string
 	for name := range k.good {
@@ -176,7 +173,7 @@ func (k *keeping) differing(files Files) []string {
 	return out
 }
 
-// culprit finds the one changed file without whose change fewer files are broken.
+// culprit returns the changed file whose restoration leaves fewer files broken.
 func (k *keeping) culprit(files Files, bad int) string {
 	for _, name := range k.differing(files) {
 		trial := maps.Clone(files)

@@ -11,19 +11,19 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file makes the text of a key of what its expressions give. All keys of the
-// language are made here, so that equal values are equal keys wherever they stand.
+// This file converts the values of expressions to keys. All keys of the language are built here, so
+// that equal values give equal keys everywhere.
 
-// maxKey is the length in bytes up to which a key is kept as it is.
+// maxKey is the maximum length in bytes of a key that is stored unhashed.
 const maxKey = 300
 
 var keyPart = strings.NewReplacer("%", "%25", "/", "%2F")
 
-// EscapeKeyPart escapes a part of a key that has several.
+// EscapeKeyPart escapes a part of a key with several parts.
 func EscapeKeyPart(part string) string { return keyPart.Replace(part) }
 
-// JoinKey makes one key of its parts. A slash inside of a part is escaped, so that
-// ["a/b", "c"] and ["a", "b/c"] are two keys. A key of one part is kept as it is.
+// JoinKey joins the parts of a key. Slashes in a part are escaped, so that ["a/b", "c"] and ["a",
+// "b/c"] are different keys. A key of one part is unchanged.
 func JoinKey(parts []string) string {
 	if len(parts) == 1 {
 		return ShortKey(parts[0])
@@ -34,7 +34,7 @@ func JoinKey(parts []string) string {
 	return ShortKey(strings.Join(parts, "/"))
 }
 
-// ShortKey returns a digest of a long key.
+// ShortKey returns the digest of a key that is too long.
 func ShortKey(key string) string {
 	if len(key) <= maxKey {
 		return key
@@ -43,11 +43,10 @@ func ShortKey(key string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// errEmptyKey means that a key names nothing.
+// errEmptyKey means that a key is empty.
 var errEmptyKey = errors.New("it is empty")
 
-// keyOf evaluates the expressions of a key. The error wraps errEmptyKey when a part of
-// it is nil or empty.
+// keyOf evaluates the expressions of a key. The error wraps errEmptyKey if a part is nil or empty.
 func keyOf(list []*Expr, env *expr.Env) (string, error) {
 	var parts []string
 	for _, e := range list {
@@ -55,7 +54,7 @@ func keyOf(list []*Expr, env *expr.Env) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		// One expression may give all parts: "[event.data.id, event.type]".
+		// One expression may return all parts: "[event.data.id, event.type]".
 		several, ok := v.([]any)
 		if !ok {
 			several = []any{v}

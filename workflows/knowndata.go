@@ -7,12 +7,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// knownData gathers the samples for a workflow that one trigger starts, beside people
-// and other workflows.
+// knownData collects the samples for a workflow that only one trigger starts, apart from people and
+// other workflows.
 func (c *checker) knownData(w *Workflow) *expr.Samples {
 	t := c.onlyTrigger(w)
 	if c.stored || t == nil || t.Webhook != nil && t.Webhook.Sample != "" {
-		return nil // a sample: file is taken at its word
+		return nil // a sample: file is authoritative
 	}
 	simple := t.Webhook != nil && t.Poll == nil && len(t.Schedules) == 0
 	k := &expr.Samples{Samples: c.testData(w, t.Webhook), Whose: "the events of the workflow's tests"}
@@ -40,7 +40,7 @@ func (c *checker) knownData(w *Workflow) *expr.Samples {
 		return nil
 	}
 	if len(w.Starts) > 1 && len(w.Inputs) > 0 {
-		inputs := map[string]any{} // a run by hand has them as its data
+		inputs := map[string]any{} // a manual run has its inputs as data
 		for _, in := range w.Inputs {
 			inputs[in.Name] = nil
 		}
@@ -49,11 +49,11 @@ func (c *checker) knownData(w *Workflow) *expr.Samples {
 	return k
 }
 
-// manyRecorded is how many recorded events show what a trigger's events look like.
+// manyRecorded is the number of recorded events that are enough to know a trigger's fields.
 const manyRecorded = 20
 
-// addRecorded adds recorded events. When there are enough of them, a field that none of
-// them has is doubted, whatever a provider's sample says.
+// addRecorded adds recorded events. With enough of them, a field that none contains is reported
+// even if the provider's sample has it.
 func (c *checker) addRecorded(w *Workflow, t *Trigger, k *expr.Samples) {
 	if c.catalog.Recorded == nil {
 		return
@@ -86,8 +86,8 @@ func (c *checker) addRecorded(w *Workflow, t *Trigger, k *expr.Samples) {
 	}
 }
 
-// onlyTrigger is the one trigger that starts a workflow, nil where there are several or
-// where it listens to other runs.
+// onlyTrigger returns the only trigger that starts a workflow, nil if there are several or if it
+// listens to other runs.
 func (c *checker) onlyTrigger(w *Workflow) *Trigger {
 	var found *Trigger
 	for _, s := range w.Starts {
@@ -101,7 +101,7 @@ func (c *checker) onlyTrigger(w *Workflow) *Trigger {
 	return found
 }
 
-// testData are the events of the workflow's tests, in its own file and in tests/.
+// testData returns the events of the workflow's tests, in its own file and in tests/.
 func (c *checker) testData(w *Workflow, hook *Webhook) []any {
 	if hook != nil && hook.Split != nil {
 		return nil
@@ -142,7 +142,7 @@ func (c *checker) testData(w *Workflow, hook *Webhook) []any {
 	return out
 }
 
-// dataOf is event.data of a body.
+// dataOf returns event.data for a body.
 func dataOf(hook *Webhook, preset *Preset, body any) (any, bool) {
 	of := hook.Data
 	if of == nil && preset != nil {

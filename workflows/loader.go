@@ -13,15 +13,15 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Load reads and checks the project in dir. The mistakes of all files come
-// together, sorted. isSet reports whether a secret has a value; nil skips that check.
+// Load reads and checks the project in dir. It returns the mistakes of all files, sorted. isSet
+// reports whether a secret has a value; nil skips that check.
 func Load(dir string, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
 	files, unreadable := ReadFiles(dir)
 	p, mistakes := LoadFiles(dir, files, catalog, isSet)
 	return p, unreadable.With(mistakes)
 }
 
-// LoadFiles is Load with the texts of the YAML files at hand.
+// LoadFiles is like Load, but takes the contents of the YAML files.
 func LoadFiles(dir string, files Files, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
 	l := &loader{p: newProject(dir, catalog), files: files, catalog: catalog, isSet: isSet}
 	l.connectors()
@@ -37,7 +37,7 @@ type loader struct {
 	isSet   func(string) bool
 }
 
-// open returns a file of the project, and keeps it among the project's sources.
+// open returns a file of the project and records it in the project's sources.
 func (l *loader) open(name string) (*source, bool) {
 	text, there := l.files[name]
 	if !there {
@@ -76,8 +76,7 @@ func (l *loader) connectors() {
 	}
 }
 
-// connectorName refuses a connector whose name another file has, or actions that are no
-// connector's.
+// connectorName reports a connector whose name another connector or a built-in action already uses.
 func (l *loader) connectorName(c *Connector, src *source) bool {
 	at := Pos{1, 1, 1}
 	for i, line := range src.lines {
@@ -149,7 +148,7 @@ func (l *loader) root() {
 	l.connections(d, o)
 }
 
-// server reads server:, the addresses and tokens of the process.
+// server reads server:, the addresses and tokens of the server.
 func (l *loader) server(d *decoder, s *objectNode) {
 	l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"),
 		PublicURL: s.text("public_url", ""),
@@ -175,7 +174,7 @@ func (l *loader) server(d *decoder, s *objectNode) {
 	}
 }
 
-// destinations reads destinations:, the limits by host.
+// destinations reads destinations:, the limits per host.
 func (l *loader) destinations(d *decoder, v *yaml.Node) {
 	l.p.Destinations = map[string]Limit{}
 	d.pairs(v, func(k, n *yaml.Node) {
@@ -239,7 +238,7 @@ func (d *decoder) tls(s *objectNode, key string) *TLS {
 	return t
 }
 
-// reservedTriggers are the kinds that on: has keys for (docs/workflows.md).
+// reservedTriggers are the names of keys of on: (docs/workflows.md).
 var reservedTriggers = append(inletNames(func(k InletKind) bool { return k.Starts }), "mcp")
 
 func (l *loader) triggers(d *decoder, o *objectNode) {

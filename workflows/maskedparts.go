@@ -7,8 +7,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// MaskedParts are the texts that were masked when shown was made of plain. What masks a
-// value later on knows them by it, also when the secret has another value by then.
+// MaskedParts returns the texts in plain that are masked in shown. They identify a value that must
+// be masked later, even if the secret has changed by then.
 func MaskedParts(shown, plain any) []string {
 	var out []string
 	maskedParts(shown, plain, &out)
@@ -42,7 +42,7 @@ func maskedParts(shown, plain any, out *[]string) {
 	}
 }
 
-// gaps are what stands in text between the pieces, which follow each other in it.
+// gaps returns the parts of text between the pieces, which follow each other in it.
 func gaps(pieces []string, text string) []string {
 	rest, ok := strings.CutPrefix(text, pieces[0])
 	if !ok {

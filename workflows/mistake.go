@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// A Mistake is one thing wrong in a file, at its place. Its text is what a
-// person reads: file:line:column, the line, a caret, and the likely fix.
+// A Mistake is an error or a warning at a position in a file. Its text has the form that people
+// read: file:line:column, the line, a caret, and the likely fix.
 type Mistake struct {
 	// File is the path as the user gave it, or relative to the project folder.
 	File string `json:"file"`
-	// Line and Column count from 1; Column counts letters, not bytes.
+	// Line and Column count from 1; Column counts characters, not bytes.
 	Line   int `json:"line"`
 	Column int `json:"column"`
-	// Width is how many letters the carets mark, at least 1.
+	// Width is the number of characters that the carets mark, at least 1.
 	Width int `json:"width"`
 	// Code names the kind of mistake, such as unknown-key.
 	Code string `json:"code"`
-	// Warning is true for what does not stop the file from being used.
+	// Warning is true if the file can still be used.
 	Warning bool `json:"warning"`
-	// Problem says what is wrong; Hint what to do, and may be empty.
+	// Problem says what is wrong; Hint says what to do, and may be empty.
 	Problem string `json:"problem"`
 	Hint    string `json:"hint,omitempty"`
-	// Source is the line of the file that the carets stand under.
+	// Source is the line above the carets.
 	Source string `json:"source,omitempty"`
 }
 
-// SecretNotSet is the code of the warning that a secret has no value. A server
-// does not run without it.
+// SecretNotSet is the code of the warning that a secret has no value. The server does not start
+// without it.
 const SecretNotSet = "secret-not-set"
 
 // String renders the mistake as the command line prints it.
@@ -43,8 +43,8 @@ func (m Mistake) String() string {
 	if m.Source == "" && m.Hint == "" {
 		return b.String()
 	}
-	// A tab is one letter to the reader of the file but many columns on a
-	// screen; as a single space it keeps the caret true.
+	// A tab is one character in the file but several columns on a screen; replaced by a space it
+	// keeps the caret aligned.
 	line := strings.ReplaceAll(m.Source, "\t", " ")
 	start := max(m.Column-1, 0)
 	shown, cut := clipAround(line, start)
@@ -54,7 +54,7 @@ func (m Mistake) String() string {
 	return b.String()
 }
 
-// clipAround keeps very long lines readable: at most 160 letters around start.
+// clipAround shortens long lines to at most 160 characters around start.
 func clipAround(line string, start int) (shown string, cut int) {
 	r := []rune(line)
 	if len(r) <= 160 {
@@ -65,10 +65,10 @@ func clipAround(line string, start int) (shown string, cut int) {
 	return string(r[from:to]), from
 }
 
-// Mistakes are all that is wrong in a set of files.
+// Mistakes are the mistakes in a set of files.
 type Mistakes []Mistake
 
-// Errors tells how many of them are no mere warnings.
+// Errors returns the number of mistakes that are not warnings.
 func (ms Mistakes) Errors() int {
 	n := 0
 	for _, m := range ms {
@@ -79,7 +79,7 @@ func (ms Mistakes) Errors() int {
 	return n
 }
 
-// Error implements error; the text holds every mistake.
+// Error implements error; the text contains every mistake.
 func (ms Mistakes) Error() string {
 	var b strings.Builder
 	for _, m := range ms {
@@ -109,8 +109,8 @@ func (ms Mistakes) sorted() Mistakes {
 	return out
 }
 
-// Mistake makes one about the trigger's webhook, found by those who know more of
-// it than its file says. It stands at the secret where there is one.
+// Mistake returns a mistake about the trigger's webhook, for callers that know more than its file.
+// Its position is that of the secret, if there is one.
 func (t *Trigger) Mistake(code, problem, hint string) Mistake {
 	at := t.Pos
 	if w := t.Webhook; w != nil {
@@ -124,22 +124,23 @@ func (t *Trigger) Mistake(code, problem, hint string) Mistake {
 	return src.mistakes[0]
 }
 
-// Pos is a place in a file. Its zero value means the whole file.
+// Pos is a position in a file. Its zero value means the whole file.
 type Pos struct {
 	Line, Column, Width int
 }
 
-// source is one file being read: its text by lines, and what was found wrong.
+// source is a file being read: its lines, and the mistakes found.
 type source struct {
 	name     string
 	text     []byte
 	lines    []string
 	mistakes Mistakes
-	// zone is the project's, for now() in its expressions; nil for UTC.
+	// zone is the project's time zone, for now() in its expressions; nil for UTC.
 	zone *time.Location
-	// limits bound what is read of it.
+	// limits are the size limits of the file.
 	limits yamlLimits
-	// trusted reports whether a test of the program checks the file, so that loading need not.
+	// trusted reports whether a test checks this embedded file, so that loading can skip the
+	// checks.
 	trusted bool
 	// starts are the offsets at which the lines begin.
 	starts []int

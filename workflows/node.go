@@ -13,7 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// pos is where a node stands, with the width of what can be marked.
+// pos returns the position of a node and the width of what can be marked.
 func (d *decoder) pos(n *yaml.Node) Pos {
 	p := Pos{n.Line, n.Column, 1}
 	rest := []rune(d.line(n.Line))
@@ -31,20 +31,21 @@ func (d *decoder) pos(n *yaml.Node) Pos {
 	return p
 }
 
-// object is a mapping whose keys were checked against a shape. The values of
-// fields that were wrong are left out.
+// objectNode is a mapping whose keys were checked against a shape. It contains no values of fields
+// that had mistakes.
 type objectNode struct {
 	d     *decoder
 	shape *shape
 	node  *yaml.Node
 	keys  map[string]*yaml.Node
 	vals  map[string]*yaml.Node
-	// unknown reports whether a key was misspelt, so that what it meant is not missed too.
+	// unknown reports whether a key is misspelled, so that the field it meant is not reported as
+	// missing.
 	unknown bool
 }
 
-// object checks a mapping against the shape named ref. It returns nil, with a
-// mistake, if n is no mapping.
+// object checks a mapping against the shape named ref. It returns nil and adds a mistake if n is
+// not a mapping.
 func (d *decoder) object(n *yaml.Node, ref string) *objectNode {
 	s := shapes[ref]
 	if n.Kind != yaml.MappingNode {
@@ -86,7 +87,7 @@ type fieldOfNode struct {
 	name string
 }
 
-// means notes what a misspelt key of a map stands for.
+// means records the field that a misspelled key means.
 func (d *decoder) means(in *yaml.Node, what string) {
 	if d.misspelt == nil {
 		d.misspelt = map[fieldOfNode]bool{}
@@ -94,14 +95,14 @@ func (d *decoder) means(in *yaml.Node, what string) {
 	d.misspelt[fieldOfNode{in, what}] = true
 }
 
-// unknownKey reports a key that the shape has not, and gives the field that it most
-// likely means, nil for none: its value is read as that, so that one slip of the hand
-// is one finding, and what is inside is checked too.
+// unknownKey reports a key that the shape does not have, and returns the field that it most likely
+// means, or nil. Its value is then read as that field, so that one typo is one mistake and the
+// value is checked too.
 func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 	hint, meant := "", ""
 	if own := foreignWordsIn[s.title][k.Value]; own != "" {
 		if d.misspelt[fieldOfNode{in, own}] {
-			return nil // said already
+			return nil // reported already
 		}
 		d.means(in, own)
 		if s.field(own) != nil {
@@ -133,17 +134,16 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 	d.means(in, meant)
 	for i := 0; i+1 < len(in.Content); i += 2 {
 		if in.Content[i].Value == meant {
-			return nil // it is there as well
+			return nil // the field is set as well
 		}
 	}
 	if f := s.field(meant); spelling.Distance(strings.ToLower(k.Value), strings.ToLower(meant), 3) < 3 {
-		return f // a foreign word may want another value, and is not read
+		return f // a foreign key may need another value, so it is not read
 	}
 	return nil
 }
 
-// pairs visits a mapping in file order and reports keys that are there twice or
-// are no text.
+// pairs visits a mapping in file order and reports duplicate keys and keys that are not text.
 func (d *decoder) pairs(n *yaml.Node, visit func(k, v *yaml.Node)) {
 	first := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -185,7 +185,7 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
 }
 
-// scalarForm is how a plain value is written where more than that is wanted, or "".
+// scalarForm returns how to write a plain value where a structure is required, or "".
 func scalarForm(what, want, value string) string {
 	if _, err := parseDuration(value); what == "wait" && err == nil {
 		return "to pause write sleep: " + value
@@ -223,7 +223,7 @@ func scalarForm(what, want, value string) string {
 	return ""
 }
 
-// plainName is a text that needs no quotes in YAML.
+// plainName matches a text that needs no quotes in YAML.
 var plainName = regexp.MustCompile(`^[A-Za-z_][\w.@-]*$`)
 
 func nodeKind(n *yaml.Node) string {
@@ -242,8 +242,7 @@ func nodeKind(n *yaml.Node) string {
 	return "text"
 }
 
-// The readers below return a checked field, or its default when it is absent or
-// was refused.
+// The functions below return a checked field, or its default if it is missing or had a mistake.
 
 func (o *objectNode) has(name string) bool { return o.keys[name] != nil }
 
@@ -288,7 +287,7 @@ func (o *objectNode) size(name string, def int64) int64 {
 	return def
 }
 
-// texts reads a list of texts, or a single one.
+// texts reads a list of texts, or a single text.
 func (o *objectNode) texts(name string) []string {
 	v := o.vals[name]
 	if v == nil {
@@ -337,7 +336,7 @@ func (o *objectNode) keyAt(name string) Pos {
 	return o.pos()
 }
 
-// foreignUse is the advice for a key of another tool: what to write here, or that nothing is needed.
+// foreignUse returns what to write instead of a key of another tool, or that nothing is needed.
 func foreignUse(foreign string) string {
 	if strings.HasPrefix(foreign, "not needed") {
 		return foreign

@@ -9,27 +9,25 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Nothing collects the expressions that inserted nil or an empty text where people read
-// it: into the inputs text, url, subject and message, at any depth. A text "Hello !" is
-// a mistake that no error tells of.
+// Nothing collects the expressions that inserted nil or an empty text into what people read: the
+// inputs text, url, subject and message, at any depth. No error reports a text such as "Hello !".
 type Nothing struct {
-	// Of are the expressions, each once, in their order.
+	// Of are the expressions, in order and without duplicates.
 	Of []string
-	// watched reports whether what is being rendered stands under such a key.
+	// watched reports whether the value being rendered is below such a key.
 	watched bool
 }
 
-// maxNothing bounds how many are told of one step; a loop in a text has no end of them.
+// maxNothing limits the expressions reported for one step, since a loop could produce any number.
 const maxNothing = 20
 
-// forPeople reports whether what stands under a key is read by people.
+// forPeople reports whether people read the value of a key.
 func forPeople(key string) bool {
 	return key == "text" || key == "url" || key == "subject" || key == "message"
 }
 
-// enter begins what stands under a key, and gives what leave wants at its end. Deeper
-// than the inputs, null means something to an API: there only what is inserted into a
-// text counts, not a value that is one expression.
+// enter begins the value of a key, and returns the argument for leave. Below the inputs, null has a
+// meaning to an API: there only insertions into text count, not a value that is one expression.
 func (n *Nothing) enter(key string) bool {
 	if n == nil {
 		return false
@@ -45,7 +43,7 @@ func (n *Nothing) leave(before bool) {
 	}
 }
 
-// renderUnder is Render of the value of a key.
+// renderUnder is Render for the value of a key.
 func (v *Value) renderUnder(key string, env *expr.Env, fill Fill, empty *Nothing) (any, error) {
 	before := empty.enter(key)
 	r, err := v.render(env, fill, empty)
@@ -53,8 +51,8 @@ func (v *Value) renderUnder(key string, env *expr.Env, fill Fill, empty *Nothing
 	return r, err
 }
 
-// RenderInput renders an input of a step as it is sent and as it is kept on record. A
-// whole input that people read is told of too when it is nothing.
+// RenderInput renders an input of a step as it is sent and as it is recorded. It also reports an
+// empty input that people read.
 func (s *Shown) RenderInput(name string, v *Value, env *expr.Env, fill Fill) (value, shown any, err error) {
 	before := s.Nothing.enter(name)
 	value, shown, err = s.Render(v, env, fill)
@@ -65,8 +63,8 @@ func (s *Shown) RenderInput(name string, v *Value, env *expr.Env, fill Fill) (va
 	return value, shown, err
 }
 
-// note remembers an expression that inserted nothing. One that says itself what stands
-// for a missing value means it.
+// note records an expression that inserted nothing, unless the expression chooses a default for a
+// missing value: then the result is intended.
 func (n *Nothing) note(e *Expr) {
 	if n == nil || !n.watched || len(n.Of) >= maxNothing || e.hasDefault() {
 		return
@@ -76,7 +74,7 @@ func (n *Nothing) note(e *Expr) {
 	}
 }
 
-// Notes are what is told of the step.
+// Notes returns the messages about the step.
 func (n *Nothing) Notes() []string {
 	var out []string
 	for _, text := range n.Of {
@@ -85,7 +83,7 @@ func (n *Nothing) Notes() []string {
 	return out
 }
 
-// Err refuses a step that inserts nothing, under defaults: {strict: true}.
+// Err returns an error for a step that inserts nothing, if defaults: {strict: true} is set.
 func (n *Nothing) Err() error {
 	if len(n.Of) == 0 {
 		return nil
@@ -94,7 +92,7 @@ func (n *Nothing) Err() error {
 		"write ?? '' for an empty text", strings.Join(n.Of, ", "))
 }
 
-// hasDefault reports whether an expression chooses what stands for a missing value.
+// hasDefault reports whether an expression chooses a default for a missing value.
 func (e *Expr) hasDefault() bool {
 	return strings.Contains(e.Text, "??") || strings.Contains(e.Text, " ? ")
 }

@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// Paging is how a poll finds the next page of a list: by the URL that the answer
-// gives (Next, LinkHeader), by counting (Page, Offset), or by a token. Without any a
-// list has one page.
+// Paging says how a poll finds the next page of a list: by the URL in the response (Next,
+// LinkHeader), by counting (Page, Offset), or by a token. If none is set, the list has one page.
 type Paging struct {
-	// Next gives the next page's URL; with LinkHeader a Link header does.
+	// Next gives the next page's URL; with LinkHeader, the Link header does.
 	Next       *Expr
 	LinkHeader bool
-	// Page counts pages, Offset items; nil when they are not counted.
+	// Page counts pages, Offset items; nil if not used.
 	Page, Offset *PageCount
-	// Token gives what names the next page, sent as TokenAt.
+	// Token gives the token of the next page, which is sent as TokenAt.
 	Token   *Expr
 	TokenAt PageParameter
-	// Size is how many items a full page has, 0 when that is not known. SizeAt is where
-	// it is sent; its Name is empty when it is not sent.
+	// Size is the number of items of a full page, 0 if unknown. SizeAt is the parameter that sends
+	// it; its Name is empty if it is not sent.
 	Size   int
 	SizeAt PageParameter
-	// Until is true on the last page; nil when nothing says so.
+	// Until is true on the last page; nil if not used.
 	Until *Expr
 }
 
@@ -31,21 +30,20 @@ func (p *Paging) Any() bool {
 	return p.Next != nil || p.LinkHeader || p.Page != nil || p.Offset != nil || p.Token != nil
 }
 
-// PageCount is a number that grows from page to page.
+// PageCount is a number that increases from page to page.
 type PageCount struct {
 	PageParameter
 	From int
 }
 
-// PageParameter names the query parameter, or with Body the key of the request's
-// body, that picks a page.
+// PageParameter is the query parameter, or with Body the key of the request body, that selects a
+// page.
 type PageParameter struct {
 	Name string
 	Body bool
 }
 
-// AsksFrom reports whether the request reads the cursor: then the service leaves out
-// what is older.
+// AsksFrom reports whether the request reads the cursor: the service then omits older items.
 func (p *Poll) AsksFrom() bool {
 	reads := false
 	p.Request.exprs(func(e *Expr) { reads = reads || e.Reads("cursor") })
@@ -92,7 +90,7 @@ func (d *decoder) paging(o *objectNode) Paging {
 	return p
 }
 
-// pageCount reads a counter; nil when it is not written.
+// pageCount reads a counter; nil if it is not set.
 func (d *decoder) pageCount(o *objectNode, name string, from int) *PageCount {
 	x := o.object(name)
 	if x == nil {
@@ -101,7 +99,7 @@ func (d *decoder) pageCount(o *objectNode, name string, from int) *PageCount {
 	return &PageCount{PageParameter: d.pageParameter(x, name), From: x.integer("from", from)}
 }
 
-// pageParameter reads where a number or token is sent; usual is how services call it.
+// pageParameter reads the parameter of a number or token; usual is the common name.
 func (d *decoder) pageParameter(o *objectNode, usual string) PageParameter {
 	switch inQuery, inBody := o.has("query"), o.has("body"); {
 	case inQuery && inBody:
@@ -116,14 +114,14 @@ func (d *decoder) pageParameter(o *objectNode, usual string) PageParameter {
 	return PageParameter{Name: o.text("query", "")}
 }
 
-// foreignRoots are names that other places have and other tools use; in a poll they
-// are fields of the answer or of an item.
+// foreignRoots are names that other keys or other tools define; in a poll they are fields of the
+// response or of an item.
 var foreignRoots = []string{
 	"body", "data", "event", "payload", "json", "items", "id", "headers", "status", "url", "key",
 	"type", "results", "records", "rows", "list", "next",
 }
 
-// answerHint says how a part of a poll's answer is named.
+// answerHint returns how to refer to a part of a poll's response.
 func answerHint(name string) string {
 	switch name {
 	case "headers", "status", "url", "body":
@@ -139,7 +137,7 @@ func answerHint(name string) string {
 	return ""
 }
 
-// itemHint says how a part of an item is named.
+// itemHint returns how to refer to a part of an item.
 func itemHint(name string) string {
 	switch name {
 	case "body", "headers", "status", "url", "event", "payload", "json", "data":
@@ -151,8 +149,8 @@ func itemHint(name string) string {
 	return ""
 }
 
-// Outline writes what the request is made of: two that are written alike have the
-// same outline.
+// Outline returns a description of the request; requests that are written the same have equal
+// outlines.
 func (p *Poll) Outline() string {
 	var b strings.Builder
 	p.Request.outline(&b)
@@ -184,7 +182,7 @@ func (v *Value) outline(b *strings.Builder) {
 	}
 }
 
-// Counter is what counts the pages or their items; nil when they are not counted.
+// Counter returns the counter of pages or items; nil if none is used.
 func (p *Paging) Counter() *PageCount {
 	if p.Page != nil {
 		return p.Page
@@ -192,13 +190,12 @@ func (p *Paging) Counter() *PageCount {
 	return p.Offset
 }
 
-// LimitNames are query parameters and keys of bodies that say how many items an
-// answer has at most.
+// LimitNames are the query parameters and body keys that limit the number of items in a response.
 var LimitNames = []string{"limit", "per_page", "perpage", "page_size", "pagesize", "page[size]", "size", "count",
 	"first", "top", "$top", "rows", "take",
 	"max", "max_results", "maxresults"}
 
-// limited names the parameter that cuts the list; empty when none does.
+// limited returns the parameter that limits the number of items; empty if there is none.
 func (p *Poll) limited() string {
 	for _, place := range []string{"query", "body"} {
 		for _, name := range p.Request.Field(place).Keys() {

@@ -7,25 +7,23 @@ import (
 	"time"
 )
 
-// This file is how a run keeps what its workflow names: the versions of other workflows,
-// of connectors and of triggers that were in force when it began.
+// This file pins what a run's workflow uses: the versions of other workflows, connectors and
+// triggers that were in effect when the run began.
 
 // ConnectorFile is one file of connectors/.
 type ConnectorFile struct {
 	File string
-	// Version is that of the text, as a workflow's.
+	// Version is the version of the text, computed like a workflow's.
 	Version string
 	Text    []byte
 }
 
-// Uses names what a workflow's steps use of the rest of the project, each with its
-// version.
+// Uses lists what a workflow's steps use of the rest of the project, with versions.
 type Uses struct {
-	// Workflows are those that it calls, Connectors those of its actions, built in or not.
+	// Workflows are those that it calls; Connectors are those of its actions, built in or not.
 	Workflows  map[string]string `json:"workflows,omitempty"`
 	Connectors map[string]string `json:"connectors,omitempty"`
-	// Triggers are those whose events it waits for, with how long they remember keys, in
-	// seconds.
+	// Triggers are those whose events it waits for, with how long they remember keys, in seconds.
 	Triggers map[string]int64 `json:"triggers,omitempty"`
 }
 
@@ -34,7 +32,7 @@ func (u Uses) None() bool {
 	return len(u.Workflows) == 0 && len(u.Connectors) == 0 && len(u.Triggers) == 0
 }
 
-// Uses tells what a workflow of the project uses of the rest.
+// Uses returns what a workflow uses of the rest of the project.
 func (p *Project) Uses(w *Workflow) Uses {
 	u := Uses{Workflows: map[string]string{}, Connectors: map[string]string{}, Triggers: map[string]int64{}}
 	w.EachStep(func(s *Step) {
@@ -54,7 +52,7 @@ func (p *Project) Uses(w *Workflow) Uses {
 	return u
 }
 
-// ConnectorText is the file of a connector whose actions the project has; nil for none.
+// ConnectorText returns the file of a connector of the project; nil if there is none.
 func (p *Project) ConnectorText(name string) []byte {
 	for _, a := range p.Actions {
 		if a.Connector != nil && a.Connector.Name == name {
@@ -64,17 +62,17 @@ func (p *Project) ConnectorText(name string) []byte {
 	return nil
 }
 
-// Pins are what a workflow's text is read against in place of what the project has now.
+// Pins are the stored versions against which a workflow's text is compiled instead of the current
+// ones.
 type Pins struct {
-	// Workflows and Connectors are texts, by name.
+	// Workflows and Connectors are texts by name.
 	Workflows, Connectors map[string][]byte
 	// Triggers are as in Uses.
 	Triggers map[string]int64
 }
 
-// Compile reads a workflow's text, such as a run's pinned version, against what it was
-// pinned to and, for the rest, against this project. What is gone marks the steps that
-// need it.
+// Compile compiles a workflow's text, such as a run's pinned version, against its pins and
+// otherwise this project. Steps that need something that no longer exists are marked.
 func (p *Project) Compile(id string, text []byte, pins Pins) (*Workflow, Mistakes) {
 	src := newSource("workflows/"+id+".yaml", text)
 	src.zone = p.Timezone
@@ -93,7 +91,7 @@ func (p *Project) Compile(id string, text []byte, pins Pins) (*Workflow, Mistake
 		}
 	}
 	for _, s := range w.Starts {
-		// A trigger may be gone since; its runs go on all the same.
+		// The trigger may have been removed; its runs continue anyway.
 		if s.Kind == "trigger" && q.Triggers[s.Trigger] == nil {
 			q.Triggers[s.Trigger] = &Trigger{Name: s.Trigger, src: src}
 		}
@@ -111,7 +109,7 @@ func (p *Project) Compile(id string, text []byte, pins Pins) (*Workflow, Mistake
 	return w, src.mistakes.sorted()
 }
 
-// useConnector puts the actions of a connector's text in place of those that there are.
+// useConnector replaces a connector's actions by those of another text.
 func (p *Project) useConnector(name string, text []byte) {
 	c := parseConnector(newSource(fmt.Sprintf("connectors/%s.yaml", name), text))
 	if c == nil {

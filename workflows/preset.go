@@ -14,83 +14,81 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Preset is what Hookloom knows of one provider's webhooks.
+// Preset describes a provider's webhooks.
 type Preset struct {
 	Name, Title, Category, Docs, Confidence string
 	Aliases, Sources                        []string
-	// SecretName is what the provider's dashboard calls the secret.
+	// SecretName is the provider's name for the secret.
 	SecretName string
-	// SecretOptional reports whether the provider's published key is fetched when no
-	// secret pins one.
+	// SecretOptional reports whether the provider's published key is fetched if no secret is set.
 	SecretOptional bool
 	Params         []PresetParam
-	// Setup are the steps in the provider's dashboard; Delivery how it retries.
+	// Setup lists the steps in the provider's dashboard; Delivery describes its retries.
 	Setup    []string
 	Delivery Delivery
-	// IPs are the addresses that it publishes.
+	// IPs are the addresses that the provider publishes.
 	IPs       []netip.Prefix
 	IPsAsOf   string
 	IPsSource string
 	Verify    []*Verify
-	// ProvesProvider reports whether the proof says no more than that the provider sent it:
-	// all of its customers can have it send to any address.
+	// ProvesProvider reports whether the signature proves only that the provider sent the delivery:
+	// each of its customers can have it send to any address.
 	ProvesProvider bool
-	// Methods are those of deliveries; none for POST.
+	// Methods are the HTTP methods of deliveries; none for POST.
 	Methods []string
-	// MediaTypes are those that it sends. A body that is declared as another is read
-	// as the first; none where what it sends is not known.
+	// MediaTypes are the media types that the provider sends. A body with another type is parsed as
+	// the first; empty if unknown.
 	MediaTypes []string
 	Handshakes []*Handshake
-	// Answer is what the provider must hear for a stored delivery, Refusal for one
-	// that is not genuine; nil for the answers that all hear.
+	// Answer is the response to a stored delivery, Refusal to one that failed verification; nil for
+	// the default responses.
 	Answer, Refusal *Respondent
-	// BodyFromToken makes the claims of the token the event's body.
+	// BodyFromToken uses the claims of the token as the event's body.
 	BodyFromToken bool
 	Key           []*Expr
-	// Split is the list that the provider's deliveries are, each element an event; nil
-	// for one event a delivery.
+	// Split selects the list of events in a delivery; nil if each delivery is one event.
 	Split *Expr
-	// Batch is the list in which a delivery may bring several events. It is one event unless the
-	// trigger splits it, of the type of its first element.
+	// Batch selects the list of events that a delivery may contain. It is one event, with the type
+	// of its first element, unless the trigger splits it.
 	Batch *Expr
-	// CommonIDs reports whether senders name events by a common id header.
+	// CommonIDs reports whether senders may use one of the common id headers.
 	CommonIDs bool
-	// IDSigned is false when a replay could change the id without breaking the
-	// signature; deliveries are then known by their body too.
+	// IDSigned is false if a replay could change the id without breaking the signature; deliveries
+	// are then also identified by their body.
 	IDSigned bool
-	// Dedupe is how long keys are remembered by default; 0 for the language's 30d. What
-	// has no key is remembered by its content as long; 0 for the language's 1m.
+	// Dedupe is how long keys are remembered by default; 0 for the general default of 30d. The
+	// content of a delivery without a key is remembered as long; 0 for the default of 1m.
 	Dedupe time.Duration
-	// Retries is how the provider repeats a delivery.
+	// Retries describes the provider's retries.
 	Retries Retries
-	// MaxBody is the provider's largest body in bytes, the default of a trigger's
-	// max_body; 0 where it documents none.
+	// MaxBody is the provider's maximum body size in bytes, the default of a trigger's max_body; 0
+	// if it documents none.
 	MaxBody    int64
 	EventType  *Expr
 	Data, Time *Expr
 	Events     []string
-	// List is how to ask the provider for what it sent; nil where it has no API for it.
+	// List describes how to list past events; nil if the provider has no API for it.
 	List   *Poll
 	Sample *Sample
 	Notes  []string
 }
 
-// PresetParam is one further configuration value of a preset.
+// PresetParam is an additional configuration value of a preset.
 type PresetParam struct {
 	Name, Default, Help string
 	Required            bool
-	// Customer tells this customer's deliveries from those of others.
+	// Customer distinguishes this customer's deliveries from those of others.
 	Customer bool
 }
 
-// Delivery is how a provider delivers, in its own words.
+// Delivery describes how a provider delivers, in its own words.
 type Delivery struct{ Timeout, Retry, Success string }
 
-// Experimental reports whether the facts are from memory and not checked.
+// Experimental reports whether the facts are from memory and unconfirmed.
 func (p *Preset) Experimental() bool { return p.Confidence == "memory" }
 
-// Captures reports whether the provider hands its secret over in a handshake, so
-// that it may be unset at first.
+// Captures reports whether the provider delivers its secret in a handshake, so that it may have no
+// value at first.
 func (p *Preset) Captures() bool {
 	for _, h := range p.Handshakes {
 		if h.Capture != "" {
@@ -100,7 +98,7 @@ func (p *Preset) Captures() bool {
 	return false
 }
 
-// Param finds a parameter by name.
+// Param returns the parameter with a name.
 func (p *Preset) Param(name string) *PresetParam {
 	for i := range p.Params {
 		if p.Params[i].Name == name {
@@ -120,7 +118,7 @@ type Sample struct {
 	Body                any
 }
 
-// ParsePreset reads a provider file, such as those embedded in triggers.
+// ParsePreset parses a provider file, such as those embedded in package triggers.
 func ParsePreset(name string, text []byte) (*Preset, error) {
 	src := newSource(name, text)
 	d := &decoder{source: src}
@@ -226,7 +224,7 @@ func (d *decoder) presetExprs(o *objectNode, p *Preset) {
 			}
 		}
 	}
-	// Nil where a delivery is one event; a trigger may split what its preset does not.
+	// Nil if a delivery is one event; a trigger may split it even if its preset does not.
 	sc.Names["item"] = expr.Any
 	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time} {
 		if v := o.vals[name]; v != nil {
@@ -240,7 +238,7 @@ func (d *decoder) presetExprs(o *objectNode, p *Preset) {
 	}
 }
 
-// variant finds a scheme by name; any and no name stand for all of them.
+// variant returns the scheme with a name; "any" and "" stand for all of them.
 func (p *Preset) variant(name string) *Verify {
 	for _, v := range p.Verify {
 		if v.Variant == name || name == "" || name == AnyVariant {
@@ -250,11 +248,11 @@ func (p *Preset) variant(name string) *Verify {
 	return nil
 }
 
-// AnyVariant is the variant that stands for all schemes of a provider that prove
-// as much as its best.
+// AnyVariant is the variant that stands for all schemes of a provider that prove as much as its
+// strongest.
 const AnyVariant = "any"
 
-// Preset returns the preset of a webhook, nil when it names none.
+// Preset returns the preset of a webhook, nil if it names none.
 func (p *Project) Preset(w *Webhook) *Preset {
 	if w == nil || w.Provider == "" {
 		return nil
@@ -262,8 +260,8 @@ func (p *Project) Preset(w *Webhook) *Preset {
 	return p.Presets.Get(w.Provider)
 }
 
-// MaxBody is the largest body that a webhook takes, in bytes: what is written,
-// else the largest that its provider sends, else DefaultMaxBody.
+// MaxBody returns the maximum body size of a webhook in bytes: the one in the file, else the
+// provider's, else DefaultMaxBody.
 func (p *Project) MaxBody(w *Webhook) int64 {
 	if w.MaxBody > 0 {
 		return w.MaxBody
@@ -274,16 +272,16 @@ func (p *Project) MaxBody(w *Webhook) int64 {
 	return DefaultMaxBody
 }
 
-// Presets gives provider presets by name. Only those that are asked for are
-// read: most projects use two or three of two hundred.
+// Presets provides provider presets by name. It reads only those requested, since most projects use
+// two or three of two hundred.
 type Presets interface {
-	// Get returns a preset by name or alias, nil when there is none.
+	// Get returns a preset by name or alias, nil if there is none.
 	Get(name string) *Preset
 	// Names lists all names, without aliases, sorted.
 	Names() []string
 }
 
-// presetOf looks a preset up; it stands where the catalog may have none.
+// presetOf looks up a preset; all may be nil.
 func presetOf(all Presets, name string) *Preset {
 	if all == nil || name == "" {
 		return nil
@@ -291,7 +289,7 @@ func presetOf(all Presets, name string) *Preset {
 	return all.Get(name)
 }
 
-// checkPreset checks what a webhook says of its provider.
+// checkPreset checks the provider settings of a webhook.
 func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 	p := presetOf(c.catalog.Presets, w.Provider)
 	if p == nil {
@@ -334,7 +332,7 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 	c.batchTypes(t.src, w.eventsPos, w, w.Events)
 }
 
-// warnOfOthers says that a proof does not tell the customers of a provider apart.
+// warnOfOthers warns that the signature does not distinguish the provider's customers.
 func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
 	if !p.ProvesProvider || w.Variant != "" && w.Variant != AnyVariant && p.variant(w.Variant) != nil && p.variant(w.Variant).Explicit {
 		return
@@ -354,7 +352,7 @@ func (c *checker) warnOfOthers(t *Trigger, w *Webhook, p *Preset) {
 			"any of them can have it send events to this trigger", p.Name), hint)
 }
 
-// takesParam reports whether a scheme names the parameter as its secret.
+// takesParam reports whether a scheme uses the parameter as its secret.
 func (p *Preset) takesParam(name string) bool {
 	for _, v := range p.Verify {
 		if v.SecretParam == name {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// privateConnections warns of connections to addresses that no step reaches, because
+// privateConnections warns about connections to addresses that steps cannot reach because
 // egress.allow does not list them.
 func (l *loader) privateConnections() {
 	for _, name := range slices.Sorted(maps.Keys(l.p.Connections)) {
@@ -37,7 +37,7 @@ func (l *loader) privateConnections() {
 	}
 }
 
-// connectorNamed finds a connector behind the project's actions; nil for none.
+// connectorNamed returns the connector with a name; nil if there is none.
 func (p *Project) connectorNamed(name string) *Connector {
 	for _, a := range p.Actions {
 		if k := a.Needs(); k != nil && k.Name == name {
@@ -47,11 +47,11 @@ func (p *Project) connectorNamed(name string) *Connector {
 	return nil
 }
 
-// sharedAddresses are those between a provider's customers (RFC 6598).
+// sharedAddresses is the shared address space between a provider and its customers (RFC 6598).
 var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
 
-// privateHost reports whether a host is written as an address that is not public. The guard of the
-// requests knows more of them, and judges names too.
+// privateHost reports whether a host is written as a non-public address. The guard of outbound
+// requests checks more address ranges, and resolved names.
 func privateHost(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
@@ -64,8 +64,8 @@ func privateHost(host string) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || sharedAddresses.Contains(a)
 }
 
-// allowsHost reports whether entries of egress.allow name a host. localhost is any address of this
-// machine.
+// allowsHost reports whether entries of egress.allow include a host. localhost is any address of
+// this machine.
 func allowsHost(allow []string, host string) bool {
 	a, err := netip.ParseAddr(host)
 	for _, entry := range allow {

@@ -18,10 +18,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Project is a folder of hookloom.yaml, workflows/, connectors/ and fixtures/,
-// read and checked as a whole.
+// Project is a project folder: hookloom.yaml, workflows/, connectors/ and fixtures/, read and
+// checked together.
 type Project struct {
-	// brokenConnectors are files of connectors that could not be read, by name.
+	// brokenConnectors are the names of connectors whose files could not be read.
 	brokenConnectors []string
 	Dir              string
 	Server           Server
@@ -30,79 +30,80 @@ type Project struct {
 	Triggers         map[string]*Trigger
 	Connections      map[string]*Connection
 	Egress           Egress
-	// Destinations are bounds of what is sent to a host, by host or host:port.
+	// Destinations are the limits per destination, by host or host:port.
 	Destinations map[string]Limit
 	History      History
 	FileBounds   FileBounds
-	// SecretSources are where secrets come from beside the usual places.
+	// SecretSources are the configured sources of secrets, besides the default ones.
 	SecretSources SecretSources
 	Workflows     map[string]*Workflow
 	// Actions are those of the catalog and of connectors/.
 	Actions map[string]*ActionSpec
 	Presets Presets
-	// Connectors are the files of connectors/, by the connector's name.
+	// Connectors are the files of connectors/, by connector name.
 	Connectors map[string]ConnectorFile
 	sources    []*source
-	// settingsBroken reports whether server: has a mistake, or that the file cannot be
-	// read at all; literalSecret that the file holds a secret.
+	// settingsBroken reports whether server: has a mistake or the file cannot be read;
+	// literalSecret reports whether the file contains a secret.
 	settingsBroken, literalSecret bool
 }
 
-// Server is how the process can be reached.
+// Server holds the settings of the server's listeners.
 type Server struct {
 	Addr, AdminAddr, PublicURL string
-	// AdminURL is how people reach the console, without a slash at its end; empty for
-	// the listener's own address.
+	// AdminURL is the console's public URL without a trailing slash; empty for the listener's own
+	// address.
 	AdminURL       string
 	TrustedProxies []netip.Prefix
-	// Token lets callers of the admin address act, ViewToken look.
+	// Token grants full access to the admin address, ViewToken read access.
 	Token, ViewToken *Value
-	// Tokens are those of single persons, by name: they prove who answers an approval.
+	// Tokens are those of individual people, by name: they show who answered an approval.
 	Tokens map[string]*Value
-	// MCPWrite lets agents with a token that may operate replay, cancel, approve and fire.
+	// MCPWrite allows agents whose token permits changes to replay, cancel, approve and fire.
 	MCPWrite bool
-	// TLS is nil for plain http on the hooks address.
+	// TLS is nil for plain HTTP on the hooks address.
 	TLS *TLS
 	// AdminTLS is the same for the admin address.
 	AdminTLS *TLS
 }
 
-// TLS is https on the hooks address; file names are relative to the project.
+// TLS configures HTTPS; file names are relative to the project.
 type TLS struct {
 	Cert, Key, ClientCA string
-	// ACME is nil when the certificate is a file.
+	// ACME is nil if the certificate is a file.
 	ACME *ACME
 }
 
-// ACME is where certificates come from (RFC 8555).
+// ACME configures the issuer of certificates (RFC 8555).
 type ACME struct {
 	Hosts                   []string
 	Email, Directory, Cache string
 }
 
-// Limit bounds what is sent to one host; zero values leave the defaults.
+// Limit limits requests to one host; zero values keep the defaults.
 type Limit struct {
-	// Concurrency attempts are under way at once; Rate begin within Per.
+	// Concurrency is the maximum number of simultaneous attempts; Rate is the maximum number
+	// started within Per.
 	Concurrency int
 	Rate        int
 	Per         time.Duration
 }
 
-// Egress lists what outbound requests may reach beyond public addresses.
+// Egress lists what outbound requests may reach besides public addresses.
 type Egress struct {
-	// Allow holds addresses, CIDR blocks and host names as written.
+	// Allow contains addresses, CIDR blocks and host names as written.
 	Allow []string
 }
 
-// History is how long records are kept; zero values keep everything.
+// History says how long records are kept; zero values keep everything.
 type History struct {
 	Keep, Bodies time.Duration
 	MaxSize      int64
-	// Redact are fields of events that are masked before they are stored.
+	// Redact are the event fields that are masked before they are stored.
 	Redact []RedactPath
 }
 
-// With returns the setting with others in place; an empty text leaves one as it is.
+// With returns the settings with new values; an empty text keeps the old one.
 func (h History) With(keep, bodies, maxSize string) (History, error) {
 	var err error
 	for text, to := range map[*string]*time.Duration{&keep: &h.Keep, &bodies: &h.Bodies} {
@@ -127,14 +128,14 @@ type Connection struct {
 	BaseURL         *Value
 	Auth            *Auth
 	Headers         *Value
-	// Expired are the answers that mean that a token is no longer valid, and Test is the
-	// path of a cheap GET that tells whether the connection works; a connector's own
-	// count where a connection has none.
+	// Expired describes the responses that mean that a token is no longer valid; Test is the path
+	// of a cheap GET request that shows whether the connection works. If they are not set, the
+	// connector's apply.
 	Expired *Expired
 	Test    string
-	// Fields are a connector's own, such as token.
+	// Fields are the connector's own fields, such as token.
 	Fields map[string]*Value
-	// fieldPos is where their keys stand.
+	// fieldPos are the positions of their keys.
 	fieldPos map[string]Pos
 	pos      Pos
 	src      *source
@@ -166,8 +167,7 @@ func (l *loader) connections(d *decoder, o *objectNode) {
 
 func secretsOnly() map[string]typesType { return map[string]typesType{"secrets": expr.AnySecret} }
 
-// connection reads one connection: the common keys, and the fields that its
-// connector declares.
+// connection reads one connection: the common keys, and the fields that its connector declares.
 func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 	if v.Kind != yaml.MappingNode {
 		d.wrongKind(v, "a connection", "a map")
@@ -242,7 +242,7 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 		}
 		if v, constant := c.Fields[f.Name].IsConstant(); constant && v != nil && !c.Fields[f.Name].broken {
 			if t, err := value.Text(v); err == nil && f.Type == "string" {
-				v = t // a number that names an account is a text
+				v = t // a number used as an account name is a text
 			}
 			if problem := (Input{Type: f.Type, Options: f.Options}).check(v); problem != "" {
 				d.add(c.Fields[f.Name].pos, "wrong-type", fmt.Sprintf("%s: %s", f.Name, problem), f.hint())
@@ -260,7 +260,7 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 	}
 }
 
-// hint says which values a field may have, or what it is.
+// hint describes the valid values of the field, or what it is.
 func (f ConnectionField) hint() string {
 	if len(f.Options) == 0 {
 		return f.Description
@@ -272,7 +272,7 @@ func (f ConnectionField) hint() string {
 	return "one of " + strings.Join(words, ", ")
 }
 
-// LooksSecret reports whether a field of this name holds a secret, by its words.
+// LooksSecret reports whether the words of a field name suggest that it holds a secret.
 func LooksSecret(key string) bool {
 	key = strings.ToLower(key)
 	for _, w := range []string{"token", "secret", "password", "key"} {
@@ -300,7 +300,7 @@ func (l *loader) workflows() {
 	}
 }
 
-// finish checks what needs the whole set.
+// finish does the checks that need all files.
 func (l *loader) finish() (*Project, Mistakes) {
 	catalog := l.catalog
 	catalog.Actions = l.p.Actions
@@ -357,7 +357,7 @@ func (l *loader) finish() (*Project, Mistakes) {
 	return l.p, all.sorted()
 }
 
-// circles finds workflows that call themselves, directly or by others.
+// circles reports workflows that call themselves, directly or through others.
 func (l *loader) circles() {
 	for _, id := range slices.Sorted(maps.Keys(l.p.Workflows)) {
 		w := l.p.Workflows[id]
@@ -400,7 +400,7 @@ func (l *loader) connectionSecrets(c *checker) {
 	}
 }
 
-// paths refuses two triggers on one path and method.
+// paths reports two triggers with the same path and method.
 func (l *loader) paths() {
 	taken := map[string]*Trigger{}
 	for _, name := range slices.Sorted(maps.Keys(l.p.Triggers)) {
@@ -428,7 +428,7 @@ func (v *Value) constantText() (string, bool) {
 	return s, ok
 }
 
-// readJSON reads a fixture of the project. The path stays inside the folder.
+// readJSON reads a fixture of the project. The path cannot leave the folder.
 func (p *Project) readJSON(rel string) (any, error) {
 	root, err := os.OpenRoot(p.Dir)
 	if err != nil {
@@ -445,8 +445,7 @@ func (p *Project) readJSON(rel string) (any, error) {
 	return value.DecodeJSON(b)
 }
 
-// Files are the names of the files that a person may write, for messages of the command
-// line.
+// Files returns the names of the user-editable files, for messages of the command line.
 func (p *Project) Files() []string {
 	var out []string
 	for _, s := range p.sources {
@@ -455,7 +454,7 @@ func (p *Project) Files() []string {
 	return out
 }
 
-// SecretNames lists the secrets that a workflow's own expressions name.
+// SecretNames returns the names of the secrets that a workflow's own expressions read.
 func (w *Workflow) SecretNames() []string {
 	if w.secretNames == nil {
 		set := map[string]bool{}

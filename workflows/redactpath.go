@@ -11,16 +11,16 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// RedactPath names fields of events and of steps whose values are not stored, as in
+// RedactPath selects fields of events and of steps whose values are not stored, as in
 // history.redact: event.data.card.number, event.body.items[*].iban, $..iban,
 // steps.find.output.body.iban.
 type RedactPath struct {
-	// Text is the path as it is written.
+	// Text is the path as written.
 	Text string
-	// Data reports whether it begins at event.data, else at the body.
+	// Data reports whether the path starts at event.data rather than at the body.
 	Data bool
-	// Step is the id of the step whose Part, input or output, the path begins at; empty for
-	// a path into events.
+	// Step is the id of the step at whose Part, input or output, the path starts; empty for a path
+	// into events.
 	Step, Part string
 	// Steps lead from there to the field.
 	Steps []RedactStep
@@ -28,16 +28,16 @@ type RedactPath struct {
 
 // RedactStep is one step of a path.
 type RedactStep struct {
-	// Name of a field; Any takes every field and element.
+	// Name is the name of a field; Any selects every field and element.
 	Name string
 	Any  bool
-	// Index is the element of a list, -1 for none.
+	// Index is the index of a list element, -1 for none.
 	Index int
-	// Deep looks at every depth.
+	// Deep selects matches at every depth.
 	Deep bool
 }
 
-// Takes reports whether the step leads to a field; one of a list has a name of "".
+// Takes reports whether the step selects a field or element; an element has the name "".
 func (s RedactStep) Takes(name string, index int) bool {
 	if s.Any {
 		return true
@@ -52,7 +52,7 @@ var stepPart = regexp.MustCompile(`^steps\.([A-Za-z_][A-Za-z0-9_]*)\.(input|outp
 
 var errRedactPath = errors.New("is not a path to a field")
 
-// ParseRedactPath reads a path.
+// ParseRedactPath parses a path.
 func ParseRedactPath(text string) (RedactPath, error) {
 	p := RedactPath{Text: text}
 	rest := ""
@@ -83,7 +83,7 @@ func ParseRedactPath(text string) (RedactPath, error) {
 	return p, nil
 }
 
-// redactStep reads .name, ..name, .*, [0], [*] or ["a name"].
+// redactStep parses .name, ..name, .*, [0], [*] or ["a name"].
 func redactStep(text string) (s RedactStep, rest string, err error) {
 	s.Index = -1
 	if strings.HasPrefix(text, "..") {
@@ -144,7 +144,7 @@ func (d *decoder) redactPaths(n *yaml.Node) []RedactPath {
 	var out []RedactPath
 	for _, c := range nodes {
 		if c.Kind != yaml.ScalarNode {
-			continue // the shape says so
+			continue // the shape check reports it
 		}
 		p, err := ParseRedactPath(strings.TrimSpace(c.Value))
 		if err != nil {
@@ -167,8 +167,8 @@ func redactHint(written, last string) string {
 	return fmt.Sprintf("write event.data.%s, or %q for any depth", written, "$.."+last)
 }
 
-// DataPrefixes are the paths in the body at which an expression for event.data may
-// find it; ok is false when the expression is more than such paths.
+// DataPrefixes returns the paths in the body where an expression for event.data may find it; ok is
+// false if the expression is more than such paths.
 func DataPrefixes(text string) (prefixes [][]string, ok bool) {
 	if text == "" || text == "body" {
 		return [][]string{{}}, true

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Section is one kind of mapping as the reference manual shows it.
+// Section describes one kind of mapping for the reference manual.
 type Section struct {
 	// Name is the mapping's name in the grammar, such as step. It is also the link target.
 	Name string
@@ -21,16 +21,16 @@ type Section struct {
 type Key struct {
 	Name     string
 	Required bool
-	// Type is in words. Uses are the names of the sections that it refers to.
+	// Type is the type in words. Uses are the names of the sections that it refers to.
 	Type string
 	Uses []string
-	// Help says what the key is for; it may be empty.
+	// Help describes the key; it may be empty.
 	Help string
 }
 
-// Reference returns the sections of a kind of file: workflow, project, connector or test_file.
-// The first section is the file itself; those that its keys refer to follow in the order in
-// which a reader meets them. It is made from the tables that the checker reads.
+// Reference returns the sections for a kind of file: workflow, project, connector or test_file. The
+// first section is the file itself; those that its keys refer to follow in the order of first use.
+// It is generated from the tables that the checker uses.
 func Reference(of string) []Section {
 	var out []Section
 	seen := map[string]bool{}
@@ -54,7 +54,7 @@ func Reference(of string) []Section {
 	return out
 }
 
-// readByCode describes the keys whose grammar code checks, so that the tables only say "any".
+// readByCode describes keys whose values are checked by code, for which the tables only say "any".
 var readByCode = map[string]string{
 	"workflow.on":         "a trigger's name, a list of names, or [on](#on)",
 	"on.manual":           "nothing, or [filter](#filter)",
@@ -100,8 +100,8 @@ var kindWords = map[kind]string{
 	kindTexts: "text or list of texts",
 }
 
-// describe describes the type in words, with links to the sections that it refers to, whose
-// names it adds to uses.
+// describe describes the type in words, with links to the sections that it refers to, whose names
+// it adds to uses.
 func (t valueType) describe(uses map[string]bool) string {
 	switch t.kind {
 	case kindInt:

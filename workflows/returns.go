@@ -10,17 +10,17 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// DataType is a declared type of data: what an action's output is made of.
+// DataType is a declared type of data, such as that of an action's output.
 //
-// It is written as a word (string), a list of one type ([string]), or a map of fields
-// ({id: string, owner?: {name: string}}). A field whose name ends in ? may be missing or
-// nil; between { and } YAML wants such a name in quotes.
+// It is written as a word (string), a list of one type ([string]), or a map of fields ({id: string,
+// owner?: {name: string}}). A field whose name ends in ? may be missing or nil; inside { and } YAML
+// requires quotes around such a name.
 type DataType struct {
-	// Kind is a word of dataKinds.
+	// Kind is one of dataKinds.
 	Kind string
-	// Fields are an object's; none where they are not known.
+	// Fields are the fields of an object; empty if unknown.
 	Fields []DataField
-	// Of is the type of a list's elements; nil where it is not known.
+	// Of is the type of a list's elements; nil if unknown.
 	Of *DataType
 }
 
@@ -32,14 +32,14 @@ type DataField struct {
 	Optional bool
 }
 
-// dataKinds are the words of types.
+// dataKinds are the names of types.
 var dataKinds = []string{"string", "integer", "number", "boolean", "list", "object", "date", "any"}
 
-// foreignKinds are the words of other languages.
+// foreignKinds maps type names of other languages.
 var foreignKinds = map[string]string{"text": "string", "str": "string", "int": "integer", "float": "number", "double": "number",
 	"bool": "boolean", "array": "list", "map": "object", "dict": "object", "datetime": "date", "timestamp": "date", "null": "any"}
 
-// dataType reads a type; nil, with a mistake, when it is none.
+// dataType reads a type; it returns nil and adds a mistake if n is not a type.
 func (d *decoder) dataType(n *yaml.Node, what string) *DataType {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -80,7 +80,7 @@ func (d *decoder) dataType(n *yaml.Node, what string) *DataType {
 	return nil
 }
 
-// String writes the type as a connector file does, on one line.
+// String returns the type as a connector file writes it, on one line.
 func (t *DataType) String() string {
 	switch {
 	case t == nil:
@@ -104,7 +104,7 @@ func (f DataField) label() string {
 	return f.Name
 }
 
-// typeText is the type for a person, who cannot see the question mark of the name.
+// typeText returns the type in words, since the reader does not see the question mark of the name.
 func (f DataField) typeText() string {
 	if f.Optional {
 		return f.Type.String() + ", or nil"
@@ -112,7 +112,7 @@ func (f DataField) typeText() string {
 	return f.Type.String()
 }
 
-// Check says where a value is not of the type, or "". at names the value.
+// Check returns where a value differs from the type, or "". at is the name of the value.
 func (t *DataType) Check(at string, v any) string {
 	if t == nil || t.Kind == "any" || v == nil && t.MayBeNil() {
 		return ""
@@ -147,8 +147,9 @@ func (t *DataType) Check(at string, v any) string {
 	return ""
 }
 
-// Missing names the fields that must be there and are not, or that hold a list or an object
-// in place of a plain value, or the other way round. all reports whether none is as it must be.
+// Missing returns the names of the required fields that are missing, or that have a plain value
+// instead of a list or an object, or vice versa. all reports whether this is true of every required
+// field.
 func (t *DataType) Missing(v any) (names []string, all bool) {
 	if t == nil || t.Kind != "object" {
 		return nil, false
@@ -188,14 +189,13 @@ func shapeOf(v any) string {
 	return ""
 }
 
-// MayBeNil reports whether nothing of an object is certain: an action that finds it may find
-// none.
+// MayBeNil reports whether an object has only optional fields: a search may find nothing.
 func (t *DataType) MayBeNil() bool {
 	return t != nil && len(t.Fields) > 0 && !slices.ContainsFunc(t.Fields, func(f DataField) bool { return !f.Optional })
 }
 
-// named returns the names of fields to the checker of expressions. Below fields that may be
-// missing, and in lists, nothing is certain.
+// named returns the field names for the expression checker. Nothing is certain below optional
+// fields and in lists.
 func (t *DataType) named() expr.Type {
 	if t == nil || t.Kind != "object" || len(t.Fields) == 0 {
 		return expr.Any

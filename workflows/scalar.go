@@ -16,8 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// fits checks a value's kind as far as one level goes; what lies deeper is
-// checked when it is read.
+// fits checks a value's type one level deep; deeper levels are checked when they are read.
 func (d *decoder) fits(n *yaml.Node, t valueType, name string) bool {
 	switch t.kind {
 	case kindAny, kindValue:
@@ -197,7 +196,7 @@ func intHint(n *yaml.Node, name string) string {
 	return "write plain digits"
 }
 
-// isName reports whether a text can stand in an expression after a point.
+// isName reports whether a text can follow a dot in an expression.
 func (d *decoder) isName(n *yaml.Node, name string) bool {
 	if !namePattern.MatchString(n.Value) {
 		fixed := strings.ToLower(strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(n.Value))
@@ -211,7 +210,7 @@ func (d *decoder) isName(n *yaml.Node, name string) bool {
 	return true
 }
 
-// fitsName is isName, but for names that stand for something already.
+// fitsName is isName, and also refuses reserved names.
 func (d *decoder) fitsName(n *yaml.Node, name string) bool {
 	if !d.isName(n, name) {
 		return false
@@ -269,7 +268,7 @@ func durationHint(s string) string {
 	return "write 500ms, 30s, 10m, 48h or 7d"
 }
 
-// spelledDuration is a span of time in words, such as 2 hours or 1w.
+// spelledDuration matches a duration in words, such as 2 hours or 1w.
 var spelledDuration = regexp.MustCompile(`^(\d+)\s*(s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)$`)
 
 func parseSize(s string) (int64, error) {
@@ -297,7 +296,7 @@ func parseRate(s string) (int, time.Duration, error) {
 	return n, map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]], nil
 }
 
-// numberOf reads a plain scalar that YAML calls a number.
+// numberOf parses a plain scalar that YAML treats as a number.
 func numberOf(n *yaml.Node) (any, error) {
 	if n.Tag == "!!int" {
 		var i int64
@@ -330,8 +329,8 @@ func (d *decoder) literal(n *yaml.Node) any {
 	return d.scalarValue(n)
 }
 
-// scalarValue reads one scalar by the rules of docs/workflows.md: only true
-// and false are booleans, dates stay text, odd numbers are pointed out.
+// scalarValue reads a scalar by the rules of docs/workflows.md: only true and false are booleans,
+// dates stay text, and unusual numbers are reported.
 func (d *decoder) scalarValue(n *yaml.Node) any {
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return n.Value

@@ -6,14 +6,14 @@ import (
 	"sort"
 )
 
-// Schema returns the JSON Schema (draft 2020-12) of workflow files or, for
-// "project", of hookloom.yaml. It is made from the same shapes that the checker
-// reads. Expressions are beyond it and stay the checker's work.
+// Schema returns the JSON Schema (draft 2020-12) of workflow files or, for "project", of
+// hookloom.yaml. It is generated from the shapes that the checker uses. It cannot validate
+// expressions; only the checker does.
 func Schema(of string, catalog *Catalog) map[string]any { return SchemaWith(of, catalog, nil) }
 
-// SchemaWith is Schema with what expressions can read, such as event.data.total, and what is known
-// of it. Editors offer these where a value that is an expression begins, and show them as examples;
-// they complete nothing in the middle of a text, which JSON Schema cannot describe.
+// SchemaWith is Schema plus the paths that expressions can read, such as event.data.total. Editors
+// offer these where an expression value begins, and show them as examples. They cannot offer
+// completions inside a text, which JSON Schema cannot describe.
 func SchemaWith(of string, catalog *Catalog, paths []KnownPath) map[string]any {
 	defs := map[string]any{}
 	g := &schemaMaker{defs: defs, catalog: catalog}
@@ -28,14 +28,14 @@ func SchemaWith(of string, catalog *Catalog, paths []KnownPath) map[string]any {
 	return root
 }
 
-// KnownPath is something that expressions can read.
+// KnownPath is a path that expressions can read.
 type KnownPath struct{ Path, About string }
 
-// knownPaths is the definition that holds them.
+// knownPaths is the name of the definition that contains them.
 const knownPaths = "known_paths"
 
-// snippets are examples for people, and defaultSnippets, which are the completions of the YAML
-// server of editors (redhat-developer/yaml-language-server, test/defaultSnippets.test.ts).
+// snippets returns examples for people, and defaultSnippets, the completions of the YAML language
+// server (redhat-developer/yaml-language-server, test/defaultSnippets.test.ts).
 func snippets(paths []KnownPath) map[string]any {
 	examples, list := []any{}, []any{}
 	for _, p := range paths {
@@ -48,11 +48,11 @@ func snippets(paths []KnownPath) map[string]any {
 type schemaMaker struct {
 	defs    map[string]any
 	catalog *Catalog
-	// known refers to what expressions can read; nil where that is not known.
+	// known refers to the paths that expressions can read; nil if unknown.
 	known []any
 }
 
-// expression is the schema of a bare expression.
+// expression returns the schema of a bare expression.
 func (g *schemaMaker) expression() map[string]any {
 	out := map[string]any{"type": []any{"string", "boolean", "number"}}
 	if g.known != nil {
@@ -111,7 +111,8 @@ func (g *schemaMaker) on() map[string]any {
 	}
 }
 
-// connections are maps that may also hold the fields that their connector declares.
+// connections returns the schema of connections, which may also have the fields that their
+// connector declares.
 func (g *schemaMaker) connections() map[string]any {
 	of := g.ref("connection")
 	g.defs["connection"].(map[string]any)["additionalProperties"] = true
@@ -127,7 +128,7 @@ func (g *schemaMaker) actionNames() map[string]any {
 	for _, n := range slices.Sorted(maps.Keys(g.catalog.Actions)) {
 		names = append(names, n)
 	}
-	// Connector files of a project add names, so these are offered, not enforced.
+	// Connector files of a project add names, so these are suggested, not enforced.
 	return map[string]any{
 		"anyOf": []any{
 			map[string]any{"enum": names},

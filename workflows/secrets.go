@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// SecretNames lists every secret that the project's files name, sorted.
+// SecretNames returns the names of all secrets used in the project's files, sorted.
 func (p *Project) SecretNames() []string {
 	set := map[string]bool{}
 	p.eachSecret(func(_ *Expr, name string) { set[name] = true })
 	return slices.Sorted(maps.Keys(set))
 }
 
-// SecretNames lists the secrets that a connection's expressions name.
+// SecretNames returns the names of the secrets that a connection's expressions use.
 func (c *Connection) SecretNames() []string {
 	set := map[string]bool{}
 	visit := func(e *Expr) {
@@ -31,7 +31,7 @@ func (c *Connection) SecretNames() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// SecretNames lists the secrets that the trigger's own expressions name.
+// SecretNames returns the names of the secrets that the trigger's own expressions use.
 func (t *Trigger) SecretNames() []string {
 	set := map[string]bool{}
 	t.exprs(func(e *Expr) {
@@ -42,17 +42,16 @@ func (t *Trigger) SecretNames() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// HoldsSecret reports whether the project's own settings hold a secret in clear text,
-// so that the file must not be copied.
+// HoldsSecret reports whether hookloom.yaml contains a secret in clear text; the file must then not
+// be copied.
 func (p *Project) HoldsSecret() bool { return p.literalSecret }
 
-// SettingsBroken reports whether the server's own settings cannot be read: hookloom.yaml
-// is no YAML, or its server: part has a mistake.
+// SettingsBroken reports whether the server's settings cannot be read: hookloom.yaml is not valid
+// YAML, or its server: part has a mistake.
 func (p *Project) SettingsBroken() bool { return p.settingsBroken }
 
-// Warnings says what is doubtful about the values of the secrets that the project
-// names: too short to be found in what is stored, or changed by a $ in .env. expanded tells
-// the latter.
+// Warnings returns warnings about the values of the project's secrets: too short to be masked in
+// stored data, or changed by the expansion of a $ in .env, as expanded reports.
 func (p *Project) Warnings(lookup func(name string) (string, bool), expanded func(name string) bool) Mistakes {
 	seen := map[string]bool{}
 	var out Mistakes
@@ -77,7 +76,7 @@ func (p *Project) Warnings(lookup func(name string) (string, bool), expanded fun
 	return out.sorted()
 }
 
-// mistake is a warning at a secret's name in an expression.
+// mistake returns a warning at the name of a secret in an expression.
 func (e *Expr) mistake(name, code, problem, hint string) Mistake {
 	from := max(0, strings.Index(e.Text, name))
 	src := source{name: e.place.src.name, text: e.place.src.text, lines: e.place.src.lines}
@@ -85,8 +84,7 @@ func (e *Expr) mistake(name, code, problem, hint string) Mistake {
 	return src.mistakes[0]
 }
 
-// eachSecret visits every secret that the project's files name, in the order of their
-// names.
+// eachSecret visits every secret used in the project's files, sorted by name.
 func (p *Project) eachSecret(visit func(e *Expr, name string)) {
 	each := func(e *Expr) {
 		for _, n := range e.SecretNames() {

@@ -15,7 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// SecretFileName is the file of a project that holds secrets encrypted by age.
+// SecretFileName is the project file that contains secrets encrypted with age.
 const SecretFileName = "secrets.age"
 
 // Bounds of secrets.timeout.
@@ -24,50 +24,50 @@ const (
 	maxSecretTimeout     = 2 * time.Minute
 )
 
-// SecretSources are the sources of secrets that hookloom.yaml names, beside the
-// environment, .env, mounted files and secrets.age, which need no configuration.
+// SecretSources are the sources of secrets configured in hookloom.yaml, besides those without
+// configuration: the environment, .env, mounted files and secrets.age.
 type SecretSources struct {
 	// Timeout limits each command and each request to Vault.
 	Timeout time.Duration
-	// Names are secrets with a source of their own.
+	// Names are the secrets with their own source.
 	Names map[string]*SecretSource
-	// Command prints all secrets, or one when an argument holds {name}; nil for none.
+	// Command prints all secrets, or one if an argument contains {name}; nil for none.
 	Command []string
 	// Vault is nil for none.
 	Vault *Vault
 }
 
-// SecretSource is where one secret comes from. One of its fields is set.
+// SecretSource is the source of one secret. Exactly one field is set.
 type SecretSource struct {
 	Command   []string
 	File, Env string
 	Vault     *VaultField
 }
 
-// VaultField is one field of a secret in Vault. Empty fields take those of the project's
-// Vault, and Field the name of the secret.
+// VaultField is one field of a secret in Vault. Mount and Path default to those of the project's
+// Vault, Field to the name of the secret.
 type VaultField struct{ Mount, Path, Field string }
 
-// Vault is a server of HashiCorp Vault or OpenBao with a KV engine of version 2. Empty
-// values take those of the VAULT_ variables that its own command line reads.
+// Vault is a HashiCorp Vault or OpenBao server with a KV version 2 engine. Empty values default to
+// the VAULT_ variables of its command line.
 type Vault struct {
-	// Address is such as https://vault.example.com:8200, CA a PEM file of the project.
+	// Address is a URL such as https://vault.example.com:8200; CA is a PEM file of the project.
 	Address, Namespace, CA string
 	Mount, Path            string
 	Token                  *Value
 	TokenFile              string
-	// AppRole and Kubernetes are nil where the token is given.
+	// AppRole and Kubernetes are nil if a token is given.
 	AppRole    *VaultAppRole
 	Kubernetes *VaultKubernetes
 }
 
-// VaultAppRole is a login by AppRole.
+// VaultAppRole is a login with AppRole.
 type VaultAppRole struct {
 	RoleID, SecretID *Value
 	Mount            string
 }
 
-// VaultKubernetes is a login by the token of a Kubernetes service account.
+// VaultKubernetes is a login with the token of a Kubernetes service account.
 type VaultKubernetes struct{ Role, Mount, TokenFile string }
 
 // secretShapes are the mappings of secrets: in hookloom.yaml.
@@ -115,9 +115,8 @@ var secretShapes = map[string]*shape{
 
 var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// ReadSecretSources reads secrets: of a project's files alone, so that the secrets are
-// there before the whole is checked. ok is false when the file cannot be used; loading the
-// project tells why.
+// ReadSecretSources reads only secrets: of a project's files, since the secrets are needed to check
+// the project. ok is false if the file cannot be used; loading the project reports why.
 func ReadSecretSources(files Files) (s SecretSources, ok bool) {
 	s.Timeout = defaultSecretTimeout
 	text := files[ProjectFile]
@@ -170,7 +169,7 @@ func (d *decoder) secretSources(n *yaml.Node) SecretSources {
 	return s
 }
 
-// commandOf reads command:, which is a list: there is no shell that would split a text.
+// commandOf reads command:, which is a list because no shell splits it.
 func (d *decoder) commandOf(o *objectNode) []string {
 	command := o.texts("command")
 	if o.has("command") && o.vals["command"] != nil && (len(command) == 0 || command[0] == "") {
@@ -230,7 +229,7 @@ func (d *decoder) vault(o *objectNode) *Vault {
 	return v
 }
 
-// vaultPath refuses what would be another path than it seems to be.
+// vaultPath reports a path that Vault would normalize to another path.
 func (d *decoder) vaultPath(o *objectNode, key string) {
 	text := strings.Trim(o.text(key, ""), "/")
 	if text != "" && (!filepath.IsLocal(text) || strings.ContainsAny(text, "?#%\\ ") || strings.Contains(text, "..") ||
@@ -251,7 +250,7 @@ func (v *Vault) values() []*Value {
 	return out
 }
 
-// SecretNames lists the secrets that a value names.
+// SecretNames returns the names of the secrets used in a value.
 func (v *Value) SecretNames() []string {
 	set := map[string]bool{}
 	v.exprs(func(e *Expr) {
@@ -262,7 +261,7 @@ func (v *Value) SecretNames() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// Text renders a value that only secrets fill.
+// Text renders a value whose expressions use only secrets.
 func (v *Value) Text(secrets map[string]any) (string, error) {
 	x, err := v.Render(&expr.Env{Names: expr.Names{"secrets": secrets}}, FillPlain)
 	if err != nil {

@@ -2,12 +2,12 @@ package workflows
 
 import "strings"
 
-// ShortestMasked is the length in bytes under which a secret is not searched for in
-// what is stored or shown: it would blank out ordinary text.
+// ShortestMasked is the minimum length in bytes of a secret that is masked wherever it occurs:
+// masking a shorter one would remove ordinary text.
 const ShortestMasked = 6
 
-// sensitiveHeaders are headers whose value is a credential whoever sends it; it is
-// never kept on record. Names that end in one of sensitiveEndings are as well.
+// sensitiveHeaders are headers whose value is always a credential; it is never recorded. So are
+// names that end in one of sensitiveEndings.
 var sensitiveHeaders = map[string]bool{
 	"authorization": true, "proxy-authorization": true, "cookie": true, "set-cookie": true, "cookie2": true, "set-cookie2": true,
 	"api-key": true, "apikey": true, "x-api-key": true, "x-apikey": true, "x-auth": true, "x-auth-key": true, "x-access-key": true,
@@ -21,7 +21,7 @@ var sensitiveEndings = []string{
 	"-secret-key", "-private-key", "-passwd", "-credential", "-credentials",
 }
 
-// notSensitive are names that end so and carry no credential.
+// notSensitive are names with such an ending that contain no credential.
 var notSensitive = map[string]bool{
 	"x-goog-channel-token": true,
 	"x-next-page-token":    true,
@@ -29,10 +29,10 @@ var notSensitive = map[string]bool{
 	"x-continuation-token": true,
 }
 
-// SensitiveHeader reports whether a header, by its name in any case, carries a
-// credential. - and _ are the same here.
+// SensitiveHeader reports whether a header contains a credential. Case is ignored, and - and _ are
+// equivalent.
 func SensitiveHeader(name string) bool {
-	// Most names are lower case and have neither ending: they cost no memory.
+	// Most names are lower case and have neither ending; avoid allocations for them.
 	n := name
 	if strings.ContainsAny(n, "_ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		n = strings.ToLower(strings.ReplaceAll(n, "_", "-"))
@@ -48,13 +48,13 @@ func SensitiveHeader(name string) bool {
 	return false
 }
 
-// credentialFields are what answers of token endpoints hold (RFC 6749, section 5.1,
-// and OpenID Connect Core, section 3.1.3.3).
+// credentialFields are the credentials in responses of token endpoints (RFC 6749, section 5.1, and
+// OpenID Connect Core, section 3.1.3.3).
 var credentialFields = map[string]bool{"access_token": true, "refresh_token": true, "id_token": true, "client_secret": true}
 
-// HideHeaders returns v with *** for the values of sensitive headers, in every map
-// that stands under the name headers, and for the tokens of a token endpoint's answer.
-// hidden reports whether there was one; v itself is never changed.
+// HideHeaders returns v with *** for the values of sensitive headers, in every map named headers,
+// and for the tokens in a token endpoint's response. hidden reports whether there were any; v is
+// not changed.
 func HideHeaders(v any) (out any, hidden bool) {
 	switch x := v.(type) {
 	case []any:
@@ -101,7 +101,7 @@ func HideHeaders(v any) (out any, hidden bool) {
 	return v, false
 }
 
-// HideNames returns headers with *** for those that are sensitive.
+// HideNames returns headers with *** for the sensitive ones.
 func HideNames(headers map[string]any) (map[string]any, bool) {
 	var out map[string]any
 	for k, v := range headers {
@@ -119,11 +119,11 @@ func HideNames(headers map[string]any) (map[string]any, bool) {
 	return out, out != nil
 }
 
-// Mask is what stands in place of a secret.
+// Mask replaces a secret.
 const Mask = "***"
 
-// HideAuth returns what is written under auth: with *** for all of it but the names
-// of headers and parameters.
+// HideAuth returns the value of auth: with *** for everything except the names of headers and
+// parameters.
 func HideAuth(v any) any {
 	switch x := v.(type) {
 	case nil:
@@ -148,8 +148,8 @@ func HideAuth(v any) any {
 	return Mask
 }
 
-// Credentials are the values that HideHeaders hides, and their parts: a cookie's value,
-// what follows Bearer.
+// Credentials appends the values that HideHeaders hides, and their parts: a cookie's value, the
+// token after Bearer.
 func Credentials(v any, out []string) []string {
 	switch x := v.(type) {
 	case []any:
@@ -174,7 +174,7 @@ func Credentials(v any, out []string) []string {
 	return out
 }
 
-// credential adds a header's value and the parts of it that are secret themselves.
+// credential appends a header's value and the parts of it that are secret on their own.
 func credential(s string, out []string) []string {
 	if s == Mask || len(s) < ShortestMasked {
 		return out
@@ -190,5 +190,5 @@ func credential(s string, out []string) []string {
 	return out
 }
 
-// shortestToken keeps words such as true or en-GB of cookies from being masked.
+// shortestToken prevents masking cookie values such as true or en-GB.
 const shortestToken = 12

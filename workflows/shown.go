@@ -7,22 +7,20 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Shown renders values for the wire and for the record at once: each expression is
-// evaluated once, with the true secrets, and where it inserts a secret the record
-// has ***. What is derived from a secret otherwise is masked by value when it is
-// stored.
+// Shown renders values both for sending and for the record: it evaluates each expression once, with
+// the real secrets, and writes *** to the record where an expression inserts a secret. Other values
+// derived from a secret are masked by value when they are stored.
 type Shown struct {
-	// Hidden are values, as text, that are masked where an expression gives just
-	// one of them: secret inputs, however short.
+	// Hidden are values, as text, that are masked if they are the complete result of an expression:
+	// secret inputs, however short.
 	Hidden []string
-	// Derived collects parts of secrets that expressions have cut out.
+	// Derived collects the parts of secrets that expressions extracted.
 	Derived []string
-	// Nothing is told of each expression that inserts nothing into a text for people;
-	// nil where nobody asks.
+	// Nothing records the expressions that insert nothing into text for people; it may be nil.
 	Nothing *Nothing
 }
 
-// Render returns a value as Value.Render does, and as it may be kept on record.
+// Render returns a value as Value.Render does, and as it may be recorded.
 func (s *Shown) Render(v *Value, env *expr.Env, fill Fill) (value, shown any, err error) {
 	if v == nil || !v.secrets && len(s.Hidden) == 0 {
 		value, err = v.render(env, fill, s.Nothing)
@@ -60,7 +58,7 @@ func (s *Shown) Render(v *Value, env *expr.Env, fill Fill) (value, shown any, er
 	return v.constant, v.constant, nil
 }
 
-// text renders a text with insertions in both ways.
+// text renders a text with insertions in both forms.
 func (s *Shown) text(v *Value, env *expr.Env, fill Fill) (rendered, shown any, err error) {
 	var masked strings.Builder
 	whole, err := v.insert(env, fill, s.Nothing, func(p part, result any, piece string) {
@@ -81,7 +79,7 @@ func (s *Shown) text(v *Value, env *expr.Env, fill Fill) (rendered, shown any, e
 	return whole, masked.String(), nil
 }
 
-// show is what an expression gave, as it may be kept.
+// show returns the result of an expression as it may be recorded.
 func (s *Shown) show(e *Expr, env *expr.Env, v any) any {
 	if e.isSecret() {
 		return Mask
@@ -135,8 +133,8 @@ func (s *Shown) maskLeaves(v any, secrets []string) any {
 	return v
 }
 
-// partOf reports whether a text was cut out of a secret, in whatever case, and keeps it
-// in mind when it is long enough to be searched for.
+// partOf reports whether a text is part of a secret, ignoring case, and records it if it is long
+// enough to be masked.
 func (s *Shown) partOf(t, secret string) bool {
 	if len(t) > len(secret) || !strings.Contains(strings.ToLower(secret), strings.ToLower(t)) {
 		return false

@@ -7,16 +7,16 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// place ties an expression's text to where it stands in its file, so that a
-// mistake inside can be marked to the letter.
+// place ties an expression's text to its position in the file, so that a mistake in it can be
+// marked exactly.
 type place struct {
 	src *source
-	// at is the byte offset of the expression's first letter in the file.
+	// at is the byte offset of the expression in the file.
 	at   int
 	text string
 }
 
-// offset is the byte position of a line and column, both counted from 1.
+// offset returns the byte offset of a line and column, both counted from 1.
 func (s *source) offset(line, column int) int {
 	at := 0
 	if line > len(s.lines) {
@@ -45,8 +45,8 @@ func (s *source) posAt(offset, width int) Pos {
 	return Pos{len(s.lines), 1, 1}
 }
 
-// contentStart is where a scalar's text begins: past its quote, or on the line
-// below a block's | or >.
+// contentStart returns the offset of a scalar's text: after its quote, or on the line after a
+// block's | or >.
 func (s *source) contentStart(n *yaml.Node) int {
 	at := s.offset(n.Line, n.Column)
 	switch {
@@ -61,7 +61,7 @@ func (s *source) contentStart(n *yaml.Node) int {
 	return at
 }
 
-// skipSpace moves on to the next letter that is no blank.
+// skipSpace returns the offset of the next character that is not white space.
 func skipSpace(b []byte, at int) int {
 	for at < len(b) && (b[at] == ' ' || b[at] == '\t' || b[at] == '\n' || b[at] == '\r') {
 		at++
@@ -69,9 +69,9 @@ func skipSpace(b []byte, at int) int {
 	return at
 }
 
-// mark is where letters from..to of the expression stand in the file. Folding,
-// indentation and quoting change only blanks, doubled quotes and backslashes,
-// so both texts are walked side by side and those are stepped over.
+// mark returns the position in the file of the characters from..to of the expression. Folding,
+// indentation and quoting change only white space, doubled quotes and backslashes, so it steps
+// through both texts together and skips these.
 func (p place) mark(from, to int) Pos {
 	at := skipSpace(p.src.text, p.at)
 	n := 0
@@ -95,13 +95,13 @@ func (p place) mark(from, to int) Pos {
 	return pos
 }
 
-// fitWidth keeps the carets on the line.
+// fitWidth keeps the carets within the line.
 func (p place) fitWidth(pos Pos, width int) int {
 	rest := utf8.RuneCountInString(p.src.line(pos.Line)) - pos.Column + 1
 	return max(1, min(width, rest))
 }
 
-// step passes the letter r of the expression in the file's text.
+// step returns the offset in the file after the character r of the expression.
 func (p place) step(at int, r rune) int {
 	for i := 0; i < 3 && at < len(p.src.text); i++ {
 		got, size := utf8.DecodeRune(p.src.text[at:])

@@ -2,17 +2,16 @@ package workflows
 
 import "maps"
 
-// This file is the grammar of the YAML files, written once. The decoder
-// reads it to check a document, the schema is generated from it, and help texts
-// come from it; no other list of keys exists.
+// This file defines the grammar of the YAML files. The decoder checks documents against it, and the
+// schema and help texts are generated from it; there is no other list of keys.
 
 type kind int
 
 const (
 	kindAny      kind = iota // checked by the code that reads it
-	kindText                 // text as it stands, no expressions
+	kindText                 // text without expressions
 	kindBool                 // true or false
-	kindInt                  // a plain decimal
+	kindInt                  // a decimal integer
 	kindDuration             // 30s, 1h30m, 7d
 	kindSize                 // 64KiB
 	kindRate                 // 30/m
@@ -28,14 +27,14 @@ const (
 	kindEither               // one of Either, told apart by YAML kind
 )
 
-// valueType says what may stand at one place.
+// valueType describes the valid values of a key.
 type valueType struct {
 	kind     kind
 	words    []string
 	ref      string
 	of       *valueType
 	either   []valueType
-	min, max int // bounds of kindInt, of a list's length
+	min, max int // bounds of kindInt, or of a list's length
 }
 
 type field struct {
@@ -45,7 +44,7 @@ type field struct {
 	help     string
 }
 
-// shape is one kind of mapping.
+// shape describes one kind of mapping.
 type shape struct {
 	// title names it in messages: unknown key "x" in <title>.
 	title  string
@@ -116,7 +115,7 @@ var requestFields = []field{
 	{"max_response", is(kindSize), false, "the largest answer that is read; 1MiB by default"},
 }
 
-// waitFields say what a step waits for.
+// waitFields are the keys that say what a step waits for.
 var waitFields = []field{
 	{"approval", is(kindValue), false, "the question to the approver"},
 	{"by", list(is(kindText)), false, "who may answer: names of server.tokens, or of signed links; anybody by default"},
@@ -125,7 +124,7 @@ var waitFields = []field{
 	{"since", is(kindDuration), false, "the maximum age of an event that came before the run; 1h by default, at most the trigger's dedupe"},
 }
 
-// listingFields say how to ask a service for what happened.
+// listingFields are the keys that say how to list what happened at a service.
 var listingFields = []field{
 	{"request", object("request"), false, "what to ask"},
 	{"detail", object("request"), false, "a request for each new item, if the list has too few fields; data reads its response as detail"},
@@ -139,7 +138,7 @@ var listingFields = []field{
 	{"max_items", between(1, 1_000_000), false, "500 by default"},
 }
 
-// shapes is the grammar by name of mapping.
+// shapes is the grammar by the name of the mapping.
 var shapes = joinShapes(workflowShapes, triggerShapes, signatureShapes, testShapes, projectShapes, catalogShapes, authShapes,
 	connectorShapes, secretShapes)
 

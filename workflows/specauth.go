@@ -1,6 +1,6 @@
 package workflows
 
-// authShapes are the mappings by which a connection, or a connector, proves itself to its service.
+// authShapes are the mappings for the authentication of a connection or a connector.
 var authShapes = map[string]*shape{
 	"connection_auth": {title: "auth of a connection", fields: []field{
 		{"bearer", is(kindValue), false, "a fixed token in Authorization: Bearer"},
@@ -68,5 +68,5 @@ var authShapes = map[string]*shape{
 	}},
 }
 
-// oauthGrants are the ways to a first token (RFC 6749; RFC 8628 for devices).
+// oauthGrants are the grants that give the first token (RFC 6749; RFC 8628 for devices).
 var oauthGrants = []string{GrantClientCredentials, GrantRefreshToken, GrantAuthorizationCode, GrantDeviceCode}

@@ -1,21 +1,19 @@
 package workflows
 
-// actionInputTypes are those of an action's inputs: those of a workflow's, a file, and
-// any for what the connector only passes on.
+// actionInputTypes are the types of an action's inputs: those of a workflow's inputs, file, and any
+// for values that the connector only passes on.
 var actionInputTypes = append([]string{"any", "file"}, inputTypes...)
 
-// confidences say how sure the facts of a connector file are: read in the service's
-// documents, or not.
+// confidences are the values of confidence: confirmed by the service's documentation, or not.
 var confidences = []string{ConfidenceConfirmed, ConfidenceMemory}
 
-// maxConnectorPages and maxConnectorItems bound one list that an action reads.
+// maxConnectorPages and maxConnectorItems limit the list that one action reads.
 const (
 	maxConnectorPages = 1000
 	maxConnectorItems = 100_000
 )
 
-// connectorShapes are the mappings of connector files: the embedded ones and those of a
-// project's connectors/.
+// connectorShapes are the mappings of connector files, embedded or in a project's connectors/.
 var connectorShapes = map[string]*shape{
 	"connector": {title: "a connector", fields: []field{
 		{"connector", is(kindText), true, "the name before the slash in workflows: uses: NAME/ACTION"},

@@ -1,6 +1,6 @@
 package workflows
 
-// testShapes are the mappings of tests.
+// testShapes are the mappings of test files.
 var testShapes = map[string]*shape{
 	"test": {title: "a test", fields: []field{
 		{"name", is(kindText), true, "the name of the test"},

@@ -2,7 +2,7 @@ package workflows
 
 import "github.com/hookloom/hookloom/workflows/expr"
 
-// schemaType is a JSON Schema: the name of a file, or the schema itself.
+// schemaType is a JSON Schema, or the name of a file that contains one.
 var schemaType = either(is(kindText), mapOf(is(kindAny)))
 
 // triggerShapes are the mappings of a trigger.

@@ -2,7 +2,7 @@ package workflows
 
 import "github.com/hookloom/hookloom/engine/signature"
 
-// signatureShapes are the mappings by which a delivery is verified and a handshake is answered.
+// signatureShapes are the mappings for signature verification and handshakes.
 var signatureShapes = map[string]*shape{
 	"verify": {title: "verify", fields: []field{
 		{"variant", is(kindText), false, "a name, where there are several schemes"},

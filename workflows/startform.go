@@ -10,32 +10,32 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// startForm is a value of on: in a form that the language does not have, such as
-// {trigger: shop}. The checker, which knows all triggers, says how it is written.
+// startForm is a value of on: in a form that the language does not have, such as {trigger: shop}.
+// The checker, which knows all triggers, reports the right form.
 type startForm struct {
-	// names are the plain values, events the types beside them.
+	// names are the plain values, events the event types beside them.
 	names, events []string
-	// kind is webhook, poll or schedule when the settings of one stand inside.
+	// kind is webhook, poll or schedule if the value contains the settings of one.
 	kind string
-	// got is what was found where a map belongs.
+	// got is what was found where a map is required.
 	got string
-	// pos is the first plain value.
+	// pos is the position of the first plain value.
 	pos Pos
 	// inList reports whether the map is an element of a list; others are the names in that list.
 	inList bool
 	others []string
 }
 
-// triggerWords are keys of other tools that hold the name of a trigger.
+// triggerWords are keys that contain the name of a trigger in other tools.
 var triggerWords = map[string]bool{
 	"trigger": true, "triggers": true, "event": true, "events": true, "source": true, "type": true, "name": true, "on": true, "from": true,
 	"webhook": true, "poll": true, "schedule": true,
 }
 
-// settingKinds are the keys of on: that hold the settings of the workflow's own trigger.
+// settingKinds are the keys of on: that contain the settings of the workflow's own trigger.
 var settingKinds = []string{"webhook", "poll", "schedule"}
 
-// plainTexts returns a plain value, or the plain values of a list.
+// plainTexts returns a plain value, or the plain values in a list.
 func plainTexts(n *yaml.Node) []string {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
@@ -52,7 +52,7 @@ func plainTexts(n *yaml.Node) []string {
 	return nil
 }
 
-// valueOf returns the value of a key, nil for none.
+// valueOf returns the value of a key, nil if it is missing.
 func valueOf(n *yaml.Node, key string) *yaml.Node {
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
@@ -62,8 +62,8 @@ func valueOf(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// startForm reads the value of a key under on: that is in another form than the
-// language's. It returns nil for the language's own forms.
+// startForm reads the value of a key of on: that is not in a valid form. It returns nil for valid
+// forms.
 func (b *builder) startForm(key string, v *yaml.Node) *startForm {
 	f := &startForm{names: plainTexts(v), got: nodeKind(v), pos: b.pos(v)}
 	if v.Kind == yaml.SequenceNode && len(v.Content) > 0 {
@@ -96,7 +96,7 @@ func (b *builder) startForm(key string, v *yaml.Node) *startForm {
 	return nil
 }
 
-// startInList reads a map that is an element of the list under on:.
+// startInList reads a map in a list under on:.
 func (b *builder) startInList(list, n *yaml.Node) {
 	if len(n.Content) < 2 {
 		b.scalar(n, "on")
@@ -122,7 +122,7 @@ func (b *builder) startInList(list, n *yaml.Node) {
 	b.start(Start{Kind: "trigger", Trigger: k.Value, form: f, pos: b.pos(k)})
 }
 
-// startForm reports a value of on: in another form, and gives the right one.
+// startForm reports a value of on: in an invalid form, with the valid one.
 func (c *checker) startForm(w *Workflow, s Start) {
 	f := s.form
 	isKind := slices.Contains(settingKinds, s.Trigger)
@@ -149,7 +149,7 @@ func (c *checker) startForm(w *Workflow, s Start) {
 	}
 }
 
-// nameAlone says that on: takes the names of triggers as they are.
+// nameAlone reports that the names of triggers must be plain values of on:.
 func (c *checker) nameAlone(w *Workflow, s Start) {
 	problem := fmt.Sprintf("%q is not a key of on:, which takes names of triggers", s.Trigger)
 	switch {
@@ -161,7 +161,7 @@ func (c *checker) nameAlone(w *Workflow, s Start) {
 	w.src.add(s.pos, "wrong-kind", problem, "write "+s.form.right())
 }
 
-// unknownInForm says which of the names is no trigger's.
+// unknownInForm reports names that are not triggers.
 func (c *checker) unknownInForm(w *Workflow, s Start) {
 	for _, name := range s.form.names {
 		if c.allStart([]string{name}) {
@@ -181,7 +181,7 @@ func (c *checker) unknownInForm(w *Workflow, s Start) {
 	w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), c.unknownStart(s.Trigger))
 }
 
-// right is how the same is written in the language.
+// right returns the same in a valid form.
 func (f *startForm) right() string {
 	names := slices.Clone(f.names)
 	for _, o := range f.others {
@@ -222,7 +222,7 @@ func (c *checker) settingsOf(kind string, values []string) string {
 		provider)
 }
 
-// scheduleForm shows how a schedule is written that has only a value.
+// scheduleForm shows how to write a schedule for which only a value was given.
 func scheduleForm(value string) string {
 	if _, err := parseDuration(value); err == nil {
 		return fmt.Sprintf("write schedule: {every: %s}", value)
@@ -233,12 +233,12 @@ func scheduleForm(value string) string {
 	return `write schedule: {cron: "0 7 * * *"} or schedule: {every: 5m}`
 }
 
-// startNames are the words that on: takes without settings.
+// startNames returns the words that on: accepts without settings.
 func (c *checker) startNames() []string {
 	return append(slices.Sorted(maps.Keys(c.p.Triggers)), "manual", "call")
 }
 
-// allStart reports whether on: takes each of the words without settings.
+// allStart reports whether on: accepts all the names without settings.
 func (c *checker) allStart(names []string) bool {
 	known := c.startNames()
 	for _, n := range names {
@@ -251,7 +251,7 @@ func (c *checker) allStart(names []string) bool {
 
 const declareTrigger = "declare it under triggers: in hookloom.yaml"
 
-// unknownStart says what to do about a word of on: that is the name of no trigger.
+// unknownStart returns what to do about a word of on: that is not the name of a trigger.
 func (c *checker) unknownStart(word string) string {
 	if other, foreign := foreignStarts[word]; foreign {
 		return other

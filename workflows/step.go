@@ -19,8 +19,8 @@ func (b *builder) steps(n *yaml.Node, depth int, prefix string) []*Step {
 	return b.stepList(n, depth, prefix, true)
 }
 
-// stepList reads a list of steps. In one that runs in order, no step may follow one that
-// always ends the run.
+// stepList reads a list of steps that run in order. No step may follow one that always ends the
+// run.
 func (b *builder) stepList(n *yaml.Node, depth int, prefix string, inOrder bool) []*Step {
 	if n == nil {
 		return nil
@@ -83,7 +83,7 @@ func (b *builder) step(o *objectNode, depth int, prefix string) *Step {
 	return s
 }
 
-// body finds the one body of a step.
+// body returns the name of the step's body.
 func (b *builder) body(o *objectNode) string {
 	var have []string
 	for _, name := range StepKinds() {
@@ -167,7 +167,7 @@ func (b *builder) checkModifiers(o *objectNode, s *Step) {
 	}
 }
 
-// branches reads what lies inside a step.
+// branches reads the steps inside a step.
 func (b *builder) branches(o *objectNode, s *Step, depth int, prefix string) {
 	if v := o.vals["foreach"]; v != nil {
 		s.ForEach = b.expression(v)
@@ -179,8 +179,7 @@ func (b *builder) branches(o *objectNode, s *Step, depth int, prefix string) {
 	s.OnFailure = b.steps(o.vals["on_failure"], depth+1, "on_failure")
 }
 
-// with reads an action's inputs; unlike other maps it stays open, so that each
-// input keeps its place.
+// with reads an action's inputs. Unlike other maps it keeps the position of each key.
 func (b *builder) with(n *yaml.Node) *Value {
 	if n == nil {
 		return nil

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// StepAt finds the step at a path of the record, such as ship or 2/paid/refund; nil for none. Paths of
-// foreach and switch records, and of deadlines, give the step that they belong to.
+// StepAt returns the step at a recorded path, such as ship or 2/paid/refund; nil if there is none.
+// Paths of foreach and switch records, and of deadlines, give the step that they belong to.
 func (w *Workflow) StepAt(path string) *Step {
 	parts := strings.Split(path, "/")
 	for len(parts) > 1 && (parts[len(parts)-1] == "switch" || parts[len(parts)-1] == "foreach" || parts[len(parts)-1] == "(deadline)") {
@@ -43,7 +43,7 @@ func stepIn(list []*Step, parts []string) *Step {
 	return nil
 }
 
-// stepBelow finds a step inside of another.
+// stepBelow returns a step inside another.
 func stepBelow(s *Step, parts []string) *Step {
 	switch parts[0] {
 	case "on_failure":

@@ -27,10 +27,10 @@ func (callStep) check(s *stepChecker, st *Step, sc *expr.Scope) {
 	s.call(st, sc)
 }
 
-// call checks that another workflow can be called, and with what.
+// call checks that the called workflow exists and accepts the inputs.
 func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 	src := s.w.src
-	st.With.check(sc.In("a called workflow's inputs")) // they are stored, so without secrets
+	st.With.check(sc.In("a called workflow's inputs")) // they are stored, so they must not contain secrets
 	callee := s.c.p.Workflows[st.Call]
 	if callee == nil {
 		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
@@ -70,8 +70,8 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 	}
 }
 
-// callables helps with the name of a workflow that is not there: the nearest of those
-// that can be called, else all of them.
+// callables suggests a workflow instead of a missing one: the nearest that can be called, or else
+// all of them.
 func (s *stepChecker) callables(name string) string {
 	var known []string
 	for _, id := range slices.Sorted(maps.Keys(s.c.p.Workflows)) {

@@ -8,17 +8,17 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// This file reads the inputs of http/ actions that are written in the words of connector
-// files. They are written out in the workflow, so they are checked with it, and read once more
-// by the action, which gets them as data.
+// This file parses the inputs of http/ actions that use the syntax of connector files. They must be
+// constant: they are checked with the workflow, and parsed again by the action, which receives them
+// as data.
 
-// PagesHint says how an expression in pages: is written, where ${{ }} stands.
+// PagesHint says how to write an expression in pages: that was given as ${{ }}.
 const PagesHint = "write pages: out, and its expressions without ${{ }}, such as items: response.body.rows"
 
-// stepPages is what expressions in pages: of a step may read.
+// stepPages are the names that expressions in a step's pages: may use.
 var stepPages = &expr.Scope{Where: "pages", Names: expr.Map{"response": responseType}}
 
-// ParsePages reads pages: of a step with an http/ action.
+// ParsePages parses pages: of a step with an http/ action.
 func ParsePages(v any) (*ConnectorPages, error) {
 	d, n, err := written("pages", v)
 	if err != nil {
@@ -31,10 +31,10 @@ func ParsePages(v any) (*ConnectorPages, error) {
 	return p, nil
 }
 
-// ExpectHint says how the types of expect: are written, where ${{ }} stands.
+// ExpectHint says how to write the types of expect: that were given as ${{ }}.
 const ExpectHint = "write the types out, such as expect: {id: string, tags: [string]}"
 
-// ParseExpect reads expect: of a step with an http/ action.
+// ParseExpect parses expect: of a step with an http/ action.
 func ParseExpect(v any) (*DataType, error) {
 	d, n, err := written("expect", v)
 	if err != nil {
@@ -47,7 +47,7 @@ func ParseExpect(v any) (*DataType, error) {
 	return t, nil
 }
 
-// expectInput checks expect: of a step where it is written.
+// expectInput checks a constant expect: of a step.
 func (s *stepChecker) expectInput(st *Step) {
 	v, src := st.With.Field("expect"), s.w.src
 	x, constant := v.IsConstant()
@@ -70,7 +70,7 @@ func (s *stepChecker) expectInput(st *Step) {
 	}
 }
 
-// written returns data as the YAML node that it was written as.
+// written returns data as the YAML node from which it could have been read.
 func written(name string, v any) (*decoder, *yaml.Node, error) {
 	text, err := yaml.Marshal(map[string]any{name: v})
 	if err != nil {
@@ -92,12 +92,12 @@ func (d *decoder) stepPages(n *yaml.Node) *ConnectorPages {
 	return d.pages(o, stepPages)
 }
 
-// readsPages reports whether the body of the step's output is the list of all pages.
+// readsPages reports whether the body in the step's output is the list from all pages.
 func (st *Step) readsPages() bool {
 	return st.Spec.Input("pages") != nil && st.With.Field("pages") != nil
 }
 
-// pagesInput checks pages: of a step where it is written.
+// pagesInput checks a constant pages: of a step.
 func (s *stepChecker) pagesInput(st *Step) {
 	v, src := st.With.Field("pages"), s.w.src
 	if _, constant := v.IsConstant(); v == nil || !constant || st.Spec.Input("pages") == nil {
@@ -114,11 +114,11 @@ func (s *stepChecker) pagesInput(st *Step) {
 	}
 }
 
-// nodeAt finds the node of a kind that begins at a place; nil when there is none.
+// nodeAt returns the node of a kind at a position; nil if there is none.
 func (s *source) nodeAt(at Pos, kind yaml.Kind) *yaml.Node {
 	var root yaml.Node
 	if err := yaml.Unmarshal(s.text, &root); err != nil {
-		return nil // which was reported when the file was read
+		return nil // the error was reported when the file was read
 	}
 	var find func(n *yaml.Node) *yaml.Node
 	find = func(n *yaml.Node) *yaml.Node {

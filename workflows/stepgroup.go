@@ -25,7 +25,7 @@ func (groupStep) check(s *stepChecker, st *Step, sc *expr.Scope) {
 	s.group(st, sc)
 }
 
-// group checks a group; what ran inside is visible after it.
+// group checks a group; its steps can be read after it.
 func (s *stepChecker) group(st *Step, sc *expr.Scope) {
 	before := maps.Clone(sc.Steps())
 	inner := sc.In(sc.Where)

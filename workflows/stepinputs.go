@@ -12,10 +12,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file checks the inputs of HTTP steps as far as they are written out: what would
-// fail or go astray when the step runs is said when the file is loaded.
+// This file checks the constant inputs of HTTP steps, so that requests that would fail are reported
+// when the file is loaded.
 
-// httpInputs checks a step with an action of http/.
+// httpInputs checks a step with an http/ action.
 func (s *stepChecker) httpInputs(st *Step) {
 	if s.c.stored || st.Spec == nil || st.Spec.Connector != nil || !strings.HasPrefix(st.Uses, "http/") {
 		return
@@ -32,11 +32,11 @@ func (s *stepChecker) httpInputs(st *Step) {
 	s.expectInput(st)
 }
 
-// outgoing is a request as a file writes it: of a step, or of a poll.
+// outgoing is a request in a file: that of a step or of a poll.
 type outgoing struct {
 	src  *source
 	with *Value
-	// connection is the one that it names; nil for none, or one that is not known.
+	// connection is the one that the request names; nil if there is none or it is unknown.
 	connection *Connection
 }
 
@@ -44,13 +44,13 @@ func (s *stepChecker) outgoing(st *Step) *outgoing {
 	return &outgoing{src: s.w.src, with: st.With, connection: s.c.connectionOf(st.With)}
 }
 
-// connectionOf finds the connection that a request names.
+// connectionOf returns the connection that a request names.
 func (c *checker) connectionOf(with *Value) *Connection {
 	name, _ := with.Field("connection").constantText()
 	return c.p.Connections[name]
 }
 
-// pollRequest checks the request of a poll as that of a step.
+// pollRequest checks a poll's request like that of a step.
 func (c *checker) pollRequest(t *Trigger, request *Value) {
 	if c.stored || request == nil {
 		return
@@ -62,7 +62,7 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 	r.formType()
 }
 
-// foreignInputs are inputs of other tools, and what stands for them in http steps.
+// foreignInputs maps inputs of other tools to those of http steps.
 var foreignInputs = map[string]string{
 	"json": "use body: it is sent as JSON", "data": "use body: (JSON) or form:", "payload": "use body:",
 	"params": "use query:", "qs": "use query:", "parameters": "use query:",
@@ -76,7 +76,7 @@ var foreignInputs = map[string]string{
 	"stream": "use save: true", "save_to": "use save: true", "responseFormat": "use save: true for a file, or parse:",
 }
 
-// checkURL checks the beginning of a URL.
+// checkURL checks the constant beginning of a URL.
 func (r *outgoing) checkURL() {
 	v := r.with.Field("url")
 	if v == nil {
@@ -104,8 +104,8 @@ func (r *outgoing) checkURL() {
 	}
 }
 
-// urlOfExpression refuses a URL that begins with an expression and goes on: what is
-// inserted into a URL is encoded, so that http:// becomes http:%2F%2F.
+// urlOfExpression reports a URL that begins with an expression followed by text: inserted values
+// are encoded, so http:// would become http:%2F%2F.
 func (r *outgoing) urlOfExpression(v *Value, connected bool) {
 	if len(v.parts) < 2 || strings.HasPrefix(v.parts[1].text, "://") {
 		return
@@ -128,8 +128,8 @@ func (r *outgoing) urlOfExpression(v *Value, connected bool) {
 		"a URL cannot begin with an expression: what is inserted is encoded, and http:// becomes http:%2F%2F", hint)
 }
 
-// urlProblem says what is wrong with a URL, or with its beginning when more of it comes
-// from expressions.
+// urlProblem returns what is wrong with a URL, or with its beginning if the rest comes from
+// expressions.
 func urlProblem(text string, connected, whole bool) (problem, hint string) {
 	switch {
 	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//"):
@@ -161,7 +161,7 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 	return "", ""
 }
 
-// schemeFor guesses http for this machine's addresses, https for others.
+// schemeFor guesses http for loopback addresses, https for others.
 func schemeFor(host string) string {
 	name, _, _ := strings.Cut(host, "/")
 	name, _, _ = strings.Cut(name, ":")
@@ -171,7 +171,7 @@ func schemeFor(host string) string {
 	return "https://"
 }
 
-// oneContent refuses two bodies of one request.
+// oneContent reports a request with two bodies.
 func (r *outgoing) oneContent() {
 	var have []string
 	for _, f := range r.with.fields() {
@@ -188,7 +188,7 @@ func (r *outgoing) oneContent() {
 	}
 }
 
-// rawBytes refuses a raw: that is written out and is not base64.
+// rawBytes reports a constant raw: that is not base64.
 func (r *outgoing) rawBytes() {
 	v := r.with.Field("raw")
 	text, constant := v.constantText()
@@ -201,7 +201,7 @@ func (r *outgoing) rawBytes() {
 	}
 }
 
-// formType refuses a map that is sent as JSON under the type of a form.
+// formType reports a map that would be sent as JSON with the media type of a form.
 func (r *outgoing) formType() {
 	if r.with.Field("body") == nil {
 		return
@@ -233,29 +233,29 @@ func findField(v *Value, name string) (*Value, bool) {
 	return nil, false
 }
 
-// authForms is how each auth is written.
+// authForms shows how each kind of auth is written.
 var authForms = map[string]string{
 	"bearer": "auth: {bearer: TOKEN}", "basic": "auth: {basic: {user: NAME, password: PASSWORD}}",
 	"header": "auth: {header: {name: X-Api-Key, value: KEY}}", "query": "auth: {query: {name: key, value: KEY}}",
 }
 
-// foreignAuth are words of other tools in auth:.
+// foreignAuth maps words of other tools in auth:.
 var foreignAuth = map[string]string{
 	"username": "basic", "user": "basic", "password": "basic", "token": "bearer", "api_key": "header",
 	"apikey": "header", "digest": "basic", "key": "header",
 }
 
-// connectionOnly are the kinds of auth that keep a token, which a step cannot.
+// connectionOnly are the kinds of auth that store a token, which a step cannot do.
 var connectionOnly = map[string]bool{"oauth2": true, "jwt_bearer": true, "aws_sigv4": true, "tls": true}
 
-// stepAuth checks auth: of a step as that of connections and triggers is.
+// stepAuth checks auth: of a step like that of connections and triggers.
 func (s *stepChecker) stepAuth(auth *Value) {
 	if auth == nil {
 		return
 	}
 	src := s.w.src
 	if auth.kind != mapValue && auth.kind != constantValue {
-		return // an expression gives it
+		return // it comes from an expression
 	}
 	fields := auth.fields()
 	kinds := slices.Sorted(maps.Keys(authForms))
@@ -287,7 +287,7 @@ func (s *stepChecker) stepAuth(auth *Value) {
 	s.authParts(fields[0])
 }
 
-// authParts checks what stands under one kind of auth.
+// authParts checks the keys of one kind of auth.
 func (s *stepChecker) authParts(f namedValue) {
 	src := s.w.src
 	form := "write " + authForms[f.name]
@@ -323,7 +323,7 @@ func (s *stepChecker) authParts(f namedValue) {
 	}
 }
 
-// certificate refuses half of a client certificate.
+// certificate reports a client certificate without its key, or a key without its certificate.
 func (s *stepChecker) certificate(st *Step) {
 	for _, half := range [][2]string{{"cert", "key"}, {"key", "cert"}} {
 		if given := st.With.Field(half[0]); given != nil && st.With.Field(half[1]) == nil {

@@ -6,24 +6,22 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// stepKind is one of the things that a step can do. Each has a file of its own with its
-// key, what is read and what is checked. The planner carries it out: a case of
-// (*planner).body in package engine/plan.
+// stepKind is one kind of step. Each kind has its own file with its key, decoding and checks. The
+// planner executes it: a case of (*planner).body in package engine/plan.
 type stepKind interface {
-	// key is the key of a step that makes it one of this kind, with its help. A step has
-	// the key of exactly one kind.
+	// key is the key that makes a step one of this kind, with its help. A step has the key of
+	// exactly one kind.
 	key() field
-	// modifiers are the keys beside it that only some kinds take, of limitedModifiers.
+	// modifiers are the additional keys that only some kinds accept, out of limitedModifiers.
 	modifiers() []string
-	// read reads what stands under the key, and under keys that only this kind takes. It
-	// is called for each step, so that what stands beside a wrong key is read too.
+	// read reads the value of the key, and of keys that only this kind accepts. It is called for
+	// every step, so that a step with a wrong key is read completely too.
 	read(r stepReader, s *Step)
 	// check checks a step of this kind.
 	check(s *stepChecker, st *Step, sc *expr.Scope)
 }
 
-// stepKinds is the table of all kinds, in the order in which they are named in messages
-// and in the schema.
+// stepKinds lists all kinds, in the order of messages and the schema.
 var stepKinds = []stepKind{
 	usesStep{},
 	groupStep{},
@@ -37,29 +35,29 @@ var stepKinds = []stepKind{
 	failStep{},
 }
 
-// limitedModifiers are the keys of a step that fit only the kinds that name them.
+// limitedModifiers are the step keys that only some kinds accept.
 var limitedModifiers = []string{
 	"with", "retry", "on_unknown", "else", "cases", "default", "detach", "timeout", "deadline", "foreach", "output", "on_failure",
 }
 
-// stepReader reads one step. It holds where the step stands.
+// stepReader reads one step. It contains the position of the step.
 type stepReader struct {
 	*builder
 	o *objectNode
-	// depth is how deep steps are nested there; prefix names the list, such as finally.
+	// depth is the nesting depth of the step; prefix names the list, such as finally.
 	depth  int
 	prefix string
 }
 
-// list reads the steps that stand under a key.
+// list reads the list of steps in a key.
 func (r stepReader) list(key string) []*Step { return r.steps(r.o.vals[key], r.depth+1, r.prefix) }
 
-// branches reads the steps under a key that run at once.
+// branches reads the steps in a key that run in parallel.
 func (r stepReader) branches(key string) []*Step {
 	return r.stepList(r.o.vals[key], r.depth+1, r.prefix, false)
 }
 
-// StepKinds names the kinds of steps, by their keys.
+// StepKinds returns the keys of the kinds of steps.
 func StepKinds() []string {
 	names := make([]string, len(stepKinds))
 	for i, k := range stepKinds {
@@ -68,7 +66,7 @@ func StepKinds() []string {
 	return names
 }
 
-// stepKindOf is the kind with a key, nil where there is none.
+// stepKindOf returns the kind with a key, nil if there is none.
 func stepKindOf(key string) stepKind {
 	for _, k := range stepKinds {
 		if k.key().name == key {
@@ -78,7 +76,7 @@ func stepKindOf(key string) stepKind {
 	return nil
 }
 
-// kindFields are the keys of all kinds.
+// kindFields returns the keys of all kinds.
 func kindFields() []field {
 	fields := make([]field, len(stepKinds))
 	for i, k := range stepKinds {
@@ -87,7 +85,7 @@ func kindFields() []field {
 	return fields
 }
 
-// kindsWith names the kinds that a modifier fits; limited is false for one that fits all.
+// kindsWith returns the kinds that accept a modifier; limited is false if all accept it.
 func kindsWith(modifier string) (names []string, limited bool) {
 	if !slices.Contains(limitedModifiers, modifier) {
 		return nil, false

@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// typeOf is what may be read of a step that ran: its record, with the output as far as
-// it is known before it runs.
+// typeOf returns the type of a finished step: its record, with its output as far as it is known in
+// advance.
 func (s *stepChecker) typeOf(st *Step) expr.Map {
 	t := expr.StepType()
 	if s.c.stored {
@@ -17,13 +17,14 @@ func (s *stepChecker) typeOf(st *Step) expr.Map {
 	}
 	output := s.outputOf(st)
 	if st.ForEach != nil {
-		output = expr.ListOf(output) // one for each turn
+		output = expr.ListOf(output) // one per iteration
 	}
 	t["output"] = output
 	return t
 }
 
-// outputOf is outputType, of steps too whose output other steps or workflows make.
+// outputOf is like outputType, and also handles steps whose output comes from other steps or
+// workflows.
 func (s *stepChecker) outputOf(st *Step) expr.Type {
 	switch {
 	case st.Output != nil:
@@ -46,7 +47,7 @@ func (s *stepChecker) outputOf(st *Step) expr.Type {
 	return outputType(st)
 }
 
-// outputsOf are those of a list of steps, by id.
+// outputsOf returns the outputs of a list of steps, by id.
 func (s *stepChecker) outputsOf(list []*Step) expr.Type {
 	m := expr.Map{}
 	for _, st := range list {
@@ -60,8 +61,8 @@ func (s *stepChecker) outputsOf(list []*Step) expr.Type {
 	return m
 }
 
-// outputType names the fields of what a step gives, of one turn where it is a loop; any
-// where they are not known. What is in the fields is any: only the names are certain.
+// outputType returns the names of a step's output fields, or any if they are not known; for a loop,
+// those of one iteration. The fields themselves are any: only the names are certain.
 func outputType(st *Step) expr.Type {
 	switch {
 	case st.Output != nil:
@@ -101,7 +102,7 @@ func outputType(st *Step) expr.Type {
 	return expr.Any
 }
 
-// OutputNames are the fields of the action's output, none where they are not known.
+// OutputNames returns the names of the action's output fields, none if they are not known.
 func (s *ActionSpec) OutputNames() []string {
 	if m, ok := outputType(&Step{Spec: s}).(expr.Map); ok {
 		return slices.Sorted(maps.Keys(m))
@@ -109,7 +110,7 @@ func (s *ActionSpec) OutputNames() []string {
 	return nil
 }
 
-// valueNames are the keys of a written map.
+// valueNames returns the keys of a map that is given in the file.
 func valueNames(v *Value) expr.Type {
 	if m, ok := v.constant.(map[string]any); ok || v.kind == mapValue {
 		return namesOnly(append(slices.Sorted(maps.Keys(m)), v.keys...)...)

@@ -6,7 +6,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// parallelStep runs steps at once.
+// parallelStep runs steps in parallel.
 type parallelStep struct{}
 
 func (parallelStep) key() field {
@@ -25,7 +25,7 @@ func (parallelStep) check(s *stepChecker, st *Step, sc *expr.Scope) {
 	s.parallel(st, sc)
 }
 
-// parallel checks branches that run at once: none sees the others.
+// parallel checks the branches, none of which can read the others.
 func (s *stepChecker) parallel(st *Step, sc *expr.Scope) {
 	before := maps.Clone(sc.Steps())
 	var branches []*expr.Scope
@@ -40,7 +40,7 @@ func (s *stepChecker) parallel(st *Step, sc *expr.Scope) {
 		branches = append(branches, inner)
 	}
 	for _, inner := range branches {
-		// What a branch sets is seen there only, so that no race can be written.
+		// A branch sees only the vars that it sets itself, which rules out races.
 		inner.Names["vars"] = expr.Map{}
 		s.merge(inner, sc, before, true)
 	}

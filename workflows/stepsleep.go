@@ -7,7 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// sleepStep waits for a time.
+// sleepStep waits for a duration or until a time.
 type sleepStep struct{}
 
 func (sleepStep) key() field {

@@ -9,7 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// switchStep runs the steps of the case that a value equals.
+// switchStep runs the steps of the case that is equal to a value.
 type switchStep struct{}
 
 func (switchStep) key() field {
@@ -48,7 +48,7 @@ func (r stepReader) cases(v *yaml.Node) []Case {
 			continue
 		}
 		seen[k.Value] = true
-		// Cases compare as text: 404 and "404" are one case.
+		// Cases are compared as text: 404 and "404" are the same case.
 		out = append(out, Case{Value: k.Value, Steps: r.steps(v.Content[i+1], r.depth+1, r.prefix)})
 	}
 	return out

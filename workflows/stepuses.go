@@ -2,7 +2,7 @@ package workflows
 
 import "github.com/hookloom/hookloom/workflows/expr"
 
-// usesStep carries out an action.
+// usesStep runs an action.
 type usesStep struct{}
 
 func (usesStep) key() field {

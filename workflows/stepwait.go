@@ -12,30 +12,30 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// DefaultSince is how old an event may be that ends a wait and came before the run did.
+// DefaultSince is the maximum age of an event that was received before the run started and ends its
+// wait.
 const DefaultSince = time.Hour
 
-// mostChoices bounds what one step waits for at a time.
+// mostChoices is the maximum number of alternatives of one wait.
 const mostChoices = 10
 
-// Wait is what a step waits for: a person's approval, an event of a trigger with a
-// key, or the first of several.
+// Wait says what a step waits for: a person's approval, an event of a trigger with a key, or the
+// first of several.
 type Wait struct {
 	Approval, Key *Value
-	// By are those who may answer an approval; empty for anybody.
+	// By are the people who may answer an approval; empty for anybody.
 	By    []string
 	Event string
-	// Since is how old an event may be that came before the run did.
+	// Since is the maximum age of an event that was received before the run started.
 	Since time.Duration
-	// Any holds waits of which the first that ends is the step's; empty for this one.
+	// Any are alternatives, of which the first to end ends the step; empty for a single wait.
 	Any []*Wait
 	pos Pos
-	// sincePos is where since: stands; zero when it is not written.
+	// sincePos is the position of since:; zero if it is not set.
 	sincePos Pos
 }
 
-// Choices are the waits of which the first that ends is the step's: those of any, or
-// the one. It is none for nil.
+// Choices returns the alternatives of any, or the single wait. It returns none for nil.
 func (w *Wait) Choices() []*Wait {
 	switch {
 	case w == nil:
@@ -90,7 +90,7 @@ func (b *builder) wait(o, w *objectNode, s *Step, prefix string) {
 	}
 }
 
-// waitChoice reads one wait: an approval or an event.
+// waitChoice reads a single wait: for an approval or an event.
 func (b *builder) waitChoice(w *objectNode) *Wait {
 	switch {
 	case w.has("approval") && w.has("event"):
@@ -169,7 +169,7 @@ func (s *stepChecker) wait(st *Step, sc *expr.Scope) {
 	}
 }
 
-// approvers warns of a name in by: that looks like a misspelt name of server.tokens.
+// approvers warns about a name in by: that looks like a misspelled name of server.tokens.
 func (s *stepChecker) approvers(one *Wait) {
 	known := s.c.p.Server.Tokens
 	for _, name := range one.By {
@@ -180,7 +180,7 @@ func (s *stepChecker) approvers(one *Wait) {
 	}
 }
 
-// waitTrigger checks the trigger whose event is waited for.
+// waitTrigger checks the trigger of the awaited event.
 func (s *stepChecker) waitTrigger(one *Wait) {
 	t := s.c.p.Triggers[one.Event]
 	if t == nil {
@@ -210,8 +210,7 @@ func (s *stepChecker) waitTrigger(one *Wait) {
 	}
 }
 
-// waitKey warns of a wait for an event whose trigger gives its events no key to find
-// them by.
+// waitKey warns about waiting for an event whose trigger assigns no key by which it could be found.
 func (s *stepChecker) waitKey(one *Wait, t *Trigger) {
 	inlet := ""
 	if w := t.Webhook; w != nil {
@@ -228,7 +227,7 @@ func (s *stepChecker) waitKey(one *Wait, t *Trigger) {
 		inlet = cmp.Or(inlet, "poll")
 	}
 	if inlet == "" || t.remembered > 0 {
-		return // its events are emitted, each with a key of its own
+		return // emitted events each have their own key
 	}
 	example := "body.id"
 	if inlet == "poll" {
@@ -239,7 +238,7 @@ func (s *stepChecker) waitKey(one *Wait, t *Trigger) {
 		fmt.Sprintf("add a key to the %s of trigger %s, such as key: %s", inlet, t.Name, example))
 }
 
-// shortestDedupe is how long all inlets of a trigger remember their keys; known is
+// shortestDedupe returns the shortest time that an inlet of the trigger remembers keys; known is
 // false for a trigger without inlets.
 func (t *Trigger) shortestDedupe() (shortest time.Duration, known bool) {
 	take := func(d time.Duration) {
@@ -259,7 +258,7 @@ func (t *Trigger) shortestDedupe() (shortest time.Duration, known bool) {
 	return shortest, known
 }
 
-// plainDuration writes a duration as a file does: 1h, 7d, 1h30m.
+// plainDuration formats a duration as a file does: 1h, 7d, 1h30m.
 func plainDuration(d time.Duration) string {
 	if d > 0 && d%(24*time.Hour) == 0 {
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
@@ -279,7 +278,7 @@ func plainDuration(d time.Duration) string {
 	return out
 }
 
-// triggerHint says which triggers there are in place of one that is not.
+// triggerHint suggests existing triggers instead of a missing one.
 func triggerHint(name string, p *Project) string {
 	if len(p.Triggers) == 0 {
 		return "declare it in hookloom.yaml: triggers: {" + name + ": {webhook: {...}}}"

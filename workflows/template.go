@@ -12,11 +12,11 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Value is what a key that is no expression holds: plain data, in whose texts
-// ${{ }} inserts. It is rendered once; what comes out is never looked at again.
+// Value is the value of a key that is not an expression: data with texts in which ${{ }} inserts.
+// It is rendered once; the result is never parsed again.
 type Value struct {
 	pos Pos
-	// exactly one of these is in use
+	// exactly one of these is set
 	constant any
 	expr     *Expr
 	parts    []part
@@ -24,9 +24,9 @@ type Value struct {
 	keys     []string
 	values   []*Value
 	kind     valueKind
-	// secrets reports whether some expression inside names a secret.
+	// secrets reports whether an expression inside uses a secret.
 	secrets bool
-	// broken reports whether it was refused, and stands for nothing.
+	// broken reports whether the value had a mistake and cannot be used.
 	broken bool
 }
 
@@ -45,32 +45,32 @@ type part struct {
 	expr *Expr
 }
 
-// Fill says how inserted pieces are treated.
+// Fill says how values are inserted.
 type Fill int
 
 const (
-	// FillPlain inserts text as it is; nil is nothing.
+	// FillPlain inserts text unchanged; nil inserts nothing.
 	FillPlain Fill = iota
-	// FillNonempty refuses nil and empty pieces: ids and header values.
+	// FillNonempty refuses nil and empty values, for ids and headers.
 	FillNonempty
-	// FillURL refuses them too and percent-encodes each piece as a path segment,
-	// after the first ? as a query value, unless the whole value is one expression.
+	// FillURL refuses nil and empty values too. It percent-encodes each value as a path segment, or
+	// after the first ? as a query value, unless an expression is the complete URL.
 	FillURL
-	// FillBytes is for an input that takes base64: what gives bytes (fromBase64, fromHex)
-	// is encoded, be it text or not.
+	// FillBytes is for an input that takes base64: binary values (fromBase64, fromHex) are encoded,
+	// whether they are text or not.
 	FillBytes
-	// FillParts holds such an input under raw, in the parts of a multipart body.
+	// FillParts is for the parts of a multipart body, which have such an input in raw.
 	FillParts
-	// FillHTML writes each inserted piece as HTML text, unless the whole value is one
-	// expression: data is never markup.
+	// FillHTML escapes each value for HTML, unless an expression is the complete value: data is
+	// never markup.
 	FillHTML
 )
 
-// nonempty reports whether nil and empty pieces are refused.
+// nonempty reports whether nil and empty values are refused.
 func (f Fill) nonempty() bool { return f == FillNonempty || f == FillURL }
 
-// takeBytes marks, when a file is checked, the expressions whose bytes are sent as they
-// are: an input that takes base64 gets that of them.
+// takeBytes marks the expressions whose result may be binary because their input takes base64. It
+// is called when a file is checked.
 func (v *Value) takeBytes(fill Fill) {
 	switch {
 	case v == nil || !(fill == FillBytes || fill == FillParts):
@@ -90,7 +90,7 @@ func (v *Value) takeBytes(fill Fill) {
 	}
 }
 
-// IsConstant reports whether rendering needs no names, and gives the data.
+// IsConstant reports whether the value contains no expression, and returns the data.
 func (v *Value) IsConstant() (any, bool) {
 	if v == nil {
 		return nil, true
@@ -98,13 +98,13 @@ func (v *Value) IsConstant() (any, bool) {
 	return v.constant, v.kind == constantValue
 }
 
-// IsExpression reports whether the whole value is one expression.
+// IsExpression reports whether the value is a single expression.
 func (v *Value) IsExpression() bool { return v != nil && v.kind == exprValue }
 
-// UsesSecrets reports whether a secret is named inside.
+// UsesSecrets reports whether an expression inside uses a secret.
 func (v *Value) UsesSecrets() bool { return v != nil && v.secrets }
 
-// Field returns the value of a key of a map value, or nil.
+// Field returns the value of a key of a mapping, or nil.
 func (v *Value) Field(name string) *Value {
 	if v == nil {
 		return nil
@@ -152,7 +152,7 @@ func (v *Value) Same(w *Value) bool {
 	return reflect.DeepEqual(v.constant, w.constant)
 }
 
-// Template is a text with {} in place of what is inserted; empty for what is no text.
+// Template returns a text with {} for each insertion; empty if the value is not a text.
 func (v *Value) Template() string {
 	if v == nil {
 		return ""
@@ -176,8 +176,8 @@ func (v *Value) Template() string {
 	return ""
 }
 
-// SecretName is the one secret that a value consists of, as in
-// ${{ secrets.NAME }}; empty for anything else.
+// SecretName returns the secret of a value that is just that secret, as in ${{ secrets.NAME }};
+// empty for any other value.
 func (v *Value) SecretName() string {
 	if v == nil || v.kind != exprValue {
 		return ""
@@ -185,7 +185,7 @@ func (v *Value) SecretName() string {
 	return v.expr.secretName()
 }
 
-// secretName is the one secret that an expression consists of; empty for others.
+// secretName returns the secret of an expression that is just that secret; empty for others.
 func (e *Expr) secretName() string {
 	name, ok := strings.CutPrefix(strings.TrimSpace(e.Text), "secrets.")
 	if !ok || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
@@ -196,7 +196,7 @@ func (e *Expr) secretName() string {
 
 func (e *Expr) isSecret() bool { return e.UsesSecrets() && e.secretName() != "" }
 
-// Keys lists a map value's keys in file order, a constant map's sorted.
+// Keys returns the keys of a mapping in file order, those of a constant one sorted.
 func (v *Value) Keys() []string {
 	if v == nil {
 		return nil
@@ -207,11 +207,11 @@ func (v *Value) Keys() []string {
 	return v.keys
 }
 
-// Render returns the value as data. A value that is exactly one ${{ }} keeps its
-// type; mixed with text it becomes text.
+// Render returns the value as data. A value that is exactly one ${{ }} keeps its type; within text
+// it is converted to text.
 func (v *Value) Render(env *expr.Env, fill Fill) (any, error) { return v.render(env, fill, nil) }
 
-// render is Render; empty is told of what inserts nothing, and is nil where nobody asks.
+// render implements Render; empty records the expressions that insert nothing, and may be nil.
 func (v *Value) render(env *expr.Env, fill Fill, empty *Nothing) (any, error) {
 	if v == nil {
 		return nil, nil
@@ -245,9 +245,9 @@ func (v *Value) render(env *expr.Env, fill Fill, empty *Nothing) (any, error) {
 	return v.constant, nil
 }
 
-// RenderGiven is Render, but for the keys of written maps whose expression gives nil:
-// they are left out. An API reads null as "delete this", which an input that was not
-// given does not mean. null inside what an expression gives stays.
+// RenderGiven is like Render, but omits map keys whose expression gives nil. APIs read null as
+// "delete this", which is not what a missing input means. Nulls inside the result of an expression
+// are kept.
 func (v *Value) RenderGiven(env *expr.Env, fill Fill) (any, error) {
 	if v == nil || v.kind != mapValue && v.kind != listValue {
 		return v.Render(env, fill)
@@ -276,7 +276,7 @@ func (v *Value) RenderGiven(env *expr.Env, fill Fill) (any, error) {
 	return out, nil
 }
 
-// whole renders a value that is exactly one expression.
+// whole renders a value that is a single expression.
 func (v *Value) whole(env *expr.Env, fill Fill) (any, error) {
 	r, err := v.expr.Eval(env)
 	if err != nil {
@@ -292,8 +292,8 @@ func emptyPiece(e *Expr) error {
 	return &expr.EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "the value is nil or empty, which is not allowed here"}
 }
 
-// insert fills a text. empty is told of what inserts nothing. seen, when it is set, is told of each part: a literal, or an
-// expression with what it gave and the piece that is inserted.
+// insert renders a text. empty records the expressions that insert nothing. If seen is not nil, it
+// is called for each part: a literal, or an expression with its result and the inserted text.
 func (v *Value) insert(env *expr.Env, fill Fill, empty *Nothing, seen func(p part, result any, piece string)) (string, error) {
 	var b strings.Builder
 	var inserted []span // in the path of a URL
@@ -349,7 +349,7 @@ func (v *Value) insert(env *expr.Env, fill Fill, empty *Nothing, seen func(p par
 	return b.String(), nil
 }
 
-// exprs visits every expression inside.
+// exprs calls visit for every expression inside.
 func (v *Value) exprs(visit func(*Expr)) {
 	if v == nil {
 		return

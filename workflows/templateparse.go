@@ -8,10 +8,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// opening begins an expression inside of a text.
+// opening begins an expression in a text.
 var opening = []byte("${{")
 
-// value reads a node in which ${{ }} inserts.
+// value reads a node as data in which ${{ }} inserts.
 func (d *decoder) value(n *yaml.Node) *Value {
 	if n == nil {
 		return nil
@@ -33,7 +33,7 @@ func (d *decoder) value(n *yaml.Node) *Value {
 		d.textTemplate(n, v)
 	}
 	if (v.kind == mapValue || v.kind == listValue) && allConstant(v) {
-		return &Value{pos: v.pos, constant: d.literal(n), keys: v.keys, values: v.values} // the parts keep their places
+		return &Value{pos: v.pos, constant: d.literal(n), keys: v.keys, values: v.values} // the parts keep their positions
 	}
 	return v
 }
@@ -78,7 +78,7 @@ func (d *decoder) textTemplate(n *yaml.Node, v *Value) {
 	v.kind, v.parts = textValue, parts
 }
 
-// split cuts a text at its ${{ }}; $${{ stands for itself.
+// split splits a text at its ${{ }}; $${{ is a literal ${{.
 func (d *decoder) split(n *yaml.Node) (parts []part, bad bool) {
 	text, at := n.Value, d.contentStart(n)
 	nth := func() int {
@@ -150,8 +150,8 @@ func (d *decoder) byteColumn(n *yaml.Node) int {
 	return len(string(line[:min(len(line), n.Column-1)]))
 }
 
-// expression reads a key that is an expression as it stands. The whole may be
-// wrapped in ${{ }}; a part may not.
+// expression reads a key whose value is an expression. The complete expression may be enclosed in
+// ${{ }}, a part of it may not.
 func (d *decoder) expression(n *yaml.Node) *Expr {
 	if n.Kind != yaml.ScalarNode {
 		d.wrongKind(n, "the expression", "text")
@@ -186,8 +186,8 @@ func (d *decoder) expression(n *yaml.Node) *Expr {
 	return newExpr(text, d.source, at)
 }
 
-// cutByComment finds an expression that lost its end to ` #`: brackets are open
-// and a comment follows.
+// cutByComment finds an expression whose end was cut off by ` #`: it has an open bracket and a
+// comment follows.
 func (d *decoder) cutByComment(n *yaml.Node, text string) (Pos, bool) {
 	if n.Style != 0 || expr.Unclosed(text) < 0 {
 		return Pos{}, false

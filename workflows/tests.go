@@ -16,59 +16,59 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Test is one example of a workflow, with what is expected of it.
+// Test is an example of a workflow with its expected results.
 type Test struct {
 	Name, File string
 	Pos        Pos
-	// Workflow is the id of the workflow that it is about.
+	// Workflow is the id of the tested workflow.
 	Workflow string
-	// Trigger and Inlet are empty for the workflow's first.
+	// Trigger and Inlet are empty for the workflow's first ones.
 	Trigger string
 	Inlet   Inlet
-	// Fixture is what its JSON file holds: the body, item or inputs.
+	// Fixture is the content of its JSON file: the body, item or inputs.
 	Fixture any
-	// Body, Data and Headers are laid over it; nil leaves it as it is.
+	// Body, Data and Headers are merged into it; nil changes nothing.
 	Body, Data, Headers any
 	Type, Key           string
 	Inputs              map[string]any
 	Now                 time.Time
-	// More are further events of a batch.
+	// More are the further events of a batch.
 	More []*Test
-	// Mocks are the answers of steps, by id: one for every call, or a list, of which
-	// the last stays.
+	// Mocks are the results of steps, by id: one for every call, or a list, whose last element is
+	// repeated.
 	Mocks  map[string][]Mock
 	Expect Expect
 	src    *source
 }
 
-// Mock is what a step is answered in place of the world outside.
+// Mock replaces the result of a step.
 type Mock struct {
 	Output any
-	// Failed reports whether it fails, with Status (0 for no answer at all), Code and
+	// Failed reports whether the step fails, with Status (0 for no response at all), Code and
 	// Message.
 	Failed        bool
 	Status        int
 	Code, Message string
 }
 
-// Expect is what a test wants. What is absent is not looked at, but that a run
-// without an expected error has to succeed.
+// Expect is the expected result of a test. Missing fields are not checked, except that a run must
+// succeed if no error is expected.
 type Expect struct {
 	// Rule is matched or skipped.
 	Rule, Status string
 	Steps        map[string]string
-	// Calls hold a part of the input of a step, or a list of parts, one a call.
+	// Calls are parts of a step's expected input, or lists of parts, one per call.
 	Calls    map[string]any
 	Attempts map[string]int
 	Output   any
-	// HasOutput reports whether output is written, be it null.
+	// HasOutput reports whether output is given, even as null.
 	HasOutput bool
 	Error     any
 	Assert    []*Expr
 	at        map[string]Pos
 }
 
-// Where returns the place of an expectation, such as steps.fulfil, as file:line:column.
+// Where returns the position of an expectation, such as steps.fulfil, as file:line:column.
 func (t *Test) Where(path string) string {
 	p, ok := t.Expect.at[path]
 	for !ok && path != "" {
@@ -81,11 +81,10 @@ func (t *Test) Where(path string) string {
 	return fmt.Sprintf("%s:%d:%d", t.File, p.Line, p.Column)
 }
 
-// TestTime is the moment at which tests stand still, unless they say now:.
+// TestTime is the fixed time of tests that do not set now:.
 var TestTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// LoadTests reads the tests of a project: those in the workflows' own files and
-// those of tests/*_test.yaml.
+// LoadTests reads the tests of a project: those in workflow files and those in tests/*_test.yaml.
 func (p *Project) LoadTests() ([]*Test, Mistakes) {
 	var out []*Test
 	var all Mistakes
@@ -114,12 +113,12 @@ func (p *Project) LoadTests() ([]*Test, Mistakes) {
 	return out, all.sorted()
 }
 
-// With returns the mistakes together with others, sorted.
+// With returns the mistakes of both lists, sorted.
 func (m Mistakes) With(others Mistakes) Mistakes {
 	return append(append(Mistakes{}, m...), others...).sorted()
 }
 
-// testFile reads a file that is a list of tests, or a map that holds them.
+// testFile reads a file that is a list of tests, or a map that contains one.
 func (p *Project) testFile(src *source, id string) []*Test {
 	d := &decoder{source: src}
 	root := d.parse()
@@ -205,7 +204,7 @@ func (p *Project) test(d *decoder, w *Workflow, o *objectNode) *Test {
 	return t
 }
 
-// testSteps checks that a map names steps of the workflow.
+// testSteps checks that the keys of a map are steps of the workflow.
 func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 	if n == nil {
 		return
@@ -242,7 +241,7 @@ func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
 	}
 }
 
-// testBatch reads the events of a test of a batch.
+// testBatch reads the events of a batch test.
 func (p *Project) testBatch(d *decoder, w *Workflow, t *Test, o *objectNode, v *yaml.Node) {
 	switch {
 	case w.Gather == nil || w.Gather.Kind != Batch:
@@ -265,7 +264,7 @@ func (p *Project) testBatch(d *decoder, w *Workflow, t *Test, o *objectNode, v *
 	}
 }
 
-// mocks reads one answer, or a list of them.
+// mocks reads one result, or a list of them.
 func (d *decoder) mocks(n *yaml.Node) []Mock {
 	nodes := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
@@ -351,7 +350,7 @@ func (d *decoder) expectStep(e *Expect, key, id string, n *yaml.Node) {
 	}
 }
 
-// assertScope is what an assertion may read.
+// assertScope returns the names that an assertion may use.
 func assertScope(w *Workflow) *expr.Scope {
 	steps := expr.Map{}
 	w.EachStep(func(s *Step) {
@@ -372,7 +371,7 @@ func assertScope(w *Workflow) *expr.Scope {
 		}}
 }
 
-// Overlay lays a value over another: maps are merged, all else replaces.
+// Overlay merges over into under: maps are merged, everything else is replaced.
 func Overlay(under, over any) any {
 	if over == nil {
 		return under
@@ -392,9 +391,9 @@ func Overlay(under, over any) any {
 	return out
 }
 
-// WriteTest appends a test to tests/<workflow>_test.yaml and writes its fixture,
-// for a run that somebody wants to keep as an example. lines are those of the
-// test below its name, indented by nothing. It returns the names of both files.
+// WriteTest appends a test to tests/<workflow>_test.yaml and writes its fixture, to keep a run as
+// an example. lines are the unindented lines of the test after its name. It returns the names of
+// both files.
 func (p *Project) WriteTest(workflow, name string, fixture any, lines []string) (test, fixtureFile string, err error) {
 	fixtureFile = "fixtures/" + strings.ReplaceAll(workflow, "/", "_") + "_" + name + ".json"
 	raw, err := value.EncodeJSON(fixture)

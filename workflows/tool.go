@@ -7,22 +7,22 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Tool is a workflow as a tool of the Model Context Protocol: an agent calls it with the
-// workflow's inputs and gets the workflow's output.
+// Tool offers a workflow as a Model Context Protocol tool: an agent calls it with the workflow's
+// inputs and receives the workflow's output.
 type Tool struct {
 	// Description tells the agent what the tool does and when to use it.
 	Description string
-	// Timeout is how long a call waits for the run; a run that takes longer goes on.
+	// Timeout is how long a call waits for the run; a longer run continues.
 	Timeout time.Duration
 }
 
-// DefaultToolTimeout is how long a call of a tool waits for its run.
+// DefaultToolTimeout is how long a tool call waits for its run by default.
 const DefaultToolTimeout = 30 * time.Second
 
-// ByHand reports whether a person, a program or an agent starts a run, with inputs.
+// ByHand reports whether a person, a program or an agent starts the run, with inputs.
 func (s Start) ByHand() bool { return s.Kind == "manual" || s.Kind == "mcp" }
 
-// tool reads on.mcp. Its inputs are those of the workflow.
+// tool reads on.mcp. The tool has the workflow's inputs.
 func (b *builder) tool(n *yaml.Node, at Pos) {
 	o := b.object(n, "mcp")
 	if o == nil {
@@ -38,8 +38,9 @@ func (b *builder) tool(n *yaml.Node, at Pos) {
 	b.w.Tool = t
 }
 
-// ToolName is the workflow's name as a tool. Clients of the protocol accept letters, digits, _ and
-// -, at most 64 (docs.anthropic.com, "Tool use"; the protocol itself also allows dots and slashes).
+// ToolName returns the workflow's name as a tool. Clients of the protocol accept letters, digits, _
+// and -, at most 64 (docs.anthropic.com, "Tool use"; the protocol itself also allows dots and
+// slashes).
 func (w *Workflow) ToolName() string {
 	name := []byte("run_" + w.ID)
 	for i, c := range name {
@@ -66,8 +67,8 @@ func (w *Workflow) InputSchema() map[string]any {
 	return out
 }
 
-// schema describes one input. A pattern is left out: it is one of RE2, which JSON Schema does not
-// have; the workflow checks it.
+// schema describes one input. It omits the pattern, because JSON Schema does not use RE2; the
+// workflow checks it.
 func (in Input) schema() map[string]any {
 	types := map[string]string{"list": "array", "date": "string"}
 	out := map[string]any{"type": cmp.Or(types[in.Type], in.Type)}

@@ -15,12 +15,12 @@ type Trigger struct {
 	Poll      *Poll
 	Schedules []*Schedule
 	src       *source
-	// remembered is how long it remembered keys when a run began, where it is gone.
+	// remembered is how long the trigger remembered keys when a run began, if it has been removed
+	// since.
 	remembered time.Duration
 }
 
-// Starts reports whether the trigger's events start runs; those of others only end
-// waits.
+// Starts reports whether the trigger's events start runs; those of other triggers only end waits.
 func (t *Trigger) Starts() bool {
 	switch {
 	case t.Webhook != nil:
@@ -33,7 +33,7 @@ func (t *Trigger) Starts() bool {
 	return true
 }
 
-// Dedupe is how long the trigger remembers keys; 0 means never.
+// Dedupe returns how long the trigger remembers keys; 0 means never.
 func (t *Trigger) Dedupe() time.Duration {
 	switch {
 	case t.Webhook != nil:
@@ -44,7 +44,7 @@ func (t *Trigger) Dedupe() time.Duration {
 	return DefaultDedupe
 }
 
-// Polled names the trigger's inlets that ask: poll, reconcile.
+// Polled returns the names of the trigger's polling inlets: poll, reconcile.
 func (t *Trigger) Polled() []string {
 	var out []string
 	if t.Poll != nil {
@@ -56,26 +56,26 @@ func (t *Trigger) Polled() []string {
 	return out
 }
 
-// InletCommon holds the keys that every inlet has.
+// InletCommon has the keys common to all inlets.
 type InletCommon struct {
 	Key  []*Expr
 	Data *Expr
-	// Dedupe is how long keys are remembered; 0 means never (off). DedupeWritten tells
-	// that the file says so.
+	// Dedupe is how long keys are remembered; 0 means never (off). DedupeWritten reports whether
+	// the file sets it.
 	Dedupe        time.Duration
 	DedupeWritten bool
 	Sample        string
 	Start         bool
-	// Schema is what event.data has to fit; nil for anything.
+	// Schema is the schema of event.data; nil accepts anything.
 	Schema *DataRule
 }
 
-// DefaultDedupe is how long a trigger remembers keys: longer than any provider
-// repeats (Stripe and GitHub up to 3 days).
+// DefaultDedupe is how long a trigger remembers keys by default: longer than any provider retries
+// (Stripe and GitHub up to 3 days).
 const DefaultDedupe = 30 * 24 * time.Hour
 
-// DefaultRespondTimeout is how long a synchronous answer waits for its run, and
-// LongestRespond the most that a file may say.
+// DefaultRespondTimeout is how long a synchronous response waits for its run; LongestRespond is the
+// maximum that a file may set.
 const (
 	DefaultRespondTimeout = 10 * time.Second
 	LongestRespond        = 5 * time.Minute
@@ -83,13 +83,13 @@ const (
 
 // Defaults of a webhook inlet, in bytes.
 const (
-	DefaultMaxBody = 1 << 20 // where neither trigger nor preset says more
+	DefaultMaxBody = 1 << 20 // if neither trigger nor preset sets it
 	LargestMaxBody = 32 << 20
-	// DefaultTimeout is how long a body may take to arrive.
+	// DefaultTimeout is how long reading a body may take.
 	DefaultTimeout = 10 * time.Second
 )
 
-// Webhook is the inlet that providers call.
+// Webhook is the inlet that receives deliveries from providers.
 type Webhook struct {
 	InletCommon
 	Provider, Variant string
@@ -97,7 +97,7 @@ type Webhook struct {
 	Params            *Value
 	Secrets           []*Value
 	Auth              *Auth
-	// AuthNone is true when the file says auth: none.
+	// AuthNone is true if the file says auth: none.
 	AuthNone  bool
 	Verify    *Verify
 	Events    []string
@@ -106,51 +106,48 @@ type Webhook struct {
 	Path      string
 	Methods   []string
 	AllowIPs  []netip.Prefix
-	// AllowProvider adds the addresses that the provider publishes.
+	// AllowProvider also allows the addresses that the provider publishes.
 	AllowProvider bool
 	// MaxBody is in bytes; 0 for the default, see Project.MaxBody.
 	MaxBody int64
-	// Tolerance replaces the preset's; 0 leaves it.
+	// Tolerance overrides the preset's; 0 keeps it.
 	Tolerance time.Duration
-	// RateLimit deliveries are taken per RatePer; 0 for any number.
+	// RateLimit is the maximum number of deliveries per RatePer; 0 for no limit.
 	RateLimit int
 	RatePer   time.Duration
-	// Timeout is how long a body may take to arrive.
+	// Timeout is how long reading a body may take.
 	Timeout time.Duration
-	// Origins are those of web pages that may post from a browser; * is any.
+	// Origins are the origins of web pages that may post from a browser; * is any.
 	Origins []string
-	// ClientCert demands a client certificate; ClientNames, when there are any, one
-	// of those names.
+	// ClientCert requires a client certificate; ClientNames, if not empty, are the accepted names.
 	ClientCert  bool
 	ClientNames []string
-	// MethodsWritten reports whether method: is written; else a preset may have its own.
+	// MethodsWritten reports whether method: is set; otherwise a preset may set it.
 	MethodsWritten bool
-	// MediaTypes replaces the preset's; none to leave it, or to read a body as it is
-	// declared.
+	// MediaTypes overrides the preset's; empty keeps it, or parses a body by its declared type.
 	MediaTypes []string
-	// hasSecret reports whether secret: is written, be it with mistakes.
+	// hasSecret reports whether secret: is present, even with mistakes.
 	hasSecret bool
 	Respond   *Respond
-	// Reconcile asks for what the webhook missed; nil for not at all.
+	// Reconcile lists what the webhook missed; nil if not used.
 	Reconcile *Poll
-	// Expect is how long the trigger may be quiet; 0 for ever, Learned for as long as
-	// it has been.
+	// Expect is how long the trigger may receive nothing; 0 for no limit, Learned for the longest
+	// gap so far.
 	Expect time.Duration
-	// ReplaysBody makes an equal type and body within Dedupe the same event (replays:
-	// body).
+	// ReplaysBody treats an equal type and body within Dedupe as the same event (replays: body).
 	ReplaysBody bool
 	pos         Pos
 	pathPos     Pos
 	keyPos      Pos
-	// providerPos and eventsPos are where those values stand.
+	// providerPos and eventsPos are the positions of those values.
 	providerPos, eventsPos Pos
 }
 
-// Learned is the Expect of a trigger whose longest gap is learned from its history.
+// Learned is the Expect value of a trigger whose longest gap is learned from its history.
 const Learned = time.Duration(-1)
 
-// SecretLabels names the secrets that prove a delivery, in their order: by the
-// name of the secret, else by position.
+// SecretLabels returns labels for the webhook's secrets, in order: the name of the secret, or else
+// its position.
 func (w *Webhook) SecretLabels() []string {
 	var out []string
 	label := func(v *Value, position string) {
@@ -172,7 +169,7 @@ func (w *Webhook) SecretLabels() []string {
 	return out
 }
 
-// Respond is how the sender is answered.
+// Respond configures the response to the sender.
 type Respond struct {
 	Sync    bool
 	Timeout time.Duration
@@ -181,8 +178,7 @@ type Respond struct {
 	Body    *Value
 }
 
-// Auth is a shared token in place of a signature, and how requests prove
-// themselves to others.
+// Auth is a shared token used instead of a signature, or how outbound requests authenticate.
 type Auth struct {
 	Bearer        *Value
 	BasicUser     *Value
@@ -191,47 +187,47 @@ type Auth struct {
 	HeaderValue   *Value
 	QueryName     string
 	QueryValue    *Value
-	// The rest only connections and connectors have.
+	// Only connections and connectors have the following.
 	OAuth2 *OAuth2
 	JWT    *JWTBearer
 	SigV4  *SigV4
 	TLS    *ClientTLS
 }
 
-// Poll is the inlet that asks a service for what is new.
+// Poll is the inlet that asks a service for new items.
 type Poll struct {
 	InletCommon
 	Provider string
 	Every    time.Duration
-	// Cron, in Timezone, is in place of Every; nil Timezone is the project's.
+	// Cron, in Timezone, is used instead of Every; a nil Timezone is the project's.
 	Cron     string
 	Timezone *time.Location
-	// Request has the keys of http/request's with:.
+	// Request has the keys of with: of http/request.
 	Request *Value
-	// Detail is asked for each new item, where the list tells too little; nil for
-	// nothing. Data reads its answer as detail.
+	// Detail is a request for each new item, if the list contains too little; nil if not needed.
+	// Data reads its response as detail.
 	Detail *Value
 	Items  *Expr
-	// Cursor is what the next poll asks for; PerItem reports whether it reads item, so that
-	// the greatest counts.
+	// Cursor is what the next poll asks for; PerItem reports whether it reads item, in which case
+	// the largest value counts.
 	Cursor  *Expr
 	PerItem bool
-	// Pages is how the next page is found. MaxPages bounds those of one poll; the next
-	// poll goes on behind them.
+	// Pages says how to find the next page. MaxPages limits the pages of one poll; the next poll
+	// continues after them.
 	Pages    Paging
 	MaxPages int
-	// Backfill lets the first poll emit; Compare only records sightings.
+	// Backfill lets the first poll create events; Compare only records which items were seen.
 	Backfill, Compare bool
-	// MaxItems is how many events one poll makes; the rest come with the next.
+	// MaxItems is the maximum number of events of one poll; the rest follow with the next.
 	MaxItems int
-	// Overlap is how far the request looks back behind the cursor.
+	// Overlap is how far the request looks back before the cursor.
 	Overlap time.Duration
-	// OverlapWritten reports whether the file says it, be it 0s.
+	// OverlapWritten reports whether the file sets it, even to 0s.
 	OverlapWritten bool
-	// Setup, in a preset's listing, is the connection that it needs, as it is written.
+	// Setup, in a preset's listing, is the YAML of the connection that it needs.
 	Setup string
-	// WebhookKey, in a preset's listing, is the key of the webhook's deliveries in a
-	// trigger that has both, where the list does not know the webhook's usual one.
+	// WebhookKey, in a preset's listing, is the key of webhook deliveries if a trigger has both
+	// inlets and the list does not contain the webhook's usual key.
 	WebhookKey         []*Expr
 	EventType          *Expr
 	pos                Pos
@@ -244,7 +240,7 @@ const (
 	defaultMaxItems = 500
 )
 
-// Schedule is one time table of a trigger.
+// Schedule is one schedule of a trigger.
 type Schedule struct {
 	InletCommon
 	ID, Cron string

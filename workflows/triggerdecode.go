@@ -108,7 +108,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	return w
 }
 
-// webhookControls reads who may call, how often and how slowly.
+// webhookControls reads who may call, and the rate and time limits.
 func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
 	w.AllowIPs = d.prefixes(o, "allow_ips")
 	if v := o.vals["allow_ips"]; v != nil {
@@ -144,10 +144,10 @@ func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
 	}
 }
 
-// origins are those that browsers send (RFC 6454, section 6.2), and *.
+// origins matches an origin as browsers send it (RFC 6454, section 6.2), or *.
 var origins = regexp.MustCompile(`^(?:\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)$`)
 
-// allowProvider stands for a provider's published addresses in allow_ips.
+// allowProvider in allow_ips stands for the provider's published addresses.
 const allowProvider = "provider"
 
 func (d *decoder) secretValues(v *yaml.Node) []*Value {
@@ -167,8 +167,8 @@ func (d *decoder) secretValues(v *yaml.Node) []*Value {
 	return out
 }
 
-// webhookProof insists that a sender proves itself: a missing secret must be a
-// load error, never a check that is skipped (CVE-2026-54308 in n8n).
+// webhookProof requires authentication of the sender: a missing secret must be a load error, never
+// a skipped check (CVE-2026-54308 in n8n).
 func (d *decoder) webhookProof(o *objectNode, w *Webhook) {
 	n := 0
 	for _, k := range []string{"provider", "verify", "auth"} {
@@ -268,7 +268,7 @@ func (d *decoder) auth(o *objectNode) *Auth {
 	return d.fixedAuth(o)
 }
 
-// fixedAuth reads the kinds that send the same credential with each request.
+// fixedAuth reads the kinds of auth that send the same credential with each request.
 func (d *decoder) fixedAuth(o *objectNode) *Auth {
 	a := &Auth{Bearer: d.value(o.vals["bearer"])}
 	if b := o.object("basic"); b != nil {
@@ -283,7 +283,7 @@ func (d *decoder) fixedAuth(o *objectNode) *Auth {
 	return a
 }
 
-// values visits the parts of an auth that hold expressions.
+// values calls visit for the parts of an auth that contain expressions.
 func (a *Auth) values() []*Value {
 	if a == nil {
 		return nil
@@ -312,7 +312,7 @@ func (d *decoder) poll(o *objectNode) *Poll {
 		Overlap: o.duration("overlap", 0), OverlapWritten: o.has("overlap"), MaxPages: 1,
 		pos: o.pos(), cronPos: o.at("cron"), cursorPos: o.at("cursor")}
 	if p.Dedupe == 0 {
-		p.Dedupe = DefaultDedupe // else each poll would emit everything again
+		p.Dedupe = DefaultDedupe // otherwise each poll would create every event again
 	}
 	p.Schema = d.dataRule(o, MarkInvalid)
 	d.listing(o, p)
@@ -321,7 +321,7 @@ func (d *decoder) poll(o *objectNode) *Poll {
 	return p
 }
 
-// listing reads how a service is asked.
+// listing reads how to list items.
 func (d *decoder) listing(o *objectNode, p *Poll) {
 	if r := o.object("request"); r != nil {
 		p.Request = d.value(o.vals["request"])
@@ -347,7 +347,7 @@ func (d *decoder) listing(o *objectNode, p *Poll) {
 	p.PerItem = p.Cursor != nil && p.Cursor.Reads("item")
 }
 
-// reconcile reads the listing that finds what a webhook missed.
+// reconcile reads the listing that finds missed webhooks.
 func (d *decoder) reconcile(o *objectNode, w *Webhook) {
 	r := o.object("reconcile")
 	if r == nil {
@@ -365,7 +365,7 @@ func (d *decoder) reconcile(o *objectNode, w *Webhook) {
 	w.Reconcile = p
 }
 
-// UseListing takes from a preset's listing what is not written.
+// UseListing sets what the file does not set from a preset's listing.
 func (p *Poll) UseListing(list *Poll) {
 	if list == nil || p.Request != nil {
 		return
@@ -408,7 +408,7 @@ func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	}
 }
 
-// when checks that one of every and cron says when what is asked or fires.
+// when checks that exactly one of every and cron is set.
 func (d *decoder) when(o *objectNode, what, hint string) {
 	cron := o.vals["cron"]
 	switch every := o.has("every"); {
@@ -432,7 +432,7 @@ func (d *decoder) schedule(o *objectNode) *Schedule {
 	return s
 }
 
-// zones are the names people try most, for did-you-mean.
+// zones are common time zones, for suggestions.
 var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Paris", "Europe/Madrid",
 	"Europe/Rome", "Europe/Istanbul", "Europe/Amsterdam",
 	"Europe/Zurich", "Europe/Vienna", "Europe/Warsaw", "Europe/Moscow", "America/New_York", "America/Chicago",
@@ -440,7 +440,7 @@ var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "
 	"America/Sao_Paulo", "America/Toronto", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata",
 	"Asia/Dubai", "Australia/Sydney"}
 
-// timezone reads a time zone; nil when none is written.
+// timezone reads a time zone; nil if it is not set.
 func (d *decoder) timezone(o *objectNode, name string) *time.Location {
 	tz := o.text(name, "")
 	if tz == "" {

@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// span is where an inserted value stands in a text, in bytes.
+// span is the position of an inserted value in a text, in bytes.
 type span struct {
 	from, to int
 	expr     *Expr
 }
 
-// climbs finds the expression whose value, with the text around it, makes a
-// segment of a URL's path that is . or .. in any encoding; nil when there is none.
-// Percent-encoding does not defuse dots: %2E%2E is a parent directory to every
-// parser that follows the WHATWG URL standard, and proxies decode what is encoded
-// twice.
+// climbs returns the expression whose value, with the surrounding text, makes a path segment of a
+// URL . or .. in any encoding; nil if there is none. Percent-encoding does not help against it:
+// %2E%2E is a parent directory to every parser that follows the WHATWG URL standard, and proxies
+// decode what is encoded twice.
 func climbs(text string, inserted []span) *Expr {
 	for _, in := range inserted {
 		path, _, _ := strings.Cut(text, "?")
@@ -35,10 +34,9 @@ func climbs(text string, inserted []span) *Expr {
 	return nil
 }
 
-// HasDotSegment reports whether a path has a segment that is . or .., encoded or
-// not. A backslash separates as a slash does (WHATWG URL, special schemes), and
-// what follows a semicolon is a parameter of the segment (RFC 3986, 3.3), which
-// servers cut off.
+// HasDotSegment reports whether a path has a segment . or .., encoded or not. A backslash separates
+// segments like a slash (WHATWG URL, special schemes), and the text after a semicolon is a
+// parameter of the segment (RFC 3986, 3.3), which servers remove.
 func HasDotSegment(path string) bool {
 	for {
 		for _, segment := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' }) {
@@ -55,7 +53,7 @@ func HasDotSegment(path string) bool {
 	}
 }
 
-// unescape decodes what is percent-encoded and keeps what is not, as browsers do.
+// unescape decodes percent-encoded bytes and keeps invalid escapes, as browsers do.
 func unescape(s string) string {
 	if plain, err := url.PathUnescape(s); err == nil {
 		return plain

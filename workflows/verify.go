@@ -12,27 +12,27 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Verify is one way to verify a delivery as written in a provider preset, or in
-// verify: of a project: a signature scheme, and when it applies.
+// Verify is a method of verifying deliveries, in a provider preset or in verify: of a project: a
+// signature scheme, and when it applies.
 type Verify struct {
 	signature.Scheme
-	// Explicit is true for schemes that prove less than the provider's others:
-	// they are used only when variant: asks for them.
+	// Explicit is true for schemes that prove less than the provider's others: they are used only
+	// if variant: selects them.
 	Explicit bool
-	// SecretPrefix makes the scheme one for secrets that begin so.
+	// SecretPrefix restricts the scheme to secrets with this prefix.
 	SecretPrefix string
-	// SecretNth, from 1, ties the scheme to one of several secrets; SecretParam
-	// names a parameter that may hold it instead.
+	// SecretNth, from 1, ties the scheme to one of several secrets; SecretParam names a parameter
+	// that may contain it instead.
 	SecretNth   int
 	SecretParam string
 	When        *Detect
-	// SingleUse, when it is written, says whether the same signed content is the same
-	// delivery; else SignsMoment computes it.
+	// SingleUse says whether equal signed content means the same delivery; if it is nil,
+	// SignsMoment decides.
 	SingleUse  *bool
 	Handshakes []*Handshake
 }
 
-// Places are texts at places of a request.
+// Places are texts at positions in a request.
 type Places struct {
 	Header, Query, Form, JSON, XML map[string][]string
 }
@@ -42,7 +42,7 @@ func (p *Places) Empty() bool {
 	return len(p.Header)+len(p.Query)+len(p.Form)+len(p.JSON)+len(p.XML) == 0
 }
 
-// Each visits the places by kind and name, with the texts written for each.
+// Each calls visit for each place by kind and name, with its texts.
 func (p *Places) Each(visit func(at signature.Place, texts []string)) {
 	for _, kind := range []struct {
 		texts map[string][]string
@@ -60,44 +60,44 @@ func (p *Places) Each(visit func(at signature.Place, texts []string)) {
 	}
 }
 
-// Detect recognises a request by what it carries; all must hold. The value *
-// stands for any text, ! for none, [] for an empty list.
+// Detect recognizes a request by its content; all conditions must hold. The value * stands for any
+// text, ! for a missing value, [] for an empty list.
 type Detect struct {
 	Methods []string
 	Places
 }
 
-// Handshake is a special request that a provider sends to prove that the URL is
-// ours, answered without making an event.
+// Handshake is a special request by which a provider verifies the URL. It is answered without
+// creating an event.
 type Handshake struct {
 	Detect        Detect
 	VerifyFirst   bool
 	Check         Places
 	CheckOptional bool
 	Compute       *Compute
-	// Capture is a template of the secret that the provider hands over.
+	// Capture is a template of the secret that the provider delivers.
 	Capture string
 	Visit   *Visit
-	// Refuse is the status for one whose check fails.
+	// Refuse is the response status if the check fails.
 	Refuse  int
 	Respond Respondent
 }
 
-// Compute is a value of an answer that proves that we know the secret.
+// Compute is a value of a response that proves knowledge of the secret.
 type Compute struct{ Algorithm, KeyEncoding, Message, Matches, Encoding string }
 
-// Visit is an address that confirms the URL when it is visited.
+// Visit is a URL that confirms the endpoint when it is requested.
 type Visit struct {
 	URL   string
 	Hosts []string
 }
 
-// Respondent is an answer as data; Body and Headers are templates.
+// Respondent is a response; Body and Headers are templates.
 type Respondent struct {
 	Status            int
 	ContentType, Body string
 	Headers           map[string]string
-	// HasBody reports whether a body is prescribed, be it empty.
+	// HasBody reports whether a body is given, even an empty one.
 	HasBody bool
 }
 
@@ -119,7 +119,7 @@ func (d *decoder) verify(o *objectNode) *Verify {
 	return v
 }
 
-// scheme reads what is computed of a request.
+// scheme reads what is computed from a request.
 func (d *decoder) scheme(o *objectNode) signature.Scheme {
 	v := signature.Scheme{
 		Variant:       o.text("variant", "default"),
@@ -159,7 +159,7 @@ func (d *decoder) scheme(o *objectNode) signature.Scheme {
 	return v
 }
 
-// signatureFrom reads where signatures stand and how they are written.
+// signatureFrom reads where signatures are and how they are encoded.
 func (d *decoder) signatureFrom(s *objectNode, out *signature.Scheme) {
 	out.Prefix, out.PrefixOptional, out.Encodings = s.text("prefix", ""), s.boolean("prefix_optional", false), s.texts("encoding")
 	for _, e := range out.Encodings {
@@ -186,7 +186,7 @@ func (d *decoder) signatureFrom(s *objectNode, out *signature.Scheme) {
 	}
 }
 
-// checkParse names what a format cannot do without.
+// checkParse reports missing keys that a format requires.
 func (d *decoder) checkParse(o *objectNode, p *signature.Parse) {
 	need := map[string]string{"kv_list": "signature_key", "space_list": "accept_versions", "pair_list": "select",
 		"json_base64": "signature_key"}[p.Format]
@@ -365,7 +365,7 @@ func (d *decoder) places(o *objectNode) Places {
 		JSON: d.textsMap(o.vals["json"]), XML: d.textsMap(o.vals["xml"])}
 }
 
-// textsMap reads a map whose values are one text or several.
+// textsMap reads a map whose values are a text or a list of texts.
 func (d *decoder) textsMap(n *yaml.Node) map[string][]string {
 	if n == nil {
 		return nil

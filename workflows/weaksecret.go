@@ -7,14 +7,13 @@ import (
 	"strings"
 )
 
-// ShortestSecret is how long a secret that proves a sender or a person must be, in
-// bytes. Providers' own secrets have 16 and more.
+// ShortestSecret is the minimum length in bytes of a secret that authenticates a sender or a
+// person. Providers' own secrets have 16 and more.
 const ShortestSecret = 8
 
-// WeakSecret says why a text proves nobody: empty, blank, too short, of one
-// letter, or one that everybody tries first. It is empty for one that can
-// be used. The text itself is not in the answer. Triggers and admin tokens are held
-// to it; public keys need not be.
+// WeakSecret returns why a secret is too weak: empty, blank, too short, a single repeated
+// character, or commonly guessed. It returns "" for an acceptable one. The result does not contain
+// the secret. Triggers and admin tokens are checked with it; public keys need not be.
 func WeakSecret(text string) string {
 	plain := strings.TrimSpace(text)
 	switch {
@@ -35,13 +34,12 @@ func WeakSecret(text string) string {
 // GenerateSecret makes a secret of 32 random bytes, in hex.
 func GenerateSecret() string {
 	b := make([]byte, 32)
-	_, _ = rand.Read(b) // crypto/rand never fails; it ends the program first
+	_, _ = rand.Read(b) // crypto/rand never fails; it ends the program instead
 	return hex.EncodeToString(b)
 }
 
-// knownSecrets are words that stand for a secret in examples, and those that head
-// the lists of common passwords. Letters and digits alone are compared, in lower
-// case: Change-Me! is changeme.
+// knownSecrets are placeholders from examples, and the most common passwords. Only letters and
+// digits are compared, in lower case: Change-Me! is changeme.
 var knownSecrets = func() map[string]bool {
 	out := map[string]bool{}
 	for _, w := range strings.Fields(`
@@ -59,7 +57,7 @@ var knownSecrets = func() map[string]bool {
 	return out
 }()
 
-// wellKnown tells a placeholder: a known word, or what begins as one.
+// wellKnown reports whether s is a placeholder: a known word, or a text that begins with one.
 func wellKnown(text string) bool {
 	word := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {

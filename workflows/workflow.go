@@ -13,9 +13,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Workflow is one file: what starts it, its rule and its steps.
+// Workflow is a workflow file: its triggers, its rule and its steps.
 type Workflow struct {
-	// ID is the file's path under workflows/ without its ending.
+	// ID is the file's path under workflows/ without its extension.
 	ID, Name, Description string
 	File                  string
 	// Version is the first 16 hex digits of the SHA-256 of Text.
@@ -25,62 +25,62 @@ type Workflow struct {
 	Starts  []Start
 	Inputs  []Input
 	When    []*Expr
-	// Vars are computed in file order.
+	// Vars are evaluated in file order.
 	Vars    []Var
 	Timeout time.Duration
-	// Deadline bounds a run's whole time from its start, waiting included; 0 for none.
+	// Deadline limits the total time of a run from its start, including waits; 0 for none.
 	Deadline time.Duration
 	Steps    []*Step
 	OnFailed []*Step
 	// Finally are steps that run last, however the run ends.
 	Finally []*Step
 	Output  *Value
-	// Trigger is the trigger declared in place, if there is one.
+	// Trigger is the trigger declared in the workflow, if any.
 	Trigger     *Trigger
 	src         *source
-	secrets     []string // the list the file allows; nil for no list
-	mayWait     bool     // a step may wait for something from outside
+	secrets     []string // the allowed secrets; nil if the file lists none
+	mayWait     bool     // a step may wait for something external
 	awaited     []string // triggers whose events a step waits for
 	secretNames []string
-	// Concurrency and Rate bound its runs; nil for no bound.
+	// Concurrency and Rate limit its runs; nil for no limit.
 	Concurrency *Concurrency
 	Rate        *Rate
-	// Tool offers the workflow to agents; nil for a workflow that is no tool.
+	// Tool offers the workflow to agents; nil if it is not a tool.
 	Tool *Tool
-	// Gather makes one run of several events; nil for a run of each.
+	// Gather starts one run for several events; nil for one run per event.
 	Gather *Gather
-	// CancelOn are the events that end open runs.
+	// CancelOn describes the events that cancel open runs.
 	CancelOn []CancelOn
-	// Strict refuses steps that insert nothing into a text for people.
+	// Strict fails steps that insert nothing into text for people.
 	Strict bool
 	tests  *yaml.Node
 }
 
-// Start is one way a run may begin.
+// Start is one way to start a run.
 type Start struct {
 	// Kind is trigger, manual, mcp, call or workflow_run.
 	Kind string
 	// Trigger is the trigger's name when Kind is trigger.
 	Trigger string
-	// Events are the types to take; empty takes all.
+	// Events are the accepted types; empty accepts all.
 	Events    []string
 	Workflows []string
-	// Statuses are the ends of a run that workflow_run listens to.
+	// Statuses are the final statuses that workflow_run listens to.
 	Statuses []string
-	// form is set when what stands under on: has another form than the language's.
+	// form is set if the value of on: is not in a valid form.
 	form *startForm
 	pos  Pos
 }
 
-// AnyWorkflow in workflow_run stands for all workflows but the one that says it.
+// AnyWorkflow in workflow_run stands for all other workflows.
 const AnyWorkflow = "*"
 
-// AlertsTrigger is the trigger of what Hookloom itself has to say: a trigger that
-// went quiet, a poll without an answer, a webhook that was missed.
+// AlertsTrigger is the trigger of Hookloom's own alerts: a trigger went quiet, polls fail, a
+// webhook was missed.
 const AlertsTrigger = "hookloom.alerts"
 
-// MatchType reports whether a type is in a list whose entries may end in *; an
-// empty list takes all.
+// MatchType reports whether a type matches a list whose entries may end in *; an empty list matches
+// all.
 func MatchType(patterns []string, eventType string) bool {
 	for _, p := range patterns {
 		if p == eventType || strings.HasSuffix(p, "*") && strings.HasPrefix(eventType, strings.TrimSuffix(p, "*")) {
@@ -90,14 +90,14 @@ func MatchType(patterns []string, eventType string) bool {
 	return len(patterns) == 0
 }
 
-// Var is one computed value.
+// Var is a computed value.
 type Var struct {
 	Name  string
 	Value *Value
 	pos   Pos
 }
 
-// Input is one declared input of a workflow, or of a connector's action.
+// Input is a declared input of a workflow or of a connector's action.
 type Input struct {
 	Name, Type, Description string
 	Required, Secret        bool
@@ -105,29 +105,30 @@ type Input struct {
 	Options                 []any
 	Min, Max                any
 	Pattern                 string
-	// Of are the types inside of an action's list or object; nil where they are not known.
+	// Of is the type of the elements or fields of an action's list or object; nil if unknown.
 	Of *DataType
 }
 
-// Retry is how often and when a failed attempt is repeated.
+// Retry says how often and when a failed attempt is retried.
 type Retry struct {
-	// Max is how many tries follow the first.
+	// Max is the number of attempts after the first.
 	Max    int
 	Delay  time.Duration
 	Factor float64
-	// MaxDelay bounds a pause, and a Retry-After that is obeyed.
+	// MaxDelay limits a delay, including one from Retry-After.
 	MaxDelay time.Duration
 	Jitter   bool
 	When     *Expr
-	// For is how long after the first try began another may begin; 0 for ever.
+	// For is the time after the start of the first attempt within which another may start; 0 for no
+	// limit.
 	For time.Duration
-	// OnlyUndone tells to repeat only what the service cannot have carried out.
+	// OnlyUndone retries only if the service cannot have processed the request.
 	OnlyUndone bool
-	// Implicit marks the default of safe methods, which asks for no retry: in the file.
+	// Implicit marks the default policy of safe methods, without retry: in the file.
 	Implicit bool
 }
 
-// mostRetries is how many tries may follow the first.
+// mostRetries is the maximum number of retries.
 const mostRetries = 50
 
 // Defaults of docs/retries.md and docs/workflows.md.
@@ -138,17 +139,17 @@ const (
 	defaultMaxDelay      = 5 * time.Minute
 )
 
-// DefaultRetry is what safe methods get when a file says nothing: two more tries.
+// DefaultRetry returns the policy of safe methods without retry: in the file: two retries.
 func DefaultRetry() *Retry {
 	return &Retry{Max: 2, Delay: defaultRetryDelay, Factor: 2, MaxDelay: defaultMaxDelay, Jitter: true, Implicit: true}
 }
 
-// Step is one node of a workflow: some modifiers and exactly one body.
+// Step is a step of a workflow: some modifiers and exactly one body.
 type Step struct {
 	ID, Name string
-	// misspelt reports whether uses was written otherwise, which is said already.
+	// misspelt reports whether the key uses was misspelled, which was reported.
 	misspelt bool
-	// Key is its address among its neighbours: the id, else the index from 0.
+	// Key is the step's name within its list: the id, or else the index from 0.
 	Key string
 	Pos Pos
 	If  *Expr
@@ -179,13 +180,13 @@ type Step struct {
 	Set         []Var
 	Text        *Value // of stop and fail
 
-	// Gone says what the step needs and what is there no more; empty where all is there.
-	// It occurs only in the text of a run that has begun.
+	// Gone says what the step needs that no longer exists; empty if everything exists. It is only
+	// set in the stored text of a run that has begun.
 	Gone string
 
 	Retry   *Retry
 	Timeout time.Duration
-	// Deadline bounds the step's whole time: attempts, pauses and waits; 0 for none.
+	// Deadline limits the total time of the step: attempts, delays and waits; 0 for none.
 	Deadline        time.Duration
 	ContinueOnError bool
 	// OnUnknown is retry, fail or review.
@@ -194,12 +195,11 @@ type Step struct {
 	Output    *Value
 }
 
-// MayWait reports whether a step of the workflow may wait for something from outside:
-// an approval, an event, the end of a called run, or a person's word about an attempt
-// in doubt.
+// MayWait reports whether a step of the workflow may wait for something external: an approval, an
+// event, the end of a called run, or a person's decision about an attempt with unknown outcome.
 func (w *Workflow) MayWait() bool { return w.mayWait }
 
-// AwaitedTriggers lists the triggers whose events the workflow's steps wait for.
+// AwaitedTriggers returns the triggers whose events the workflow's steps wait for.
 func (w *Workflow) AwaitedTriggers() []string { return w.awaited }
 
 // Case is one branch of a switch; its value is compared as text.
@@ -208,8 +208,7 @@ type Case struct {
 	Steps []*Step
 }
 
-// parseWorkflow reads one workflow file. What is wrong goes to src; the result
-// can be nil.
+// parseWorkflow parses a workflow file. Mistakes are added to src; the result may be nil.
 func parseWorkflow(src *source, id string) *Workflow {
 	d := &decoder{source: src}
 	root := d.parse()
@@ -256,13 +255,13 @@ func parseWorkflow(src *source, id string) *Workflow {
 	return w
 }
 
-// versionOf is the version of a file's text.
+// versionOf returns the version of a file's text.
 func versionOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }
 
-// builder reads one workflow; ids are those given so far, with their lines.
+// builder reads a workflow; ids are the step ids so far, with their lines.
 type builder struct {
 	*decoder
 	w              *Workflow
@@ -314,7 +313,7 @@ func (b *builder) start(s Start) { b.w.Starts = append(b.w.Starts, s) }
 
 func (b *builder) startMap(n *yaml.Node) {
 	inlets := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column}
-	var named *startForm // of a key before this one
+	var named *startForm // of an earlier key
 	b.pairs(n, func(k, v *yaml.Node) {
 		if f := b.startForm(k.Value, v); f != nil && k.Value != "manual" && k.Value != "call" && k.Value != "workflow_run" &&
 			k.Value != "mcp" {
@@ -393,7 +392,7 @@ func (d *decoder) inputList(v *yaml.Node) []Input {
 		return nil
 	}
 	d.pairs(v, func(k, n *yaml.Node) {
-		if !d.isName(k, "input") { // only ever read as inputs.NAME: no name is taken
+		if !d.isName(k, "input") { // used only as inputs.NAME, so reserved names are allowed
 			return
 		}
 		if o := d.object(n, "input"); o != nil {
@@ -444,7 +443,7 @@ func (b *builder) vars(n *yaml.Node) []Var {
 	return out
 }
 
-// hasKey reports whether a map of the file has a key, whatever its value.
+// hasKey reports whether a map in the file has a key, whatever its value.
 func hasKey(n *yaml.Node, key string) bool {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
@@ -492,7 +491,7 @@ func (d *decoder) retry(o *objectNode, key string) *Retry {
 	return r
 }
 
-// workflowID is the path under workflows/ without its ending.
+// workflowID returns the path under workflows/ without its extension.
 func workflowID(rel string) string {
 	return strings.TrimSuffix(rel, path.Ext(rel))
 }

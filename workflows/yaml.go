@@ -20,7 +20,8 @@ const (
 	maxYAMLNodes = 10_000
 )
 
-// yamlLimits bound one kind of file: its bytes, and its values once aliases are expanded.
+// yamlLimits limit the size of a file in bytes, and its number of values after aliases are
+// expanded.
 type yamlLimits struct {
 	size, nodes int
 }
@@ -29,27 +30,27 @@ var (
 	namePattern   = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 	yamlLine      = regexp.MustCompile(`line (\d+)`)
 	plainDecimal  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-	roundFloat    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)\.0$`) // 1.0 is read as a number by people too
+	roundFloat    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)\.0$`) // 1.0 is a number to people too
 	durationParts = regexp.MustCompile(`^(\d+(?:\.\d+)?(?:ms|s|m|h|d))+$`)
 	durationPart  = regexp.MustCompile(`(\d+(?:\.\d+)?)(ms|s|m|h|d)`)
 	sizePattern   = regexp.MustCompile(`^(\d+)(B|KiB|MiB|GiB|KB|MB|GB)$`)
-	// dashWithoutSpace is an element of a list whose dash has no space after it.
+	// dashWithoutSpace matches a list element without a space after its dash.
 	dashWithoutSpace = regexp.MustCompile(`^-([a-z_]+:)( |$)`)
 	ratePattern      = regexp.MustCompile(`^(\d+)/(s|m|h|d)$`)
 )
 
-// reservedNames cannot name a step, an input or a loop's item.
+// reservedNames cannot be the name of a step, an input or a loop's item.
 var reservedNames = []string{"event", "item", "index", "steps", "vars", "inputs", "secrets", "error", "result", "run", "output"}
 
-// decoder turns one YAML file into checked nodes. Every mistake goes to its
-// source; what is wrong is left out, so that the rest can still be checked.
+// decoder converts a YAML file to checked nodes. It adds mistakes to the file's source and omits
+// what is wrong, so that the rest can still be checked.
 type decoder struct {
 	*source
-	// misspelt are fields that a key with another name meant, as was reported.
+	// misspelt are fields for which a misspelled key was reported.
 	misspelt map[fieldOfNode]bool
 }
 
-// parse reads the one document of the file; nil when there is none to use.
+// parse parses the file's single document; it returns nil if the document cannot be used.
 func (d *decoder) parse() *yaml.Node {
 	switch {
 	case len(d.text) > d.limits.size:
@@ -63,7 +64,7 @@ func (d *decoder) parse() *yaml.Node {
 		return nil
 	}
 	if i := loneReturn(d.text); i >= 0 {
-		// YAML would count it as a line, and every place below would be wrong.
+		// YAML would count it as a line, and every position below would be wrong.
 		d.add(d.posAt(i, 1), "yaml", "a carriage return has no line feed after it", "save the file with LF or CR LF line ends")
 		return nil
 	}
@@ -99,7 +100,7 @@ func (d *decoder) parse() *yaml.Node {
 	return root
 }
 
-// loneReturn finds a carriage return that no line feed follows, or -1.
+// loneReturn returns the index of a carriage return without a line feed, or -1.
 func loneReturn(b []byte) int {
 	for i, c := range b {
 		if c == '\r' && (i+1 == len(b) || b[i+1] != '\n') {
@@ -118,8 +119,8 @@ func (d *decoder) badUTF8() Pos {
 	return Pos{}
 }
 
-// syntax explains a YAML error. yaml.v3 gives no column and often the wrong
-// line, so the commonest causes are looked for in the text itself.
+// syntax explains a YAML error. yaml.v3 reports no column and often the wrong line, so it searches
+// the text for the most common causes.
 func (d *decoder) syntax(err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := 0
@@ -164,7 +165,7 @@ func (d *decoder) syntax(err error) {
 	}, "yaml", "this is not YAML: "+text, "look at the indentation here and on the line above")
 }
 
-// leftOfItem finds a key that is indented like the dash of the element before it.
+// leftOfItem finds a key that is indented like the dash of the preceding element.
 func (d *decoder) leftOfItem() (Pos, string) {
 	dash := -1
 	for i := range d.lines {
@@ -186,8 +187,7 @@ func (d *decoder) leftOfItem() (Pos, string) {
 	return Pos{}, ""
 }
 
-// oddIndent finds the first line that goes back to an indentation which none of
-// the lines around it began with.
+// oddIndent finds the first line whose indentation goes back to a level that no enclosing line has.
 func (d *decoder) oddIndent() (Pos, bool) {
 	open := []int{0}
 	for i := range d.lines {
@@ -216,7 +216,7 @@ func (d *decoder) oddIndent() (Pos, bool) {
 	return Pos{}, false
 }
 
-// rescan looks for the usual causes near line at, then everywhere.
+// rescan looks for the common causes near line at, then in the whole file.
 func (d *decoder) rescan(at int) (Pos, string, string) {
 	order := []int{at, at + 1, at - 1}
 	for i := range d.lines {
@@ -276,7 +276,7 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 	return Pos{}, "", ""
 }
 
-// unquotedTemplate finds a ${{ outside of quotes, or -1.
+// unquotedTemplate returns the index of a ${{ outside quotes, or -1.
 func unquotedTemplate(s string) int {
 	var quote byte
 	for i := 0; i < len(s); i++ {

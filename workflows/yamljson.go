@@ -10,12 +10,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxYAMLJSONDepth is how deep a foreign YAML document may be nested.
+// maxYAMLJSONDepth is the maximum nesting depth of a foreign YAML document.
 const maxYAMLJSONDepth = 200
 
-// YAMLToJSON returns a YAML document as JSON, with the order of its keys and its aliases
-// expanded, within a number of values. It is for the documents of others, such as an
-// OpenAPI description.
+// YAMLToJSON converts a YAML document to JSON. It keeps the order of keys and expands aliases, up
+// to a number of values. It is for foreign documents, such as an OpenAPI description.
 func YAMLToJSON(text []byte, most int) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&doc); err != nil {
@@ -88,7 +87,7 @@ func (w *yamlJSON) add(v any) error {
 	return err
 }
 
-// yamlScalar reads a scalar by YAML 1.2: dates and odd numbers stay text.
+// yamlScalar reads a scalar by YAML 1.2: dates and unusual numbers stay text.
 func yamlScalar(n *yaml.Node) any {
 	switch n.ShortTag() {
 	case "!!null":

@@ -6,10 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// This file explains what the YAML reader says without telling why, or at the wrong line.
+// This file explains errors of the YAML parser that give no cause or the wrong line.
 
-// yamlTrap finds the cause of a message of the reader about line at; problem is empty
-// when it is none of those known here.
+// yamlTrap finds the cause of a parser error near line at; problem is empty if it is unknown.
 func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string) {
 	switch {
 	case strings.Contains(message, "unknown escape character"):
@@ -40,7 +39,7 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 	return Pos{}, "", ""
 }
 
-// badEscape finds a backslash before a letter that YAML does not know, in double quotes.
+// badEscape finds a backslash before a character that YAML does not escape, in double quotes.
 // Source: yaml.org, specification 1.2.2, section 5.7.
 func badEscape(line string, n int) (Pos, string, bool) {
 	var quote byte
@@ -61,8 +60,8 @@ func badEscape(line string, n int) (Pos, string, bool) {
 	return Pos{}, "", false
 }
 
-// quoteInTemplate finds the first double quote inside a ${{ }} that stands in a text in
-// double quotes, and the whole ${{ }}.
+// quoteInTemplate finds the first double quote inside a ${{ }} in a double-quoted text, and the
+// complete ${{ }}.
 func quoteInTemplate(line string, n int) (Pos, string, bool) {
 	var quote byte
 	for i := 0; i < len(line); i++ {
@@ -85,7 +84,7 @@ func quoteInTemplate(line string, n int) (Pos, string, bool) {
 	return Pos{}, "", false
 }
 
-// flowQuestion finds a ? outside of quotes inside {…} or […], and the value around it.
+// flowQuestion finds a ? outside quotes inside {…} or […], and the surrounding value.
 func flowQuestion(line string, n int) (Pos, string, bool) {
 	var quote byte
 	depth, start := 0, 0

@@ -2,7 +2,7 @@ package workflows
 
 import "time"
 
-// Zone is the timezone of the project, UTC when it says none.
+// Zone returns the project's time zone; UTC by default.
 func (p *Project) Zone() *time.Location {
 	if p == nil || p.Timezone == nil {
 		return time.UTC
