@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// An origin is scheme, host and port: one with a path would match no browser.
+// An origin is scheme, host and port: no browser sends one with a path.
 func TestOriginsAreCheckedAtLoad(t *testing.T) {
 	for origin, ok := range map[string]bool{
 		"https://www.example.com":      true,

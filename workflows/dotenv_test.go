@@ -52,7 +52,7 @@ func TestWhatIsAddedToEnvIsReadBack(t *testing.T) {
 		before := rapid.SampledFrom([]string{"", "A=1\n", "A='x'\nexport B=\"y\nz\"", "# only a comment"}).Draw(t, "before")
 		out, err := AddEnv([]byte(before), "NEW_SECRET", value)
 		if err != nil {
-			return // it says so, and nothing is written
+			return // it returns an error and writes nothing
 		}
 		got, err := ReadEnv(out)
 		if err != nil || got["NEW_SECRET"] != value {
@@ -128,7 +128,7 @@ func TestOneNameIsReplacedAndTheRestStays(t *testing.T) {
 	}
 }
 
-// TestSetAndRemoveChangeOneNameOnly: whatever the values are.
+// TestSetAndRemoveChangeOneNameOnly checks it for any values.
 func TestSetAndRemoveChangeOneNameOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, want := []byte("# comment with KEY=x\n"), map[string]string{}
@@ -143,7 +143,7 @@ func TestSetAndRemoveChangeOneNameOnly(t *testing.T) {
 				want[name] = value
 			}
 			if err != nil {
-				continue // some values cannot be written, and say so
+				continue // some values cannot be written; that is an error
 			}
 			text = out
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// logAction is the one action of the examples.
+// logAction is the only action of the examples.
 var logAction = workflows.Catalog{Actions: map[string]*workflows.ActionSpec{
 	"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
 }}
@@ -47,7 +47,7 @@ steps:
 	project, _ := workflows.LoadFiles(".", files, logAction, nil)
 	w := project.Workflows["ship"]
 
-	// The planner says what is due; it carries out nothing.
+	// The planner returns the steps that are due; it does not run them.
 	inputs := map[string]any{"order": "A7"}
 	state := plan.NewState(w, map[string]any{"type": "manual"}, inputs, "run_1", time.Unix(1_700_000_000, 0))
 	for _, due := range plan.Next(state).Due {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// TestDataInHTMLIsText: what is inserted into the HTML of a mail is never markup.
+// TestDataInHTMLIsText checks that text inserted into the HTML of a mail is never markup.
 func TestDataInHTMLIsText(t *testing.T) {
 	p, mistakes := workflows.Load(project(t, txtar.Parse([]byte("-- hookloom.yaml --\nconnections: {smtp: {host: smtp.example.com}}\n"+
 		"-- workflows/w.yaml --\non: manual\ninputs: {name: {type: string}}\nsteps:\n  - uses: email/send\n"+

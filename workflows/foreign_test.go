@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// loadOne loads a project of one workflow and, where it is not empty, a project file.
+// loadOne loads a project of one workflow and, if settings is not empty, a project file.
 func loadOne(t *testing.T, workflow, settings string) (*workflows.Project, workflows.Mistakes) {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,8 +31,8 @@ const webhookHead = `on: {webhook: {provider: generic, secret: "${{ secrets.S }}
 steps:
 `
 
-// TestWhatIsMeantAsItStandsGivesNoWarning guards against false alarms: texts with
-// braces, dollars and hashes that are no slip.
+// TestWhatIsMeantAsItStandsGivesNoWarning guards against false alarms: texts in which braces,
+// dollars and hashes are intended.
 func TestWhatIsMeantAsItStandsGivesNoWarning(t *testing.T) {
 	for name, step := range map[string]string{
 		"a price":                 `{uses: log, with: {message: "costs $5 or {5}"}}`,
@@ -86,8 +86,8 @@ func TestHeaderNamesMatchWhateverTheirCase(t *testing.T) {
 	}
 }
 
-// TestAStoredVersionGoesOnAsItBegan compiles texts that were accepted once and are
-// mistakes by now: a waiting run must not fail by them.
+// TestAStoredVersionGoesOnAsItBegan compiles texts that were once accepted and now contain
+// mistakes: a waiting run must not fail because of them.
 func TestAStoredVersionGoesOnAsItBegan(t *testing.T) {
 	p, mistakes := loadOne(t, "on: manual\nsteps:\n  - stop: done\n", "")
 	if len(mistakes) > 0 {

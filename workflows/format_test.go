@@ -53,7 +53,7 @@ func TestFormatPutsKeysInOrderAndKeepsComments(t *testing.T) {
 	}
 }
 
-// kindsOfFiles tells by its place what a YAML file is.
+// kindOfFile returns the kind of a YAML file, judged by its path.
 func kindOfFile(path string) string {
 	switch {
 	case filepath.Base(path) == "hookloom.yaml":
@@ -64,8 +64,8 @@ func kindOfFile(path string) string {
 	return "workflow"
 }
 
-// TestFormatNeverChangesWhatAFileSays formats every example and every file of the tests,
-// with its keys in many orders.
+// TestFormatNeverChangesWhatAFileSays formats all examples and test files, with their keys in many
+// orders.
 func TestFormatNeverChangesWhatAFileSays(t *testing.T) {
 	t.Parallel()
 	files := 0
@@ -129,7 +129,7 @@ func formatKeeps(t *testing.T, name, of string, in []byte) {
 	}
 }
 
-// shuffled writes a file with the keys of its mappings in another order, and comments.
+// shuffled returns a file with comments and with the keys of its mappings in another order.
 func shuffled(t *testing.T, r *rand.Rand, text []byte) []byte {
 	t.Helper()
 	var doc yaml.Node
@@ -162,7 +162,7 @@ func shuffled(t *testing.T, r *rand.Rand, text []byte) []byte {
 	}
 	var data any
 	if yaml.Unmarshal(b.Bytes(), &data) != nil {
-		return text // yaml.v3 cannot read all that it writes
+		return text // yaml.v3 cannot parse everything that it writes
 	}
 	return b.Bytes()
 }

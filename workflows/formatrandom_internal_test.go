@@ -11,8 +11,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// randomFile makes files from the grammar: each key of each mapping may be there, in any order,
-// with any of its kinds of values, in each style of YAML, with comments.
+// randomFile generates files from the grammar: any subset of the keys of each mapping, in any
+// order, with any of their types of values, in each style of YAML, with comments.
 type randomFile struct {
 	r        *rand.Rand
 	comments int
@@ -80,8 +80,8 @@ func (g *randomFile) value(t valueType, depth int, flow bool) *yaml.Node {
 	return n
 }
 
-// TestFormatNeverChangesWhatARandomFileSays makes files of each grammar: they say the same, keep
-// each comment once, and are stable.
+// TestFormatNeverChangesWhatARandomFileSays generates files of each grammar: formatting keeps the
+// content and each comment, and formatting twice changes nothing.
 func TestFormatNeverChangesWhatARandomFileSays(t *testing.T) {
 	t.Parallel()
 	changed := 0
@@ -96,7 +96,7 @@ func TestFormatNeverChangesWhatARandomFileSays(t *testing.T) {
 		}
 		var before, after any
 		if yaml.Unmarshal(in.Bytes(), &before) != nil {
-			continue // the encoder wrote what it cannot read
+			continue // the encoder wrote what the parser cannot read
 		}
 		out, err := Format(of, in.Bytes())
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// writeFiles makes a project folder of texts by path.
+// writeFiles creates a project folder from texts by path.
 func writeFiles(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -27,7 +27,7 @@ func writeFiles(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// TestABrokenFileKeepsItsLastGoodVersion, whichever file the mistake shows in.
+// TestABrokenFileKeepsItsLastGoodVersion checks it whichever file the mistake is reported in.
 func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 	const (
 		root   = "triggers: {orders: {webhook: {auth: none}}}"
@@ -45,7 +45,7 @@ func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name       string
-		change     map[string]string // "" takes the file away
+		change     map[string]string // "" removes the file
 		kept, left []string
 	}{
 		{"nothing is broken", nil, nil, nil},
@@ -100,7 +100,7 @@ func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 	}
 }
 
-// TestNoFileOutsideOfTheProjectIsRead, whatever a link or a device offers.
+// TestNoFileOutsideOfTheProjectIsRead checks it for links and devices.
 func TestNoFileOutsideOfTheProjectIsRead(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "secret.yaml")
 	if err := os.WriteFile(outside, []byte("hunter2: 1"), 0o600); err != nil {

@@ -14,8 +14,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// FuzzWorkflow feeds the loader: it must answer, never panic, and place every
-// mistake in the file.
+// FuzzWorkflow checks that the loader never panics and that the position of every mistake is in the
+// file.
 func FuzzWorkflow(f *testing.F) {
 	files, err := filepath.Glob("testdata/mistakes/*.txt")
 	if err != nil {
@@ -111,8 +111,8 @@ func TestSchemaAcceptsEveryExample(t *testing.T) {
 	}
 }
 
-// TestSchemaRefusesWhatASchemaCanSee runs the golden mistakes of shape through
-// the schema: editors must point at them as well.
+// TestSchemaRefusesWhatASchemaCanSee validates the golden mistakes of structure with the schema:
+// editors must report them as well.
 func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	flow, project, connector := schemas(t)
 	shape := map[string]bool{
@@ -131,8 +131,8 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	// Beyond a schema: the catalog's words, values that need another file, and
-	// numbers written as YAML 1.1 reads them.
+	// A schema cannot check the names of the catalog, values that depend on another file, and
+	// numbers as YAML 1.1 reads them.
 	beyond := map[string]bool{"timezone_unknown": true, "timezone_abbreviation": true, "files_bounds": true,
 		"server_tokens": true, "input_word": true, "connection_field_missing": true,
 		"verify_variable": true, "connection_http_keys": true, "auth_flat": true,
@@ -187,7 +187,7 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
 	_, mistakes := workflows.Load("testdata/whole", catalog(t), func(string) bool { return true })
 	for _, m := range mistakes {
-		if m.Code != "sync-wait" { // it waits for a person, which outlasts the answer
+		if m.Code != "sync-wait" { // it waits for a person, which takes longer than the sender waits
 			t.Errorf("%s", m)
 		}
 	}

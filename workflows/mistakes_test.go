@@ -36,7 +36,7 @@ var (
 	allActions = sync.OnceValues(actions.Catalog)
 )
 
-// project writes the files of a case into a folder.
+// project writes the files of a case to a folder.
 func project(t testing.TB, a *txtar.Archive) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -49,8 +49,8 @@ func project(t testing.TB, a *txtar.Archive) string {
 	return dir
 }
 
-// TestEachMistakeIsAnsweredWithPlaceAndFix runs one golden file for each kind of
-// mistake: the files of a project, and what validate prints of them.
+// TestEachMistakeIsAnsweredWithPlaceAndFix runs one golden file for each kind of mistake: the files
+// of a project, and the output of validate for them.
 func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
 	files, err := filepath.Glob("testdata/mistakes/*.txt")
 	if err != nil {
@@ -94,14 +94,14 @@ func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
 	}
 }
 
-// withoutFix are cases whose finding says no way out: what is wrong has no one right form.
+// withoutFix are cases whose message gives no fix, since several are possible.
 var withoutFix = []string{"alias_bomb", "file_too_deep"}
 
-// movedAway stands for a file below fixed/ that whoever follows the hint removes.
+// movedAway is the content of a file below fixed/ that a user who follows the hint removes.
 const movedAway = "(moved away)\n"
 
-// TestEachHintThatIsFollowedMendsTheMistake lays the files below fixed/ of each case over
-// its project, as a person does who follows the hints, and wants nothing said any more.
+// TestEachHintThatIsFollowedMendsTheMistake copies the files below fixed/ of each case over its
+// project, as a user who follows the hints does, and expects no further mistakes.
 func TestEachHintThatIsFollowedMendsTheMistake(t *testing.T) {
 	files, err := filepath.Glob("testdata/mistakes/*.txt")
 	if err != nil {
@@ -136,7 +136,7 @@ func TestEachHintThatIsFollowedMendsTheMistake(t *testing.T) {
 	}
 }
 
-// write lays a file over a project.
+// write writes a file of a project.
 func write(t testing.TB, name string, text []byte) {
 	t.Helper()
 	if string(text) == movedAway {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// TestAStepBesideOneThatEndsTheRunIsReached loads a parallel: whose first step ends the run: its
-// neighbours begin at the same time, so none of them is unreachable.
+// TestAStepBesideOneThatEndsTheRunIsReached loads a parallel: whose first step ends the run: the
+// other branches start at the same time, so none of them is unreachable.
 func TestAStepBesideOneThatEndsTheRunIsReached(t *testing.T) {
 	const file = `-- workflows/beside.yaml --
 on: manual

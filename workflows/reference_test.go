@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestEveryKeyIsExplained holds the manual and the editors' hints complete.
+// TestEveryKeyIsExplained checks that the manual and the editors' hints are complete.
 func TestEveryKeyIsExplained(t *testing.T) {
 	t.Parallel()
 	for name, s := range shapes {

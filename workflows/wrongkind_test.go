@@ -9,8 +9,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestAValueOfTheWrongKindIsAMistakeAndNoPanic puts a value of each kind in the
-// place of every value of the files that use the whole grammar.
+// TestAValueOfTheWrongKindIsAMistakeAndNoPanic replaces every value of the files that use the
+// complete grammar by a value of each type.
 func TestAValueOfTheWrongKindIsAMistakeAndNoPanic(t *testing.T) {
 	c := catalog(t)
 	for _, file := range []string{"workflows/everything.yaml", "workflows/gathers.yaml", "workflows/batches.yaml"} {
@@ -54,7 +54,7 @@ func TestAValueOfTheWrongKindIsAMistakeAndNoPanic(t *testing.T) {
 	}
 }
 
-// compile reads a changed file, and fails the test where reading panics.
+// compile reads a changed file; the test fails if that panics.
 func compile(t *testing.T, p *workflows.Project, text []byte) {
 	defer func() {
 		if bad := recover(); bad != nil {
@@ -64,8 +64,8 @@ func compile(t *testing.T, p *workflows.Project, text []byte) {
 	_, _ = p.Compile("tried", text, workflows.Pins{})
 }
 
-// eachValue calls f for every value of the maps and lists below n, with the keys of
-// the two maps around it.
+// eachValue calls f for every value of the maps and lists below n, with the keys of the two
+// enclosing maps.
 func eachValue(n *yaml.Node, key string, f func(path string, v *yaml.Node)) {
 	for i, c := range n.Content {
 		inner := key

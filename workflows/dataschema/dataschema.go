@@ -1,7 +1,7 @@
-// Package dataschema checks data against JSON Schemas. It compiles a schema of a project's
-// files: a $ref stays within them, and nothing is read from the network. Regular expressions
-// are Go's, which take time linear in their input. What it says about data names paths and
-// rules, never values, since what did not fit may be kept and shown.
+// Package dataschema validates data against JSON Schemas. It compiles schemas from a project's
+// files: a $ref cannot leave them, and nothing is read from the network. Regular expressions are
+// Go's, which take linear time. Its errors name paths and rules, never values, because invalid data
+// may be stored and shown.
 package dataschema
 
 import (
@@ -24,14 +24,14 @@ import (
 	"golang.org/x/text/message"
 )
 
-// Limits of the files of schemas: bytes of one, and how many one schema may consist of.
+// Limits of schema files: the bytes of one file, and the number of files of one schema.
 const (
 	MaxFileSize = 256 << 10
 	MaxFiles    = 32
 )
 
-// inline is the name of a schema that is no file. It stands in the project's folder, so that
-// its $refs are relative to that.
+// inline is the name of a schema that is not a file. It is in the project's folder, so that its
+// $refs are relative to that folder.
 const inline = "inline.schema.json"
 
 // Schema is a compiled schema. Its methods are safe for concurrent use.
@@ -42,10 +42,10 @@ type Schema struct {
 
 // Error is a mistake in a schema.
 type Error struct {
-	// File holds the mistake; empty for a schema that is no file.
+	// File contains the mistake; empty for a schema that is not a file.
 	File string
-	// Path leads to the mistake: keys, and indexes of lists. Offset is where it is in the
-	// file, in bytes; -1 where that is not known.
+	// Path leads to the mistake: keys, and indexes of lists. Offset is its byte offset in the file;
+	// -1 if unknown.
 	Path          []string
 	Offset        int
 	Problem, Hint string
@@ -57,15 +57,15 @@ func (e *Error) Error() string {
 	return strings.TrimSuffix(at+": "+e.Problem+"; "+e.Hint, "; ")
 }
 
-// Compile compiles a file of a project. files are the texts of the files that it may refer to,
-// by their path relative to the project's folder.
+// Compile compiles a file of a project. files are the contents of the files that it may refer to,
+// by path relative to the project's folder.
 func Compile(name string, files map[string][]byte) (*Schema, error) {
 	c := compiler(files)
 	return compile(c, name, files)
 }
 
-// CompileData compiles a schema that is no file. With nil files, as for a schema that comes from
-// data, it cannot refer to any.
+// CompileData compiles a schema that is not a file. With nil files, as for a schema from data, it
+// cannot refer to other files.
 func CompileData(schema any, files map[string][]byte) (*Schema, error) {
 	c := compiler(files)
 	doc, err := plain(schema)
@@ -81,7 +81,7 @@ func CompileData(schema any, files map[string][]byte) (*Schema, error) {
 func compiler(files map[string][]byte) *jsonschema.Compiler {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
-	c.AssertFormat() // who writes format: email means it
+	c.AssertFormat() // format: email is meant as a rule
 	c.UseLoader(&loader{files: files})
 	return c
 }
@@ -101,14 +101,14 @@ func compile(c *jsonschema.Compiler, name string, files map[string][]byte) (*Sch
 	return nil, e
 }
 
-// scheme is that of the addresses of a project's files.
+// scheme is the URL scheme of a project's files.
 const scheme = "project"
 
 func addressOf(name string) string {
 	return (&url.URL{Scheme: scheme, Path: "/" + name}).String()
 }
 
-// split returns file and path of the address of a schema's part.
+// split returns the file and the path from the URL of a part of a schema.
 func split(address string) (file string, at []string) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != scheme {
@@ -122,11 +122,11 @@ func split(address string) (file string, at []string) {
 	return strings.TrimPrefix(u.Path, "/"), at
 }
 
-// explain turns the error of the library into one with its place.
+// explain converts an error of the library to one with a position.
 func explain(err error, name string) *Error {
 	out := &Error{File: name, Offset: -1, Problem: value.Clip(err.Error(), 300)}
 	var load *jsonschema.LoadURLError
-	if errors.As(err, &load) { // it does not unwrap
+	if errors.As(err, &load) { // it has no Unwrap method
 		err = load.Err
 	}
 	var own *Error
@@ -176,7 +176,7 @@ func notThere(address string) string {
 	return fmt.Sprintf("a $ref names #/%s, which does not exist", strings.Join(at, "/"))
 }
 
-// loader gives the files of the project, and nothing else.
+// loader loads only the files of the project.
 type loader struct {
 	files map[string][]byte
 	count int
@@ -213,7 +213,7 @@ func (l *loader) Load(address string) (any, error) {
 	return doc, nil
 }
 
-// References are the files that a schema refers to, relative to the project's folder.
+// References returns the files that a schema refers to, relative to the project's folder.
 func References(name string, text []byte) []string {
 	doc, err := value.DecodeJSON(text)
 	if err != nil {
@@ -241,7 +241,7 @@ func References(name string, text []byte) []string {
 	return out
 }
 
-// plain returns data in the types of the JSON decoder.
+// plain converts data to the types of the JSON decoder.
 func plain(v any) (any, error) {
 	b, err := value.EncodeJSON(v)
 	if err != nil {
@@ -250,11 +250,11 @@ func plain(v any) (any, error) {
 	return value.DecodeJSON(b)
 }
 
-// maxProblems is how many of the rules that are not met are said.
+// maxProblems is the maximum number of violated rules in an error.
 const maxProblems = 3
 
-// Check says which rules data does not meet, nil when it meets all. The data is of the types
-// of value.DecodeJSON, or of any that value.EncodeJSON writes.
+// Check returns the rules that data violates, or nil. The data has the types of value.DecodeJSON,
+// or any that value.EncodeJSON accepts.
 func (s *Schema) Check(data any) error {
 	err := s.validate(data)
 	var v *jsonschema.ValidationError
@@ -263,7 +263,7 @@ func (s *Schema) Check(data any) error {
 	}
 	leaves := leavesOf(v, nil)
 	for _, l := range leaves {
-		if _, is := l.ErrorKind.(*kind.InvalidJsonValue); is { // such as a time
+		if _, is := l.ErrorKind.(*kind.InvalidJsonValue); is { // for example, a time
 			if data, err = plain(data); err != nil {
 				return err
 			}
@@ -275,7 +275,7 @@ func (s *Schema) Check(data any) error {
 			break
 		}
 	}
-	// The library visits objects in no order.
+	// The library visits objects in random order.
 	slices.SortStableFunc(leaves, func(a, b *jsonschema.ValidationError) int {
 		return slices.Compare(a.InstanceLocation, b.InstanceLocation)
 	})
@@ -291,8 +291,8 @@ func (s *Schema) Check(data any) error {
 	return errors.New(strings.Join(parts, "; "))
 }
 
-// leavesOf are the rules that are not met. Of alternatives, none of which fits, only that is
-// said.
+// leavesOf returns the violated rules. If no alternative of anyOf or oneOf matches, only that is
+// reported.
 func leavesOf(v *jsonschema.ValidationError, out []*jsonschema.ValidationError) []*jsonschema.ValidationError {
 	switch v.ErrorKind.(type) {
 	case *kind.AnyOf, *kind.OneOf, *kind.Not, *kind.Contains:
@@ -307,7 +307,7 @@ func leavesOf(v *jsonschema.ValidationError, out []*jsonschema.ValidationError) 
 	return out
 }
 
-// deepest is the cause that is farthest inside.
+// deepest returns the innermost cause.
 func deepest(v *jsonschema.ValidationError) *jsonschema.ValidationError {
 	best := v
 	for _, c := range v.Causes {
@@ -318,11 +318,11 @@ func deepest(v *jsonschema.ValidationError) *jsonschema.ValidationError {
 	return best
 }
 
-// english writes the sentences of the library.
+// english prints the library's messages.
 var english = message.NewPrinter(language.English)
 
-// rule says which rule is not met. The library's own sentences are taken where they hold no
-// value of the data.
+// rule describes a violated rule. It uses the library's message if that contains no value of the
+// data.
 func rule(k jsonschema.ErrorKind) string {
 	switch x := k.(type) {
 	case *kind.Pattern:
@@ -357,7 +357,7 @@ func number(r *big.Rat) string {
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
-// offsetOf is where the value at a path begins, in bytes; -1 when it is not there.
+// offsetOf returns the byte offset of the value at a path; -1 if there is none.
 func offsetOf(text []byte, at []string) int {
 	d := json.NewDecoder(bytes.NewReader(text))
 	for _, key := range at {

@@ -18,7 +18,7 @@ func decode(t *testing.T, text string) any {
 	return v
 }
 
-// TestWhatDoesNotFitIsSaidWithoutItsValues breaks each rule with a value that must not be shown.
+// TestWhatDoesNotFitIsSaidWithoutItsValues violates each rule with a value that must not be shown.
 func TestWhatDoesNotFitIsSaidWithoutItsValues(t *testing.T) {
 	t.Parallel()
 	for rule, c := range map[string]struct{ bad, says string }{
@@ -58,7 +58,7 @@ func TestWhatDoesNotFitIsSaidWithoutItsValues(t *testing.T) {
 	}
 }
 
-// TestASchemaStaysInTheProject names what a $ref may not.
+// TestASchemaStaysInTheProject lists the references that a $ref must not make.
 func TestASchemaStaysInTheProject(t *testing.T) {
 	t.Parallel()
 	files := map[string][]byte{
@@ -89,11 +89,11 @@ func TestASchemaStaysInTheProject(t *testing.T) {
 		}
 	}
 	if s, err := dataschema.Compile("self.json", files); err == nil {
-		_ = s.Check("x") // it must end
+		_ = s.Check("x") // it must return
 	}
 }
 
-// TestNumbersOfAnySizeAreCompared has numbers that no machine number holds.
+// TestNumbersOfAnySizeAreCompared uses numbers that exceed the machine types.
 func TestNumbersOfAnySizeAreCompared(t *testing.T) {
 	t.Parallel()
 	s, err := dataschema.CompileData(decode(t, `{"maximum": 10}`), nil)
@@ -107,7 +107,7 @@ func TestNumbersOfAnySizeAreCompared(t *testing.T) {
 	}
 }
 
-// FuzzASchemaThatCompilesChecks: no schema and no data make the checks panic.
+// FuzzASchemaThatCompilesChecks checks that no schema and no data cause a panic.
 func FuzzASchemaThatCompilesChecks(f *testing.F) {
 	f.Add(`{"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"pattern": "^x"}}}`, `{"a": 1}`)
 	f.Add(`{"$ref": "#"}`, `1`)

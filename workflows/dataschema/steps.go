@@ -10,13 +10,13 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// This file bounds the work of a schema that refers to itself. The library checks a value against
-// all alternatives of anyOf and oneOf, so that alternatives that lead back to the schema double
-// the work with each level of the data: a body of 300 bytes could take hours, and all memory.
-// Without such a cycle the work is bounded by the sizes of the schema and of the data.
+// This file limits the work of a schema that refers to itself. The library checks a value against
+// all alternatives of anyOf and oneOf, so alternatives that lead back to the schema double the work
+// with each level of the data: a body of 300 bytes could take hours and exhaust memory. Without
+// such a cycle, the sizes of the schema and of the data bound the work.
 
-// A step checks one value against one part of the schema. Each value of the data may take
-// stepsEach, in addition to freeSteps for the whole.
+// A step checks one value against one part of the schema. Each value of the data adds stepsEach to
+// a total that starts at freeSteps.
 const (
 	freeSteps = 50_000
 	stepsEach = 2
@@ -25,22 +25,22 @@ const (
 var errTooManySteps = errors.New("the schema refers to itself, and this data takes too many steps to check: " +
 	"it is nested too deeply for the alternatives of anyOf or oneOf")
 
-// steps are those that a check has left. Checks of one schema wait for each other.
+// steps are the remaining steps of a check. Checks of the same schema are serialized.
 type steps struct {
 	mu   sync.Mutex
 	left int
 }
 
-// boundSteps counts the steps of a schema that refers to itself. It is nil for another one.
+// boundSteps counts the steps of a schema that refers to itself. It returns nil for other schemas.
 func boundSteps(root *jsonschema.Schema) *steps {
-	parts := map[*jsonschema.Schema]bool{} // false while what is inside is looked at
+	parts := map[*jsonschema.Schema]bool{} // false while its parts are being visited
 	if !refersToItself(root, parts) {
 		return nil
 	}
 	s := &steps{}
 	for p := range parts {
 		own := p.Format
-		p.Format = &jsonschema.Format{Validate: func(v any) error { // it is asked before what is inside
+		p.Format = &jsonschema.Format{Validate: func(v any) error { // it runs before the checks of the parts
 			if s.left--; s.left < 0 {
 				return errTooManySteps
 			}
@@ -56,8 +56,8 @@ func boundSteps(root *jsonschema.Schema) *steps {
 	return s
 }
 
-// refersToItself reports whether a part of a schema leads back to itself. It goes through all
-// parts in any case, which are noted.
+// refersToItself reports whether a part of a schema leads back to itself. It always visits all
+// parts and records them.
 func refersToItself(s *jsonschema.Schema, parts map[*jsonschema.Schema]bool) (cycle bool) {
 	if done, seen := parts[s]; seen {
 		return !done
@@ -72,7 +72,7 @@ func refersToItself(s *jsonschema.Schema, parts map[*jsonschema.Schema]bool) (cy
 	return cycle
 }
 
-// partsOf are the schemas that a schema applies.
+// partsOf returns the schemas that a schema applies.
 func partsOf(s *jsonschema.Schema) []*jsonschema.Schema {
 	out := slices.Concat([]*jsonschema.Schema{s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else, s.PropertyNames,
 		s.UnevaluatedProperties, s.Contains, s.Items2020, s.UnevaluatedItems, s.ContentSchema}, s.AllOf, s.AnyOf, s.OneOf, s.PrefixItems,
@@ -92,7 +92,7 @@ func partsOf(s *jsonschema.Schema) []*jsonschema.Schema {
 	return slices.DeleteFunc(out, func(p *jsonschema.Schema) bool { return p == nil })
 }
 
-// validate is the check of the library, within the steps.
+// validate runs the library's check within the step limit.
 func (s *Schema) validate(data any) error {
 	if s.steps == nil {
 		return s.compiled.Validate(data)

@@ -8,13 +8,13 @@ import (
 	"github.com/hookloom/hookloom/workflows/dataschema"
 )
 
-// nested is data of a condition that consists of conditions, so many levels deep.
+// nested returns a condition that consists of conditions, nested to a number of levels.
 func nested(levels int) string {
 	return strings.Repeat(`{"op": "x", "args": [`, levels) + `{"op": "x"}` + strings.Repeat(`]}`, levels)
 }
 
-// TestASmallBodyCannotKeepASchemaBusy sends the data whose check took twice the time and memory
-// with each level: 25 levels would have taken an hour.
+// TestASmallBodyCannotKeepASchemaBusy checks data for which time and memory doubled with each
+// level: 25 levels would have taken an hour.
 func TestASmallBodyCannotKeepASchemaBusy(t *testing.T) {
 	t.Parallel()
 	const either = `{"$defs": {"c": {"oneOf": [
@@ -33,7 +33,7 @@ func TestASmallBodyCannotKeepASchemaBusy(t *testing.T) {
 	}
 }
 
-// TestSchemasThatReferToThemselvesFitWhatIsUsual checks trees and long lists, right and wrong ones.
+// TestSchemasThatReferToThemselvesFitWhatIsUsual checks trees and long lists, valid and invalid.
 func TestSchemasThatReferToThemselvesFitWhatIsUsual(t *testing.T) {
 	t.Parallel()
 	s, err := dataschema.CompileData(decode(t, `{"type": "object", "required": ["id"], "properties": {

@@ -8,8 +8,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// ordinaryRules are expressions as people write them; what meters them must not cost
-// what they cost.
+// ordinaryRules are typical expressions; metering must not dominate their cost.
 var ordinaryRules = []struct{ name, text string }{
 	{"equals", `event.type == "order.paid" and event.data.total > 100`},
 	{"compare", `event.data.total >= event.data.limit and event.data.name != event.data.other`},

@@ -19,22 +19,22 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Bytes are bytes that are no text (UTF-8), inside one expression: what fromBase64 gives
-// of a picture. Hashes, toBase64 and len take them; data they become by toBase64.
+// Bytes are bytes that are not valid UTF-8 inside an expression, such as an image from fromBase64.
+// Hashes, toBase64 and len accept them; toBase64 converts them to data.
 type Bytes struct{ text string }
 
 var errBytes = errors.New("the value is binary, not UTF-8 text; write toBase64(…), or use raw: to send the bytes unchanged")
 
-// Plain fails: bytes are no data.
+// Plain fails: bytes are not data.
 func (Bytes) Plain() (any, error) { return nil, errBytes }
 
-// InText fails: bytes are no text.
+// InText fails: bytes are not text.
 func (Bytes) InText() (string, error) { return "", errBytes }
 
-// Kind names it in the language's words.
+// Kind returns the name in the language's terms.
 func (Bytes) Kind() string { return "bytes" }
 
-// textOrBytes is text where the bytes are UTF-8.
+// textOrBytes returns text if the bytes are UTF-8.
 func (m *meter) textOrBytes(b []byte) any {
 	m.charge(len(b))
 	if utf8.Valid(b) {
@@ -43,7 +43,7 @@ func (m *meter) textOrBytes(b []byte) any {
 	return Bytes{string(b)}
 }
 
-// bytesArg is an argument that may be text or bytes.
+// bytesArg returns an argument that may be text or bytes.
 func bytesArg(name string, a []any, i int) []byte {
 	if b, ok := arg(name, a, i).(Bytes); ok {
 		return []byte(b.text)
@@ -51,7 +51,7 @@ func bytesArg(name string, a []any, i int) []byte {
 	return []byte(textArg(name, a, i))
 }
 
-// hashed is an argument of a hash, with its work counted.
+// hashed returns an argument of a hash and counts the work of hashing it.
 func (m *meter) hashed(name string, a []any, i int) []byte {
 	b := bytesArg(name, a, i)
 	m.work(20 + len(b)/8)
@@ -74,7 +74,7 @@ func digest(name string) func(m *meter, a []any) any {
 	}
 }
 
-// keyedHash is hmac(algorithm, key, text, encoding).
+// keyedHash implements hmac(algorithm, key, text, encoding).
 func keyedHash(m *meter, a []any) any {
 	name := hashName(textArg("hmac", a, 0))
 	if hashes[name] == nil {
@@ -85,7 +85,7 @@ func keyedHash(m *meter, a []any) any {
 	return encoded(h.Sum(nil), a)
 }
 
-// encoded writes an HMAC as its fourth argument says, in hex without one.
+// encoded encodes an HMAC as the fourth argument says, by default in hex.
 func encoded(sum []byte, a []any) any {
 	how := "hex"
 	if len(a) > 3 {
@@ -102,7 +102,7 @@ func encoded(sum []byte, a []any) any {
 	panic(fmt.Errorf("hmac: the encoding %q is not known: hex, base64 or base64url", value.Clip(how, 20)))
 }
 
-// fromBase64 reads both alphabets, with or without = at the end.
+// fromBase64 accepts both alphabets, with or without padding.
 func (m *meter) fromBase64(name string, a []any) any {
 	m.read(a, 2)
 	text := strings.Map(func(r rune) rune {
@@ -186,12 +186,11 @@ var textFunctions = []function{
 		new(func(string, string, string) string), func(m *meter, a []any) any { return m.regexReplace(a) }},
 }
 
-// byteFunctions give bytes, which are text where they happen to be UTF-8.
+// byteFunctions match functions that return bytes, which may happen to be UTF-8.
 var byteFunctions = regexp.MustCompile(`^(?:fromBase64|fromBase64URL|fromHex)\(`)
 
-// base64Of is what an expression gave, for an input that takes base64: bytes are
-// encoded, and so is the text that a function for bytes gave. Any other text is taken
-// for base64 already.
+// base64Of converts the result of an expression for an input that takes base64: it encodes bytes,
+// and text from a function that returns bytes. Other text is assumed to be base64 already.
 func (e *Expr) base64Of(v any) any {
 	switch x := v.(type) {
 	case Bytes:
@@ -204,7 +203,7 @@ func (e *Expr) base64Of(v any) any {
 	return v
 }
 
-// balanced reports whether a text's first bracket is closed by its last letter.
+// balanced reports whether the last character of a text closes its first bracket.
 func balanced(s string) bool {
 	depth := 0
 	for i := 0; i < len(s); i++ {

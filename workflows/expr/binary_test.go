@@ -44,7 +44,7 @@ func TestBytesStayBytes(t *testing.T) {
 	}
 }
 
-// TestNewFunctionsAreMetered: what grows or takes long ends with an error, soon.
+// TestNewFunctionsAreMetered checks that growing or slow calls soon end with an error.
 func TestNewFunctionsAreMetered(t *testing.T) {
 	names := expr.Names{"text": strings.Repeat("a", 60_000), "list": make([]any, 100_000)}
 	began := time.Now()

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// builtins are expr's own functions that stay as they are, with an example each that
-// must be true. Those that we replace stand with ours.
+// builtins are expr's own functions that are used unchanged, each with an example that must be
+// true. The functions that we replace are listed with our own.
 var builtins = []struct{ name, help, example string }{
 	{"abs", "a number without its sign", `abs(-5) == 5`},
 	{"all", "whether the condition holds for all elements", `all([1, 2], # > 0)`},
@@ -67,7 +67,7 @@ var builtins = []struct{ name, help, example string }{
 	{"upper", "capital letters", `upper("abc") == "ABC"`},
 }
 
-// FunctionHelp is what is said of one function of the language.
+// FunctionHelp describes a function of the language.
 type FunctionHelp struct {
 	Name string `json:"name"`
 	Help string `json:"help"`

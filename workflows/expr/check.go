@@ -14,8 +14,8 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// allNames are the roots of docs/expressions.md. A root outside of its place gets a
-// message of its own.
+// allNames are the root names of docs/expressions.md. One that is used where it is not available
+// gets a specific message.
 var allNames = []string{"event", "inputs", "vars", "steps", "secrets", "item", "index", "result", "error", "run", "output", "events",
 	"body", "headers", "query", "raw", "method", "url", "response", "items", "cursor", "connection"}
 
@@ -33,7 +33,7 @@ var placeReasons = map[string]string{
 	"response": "response exists only in polls and in connectors", "output": "output exists only in respond and in tests",
 }
 
-// githubWords are functions and names of other tools, with the way it goes here.
+// githubWords maps functions and names of other tools to advice.
 var githubWords = map[string]string{
 	"contains": "contains is an operator: a contains b", "startsWith": "startsWith is an operator: a startsWith b",
 	"endsWith": "endsWith is an operator: a endsWith b", "success": "steps run only after success",
@@ -55,42 +55,41 @@ var (
 	cannotUse       = regexp.MustCompile(`^cannot use (.+) as argument \(type (.+)\) to call (\w+) *$`)
 )
 
-// Finding is one thing that Check says of an expression.
+// Finding is an error or warning of Check.
 type Finding struct {
 	// Code names the kind of mistake, such as unknown-name.
 	Code string
-	// Warning is true for what does not keep the expression from running.
+	// Warning is true if the expression can still run.
 	Warning bool
-	// From and To are the letters of the text that it is about, counted from 0; To is
-	// behind the last.
+	// From and To are the range of characters in the text, counted from 0; To is exclusive.
 	From, To int
-	// Problem says what is wrong; Hint what to do, and may be empty.
+	// Problem says what is wrong; Hint says what to do, and may be empty.
 	Problem, Hint string
 }
 
-// checking is one expression while it is checked.
+// checking is the state of checking one expression.
 type checking struct {
 	*Expr
 	found []Finding
 }
 
-// report keeps a finding about the letters from..to of the expression.
+// report records a finding for the characters from..to of the expression.
 func (e *checking) report(code string, warning bool, from, to int, problem, hint string) {
 	e.found = append(e.found, Finding{code, warning, from, to, problem, hint})
 }
 
-// Check compiles the expression against what may be named at its place, and returns
-// what is wrong or doubtful, in the order in which it was found. An expression with an
-// error cannot be evaluated. want is reflect.Bool for conditions, else Invalid.
+// Check compiles the expression against the scope of its position, and returns its errors and
+// warnings in the order found. An expression with an error cannot be evaluated. want is
+// reflect.Bool for conditions, otherwise Invalid.
 func (e *Expr) Check(sc *Scope, want reflect.Kind) []Finding {
 	c := &checking{Expr: e}
 	c.check(sc, want)
 	return c.found
 }
 
-// Trust is Check for an expression that a test of the program checks, such as one of a
-// built-in connector: its types are not checked again, and it is compiled when it is first
-// evaluated. Most of them never are.
+// Trust is Check for an expression that a test of the program checks, such as one of a built-in
+// connector: its types are not checked again, and it is compiled at its first evaluation. Most are
+// never evaluated.
 func (e *Expr) Trust(sc *Scope) []Finding {
 	c := &checking{Expr: e}
 	lint := c.lint(sc)
@@ -109,8 +108,8 @@ func (e *Expr) Trust(sc *Scope) []Finding {
 	return c.found
 }
 
-// lint parses the expression and looks for what is wrong without types; nil when it cannot
-// be evaluated.
+// lint parses the expression and checks everything but types; it returns nil if the expression
+// cannot be evaluated.
 func (e *checking) lint(sc *Scope) *linter {
 	if len(e.Text) > maxExprText {
 		e.report("too-large", false, 0, 1, fmt.Sprintf("the expression is longer than %d KiB", maxExprText>>10), "")
@@ -181,7 +180,7 @@ func compileStrict(text string, env types.Map) (*vm.Program, error) {
 	return expr.Compile(text, opts...)
 }
 
-// booleanResult checks what a condition can give, as far as types are known.
+// booleanResult checks that the result can be a condition, as far as types are known.
 func (e *checking) booleanResult(n ast.Node) bool {
 	t := n.Type()
 	if t == nil || t.Kind() == reflect.Interface || t.Kind() == reflect.Bool {
@@ -202,8 +201,8 @@ func (e *checking) booleanResult(n ast.Node) bool {
 	return false
 }
 
-// constantCondition warns of a comparison that names nothing. A plain true or
-// false is fine: people switch steps off with it.
+// constantCondition warns about a comparison without names. A plain true or false is fine: people
+// use it to disable steps.
 func (e *checking) constantCondition(n ast.Node) {
 	if _, plain := n.(*ast.BoolNode); plain {
 		return
@@ -226,12 +225,12 @@ func (c *constants) Visit(node *ast.Node) {
 	}
 }
 
-// noError in scope.maybe tells that error may be nil; no step has that id.
+// NoError in Scope.MaybeNil means that error may be nil; no step has that id.
 const NoError = "error!"
 
 var throughError = regexp.MustCompile(`(^|[^.\w])error\s*\.`)
 
-// shownRoots are those whose parts are shown beside a condition.
+// shownRoots are the names whose parts are shown with a condition.
 var shownRoots = []string{"event", "inputs", "vars", "steps", "output", "error"}
 
 // Reads reports whether the expression reads a name.
@@ -248,7 +247,7 @@ func (e *Expr) Reads(name string) bool {
 	return f.found
 }
 
-// nameFinder looks for a name in an expression's tree.
+// nameFinder searches an expression's tree for a name.
 type nameFinder struct {
 	name  string
 	found bool

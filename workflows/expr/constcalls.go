@@ -11,10 +11,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file warns of constants that fail each time they are used. A run that began with
-// such a file must still load, so they are no errors.
+// This file warns about constants that always fail. They are not errors because a run that began
+// with such a file must still load.
 
-// constantArguments warns of a currency or an algorithm that is written out and not known.
+// constantArguments warns about an unknown constant currency or algorithm.
 func (l *linter) constantArguments(x *ast.CallNode) {
 	id, ok := x.Callee.(*ast.IdentifierNode)
 	if !ok {
@@ -49,7 +49,7 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 	}
 }
 
-// currencyHint names the currency whose code a longer word begins with.
+// currencyHint suggests the currency with whose code a longer word begins.
 func currencyHint(word string) string {
 	if code := strings.ToUpper(word); len(code) > 3 && slices.Contains(Currencies(), code[:3]) {
 		return fmt.Sprintf("did you mean %q?", code[:3])
@@ -57,5 +57,5 @@ func currencyHint(word string) string {
 	return "write its code of three letters, such as EUR"
 }
 
-// hashName is the name of a hash without what may stand in it.
+// hashName normalizes the name of a hash.
 func hashName(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }

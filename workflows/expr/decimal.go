@@ -15,25 +15,24 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Decimal is an exact decimal number inside one expression. It leaves the expression
-// as the JSON number of the same digits (see Plain); one that JSON readers would round
-// is an error then.
+// Decimal is an exact decimal number inside an expression. Plain converts it to the JSON number
+// with the same digits; a number that JSON parsers would round is an error.
 type Decimal struct{ d *apd.Decimal }
 
-// A decimal has at most so many digits, and its exponent is as large as a float's:
-// "1e1000000000" plus one would fill memory.
+// The number of digits is limited, and the exponent to that of a float: "1e1000000000" plus one
+// would exhaust memory.
 const (
 	maxDecimalDigits   = 500
 	maxDecimalExponent = 400
 	maxDecimalText     = 600
 	// quotientDigits are those of IEEE 754's decimal128.
 	quotientDigits = 34
-	// decimalSteps is the work of one operation with decimals.
+	// decimalSteps is the work of one operation on decimals.
 	decimalSteps = 60
 )
 
-// exact computes without rounding or fails; rounding rounds half away from zero, as
-// round() of floats does.
+// exact computes without rounding or fails; rounding rounds half away from zero, like round() for
+// floats.
 var (
 	exact = apd.Context{Precision: maxDecimalDigits, MaxExponent: 2000, MinExponent: -2000,
 		Traps: apd.DefaultTraps | apd.Inexact, Rounding: apd.RoundHalfUp}
@@ -43,7 +42,7 @@ var (
 		Traps: apd.DefaultTraps, Rounding: apd.RoundHalfUp}
 )
 
-// toDecimal reads a number, or text that is one as JSON writes it.
+// toDecimal converts a number, or text that is a JSON number.
 func toDecimal(v any) (Decimal, error) {
 	switch x := operand(v).(type) {
 	case Decimal:
@@ -54,7 +53,8 @@ func toDecimal(v any) (Decimal, error) {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return Decimal{}, fmt.Errorf("%v is not a number", x)
 		}
-		// The shortest digits that mean this float: 19.99, not 19.989999999999998436805981327779591083526611328125.
+		// The shortest digits that denote this float: 19.99, not
+		// 19.989999999999998436805981327779591083526611328125.
 		return decimalText(strconv.FormatFloat(x, 'g', -1, 64))
 	case json.Number:
 		return decimalText(string(x))
@@ -81,7 +81,7 @@ func decimalText(s string) (Decimal, error) {
 	return out, out.limits()
 }
 
-// validDecimal is the grammar of a JSON number, with zeros before it as in 007.50.
+// validDecimal accepts a JSON number, with leading zeros allowed as in 007.50.
 func validDecimal(s string) bool {
 	digits := strings.TrimPrefix(s, "-")
 	for len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
@@ -90,7 +90,7 @@ func validDecimal(s string) bool {
 	return value.ValidNumber([]byte(digits))
 }
 
-// limits fails for a decimal that is larger than one may be.
+// limits returns an error for a decimal that exceeds the limits.
 func (x Decimal) limits() error {
 	if x.d.Form != apd.Finite {
 		return errors.New("the result is not a number")
@@ -104,7 +104,7 @@ func (x Decimal) limits() error {
 	return nil
 }
 
-// String writes the digits without an exponent and without zeros at the end.
+// String returns the digits without an exponent and without trailing zeros.
 func (x Decimal) String() string {
 	var r apd.Decimal
 	r.Reduce(x.d)
@@ -117,7 +117,7 @@ func (x Decimal) String() string {
 // InText is String; it makes a Decimal a Computed.
 func (x Decimal) InText() (string, error) { return x.String(), nil }
 
-// Kind names it in the language's words.
+// Kind returns the name in the language's terms.
 func (Decimal) Kind() string { return "a number" }
 
 func (x Decimal) negated() Decimal {
@@ -126,7 +126,7 @@ func (x Decimal) negated() Decimal {
 	return out
 }
 
-// whole cuts the fraction off.
+// whole truncates the fraction.
 func (x Decimal) whole() int {
 	down := rounding
 	down.Rounding = apd.RoundDown
@@ -141,7 +141,7 @@ func (x Decimal) whole() int {
 	return int(n)
 }
 
-// rounded has n digits after the point.
+// rounded rounds to n digits after the point.
 func (x Decimal) rounded(n int, mode apd.Rounder) Decimal {
 	c := rounding
 	c.Rounding = mode
@@ -152,7 +152,7 @@ func (x Decimal) rounded(n int, mode apd.Rounder) Decimal {
 	return out
 }
 
-// Plain is the decimal as data: what a JSON reader makes of its digits.
+// Plain returns the decimal as the number that a JSON parser makes of its digits.
 func (x Decimal) Plain() (any, error) {
 	text := x.String()
 	if !strings.Contains(text, ".") {
@@ -173,7 +173,7 @@ func (x Decimal) Plain() (any, error) {
 		value.Clip(text, 60))
 }
 
-// decimalArithmetic computes exactly with at least one decimal.
+// decimalArithmetic computes exactly; at least one operand is a decimal.
 func (m *meter) decimalArithmetic(op string, a, b any) any {
 	if !isNumeric(a) || !isNumeric(b) {
 		panic(misfit(op, a, b))
@@ -229,7 +229,7 @@ func (m *meter) decimalPower(x, y Decimal) Decimal {
 	return out.(Decimal)
 }
 
-// isNumeric tells numbers of every kind from text and the rest.
+// isNumeric reports whether a value is a number of any kind.
 func isNumeric(v any) bool {
 	switch v.(type) {
 	case int, float64, json.Number, Decimal:
@@ -238,8 +238,8 @@ func isNumeric(v any) bool {
 	return false
 }
 
-// comparison replaces expr's comparisons where decimals may stand: it knows none, and
-// finds 1 and decimal("1.0") different.
+// comparison replaces expr's comparisons if operands may be decimals: expr would find 1 and
+// decimal("1.0") different.
 func comparison(op string, a, b any) any {
 	if isDecimal(a) || isDecimal(b) {
 		x, y := operand(a), operand(b)
@@ -277,7 +277,7 @@ func compareNumbers(a, b any) int {
 	return x.d.Cmp(y.d)
 }
 
-// undecimal makes a decimal the plain number it is; the rest stays.
+// undecimal converts a decimal to a plain number; other values are unchanged.
 func undecimal(v any) any {
 	if x, ok := v.(Decimal); ok {
 		n, err := x.Plain()
@@ -287,7 +287,7 @@ func undecimal(v any) any {
 	return v
 }
 
-// extreme is max or min over numbers and lists of numbers, where decimals may stand.
+// extreme implements max and min for numbers and lists of numbers, decimals included.
 func (m *meter) extreme(name string, want int, args []any) any {
 	var best any
 	for _, n := range m.numbers(name, args, nil, 0) {
@@ -315,8 +315,8 @@ func (m *meter) numbers(name string, args, out []any, depth int) []any {
 	return out
 }
 
-// mean of numbers, exact when one of them is a decimal; a sum of whole numbers that
-// leaves 64 bits is an error.
+// mean is exact if one of the numbers is a decimal; a sum of integers that exceeds 64 bits is an
+// error.
 func (m *meter) mean(args []any) any {
 	list := m.numbers("mean", args, nil, 0)
 	if len(list) == 0 {
@@ -325,7 +325,7 @@ func (m *meter) mean(args []any) any {
 	return m.arithmetic("/", m.sum(list), len(list))
 }
 
-// digitsArg is how many digits after the point are wanted.
+// digitsArg returns the requested number of digits after the point.
 func digitsArg(name string, a []any) int {
 	n := intArg(name, a, 1)
 	if n < 0 || n > 20 {
@@ -334,8 +334,8 @@ func digitsArg(name string, a []any) int {
 	return n
 }
 
-// round rounds half away from zero, to a whole number or to so many digits. Floats are
-// rounded by the digits that they are written with: 2.675 gives 2.68.
+// round rounds half away from zero, to an integer or to a number of digits. It rounds floats by
+// their decimal digits: 2.675 gives 2.68.
 func round(a []any) any {
 	v := operand(arg("round", a, 0))
 	if len(a) == 1 {
@@ -357,7 +357,7 @@ func round(a []any) any {
 	panic(notANumber("round", v))
 }
 
-// roundWhole is round, ceil and floor to whole numbers, which expr gives as floats.
+// roundWhole implements round, ceil and floor to integers, for which expr returns floats.
 func roundWhole(name string, v any, float func(float64) float64, mode apd.Rounder) any {
 	switch x := operand(v).(type) {
 	case int:
@@ -381,7 +381,7 @@ func notANumber(name string, v any) error {
 	return fmt.Errorf("%s needs a number, got %s", name, value.Describe(v))
 }
 
-// fixed writes a number with exactly so many digits after the point.
+// fixed formats a number with a fixed number of digits after the point.
 func fixed(a []any) any {
 	v := operand(arg("fixed", a, 0))
 	if !isNumeric(v) {
@@ -404,7 +404,7 @@ func (x Decimal) fixed(n int) string {
 func ceiling(v any) any { return roundWhole("ceil", v, math.Ceil, apd.RoundCeiling) }
 func floor(v any) any   { return roundWhole("floor", v, math.Floor, apd.RoundFloor) }
 
-// toFloat is float(x).
+// toFloat implements float(x).
 func toFloat(v any) any {
 	switch x := operand(v).(type) {
 	case int:
@@ -429,7 +429,7 @@ func toFloat(v any) any {
 	panic(fmt.Errorf("float needs a number or its text, got %s", value.Describe(v)))
 }
 
-// median of numbers, exact when one of the middle ones is a decimal.
+// median is exact if one of the middle numbers is a decimal.
 func (m *meter) median(args []any) any {
 	list := m.numbers("median", args, nil, 0)
 	if len(list) == 0 {
@@ -448,7 +448,7 @@ func (m *meter) median(args []any) any {
 	return m.arithmetic("/", m.arithmetic("+", list[half-1], list[half]), 2)
 }
 
-// typeName is type(x), which knows decimals.
+// typeName implements type(x) with decimals.
 func typeName(v any) any {
 	if isDecimal(v) {
 		return "decimal"

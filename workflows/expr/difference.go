@@ -9,32 +9,31 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Cause is the smallest part of an expression whose value makes the difference between two
-// evaluations. A part that only one side has is nil on the other.
+// Cause is the smallest part of an expression whose value explains the difference between two
+// evaluations. For a part that only one expression has, the other value is nil.
 type Cause struct {
 	Expression    string
 	Before, After any
 }
 
-// Differ finds causes. Its zero value can be used, by several goroutines at once.
+// Differ finds causes. Its zero value is ready to use; it is safe for concurrent use.
 type Differ struct {
 	mu sync.Mutex
-	// compiled are parts of expressions by their text; trees are expressions by theirs.
+	// compiled caches parts of expressions by text, trees parsed expressions by text.
 	compiled map[string]*Expr
 	trees    map[string]ast.Node
 }
 
-// mostParts bounds what a Differ keeps.
+// mostParts limits the size of each cache.
 const mostParts = 4096
 
-// Conditions finds why a list of conditions that must all hold gives another result than
-// another list.
+// Conditions finds why two lists of conditions, all of which must hold, have different results.
 func (d *Differ) Conditions(before, after []string, envBefore, envAfter *Env) (Cause, bool) {
 	p := &pair{d: d, before: envBefore, after: envAfter}
 	return p.operands("&&", p.conjuncts(before), p.conjuncts(after))
 }
 
-// Expression finds why one expression gives another value than another.
+// Expression finds why two expressions have different values.
 func (d *Differ) Expression(before, after string, envBefore, envAfter *Env) (Cause, bool) {
 	p := &pair{d: d, before: envBefore, after: envAfter}
 	b, a := d.tree(before), d.tree(after)
@@ -44,7 +43,7 @@ func (d *Differ) Expression(before, after string, envBefore, envAfter *Env) (Cau
 	return p.nodes(b, a)
 }
 
-// tree parses an expression; nil for one that cannot be parsed.
+// tree parses an expression; it returns nil if that fails.
 func (d *Differ) tree(text string) ast.Node {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -62,7 +61,7 @@ func (d *Differ) tree(text string) ast.Node {
 	return tree.Node
 }
 
-// eval returns the value of a part; what fails is a text that says so.
+// eval returns the value of a part, or the error text if the evaluation fails.
 func (d *Differ) eval(n ast.Node, env *Env) any {
 	text := n.String()
 	d.mu.Lock()
@@ -91,13 +90,13 @@ func (d *Differ) eval(n ast.Node, env *Env) any {
 	return v
 }
 
-// pair is two sides that are compared.
+// pair is a comparison of two evaluations.
 type pair struct {
 	d             *Differ
 	before, after *Env
 }
 
-// conjuncts are the parts of conditions that must all hold.
+// conjuncts splits conditions into the parts that must all hold.
 func (p *pair) conjuncts(list []string) (out []ast.Node) {
 	for _, text := range list {
 		if n := p.d.tree(text); n != nil {
@@ -107,7 +106,7 @@ func (p *pair) conjuncts(list []string) (out []ast.Node) {
 	return out
 }
 
-// operands takes a chain of one operator apart.
+// operands flattens a chain of one operator.
 func operands(n ast.Node, op string) []ast.Node {
 	if b, ok := n.(*ast.BinaryNode); ok && boolean(b.Operator) == op {
 		return append(operands(b.Left, op), operands(b.Right, op)...)
@@ -115,8 +114,8 @@ func operands(n ast.Node, op string) []ast.Node {
 	return []ast.Node{n}
 }
 
-// joint is the operator by which one of two parts joins conditions, if the other one joins none by
-// another.
+// joint returns the operator with which one of the parts joins conditions, provided that the other
+// part does not join conditions with a different one.
 func joint(b, a ast.Node) string {
 	op := ""
 	for _, n := range []ast.Node{b, a} {
@@ -130,7 +129,7 @@ func joint(b, a ast.Node) string {
 	return op
 }
 
-// boolean returns an operator by its sign; "" for one that joins no conditions.
+// boolean returns the canonical name of a Boolean operator; "" for other operators.
 func boolean(op string) string {
 	switch op {
 	case "&&", "and":
@@ -141,8 +140,8 @@ func boolean(op string) string {
 	return ""
 }
 
-// operands compares two chains: what stands in both and gives the same is left out, and the
-// rest is compared in its order. What decides is shown first: false of &&, true of ||.
+// operands compares two chains: operands in both with the same value are skipped, and the rest are
+// compared in order. The operands that decide the result come first: false for &&, true for ||.
 func (p *pair) operands(op string, before, after []ast.Node) (Cause, bool) {
 	before, after = slices.Clone(before), slices.Clone(after)
 	for i := 0; i < len(before); i++ {
@@ -213,7 +212,7 @@ func (p *pair) nodes(b, a ast.Node) (Cause, bool) {
 			continue
 		}
 		if constant(left.list[i]) || constant(right.list[i]) {
-			return whole, true // the comparison says more than its number
+			return whole, true // a comparison says more than its operand
 		}
 		differing, parts = differing+1, c
 	}
@@ -223,8 +222,8 @@ func (p *pair) nodes(b, a ast.Node) (Cause, bool) {
 	return whole, true
 }
 
-// alike reports whether two parts do the same with as many values, and whether those can be
-// looked at one by one.
+// alike reports whether two parts have the same operator and number of operands, and whether the
+// operands can be evaluated on their own.
 func alike(b, a ast.Node) bool {
 	switch x := b.(type) {
 	case *ast.BinaryNode:

@@ -73,8 +73,7 @@ func (e *checking) syntaxError(err error) {
 	e.report(code, false, from, max(to, from+1), problem, hint)
 }
 
-// doubleBraces returns what an expression has between {{ and }}, as templates of other tools
-// write it.
+// doubleBraces returns the text between {{ and }}, the syntax of other template languages.
 func doubleBraces(text string) (inner string, ok bool) {
 	inner, open := strings.CutPrefix(strings.TrimSpace(text), "{{")
 	inner, closed := strings.CutSuffix(inner, "}}")
@@ -106,7 +105,7 @@ func typeWord(t string) string {
 	return t
 }
 
-// typeError rewords what expr's checker says.
+// typeError converts an error of expr's type checker to our wording.
 func (e *checking) typeError(err error, warning bool, sample types.Map) {
 	var at *file.Error
 	if !errors.As(err, &at) {
@@ -161,7 +160,7 @@ func typeNames(s string) string {
 		"object").Replace(s)
 }
 
-// fieldHint guesses the field that was meant, from all names of the envelope.
+// fieldHint suggests the field that was meant, from all names of the envelope.
 func (e *checking) fieldHint(field string, sample types.Map) string {
 	if field == "status" && strings.Contains(e.Text, "run.status") {
 		return "run.status exists only in finally"

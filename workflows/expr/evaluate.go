@@ -7,32 +7,31 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Evaluation is the value of an expression, or of a text with ${{ }}, with each part.
+// Evaluation is the result of an expression, or of a text with ${{ }}, with all parts.
 type Evaluation struct {
-	// Value is nil where Problem says why there is none.
+	// Value is nil if Problem is set.
 	Value   any    `json:"value"`
 	Type    string `json:"type"`
 	Problem string `json:"error,omitempty"`
-	// Expressions are those of the text, in its order.
+	// Expressions are those in the text, in order.
 	Expressions []EvaluatedExpression `json:"expressions"`
 }
 
-// EvaluatedExpression is one expression of a text, or the only one.
+// EvaluatedExpression is one of a text's expressions, or the only one.
 type EvaluatedExpression struct {
 	*Explanation
 	Expression string `json:"expression"`
 }
 
-// maxExpressions is how many expressions Evaluate takes in one text.
+// maxExpressions is the maximum number of expressions that Evaluate accepts in one text.
 const maxExpressions = 500
 
-// errExpressions is about a text whose expressions together pass the bounds of Explain.
+// errExpressions means that a text's expressions together exceed the limits of Explain.
 var errExpressions = &LimitError{fmt.Sprintf("the text has more than %d expressions, or they take more than %d million steps or "+
 	"create more than %d MiB together: evaluate fewer at once", maxExpressions, maxWork/1_000_000, maxExplainedBytes>>20)}
 
 // Evaluate evaluates an expression, or a text with ${{ }}, and each part of it. A text that is
-// exactly one ${{ }} keeps the type of its value. The error is about the text: it does not
-// compile.
+// exactly one ${{ }} keeps the type of its value. The error means that the text does not compile.
 func Evaluate(text string, env *Env) (*Evaluation, error) {
 	pieces, err := templatePieces(text)
 	if err != nil {
@@ -81,8 +80,8 @@ type templatePiece struct {
 	expression bool
 }
 
-// templatePieces divides a text at its ${{ }}; $${{ stands for the text ${{. A text without
-// any is one expression.
+// templatePieces splits a text at its ${{ }}; $${{ stands for the text ${{. A text without ${{ }}
+// is one expression.
 func templatePieces(text string) (out []templatePiece, err error) {
 	if !strings.Contains(text, "${{") {
 		return []templatePiece{{text, true}}, nil

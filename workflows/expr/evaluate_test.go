@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// TestATextOfManyExpressionsCostsAboutAsMuchAsOne evaluates texts of which each expression is
+// TestATextOfManyExpressionsCostsAboutAsMuchAsOne evaluates texts of expressions each of which is
 // within its limits: together they would take minutes, or gigabytes.
 func TestATextOfManyExpressionsCostsAboutAsMuchAsOne(t *testing.T) {
 	t.Parallel()
@@ -31,8 +31,8 @@ func TestATextOfManyExpressionsCostsAboutAsMuchAsOne(t *testing.T) {
 	}
 }
 
-// TestThePartsOfOneExpressionHaveAboutTheSizeOfOneValue evaluates an expression with many parts
-// that are large.
+// TestThePartsOfOneExpressionHaveAboutTheSizeOfOneValue evaluates an expression with many large
+// parts.
 func TestThePartsOfOneExpressionHaveAboutTheSizeOfOneValue(t *testing.T) {
 	t.Parallel()
 	env := &expr.Env{Names: expr.Names{"event": map[string]any{"data": strings.Repeat("x", 1<<20)}}}

@@ -11,20 +11,20 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Part is a sub-expression and what it gives.
+// Part is a subexpression with its value.
 type Part struct {
-	// Text is the sub-expression as the language writes it.
+	// Text is the source of the subexpression.
 	Text string `json:"expression"`
-	// Depth is how deep it stands in the whole; 0 is the whole.
+	// Depth is the nesting depth; 0 is the complete expression.
 	Depth int `json:"depth"`
 	Value any `json:"value"`
 	// Type is the value's type in words.
 	Type string `json:"type"`
-	// Problem says why it has no value.
+	// Problem says why there is no value.
 	Problem string `json:"error,omitempty"`
 }
 
-// Cost is what an evaluation cost, and what one may cost at most.
+// Cost is what an evaluation cost, and the maximum.
 type Cost struct {
 	Steps    int `json:"steps"`
 	MaxSteps int `json:"max_steps"`
@@ -32,30 +32,30 @@ type Cost struct {
 	MaxBytes int `json:"max_bytes"`
 }
 
-// Explanation is an evaluation with all its parts. Parts[0] is the whole; each part is
-// followed by those that it is made of.
+// Explanation is an evaluation with all its parts. Parts[0] is the complete expression; each part
+// is followed by its own parts.
 type Explanation struct {
 	Parts []Part `json:"parts"`
 	Cost  Cost   `json:"cost"`
 }
 
-// What Explain does for the parts of an expression is bounded: how many are evaluated, how
-// long their texts are together, in bytes, since each is compiled by itself, and how many bytes
-// their values have. All together may take about as many steps as one evaluation.
+// Limits of the work that Explain does for the parts of an expression: how many it evaluates, the
+// total length of their texts in bytes, since each is compiled separately, and the total size of
+// their values in bytes. Together they may take about as many steps as one evaluation.
 const (
 	maxExplained      = 200
 	maxExplainedText  = 256 << 10
 	maxExplainedBytes = 2 * value.MaxSize
 )
 
-// Explain evaluates an expression and each of its parts. The error is about the text: it
-// does not compile. A part that fails while it runs has a Problem. Parts inside of a
-// predicate, such as the condition of filter, have no value of their own.
+// Explain evaluates an expression and each of its parts. The error means that the text does not
+// compile. A part that fails at run time has a Problem. Parts of a predicate, such as the condition
+// of filter, have no value of their own.
 func Explain(text string, env *Env) (*Explanation, error) {
 	return (&explainer{env: env}).explain(text)
 }
 
-// explain is Explain within what is left of the bounds.
+// explain is Explain within the remaining limits.
 func (x *explainer) explain(text string) (*Explanation, error) {
 	if x.names == nil {
 		x.names = slices.Collect(maps.Keys(x.env.Names))
@@ -76,7 +76,7 @@ func (x *explainer) explain(text string) (*Explanation, error) {
 	return x.out, nil
 }
 
-// evaluate adds a part and what it costs.
+// evaluate adds a part and its cost.
 func (x *explainer) evaluate(e *Expr, text string, depth int) (cost Cost) {
 	v, err := e.measured(x.env, &cost)
 	size, _, _ := value.Size(v)
@@ -85,7 +85,7 @@ func (x *explainer) evaluate(e *Expr, text string, depth int) (cost Cost) {
 	return cost
 }
 
-// measured evaluates like Eval and says what that cost.
+// measured is Eval that also measures the cost.
 func (e *Expr) measured(env *Env, cost *Cost) (any, error) {
 	m := meters.Get().(*meter)
 	m.start(e, e.code, env, time.Now().Add(maxExprTime))
@@ -103,8 +103,8 @@ type explainer struct {
 	names []string
 	out   *Explanation
 	seen  map[string]bool
-	// count is how many parts there are so far, text the length of their texts in bytes, steps what
-	// they cost, and bytes the size of their values.
+	// count is the number of parts so far, text the total length of their texts in bytes, steps
+	// their cost, and bytes the size of their values.
 	count, text, steps, bytes int
 }
 
@@ -116,7 +116,7 @@ func (x *explainer) full() bool {
 	return x.count >= maxExplained || x.text > maxExplainedText || x.spent()
 }
 
-// add adds a node and those that it is made of.
+// add adds a node and its parts.
 func (x *explainer) add(n ast.Node, depth int) {
 	if saysItsValue(n) || x.full() {
 		return
@@ -144,7 +144,7 @@ func partOf(text string, depth int, v any, err error) Part {
 	return p
 }
 
-// saysItsValue reports whether a node says its own value.
+// saysItsValue reports whether a node is a literal value.
 func saysItsValue(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.NilNode, *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.ConstantNode:
@@ -153,7 +153,7 @@ func saysItsValue(n ast.Node) bool {
 	return false
 }
 
-// parts are the nodes that a node is made of and that have a value by themselves.
+// parts returns the children of a node that have a value on their own.
 func parts(n ast.Node) []ast.Node {
 	switch n := n.(type) {
 	case *ast.UnaryNode:
@@ -195,8 +195,8 @@ func parts(n ast.Node) []ast.Node {
 	return nil
 }
 
-// memberParts leaves out the steps of a plain path such as event.data.order: its end says
-// enough, and its beginning is the whole event.
+// memberParts omits the prefixes of a plain path such as event.data.order: the value of the path is
+// enough, and the first prefix is the complete event.
 func memberParts(n ast.Node) []ast.Node {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:

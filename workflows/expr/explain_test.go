@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// TestEachPartOfAnExpressionShowsItsValue names the parts that a person asks about.
+// TestEachPartOfAnExpressionShowsItsValue names the parts that a user asks about.
 func TestEachPartOfAnExpressionShowsItsValue(t *testing.T) {
 	t.Parallel()
 	env := &expr.Env{Names: expr.Names{"event": map[string]any{"data": map[string]any{"n": 3, "list": []any{1, 2}}}}}
@@ -39,8 +39,8 @@ func TestEachPartOfAnExpressionShowsItsValue(t *testing.T) {
 	}
 }
 
-// TestExplainingAHugeExpressionIsBounded holds the parts of an expression to one budget: else a
-// deeply nested one is compiled, and a costly one evaluated, once for each of its parts.
+// TestExplainingAHugeExpressionIsBounded checks that the parts share one budget; otherwise a deeply
+// nested expression would be compiled, and a costly one evaluated, once for each part.
 func TestExplainingAHugeExpressionIsBounded(t *testing.T) {
 	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
 	costly := ""

@@ -17,24 +17,24 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Expr is one compiled expression of a workflow, trigger or connector.
+// Expr is an expression of a workflow, trigger or connector.
 type Expr struct {
 	// Text is the source without ${{ }}.
 	Text string
-	// Zone is where now() is; nil for UTC.
+	// Zone is the time zone of now(); nil for UTC.
 	Zone *time.Location
-	// Bytes reports whether its bytes are wanted as base64.
+	// Bytes reports whether the result must be encoded as base64 if it is bytes.
 	Bytes bool
-	// code is what it compiled to. later compiles it at the first evaluation; nil for one
-	// that is compiled, or cannot be.
+	// code is the compiled program. later compiles it at the first evaluation; it is nil for an
+	// expression that is compiled or cannot be.
 	code  *program
 	later func() (*program, error)
-	// paths are the parts of the event it reads, for the decision's record.
+	// paths are the parts of the event that it reads, for recording decisions.
 	paths []exprPath
-	// secrets reports whether it names a secret; named are those.
+	// secrets reports whether it uses a secret; named are their names.
 	secrets bool
 	named   []string
-	// quick are the paths of an expression that is nothing else.
+	// quick are the paths of an expression that consists only of paths.
 	quick [][]string
 }
 
@@ -52,29 +52,28 @@ type exprPath struct {
 	keys []string
 }
 
-// Names are the values an expression sees, by name of scope (docs/expressions.md).
+// Names are the values that an expression can read, by root name (docs/expressions.md).
 type Names map[string]any
 
-// Env is all that one evaluation may depend on: the names, the moment now()
-// gives, and the seed from which uuid() counts. Two evaluations with equal
-// Envs give equal results.
+// Env is everything that an evaluation depends on: the names, the time for now(), and the seed from
+// which uuid() counts. Two evaluations with equal Envs give equal results.
 type Env struct {
 	Names Names
 	Now   time.Time
 	Seed  string
-	// Until is when an evaluation fails that has not ended; zero leaves it the time
-	// that each has.
+	// Until is the time at which an unfinished evaluation fails; zero leaves only the general
+	// limit.
 	Until time.Time
 }
 
-// EvalError is an expression that failed while it ran. One that is over a limit of work
-// or memory is an ErrTooLarge.
+// EvalError is a run-time error of an expression. If the expression exceeded a limit of work or
+// memory, it is an ErrTooLarge.
 type EvalError struct {
-	// Expr is the source; Line and Column count from 1 inside of it.
+	// Expr is the source; Line and Column count from 1 within it.
 	Expr         string
 	Line, Column int
 	Problem      string
-	// Cause is the error behind Problem, if there is one.
+	// Cause is the underlying error, if any.
 	Cause error
 }
 
@@ -86,8 +85,8 @@ func (e *EvalError) Error() string {
 	return fmt.Sprintf("%s (in %s)", e.Problem, value.Clip(e.Expr, 120))
 }
 
-// Eval runs the expression. The result is plain data (see Normalize), or a
-// time.Time. Errors are of type *EvalError.
+// Eval evaluates the expression. The result is plain data (see Normalize), or a time.Time. Errors
+// are of type *EvalError.
 func (e *Expr) Eval(env *Env) (any, error) {
 	if e.secrets {
 		if err := e.secretsSet(env.Names); err != nil {
@@ -120,7 +119,7 @@ func (e *Expr) Eval(env *Env) (any, error) {
 	return v, nil
 }
 
-// program returns what the expression compiled to, and compiles it where that was put off.
+// program returns the compiled expression, and compiles it first if that was postponed.
 func (e *Expr) program() (*program, error) {
 	if e.code == nil && e.later != nil {
 		return e.later()
@@ -128,8 +127,8 @@ func (e *Expr) program() (*program, error) {
 	return e.code, nil
 }
 
-// run returns the result as data, which is work that counts: a list that the result
-// holds a thousand times is walked a thousand times.
+// run returns the result as data. The conversion counts as work: if the result contains a list a
+// thousand times, the list is walked a thousand times.
 func (m *meter) run(e *Expr, code *program) (v any, err error) {
 	if v, err = m.vm.Run(code.vm, m.names); err != nil {
 		return nil, err
@@ -152,7 +151,7 @@ func (m *meter) run(e *Expr, code *program) (v any, err error) {
 	return m.normalized(v), nil
 }
 
-// plain makes a result data; times stay times.
+// plain converts a result to data; times are unchanged.
 func (e *Expr) plain(v any) (any, error) {
 	if t, ok := v.(time.Time); ok {
 		return t, nil
@@ -164,7 +163,7 @@ func (e *Expr) plain(v any) (any, error) {
 	return n, nil
 }
 
-// Condition runs an expression that must be true or false; nil counts as false.
+// Condition evaluates an expression that must be true or false; nil counts as false.
 func (e *Expr) Condition(env *Env) (bool, error) {
 	v, err := e.Eval(env)
 	if err != nil {
@@ -179,8 +178,8 @@ func (e *Expr) Condition(env *Env) (bool, error) {
 	return false, &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: "a condition must be true or false, got " + value.Describe(v)}
 }
 
-// Values looks up the parts of the event that the expression reads, for the
-// record of a decision. Texts are cut at 200 letters.
+// Values returns the parts of the event that the expression reads, for the record of a decision.
+// Texts are cut at 200 characters.
 func (e *Expr) Values(names Names) map[string]any {
 	if len(e.paths) == 0 {
 		return nil
@@ -217,7 +216,7 @@ var (
 		"true/false", "int", "a number")
 )
 
-// runtimeError rewords what expr says of a failed evaluation.
+// runtimeError converts expr's error of a failed evaluation.
 func (e *Expr) runtimeError(err error) error {
 	out := &EvalError{Expr: e.Text, Line: 1, Column: 1, Problem: err.Error()}
 	var over *LimitError
@@ -260,11 +259,11 @@ func (e *Expr) runtimeError(err error) error {
 		return out
 	}
 	if out.Problem == "invalid operation: int(string)" {
-		// What expr says when a name is looked up in text or in a list.
+		// expr's message for looking up a name in text or in a list.
 		out.Problem = "text and lists have no fields"
 		return out
 	}
-	if strings.Contains(out.Problem, "memory budget exceeded") { // expr's own, of elements
+	if strings.Contains(out.Problem, "memory budget exceeded") { // expr's own limit on elements
 		out.Problem, out.Cause = errElements.text, errElements
 		return out
 	}
@@ -285,8 +284,8 @@ func isCall(n ast.Node, name string) bool {
 	return ok && id.Value == name
 }
 
-// looseEnv types nothing but our own functions: what runs must take whatever a
-// payload brings, or expr's typed instructions fail on it (docs/expressions.md).
+// looseEnv gives types only to our own functions: the program must accept whatever a payload
+// contains, and expr's typed instructions would fail on it (docs/expressions.md).
 func looseEnv(names []string) types.Map {
 	fn := types.TypeOf(func(...any) any { return nil })
 	env := types.Map{tickName: types.TypeOf(new(meter).iterate), keyName: types.TypeOf(new(meter).key)}
@@ -304,15 +303,15 @@ func looseEnv(names []string) types.Map {
 	return env
 }
 
-// compileLoose makes the program that runs.
+// compileLoose compiles the program to run.
 func compileLoose(text string, names []string) (*vm.Program, error) {
 	return expr.Compile(text, expr.Env(looseEnv(names)), expr.MaxNodes(maxExprNodes),
 		expr.Patch(headerNames{slices.Contains(names, "headers")}),
 		expr.Patch(newGuard(text)), expr.Optimize(true))
 }
 
-// Compile compiles an expression outside of any file, over the given names,
-// for triggers' stored data expressions and for tests.
+// Compile compiles an expression that is not in a file, over the given names: triggers' stored data
+// expressions, and tests.
 func Compile(text string, names ...string) (*Expr, error) {
 	if len(text) > maxExprText {
 		return nil, fmt.Errorf("the expression is longer than %d KiB", maxExprText>>10)
@@ -324,7 +323,7 @@ func Compile(text string, names ...string) (*Expr, error) {
 	return &Expr{Text: text, code: newProgram(prog), quick: QuickPaths(text)}, nil
 }
 
-// newProgram notes the names that a compiled expression reads.
+// newProgram collects the names that a compiled expression reads.
 func newProgram(prog *vm.Program) *program {
 	var found usedNames
 	node := prog.Node()
@@ -341,7 +340,7 @@ type usedNames struct {
 // Visit implements ast.Visitor.
 func (u *usedNames) Visit(n *ast.Node) {
 	if b, ok := (*n).(*ast.BuiltinNode); ok && b.Map != nil {
-		// The optimizer folds the map of a filter into it, where ast.Walk does not go.
+		// The optimizer folds map into filter, a place that ast.Walk does not visit.
 		ast.Walk(&b.Map, u)
 	}
 	id, ok := (*n).(*ast.IdentifierNode)
@@ -354,17 +353,17 @@ func (u *usedNames) Visit(n *ast.Node) {
 	}
 }
 
-// SecretNames lists the secrets that the expression names.
+// SecretNames returns the names of the secrets that the expression uses.
 func (e *Expr) SecretNames() []string { return e.named }
 
-// UsesSecrets reports whether the expression names a secret.
+// UsesSecrets reports whether the expression uses a secret.
 func (e *Expr) UsesSecrets() bool { return e.secrets }
 
 // Compiled reports whether the expression can be evaluated.
 func (e *Expr) Compiled() bool { return e.code != nil || e.later != nil }
 
-// secretsSet refuses to run without a secret that the expression names: nil in its
-// place would be sent as null, or as nothing.
+// secretsSet returns an error if a secret that the expression uses has no value: nil would be sent
+// as null, or as nothing.
 func (e *Expr) secretsSet(names Names) error {
 	secrets, _ := names["secrets"].(map[string]any)
 	for _, n := range e.named {

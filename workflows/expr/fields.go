@@ -8,16 +8,15 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// AddFields adds to set what the expression reads of a name such as body: chains of
-// constant keys, or the whole where the name itself is used.
+// AddFields adds to set the fields of name, such as body, that the expression reads: chains of
+// constant keys, or everything if name itself is used.
 func (e *Expr) AddFields(set *value.FieldSet, name string) {
 	if !e.eachChain(name, func(keys []string) { set.Add(keys...) }) {
 		set.Add()
 	}
 }
 
-// ReadsKey reports whether the expression reads one of the keys of a name, or the name
-// as a whole.
+// ReadsKey reports whether the expression reads one of the keys of name, or name itself.
 func (e *Expr) ReadsKey(name string, keys ...string) bool {
 	found := false
 	parsed := e.eachChain(name, func(chain []string) {
@@ -26,9 +25,9 @@ func (e *Expr) ReadsKey(name string, keys ...string) bool {
 	return found || !parsed
 }
 
-// eachChain calls found for each outermost chain of constant keys that begins with a name, and
-// with no keys where the name itself is used. It reports whether the expression parses; nil
-// reads nothing.
+// eachChain calls found for each outermost chain of constant keys that begins with name, and with
+// no keys if name itself is used. It reports whether the expression parses; a nil expression reads
+// nothing.
 func (e *Expr) eachChain(name string, found func(keys []string)) bool {
 	if e == nil {
 		return true
@@ -42,7 +41,7 @@ func (e *Expr) eachChain(name string, found func(keys []string)) bool {
 	return true
 }
 
-// chainFinder looks for the chains of constant keys that begin with a name.
+// chainFinder finds the chains of constant keys that begin with a name.
 type chainFinder struct {
 	name  string
 	found func(keys []string)
@@ -71,8 +70,8 @@ func (f *chainFinder) visit(n ast.Node) {
 	}
 }
 
-// constantChain follows a.b?.c down to its root and gives the keys from the
-// root up to the first part that is not constant.
+// constantChain follows a.b?.c to its root and returns the keys from the root to the first part
+// that is not constant.
 func constantChain(n *ast.MemberNode) (ast.Node, []string) {
 	var keys []string
 	var node ast.Node = n
@@ -93,7 +92,7 @@ func constantChain(n *ast.MemberNode) (ast.Node, []string) {
 	}
 }
 
-// children lists a node's direct parts.
+// children collects a node's direct children.
 type children struct{ list []ast.Node }
 
 func (c *children) of(n ast.Node) {

@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// foreignMethods are methods of JavaScript, Python and Ruby, and how the same is
-// written here: %r is what stands before the point, %1 and %2 are the arguments.
+// foreignMethods maps methods of JavaScript, Python and Ruby to this language: %r is the receiver,
+// %1 and %2 are the arguments.
 var foreignMethods = map[string]string{
 	"toUpperCase": "upper(%r)", "upper": "upper(%r)", "upcase": "upper(%r)", "toLowerCase": "lower(%r)",
 	"lower": "lower(%r)", "downcase": "lower(%r)",
@@ -33,8 +33,8 @@ var foreignMethods = map[string]string{
 	"items": "toPairs(%r)",
 }
 
-// method refuses a call of a method on data: data is JSON and has none. Methods of
-// times begin with a capital letter, such as date(x).Format(...).
+// method reports a method call on data, which is JSON and has no methods. Methods of times begin
+// with a capital letter, such as date(x).Format(...).
 func (l *linter) method(x *ast.CallNode) bool {
 	m, ok := x.Callee.(*ast.MemberNode)
 	if !ok || l.sc.Lenient {
@@ -52,7 +52,7 @@ func (l *linter) method(x *ast.CallNode) bool {
 	return true
 }
 
-// inOurWords writes the call as it goes here, "" where nothing stands for it.
+// inOurWords returns the call in this language, "" if there is no equivalent.
 func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) string {
 	receiver := l.source(m.Node)
 	if name == "toFixed" && !l.hasFunction("fixed") {
@@ -89,8 +89,8 @@ func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) str
 	return "write " + strings.NewReplacer("%r", receiver, "%1", arg(0, `"..."`), "%2", arg(1, `"..."`)).Replace(how)
 }
 
-// formatted writes a time as text with the layout of Go, of which the letters of other
-// tools are translated.
+// formatted returns the formatting of a time with a Go layout, into which the layout of another
+// tool is translated.
 func (l *linter) formatted(receiver, layout ast.Node) string {
 	time := l.source(receiver)
 	if !strings.HasPrefix(time, "now(") && !strings.HasPrefix(time, "date(") {
@@ -103,13 +103,13 @@ func (l *linter) formatted(receiver, layout ast.Node) string {
 	return fmt.Sprintf("write %s.Format(%q)", time, layoutWords.Replace(text.Value))
 }
 
-// layoutWords translates the letters of moment.js, Luxon, Java and strftime.
+// layoutWords translates layouts of moment.js, Luxon, Java and strftime.
 var layoutWords = strings.NewReplacer("YYYY", "2006", "yyyy", "2006", "YY", "06", "yy", "06", "MMMM", "January", "MMM", "Jan",
 	"MM", "01", "DD", "02", "dd", "02",
 	"HH", "15", "hh", "03", "mm", "04", "ss", "05", "SSS", "000", "%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04",
 	"%S", "05", "%y", "06", "%B", "January", "%b", "Jan")
 
-// namespaceCalls are functions of objects that JavaScript has and data has not.
+// namespaceCalls are functions of JavaScript's global objects.
 var namespaceCalls = map[string]string{
 	"JSON.stringify": "toJSON", "JSON.parse": "fromJSON", "Object.keys": "keys", "Object.values": "values",
 	"Object.entries": "toPairs", "Date.now": "now", "Date.parse": "date",
@@ -117,7 +117,7 @@ var namespaceCalls = map[string]string{
 	"Math.max": "max", "Number.parseInt": "int", "Number.parseFloat": "float",
 }
 
-// namespace refuses JSON.stringify(x) and its like, with the function that does it.
+// namespace reports JSON.stringify(x) and the like, and suggests the equivalent function.
 func (l *linter) namespace(id *ast.IdentifierNode, name string, args []ast.Node) bool {
 	f := namespaceCalls[id.Value+"."+name]
 	_, visible := l.sc.Names[id.Value]
@@ -161,7 +161,7 @@ func (l *linter) eventField(keys []string, at []ast.Node) bool {
 	return false
 }
 
-// declare says how to have a step, var or input of this name.
+// declare says how to define a step, var or input with this name.
 func declare(root, name string, known []string) string {
 	switch {
 	case len(known) > 0 && len(known) <= 12:
@@ -174,15 +174,15 @@ func declare(root, name string, known []string) string {
 	return fmt.Sprintf("declare it: inputs: {%s: {type: string}}", name)
 }
 
-// source writes a node as an expression.
+// source returns the source of a node.
 func (l *linter) source(n ast.Node) string { return value.Clip(n.String(), 80) }
 
 func (l *linter) hasFunction(name string) bool {
 	return slices.Contains(functionNames(), name)
 }
 
-// lengthField warns of .length of data: it reads a field of that name. A field that is
-// meant is written in brackets.
+// lengthField warns about .length, which reads a field of that name. Brackets show that the field
+// is meant.
 func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 	p, ok := x.Property.(*ast.StringNode)
 	if !ok || p.Value != "length" || len(keys) < 2 || l.sc.Lenient {
@@ -201,14 +201,13 @@ func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 var (
 	barePipe     = regexp.MustCompile(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
 	predicateMap = regexp.MustCompile(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
-	// arrow is a function as JavaScript writes it: x => ..., (x, i) => ...
+	// arrow matches a JavaScript function: x => ..., (x, i) => ...
 	arrow       = regexp.MustCompile(`(?:^|[(,])\s*(?:\w+|\([\w\s,]*\))\s*=>`)
 	missingElse = regexp.MustCompile(`\s\?\s[^:]*$`)
 	ifFunction  = regexp.MustCompile(`(?:^|[^\w.])(?i:if)\s*\([^{]*,[^{]*$`)
 )
 
-// foreignSyntax returns a hint for an expression that another language can read and
-// this one cannot.
+// foreignSyntax returns a hint for an expression in the syntax of another language.
 func foreignSyntax(text string) string {
 	switch {
 	case barePipe.MatchString(text):

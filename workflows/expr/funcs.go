@@ -15,14 +15,14 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// function is one name that expressions may call beside expr's own. Those that
-// replace one of expr's do so because the original grows without bound, changes
-// order from call to call, or writes numbers with exponents (docs/expressions.md).
+// function is a function that expressions may call in addition to expr's own. Some replace one of
+// expr's, because the original's result grows without bound, changes order between calls, or has
+// numbers with exponents (docs/expressions.md).
 type function struct {
 	name    string
 	help    string
-	example string // an expression that must be true; a test runs it
-	// typ is the Go type by which calls are checked at load; nil keeps expr's own.
+	example string // an expression that must be true; a test evaluates it
+	// typ is the Go type used to check calls at load time; nil keeps expr's own.
 	typ any
 	run func(m *meter, a []any) any
 }
@@ -187,7 +187,7 @@ func functionNames() []string {
 	return out
 }
 
-// must ends the evaluation; expr turns the panic into an error with a position.
+// must aborts the evaluation on an error; expr converts the panic to an error with a position.
 func must(err error) {
 	if err != nil {
 		panic(err)
@@ -217,7 +217,7 @@ func intArg(name string, a []any, i int) int {
 	return n
 }
 
-// list is an argument that is a list, with its elements as they are.
+// list returns a list argument with its elements unchanged.
 func (m *meter) list(name string, a []any, i int) []any {
 	v := arg(name, a, i)
 	if l, ok := v.([]any); ok {
@@ -230,7 +230,7 @@ func (m *meter) list(name string, a []any, i int) []any {
 	return l
 }
 
-// object is an argument that is an object, with its fields as they are.
+// object returns an object argument with its fields unchanged.
 func (m *meter) object(name string, a []any, i int) map[string]any {
 	v := arg(name, a, i)
 	if o, ok := v.(map[string]any); ok {
@@ -254,8 +254,8 @@ func (m *meter) each(name string, a []any, f func(k string, v any) any) any {
 	return out
 }
 
-// uuid is version 8 (RFC 9562): a hash of the step's seed and a count, so that
-// a step that runs again after a crash sends the same id.
+// uuid returns a version 8 UUID (RFC 9562): a hash of the step's seed and a counter, so that a step
+// that runs again after a crash sends the same id.
 func (m *meter) uuid(a []any) any {
 	m.work(60)
 	m.uuids++
@@ -333,8 +333,7 @@ func (m *meter) flatten(list, out []any, depth int) []any {
 	return out
 }
 
-// uniq compares by JSON text: expr's own compares each with each, which on a
-// payload of 500,000 numbers takes hours.
+// uniq compares JSON texts: expr's own compares all pairs, which takes hours for 500,000 numbers.
 func uniq(m *meter, a []any) any {
 	seen := map[string]bool{}
 	out := []any{}
@@ -350,7 +349,7 @@ func uniq(m *meter, a []any) any {
 	return out
 }
 
-// Number returns a number of the language as a float; false for all that is none.
+// Number returns a number of the language as a float; false for other values.
 func Number(v any) (float64, bool) {
 	switch x := v.(type) {
 	case int:
@@ -361,8 +360,7 @@ func Number(v any) (float64, bool) {
 	return 0, false
 }
 
-// slice is x[from:to] by letters for texts; expr's own cuts bytes, and so
-// letters in half.
+// slice is x[from:to], by characters for texts; expr's own slices bytes and can split a character.
 func (m *meter) slice(v, from, to any) any {
 	text, isText := v.(string)
 	var list []any
@@ -397,8 +395,8 @@ func (m *meter) slice(v, from, to any) any {
 	return list[i:j]
 }
 
-// URLEncode is encodeURIComponent of ECMAScript (ECMA-262, 19.2.6.4): what is
-// neither a letter, a digit nor one of -_.!~*'() is percent-encoded as UTF-8.
+// URLEncode is encodeURIComponent of ECMAScript (ECMA-262, 19.2.6.4): everything but letters,
+// digits and -_.!~*'() is percent-encoded as UTF-8.
 func URLEncode(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

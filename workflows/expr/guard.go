@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// hidden are the functions that the guard puts in place of operators and of expr's own
-// functions. Nobody writes them.
+// hidden are the functions with which the guard replaces operators and expr's own functions. Users
+// cannot call them.
 var hidden = []hiddenFunction{
 	{name: "__sortKey", one: func(m *meter, x any) any { return m.sortKey(x) }},
 	{name: "__given", one: func(m *meter, x any) any { return m.given(x) }},
@@ -47,31 +47,31 @@ var hidden = []hiddenFunction{
 	{name: "__decimal_type", one: func(m *meter, x any) any { return typeName(x) }},
 }
 
-// tickName and keyName are the functions that loops call for each element. They are
-// typed: expr gives others a new list of arguments at each call.
+// tickName and keyName are functions that loops call for each element. They are typed, because for
+// untyped functions expr allocates an argument list per call.
 const tickName, keyName = "__tick", "__key"
 
 var (
 	guardedOperators = map[string]string{"+": "__add", "-": "__sub", "*": "__mul", "/": "__div", "%": "__mod", "**": "__pow", "^": "__pow",
 		"matches": "__match"}
-	// decimalOperators are replaced only where a decimal may stand: expr's own are faster.
+	// decimalOperators are replaced only if an operand may be a decimal: expr's own are faster.
 	decimalOperators = map[string]string{"==": "__eq", "!=": "__ne", "<": "__lt", "<=": "__le", ">": "__gt", ">=": "__ge", "in": "__in"}
 	guardedBuiltins  = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil",
 		"floor": "__floor", "bitshl": "__bitshl",
 		"mean": "__mean", "median": "__median"}
 	decimalBuiltins = map[string]string{"max": "__decimal_max", "min": "__decimal_min", "type": "__decimal_type"}
-	// keptBytes is what loops keep of each element, the machine's stack included.
+	// keptBytes is the memory that loops keep per element, the machine's stack included.
 	keptBytes = map[string]int{"map": 48, "filter": 48, "groupBy": 128, "sortBy": 96}
 )
 
-// smallRule is how many parts an expression without loops may have for its cheapest
-// operators to go unmetered: the data that it reads is bounded, and read that often at
-// most. Most rules are such, and keep expr's own speed.
+// smallRule is the maximum number of nodes of an expression without loops whose cheapest operators
+// are not metered: it reads bounded data a bounded number of times. Most rules are that small and
+// run at expr's own speed.
 const smallRule = 24
 
-// guard rewrites a running program so that its work and growth are metered and its
-// arithmetic never wraps around. decimals is whether it may make decimals, small
-// whether its operators over texts and lists need no metering (see smallRule).
+// guard rewrites a program so that its work and memory are metered and its arithmetic never
+// overflows. decimals reports whether it may produce decimals, small whether its operators on texts
+// and lists need no metering (see smallRule).
 type guard struct{ decimals, small bool }
 
 func newGuard(text string) guard {
@@ -84,7 +84,7 @@ func newGuard(text string) guard {
 	return g
 }
 
-// sizeOf counts the parts of an expression, and tells whether it has loops.
+// sizeOf counts the nodes of an expression and reports whether it has loops.
 type sizeOf struct {
 	nodes int
 	loops bool
@@ -101,7 +101,7 @@ func (c *sizeOf) Visit(node *ast.Node) {
 	}
 }
 
-// Visit implements ast.Visitor; parts come before what they are part of.
+// Visit implements ast.Visitor; children are visited before their parents.
 func (g guard) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.PredicateNode:
@@ -142,7 +142,7 @@ func (g guard) Visit(node *ast.Node) {
 	}
 }
 
-// key meters a text that is looked up or given to a method.
+// key meters a text that is used as a key or passed to a method.
 func (g guard) key(n ast.Node) ast.Node {
 	if g.small || literal(n) || isCall(n, keyName) {
 		return n
@@ -150,8 +150,8 @@ func (g guard) key(n ast.Node) ast.Node {
 	return call(keyName, n)
 }
 
-// literal tells values of the text of an expression: comparing with one takes no longer
-// than the one is.
+// literal reports whether n is a literal: comparing with it takes at most time proportional to its
+// length.
 func literal(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.IntegerNode, *ast.StringNode, *ast.BoolNode, *ast.NilNode, *ast.FloatNode:
@@ -198,7 +198,7 @@ func (g guard) binary(node *ast.Node, n *ast.BinaryNode) {
 	}
 }
 
-// isConstants tells lists of literals: to look in one takes no walk of what is in it.
+// isConstants reports whether n is a list of literals: searching it does not walk nested values.
 func isConstants(n ast.Node) bool {
 	list, ok := n.(*ast.ArrayNode)
 	return ok && !slices.ContainsFunc(list.Nodes, func(x ast.Node) bool { return !literal(x) })
@@ -234,7 +234,7 @@ func (g guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
 	}
 }
 
-// constantBuiltins are so cheap that a small rule may call them as they are.
+// constantBuiltins are so cheap that a small rule may call them unmetered.
 var constantBuiltins = map[string]bool{"len": true, "first": true, "last": true, "get": true, "type": true,
 	"hasPrefix": true, "hasSuffix": true, "trimPrefix": true, "trimSuffix": true}
 
@@ -246,8 +246,8 @@ var meteredNames = func() map[string]string {
 	return out
 }()
 
-// predicate adds to the tick of a loop what it keeps of each element, and meters the
-// keys that it orders or groups by. Decimals are no keys.
+// predicate makes the tick of a loop count the memory kept per element, and meters the keys that
+// the loop orders or groups by. Decimals cannot be keys.
 func (g guard) predicate(n *ast.BuiltinNode) bool {
 	p, ok := n.Arguments[1].(*ast.PredicateNode)
 	if !ok {
@@ -276,8 +276,8 @@ func (g guard) predicate(n *ast.BuiltinNode) bool {
 	return true
 }
 
-// costOf is what one pass over the parts of a loop takes, in steps, and makes, in bytes.
-// Inner loops count for themselves, calls for what they are given.
+// costOf returns the steps and the bytes that one iteration of a loop takes. Inner loops are
+// counted separately, calls by their arguments.
 func costOf(n ast.Node) (steps, bytes int) {
 	steps = 1
 	switch x := n.(type) {
@@ -313,8 +313,8 @@ func costOf(n ast.Node) (steps, bytes int) {
 	return steps, bytes
 }
 
-// constantNumber computes an operator over two whole numbers of the text; nil when it
-// is none, an error when the result leaves 64 bits.
+// constantNumber evaluates an operator on two integer literals; nil if n is something else. A
+// result beyond 64 bits is an error.
 func constantNumber(n *ast.BinaryNode) (v *int, err error) {
 	x, ok := wholeLiteral(n.Left)
 	y, ok2 := wholeLiteral(n.Right)
@@ -339,7 +339,7 @@ func constantNumber(n *ast.BinaryNode) (v *int, err error) {
 	return nil, nil
 }
 
-// wholeLiteral is the value of a whole number of the text, also one that is computed.
+// wholeLiteral returns the value of an integer literal or of a constant integer expression.
 func wholeLiteral(n ast.Node) (int, bool) {
 	switch x := n.(type) {
 	case *ast.IntegerNode:

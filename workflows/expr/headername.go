@@ -7,15 +7,15 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// Names of header fields are the same whatever their case (RFC 9110, section 5.1), and
-// they are kept in lower case. headerNames writes the names in an expression so, that
-// event.headers["X-Event-Type"] finds what the sender called x-event-type.
+// Header names are case-insensitive (RFC 9110, section 5.1) and are stored in lower case.
+// headerNames lowers the names in an expression, so that event.headers["X-Event-Type"] finds
+// x-event-type.
 type headerNames struct {
-	// bare reports whether the name headers alone is the request's: in triggers and presets.
+	// bare reports whether the name headers alone is the request's, as in triggers and presets.
 	bare bool
 }
 
-// headerHolders have the fields of a message under headers.
+// headerHolders are the names whose field headers contains header fields.
 var headerHolders = []string{"event", "response", "detail"}
 
 // Visit implements ast.Visitor.

@@ -14,9 +14,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Arithmetic of expressions. A whole number that leaves 64 bits is an error, as is a
-// whole number that would lose digits on becoming a float: expr's own operators wrap
-// around and round without a word. Decimals are in decimal.go.
+// Arithmetic of expressions. An integer result beyond 64 bits is an error, and so is an integer
+// that would lose digits as a float: expr's own operators silently wrap around and round. Decimals
+// are in decimal.go.
 
 var errOverflow = errors.New("the result does not fit into 64 bits; compute with decimal(…), which is exact")
 
@@ -53,7 +53,7 @@ func (m *meter) arithmetic(op string, a, b any) any {
 	return floatArithmetic(op, x, y)
 }
 
-// misfit says why an operator cannot take two values.
+// misfit returns why an operator cannot be applied to two values.
 func misfit(op string, a, b any) error {
 	for _, v := range []any{a, b} {
 		if _, ok := v.(json.Number); ok {
@@ -69,7 +69,7 @@ func misfit(op string, a, b any) error {
 	return fmt.Errorf("%s cannot be used with %s and %s", op, value.Describe(a), value.Describe(b))
 }
 
-// operand makes the numbers that methods of times give (Unix, Month) plain ones.
+// operand converts the number types that methods of times return (Unix, Month).
 func operand(v any) any {
 	switch x := v.(type) {
 	case int, float64, string, nil, Decimal, json.Number, time.Time, time.Duration, bool:
@@ -92,7 +92,7 @@ func operand(v any) any {
 	return v
 }
 
-// exactFloat fails for a whole number that a float cannot hold.
+// exactFloat returns an error for an integer that a float cannot represent.
 func exactFloat(v any) error {
 	n, ok := v.(int)
 	if !ok || n >= -value.MaxFloatInt && n <= value.MaxFloatInt || n != math.MaxInt && int(float64(n)) == n {
@@ -124,7 +124,7 @@ func intArithmetic(op string, x, y int) any {
 			panic(errors.New("division by zero"))
 		}
 		if y == -1 {
-			return 0 // the machine's own remainder of the smallest number traps on some processors
+			return 0 // the machine's remainder of the smallest integer traps on some processors
 		}
 		return x % y
 	}
@@ -147,7 +147,7 @@ func multiply(x, y int) int {
 	return int(low)
 }
 
-// magnitude is the absolute value, also of the smallest number.
+// magnitude is the absolute value, including that of the smallest integer.
 func magnitude(x int) uint64 {
 	if x < 0 {
 		return -uint64(x)
@@ -155,8 +155,8 @@ func magnitude(x int) uint64 {
 	return uint64(x)
 }
 
-// quotient divides as expr does: the result is a fraction. One that is whole and too
-// large for a float stays whole; one that is neither is refused.
+// quotient divides like expr: the result is a fraction. An integer result too large for a float
+// stays an integer; any other inexact result is an error.
 func quotient(x, y int) any {
 	if y == 0 {
 		panic(errors.New("division by zero"))
@@ -190,7 +190,7 @@ func power(x, y int) int {
 	return result
 }
 
-// negate is unary minus of a whole number.
+// negate is unary minus of an integer.
 func negate(x int) int {
 	if x == math.MinInt {
 		panic(errOverflow)
@@ -217,8 +217,8 @@ func floatArithmetic(op string, x, y float64) any {
 	panic(errors.New("% needs two whole numbers; use int(…)"))
 }
 
-// timeArithmetic is what times and durations can do. A difference that does not fit
-// into a duration (292 years) is an error; time.Time.Sub stops at the limit.
+// timeArithmetic implements the operators of times and durations. A difference that does not fit
+// into a duration (292 years) is an error; time.Time.Sub would saturate.
 func timeArithmetic(op string, a, b any) (any, bool) {
 	switch x := a.(type) {
 	case time.Time:
@@ -288,9 +288,9 @@ func scaleDuration(op string, d time.Duration, by any) (any, bool) {
 	return time.Duration(wholeOf(floatArithmetic(op, float64(d), f).(float64))), true
 }
 
-// wholeOf cuts the fraction off; what does not fit into 64 bits is an error.
+// wholeOf truncates the fraction; a value beyond 64 bits is an error.
 func wholeOf(f float64) int {
-	// 1<<63 is a float, the largest int is not.
+	// 1<<63 is representable as a float, the largest int is not.
 	if !(f >= -(1<<63) && f < 1<<63) {
 		panic(fmt.Errorf("%s does not fit into 64 bits", strconv.FormatFloat(f, 'g', -1, 64)))
 	}
@@ -339,7 +339,7 @@ func absolute(v any) any {
 	panic(fmt.Errorf("abs needs a number, got %s", value.Describe(v)))
 }
 
-// wholeNumber is int(x): digits as text, or a number without its fraction.
+// wholeNumber implements int(x): digits as text, or a number without its fraction.
 func wholeNumber(v any) any {
 	switch x := operand(v).(type) {
 	case int:
@@ -369,7 +369,7 @@ func wholeNumber(v any) any {
 	panic(fmt.Errorf("int needs a number or digits as text, got %s", value.Describe(v)))
 }
 
-// sum adds numbers, durations and decimals; nothing is 0.
+// sum adds numbers, durations and decimals; the sum of nothing is 0.
 func (m *meter) sum(v any) any {
 	list := elements("sum", v)
 	var total any = 0
@@ -397,7 +397,7 @@ func summable(v any) bool {
 	return false
 }
 
-// elements returns the elements of a list as they are: decimals stay decimals.
+// elements returns the elements of a list unchanged: decimals stay decimals.
 func elements(name string, v any) []any {
 	if l, ok := v.([]any); ok {
 		return l

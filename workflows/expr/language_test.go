@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// eval compiles and runs one expression over names.
+// eval compiles and evaluates an expression over names.
 func eval(t testing.TB, text string, names expr.Names) (any, error) {
 	t.Helper()
 	var keys []string
@@ -87,8 +87,8 @@ func TestFailingExpressionsSayWhatWasWrong(t *testing.T) {
 	}
 }
 
-// TestHostileExpressionsAreStopped holds promise P33: each ends within a quarter
-// of a second and a bounded heap, the process alive.
+// TestHostileExpressionsAreStopped guards promise P33: each ends within a quarter of a second and a
+// bounded heap, and the process survives.
 func TestHostileExpressionsAreStopped(t *testing.T) {
 	list := make([]any, 2000)
 	for i := range list {
@@ -127,9 +127,8 @@ func TestHostileExpressionsAreStopped(t *testing.T) {
 		if err == nil && h != `text matches pattern` && !strings.HasPrefix(h, "-") {
 			t.Errorf("%s: was not stopped", short)
 		}
-		// Far more than the budget, since the machines that run this are small and
-		// shared, and the race detector slows it tenfold; not stopped, each of these
-		// takes minutes to years.
+		// Far more than the budget, since the test machines are small and shared, and the race
+		// detector is ten times slower; unstopped, each expression takes minutes to years.
 		if took > 10*time.Second {
 			t.Errorf("%s: took %v", short, took)
 		}
@@ -176,7 +175,7 @@ func TestQuickPathsAgreeWithTheMachine(t *testing.T) {
 	}
 }
 
-// FuzzExpression compiles and runs whatever comes, within its budget.
+// FuzzExpression compiles and evaluates arbitrary text within its budget.
 func FuzzExpression(f *testing.F) {
 	for _, s := range []string{`event.data.a ?? 1`, `map(list, {# + 1})`, `"a" + "b"`, `let x = 1; x + 1`, `filter(1..10, # % 2 == 0)`} {
 		f.Add(s)

@@ -12,16 +12,17 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// linter looks at names before types: what is unknown, or known but not here.
+// linter checks names before types: unknown names, and names not available here.
 type linter struct {
 	e        *checking
 	sc       *Scope
 	declared map[string]bool
 	failed   bool
 	chains   map[string]exprPath
-	// doubted are the places of fields of event.data that were reported.
+	// doubted are the positions of fields of event.data that were reported.
 	doubted map[int]bool
-	// absent reports whether what is walked may be missing: it stands left of ?? or beside nil.
+	// absent reports whether the visited node may be missing: it is left of ?? or compared with
+	// nil.
 	absent bool
 }
 
@@ -53,7 +54,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 			l.function(id)
 			l.constantArguments(x)
 		} else if l.method(x) {
-			return // its arguments are those of another language
+			return // its arguments are in the syntax of another language
 		} else {
 			l.walk(x.Callee, loops)
 		}
@@ -120,7 +121,7 @@ func (l *linter) builtin(x *ast.BuiltinNode, loops int) {
 	}
 }
 
-// binary walks both sides of an operator.
+// binary walks both operands of an operator.
 func (l *linter) binary(x *ast.BinaryNode, loops int) {
 	before := l.absent
 	_, leftNil := x.Left.(*ast.NilNode)
@@ -170,8 +171,8 @@ func (l *linter) name(id *ast.IdentifierNode) {
 	l.fail("unknown-name", id, 0, "unknown name "+id.Value, hint)
 }
 
-// insteadOf names the same thing as it is called where no event is yet: in polls,
-// connectors and triggers.
+// insteadOf returns the name of the same value where there is no event yet: in polls, connectors
+// and triggers.
 func (l *linter) insteadOf(name string) string {
 	has := func(root string) bool { _, ok := l.sc.Names[root]; return ok }
 	switch {
@@ -221,7 +222,7 @@ func (l *linter) function(id *ast.IdentifierNode) {
 	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no function %s", id.Value), hint)
 }
 
-// exampleOf returns the example of the function that a problem names last, or "".
+// exampleOf returns the example of the last function named in a problem, or "".
 func exampleOf(problem string) string {
 	name := problem[strings.LastIndexByte(problem, ' ')+1:]
 	for _, f := range functions {
@@ -232,7 +233,7 @@ func exampleOf(problem string) string {
 	return ""
 }
 
-// callIn cuts the call of a function out of an expression.
+// callIn extracts the call of a function from an expression.
 func callIn(example, name string) string {
 	rest := example[max(strings.Index(example, name+"("), 0):]
 	depth := 0
@@ -249,7 +250,7 @@ func callIn(example, name string) string {
 	return rest
 }
 
-// foreignFunctions are functions of other tools, and what does their work.
+// foreignFunctions maps functions of other tools to their equivalents.
 var foreignFunctions = map[string]string{
 	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`,
 	"dateFormat": `write date(value).Format("2006-01-02")`,
@@ -357,10 +358,10 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 	return false
 }
 
-// dashedName is a name with dashes, as other tools allow it.
+// dashedName matches a name with dashes, which other tools allow.
 var dashedName = regexp.MustCompile(`^[A-Za-z_]\w*(-[A-Za-z_]\w*)+`)
 
-// dashed is the name with dashes that the text has where key was read, or "".
+// dashed returns the name with dashes at the position of key, or "".
 func (l *linter) dashed(at ast.Node, key string) string {
 	text := []rune(l.e.Text)
 	from := at.Location().From
@@ -373,7 +374,7 @@ func (l *linter) dashed(at ast.Node, key string) string {
 	return ""
 }
 
-// maybeNil warns when steps.x.output.y is read of a step that may be skipped.
+// maybeNil warns about steps.x.output.y if the step may be skipped.
 func (l *linter) maybeNil(id *ast.IdentifierNode, key string, at ast.Node) {
 	loose := regexp.MustCompile(`steps\.` + key + `\.output\s*(\.|\[)`)
 	if loose.MatchString(l.e.Text) {
@@ -382,7 +383,7 @@ func (l *linter) maybeNil(id *ast.IdentifierNode, key string, at ast.Node) {
 	}
 }
 
-// chain follows a.b["c"] down to its root; keys are the constant names.
+// chain follows a.b["c"] to its root; keys are the constant names.
 func chain(n *ast.MemberNode) (root ast.Node, keys []string, at []ast.Node) {
 	var node ast.Node = n
 	for {
@@ -412,8 +413,8 @@ func (l *linter) regexp(x *ast.BinaryNode) {
 	}
 }
 
-// idComparison warns where an id is compared with a literal: 7 == "7" is false
-// without a word when one side is any.
+// idComparison warns about comparing an id with a literal: 7 == "7" is false without an error if
+// the type of one side is any.
 func (l *linter) idComparison(x *ast.BinaryNode) {
 	if x.Operator != "==" && x.Operator != "!=" {
 		return

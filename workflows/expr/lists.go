@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// maxParts is how many columns, or lists side by side, there may be.
+// maxParts is the maximum number of columns, or of lists processed together.
 const maxParts = 1000
 
 var listFunctions = []function{
@@ -61,7 +61,7 @@ func zipLists(m *meter, a []any) any {
 	return out
 }
 
-// toCSV writes RFC 4180 with line feeds, as most readers take them.
+// toCSV writes RFC 4180 with line feeds, which most parsers accept.
 func toCSV(m *meter, a []any) any {
 	rows := m.list("toCSV", a, 0)
 	var columns []string
@@ -93,7 +93,7 @@ func toCSV(m *meter, a []any) any {
 	return out.String()
 }
 
-// columns are the keys of all rows that are objects, sorted; nil for lists.
+// columns returns the sorted keys of all rows that are objects; nil if rows are lists.
 func (m *meter) columns(rows []any) []string {
 	seen := map[string]bool{}
 	objects := false

@@ -14,37 +14,35 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Limits of one evaluation. expr has no time limit and its memory budget counts
-// elements, not bytes (expr-lang/expr#260 and #975), so whatever can take long or grow
-// reports to a meter.
+// Limits of one evaluation. expr has no time limit and its memory budget counts elements, not bytes
+// (expr-lang/expr#260 and #975), so everything that can take long or grow reports to a meter.
 //
-// The meter counts work and not time: the same expression over the same data gives the
-// same verdict on a busy machine and on an idle one, before and after a restart. A step
-// is what takes about 20 ns: one operator, one element, or so many bytes as each
-// function can handle in that time (see the charges in guard.go and metered.go). 20
-// million steps are 0.2 to 0.8 s of one core. What depends on a clock is only
-// maxExprTime, far above that, for work that no charge foresees.
+// The meter counts work and not time: the same expression over the same data has the same outcome
+// on a busy machine and on an idle one, before and after a restart. A step takes about 20 ns: one
+// operator, one element, or as many bytes as a function can process in that time (see the charges
+// in guard.go and metered.go). 20 million steps are 0.2 to 0.8 s of one core. Only maxExprTime
+// depends on a clock; it is far above that, for work that no charge covers.
 const (
 	maxExprText  = 32 << 10 // bytes of source
 	maxExprNodes = 10_000
-	maxLoops     = 3 // predicates inside one another
+	maxLoops     = 3 // nested predicates
 	maxWork      = 20_000_000
 	maxExprBytes = 32 << 20
 	maxExprTime  = 10 * time.Second
-	// maxExprDepth is how deep lists and objects that an expression builds may nest:
-	// what is data has at most MaxJSONDepth, and walking it takes stack.
+	// maxExprDepth is the maximum depth of lists and objects that an expression builds. Data has at
+	// most MaxJSONDepth, and walking needs stack.
 	maxExprDepth = 4 * value.MaxJSONDepth
-	// lookEvery is after how many steps the clock is read.
+	// lookEvery is the number of steps between readings of the clock.
 	lookEvery = 1 << 16
 )
 
-// LimitError says which limit an expression is over, and how to stay under it.
+// LimitError says which limit an expression exceeded, and how to stay within it.
 type LimitError struct{ text string }
 
 // Error implements error.
 func (e *LimitError) Error() string { return e.text }
 
-// Is makes it an ErrTooLarge, which fails a step as too_large.
+// Is reports whether target is ErrTooLarge, which fails a step as too_large.
 func (e *LimitError) Is(target error) bool { return target == value.ErrTooLarge }
 
 var (
@@ -63,8 +61,8 @@ var (
 	}
 )
 
-// meter holds one running evaluation's machine, names and budgets. The functions in
-// names are bound to it once, so it is pooled.
+// meter is one running evaluation: its machine, names and budgets. The functions in names are bound
+// to it once, so meters are pooled.
 type meter struct {
 	vm    vm.VM
 	names map[string]any
@@ -73,10 +71,10 @@ type meter struct {
 	uuids int
 	steps int
 	bytes int
-	// look is the count of steps at which the budget and the clock are looked at.
+	// look is the step count at which the budget and the clock are checked next.
 	look     int
 	deadline time.Time
-	// patterns are the regular expressions that this evaluation has paid for.
+	// patterns are the regular expressions that this evaluation was charged for.
 	patterns map[string]*pattern
 }
 
@@ -95,7 +93,7 @@ var meters = sync.Pool{New: func() any {
 	return m
 }}
 
-// start readies a pooled meter for an evaluation.
+// start prepares a pooled meter for an evaluation.
 func (m *meter) start(e *Expr, code *program, env *Env, deadline time.Time) {
 	if code.allNames {
 		maps.Copy(m.names, env.Names)
@@ -112,8 +110,8 @@ func (m *meter) start(e *Expr, code *program, env *Env, deadline time.Time) {
 	}
 }
 
-// end returns a meter back. What a large evaluation left in the machine is dropped: it
-// would live as long as the pool.
+// end returns a meter to the pool. It drops what a large evaluation left in the machine, which
+// would otherwise live as long as the pool.
 func (m *meter) end(code *program, env *Env) {
 	if code.allNames {
 		for k := range env.Names {
@@ -135,7 +133,7 @@ func (m *meter) end(code *program, env *Env) {
 	meters.Put(m)
 }
 
-// work counts steps that are about to be done.
+// work counts steps before they are done.
 func (m *meter) work(n int) {
 	if m.steps += n; m.steps > m.look || n < 0 {
 		m.check(n)
@@ -152,7 +150,7 @@ func (m *meter) check(n int) {
 	m.look = min(m.steps+lookEvery, maxWork)
 }
 
-// iterate counts one pass of a loop, as the guard weighed it.
+// iterate counts one iteration of a loop by the cost that the guard computed.
 func (m *meter) iterate(steps, bytes int) bool {
 	m.work(steps)
 	if bytes > 0 {
@@ -161,19 +159,19 @@ func (m *meter) iterate(steps, bytes int) bool {
 	return true
 }
 
-// Work and Charge make it a Meter of values.
+// Work counts steps; it implements value.Meter.
 func (m *meter) Work(steps int) { m.work(steps) }
 
-// Charge counts bytes.
+// Charge counts bytes; it implements value.Meter.
 func (m *meter) Charge(bytes int) { m.charge(bytes) }
 
 // tick counts one element.
 func (m *meter) tick() { m.work(1) }
 
-// text counts the work over a text, of which per bytes are one step.
+// text counts the work on a text, with one step per so many bytes.
 func (m *meter) text(s string, per int) { m.work(1 + len(s)/per) }
 
-// charge counts bytes that a function is about to make.
+// charge counts bytes before a function allocates them.
 func (m *meter) charge(n int) {
 	m.bytes += n
 	if m.bytes > maxExprBytes || n < 0 {
@@ -182,11 +180,11 @@ func (m *meter) charge(n int) {
 	m.work(n >> 6)
 }
 
-// sortSteps is the work of sorting n elements, with a step for each comparison.
+// sortSteps returns the work of sorting n elements, with a step for each comparison.
 func sortSteps(n int) int { return n * bits.Len(uint(n)) }
 
-// weigh counts the work of walking a value whose parts may be shared: a list that
-// stands in another a hundred times is walked a hundred times.
+// weigh counts the work of walking a value whose parts may be shared: a list that another contains
+// a hundred times is walked a hundred times.
 func (m *meter) weigh(v any, depth int) {
 	if depth > maxExprDepth {
 		panic(errDepth)
@@ -228,7 +226,7 @@ func (m *meter) weighOther(v any, depth int) {
 	}
 }
 
-// normalized is Normalize with the work of it counted.
+// normalized is Normalize with its work counted.
 func (m *meter) normalized(v any) any {
 	n, err := value.NormalizeMetered(v, m)
 	if errors.Is(err, value.ErrTooDeep) {
@@ -238,7 +236,7 @@ func (m *meter) normalized(v any) any {
 	return n
 }
 
-// encode is EncodeJSON with the work of it counted.
+// encode is EncodeJSON with its work counted.
 func (m *meter) encode(v any) []byte {
 	b, err := value.EncodeJSON(m.normalized(v))
 	must(err)
@@ -247,7 +245,7 @@ func (m *meter) encode(v any) []byte {
 	return b
 }
 
-// plainText is Text with the work of it counted.
+// plainText is Text with its work counted.
 func (m *meter) plainText(v any) string {
 	switch x := v.(type) {
 	case string:
@@ -264,7 +262,7 @@ func (m *meter) plainText(v any) string {
 	return s
 }
 
-// equal is runtime.Equal with its work counted, and decimals compared by value.
+// equal is runtime.Equal with its work counted and decimals compared by value.
 func (m *meter) equal(a, b any, depth int) bool {
 	if depth > maxExprDepth {
 		panic(errDepth)
@@ -310,7 +308,7 @@ func (m *meter) equal(a, b any, depth int) bool {
 	return runtime.Equal(a, b)
 }
 
-// scalar tells values that take no walk.
+// scalar reports whether a value needs no walk.
 func scalar(v any) bool {
 	switch v.(type) {
 	case nil, bool, int, float64, string:
@@ -319,7 +317,7 @@ func scalar(v any) bool {
 	return false
 }
 
-// compare is an operator of order, with the work of comparing texts counted.
+// compare implements ordering operators, with the work of comparing texts counted.
 func (m *meter) compare(op string, a, b any) any {
 	m.work(1)
 	if x, ok := a.(string); ok {
@@ -333,7 +331,7 @@ func (m *meter) compare(op string, a, b any) any {
 	return comparison(op, a, b)
 }
 
-// among is "in".
+// among implements "in".
 func (m *meter) among(a, b any) any {
 	switch list := b.(type) {
 	case []any:
@@ -357,7 +355,7 @@ func (m *meter) among(a, b any) any {
 	return runtime.In(undecimal(a), b)
 }
 
-// key counts the hashing of a text that is looked up, and gives it back.
+// key counts hashing a text for a lookup, and returns the text.
 func (m *meter) key(v any) any {
 	if s, ok := v.(string); ok {
 		m.work(len(s) >> 6)
@@ -365,7 +363,7 @@ func (m *meter) key(v any) any {
 	return v
 }
 
-// digits counts the reading of a number from text.
+// digits counts parsing a number.
 func (m *meter) digits(v any) any {
 	if s, ok := v.(string); ok {
 		m.work(len(s) / 4)
@@ -373,7 +371,7 @@ func (m *meter) digits(v any) any {
 	return v
 }
 
-// given counts a text that is given to a method: each makes something of about its size.
+// given counts a text passed to a method, which creates a value of about its size.
 func (m *meter) given(v any) any {
 	if s, ok := v.(string); ok {
 		m.work(len(s) >> 2)
@@ -382,7 +380,7 @@ func (m *meter) given(v any) any {
 	return v
 }
 
-// sortKey counts what one element costs to be sorted by.
+// sortKey counts the cost of sorting by one element.
 func (m *meter) sortKey(v any) any {
 	const comparisons = 20 // about log2 of a million
 	if s, ok := v.(string); ok {
@@ -393,7 +391,7 @@ func (m *meter) sortKey(v any) any {
 	return v
 }
 
-// contains is the operator, as expr has it.
+// contains implements the operator like expr.
 func (m *meter) contains(a, b any) any {
 	if runtime.IsNil(a) || runtime.IsNil(b) {
 		return false

@@ -10,10 +10,9 @@ import (
 	"github.com/expr-lang/expr/builtin"
 )
 
-// hiddenFunction is one that the guard puts in place of an operator or of one of expr's
-// own functions.
-// Those of one or two arguments are typed so: expr makes a new list of arguments for
-// each call of others.
+// hiddenFunction is a function with which the guard replaces an operator or one of expr's own
+// functions. Functions of one or two arguments are typed, because for untyped ones expr allocates
+// an argument list per call.
 type hiddenFunction struct {
 	name string
 	one  func(m *meter, x any) any
@@ -21,7 +20,7 @@ type hiddenFunction struct {
 	run  func(m *meter, a []any) any
 }
 
-// bound is the function as the machine calls it.
+// bound returns the function as the machine calls it.
 func (f hiddenFunction) bound(m *meter) any {
 	switch {
 	case f.one != nil:
@@ -32,9 +31,8 @@ func (f hiddenFunction) bound(m *meter) any {
 	return func(a ...any) any { return f.run(m, a) }
 }
 
-// meteredBuiltins are expr's own functions whose work or growth depends on the data,
-// with what is charged for a call. What is not here takes the same time whatever the
-// data is.
+// meteredBuiltins are expr's own functions whose work or memory depends on the data, with the
+// charge for a call. Functions that are not listed take constant time.
 var meteredBuiltins = []hiddenFunction{
 	metered("upper", func(m *meter, a []any) { m.grown(a, 4) }),
 	metered("lower", func(m *meter, a []any) { m.grown(a, 4) }),
@@ -95,7 +93,7 @@ var meteredBuiltins = []hiddenFunction{
 	}},
 }
 
-// metered is a function of expr's own that charges before it runs.
+// metered wraps a function of expr that is charged before it runs.
 func metered(name string, charge func(m *meter, a []any)) hiddenFunction {
 	f := builtin.Builtins[builtin.Index[name]]
 	return hiddenFunction{name: "__" + name, run: func(m *meter, a []any) any {
@@ -117,7 +115,7 @@ func metered(name string, charge func(m *meter, a []any)) hiddenFunction {
 	}}
 }
 
-// read counts the work of reading texts, of which per bytes are one step.
+// read counts reading texts, with one step per so many bytes.
 func (m *meter) read(a []any, per int) {
 	n := 1
 	for _, v := range a {
@@ -128,7 +126,7 @@ func (m *meter) read(a []any, per int) {
 	m.work(n)
 }
 
-// grown counts reading texts and making others of about the same size.
+// grown counts reading texts and creating others of about the same size.
 func (m *meter) grown(a []any, per int) {
 	m.read(a, per)
 	if s, ok := a[0].(string); ok {
@@ -143,7 +141,7 @@ func (m *meter) listed(a []any, steps, bytes int) {
 	m.charge(n * bytes)
 }
 
-// lengthOf is the length of a list of any kind; 0 for what is none.
+// lengthOf returns the length of a list of any kind; 0 for other values.
 func lengthOf(v any) int {
 	switch x := v.(type) {
 	case []any:
@@ -156,8 +154,8 @@ func lengthOf(v any) int {
 	return 0
 }
 
-// weighAll counts walking lists of numbers in lists, and sorting them where bytes says
-// that they are kept.
+// weighAll counts walking nested lists of numbers, and sorting them if bytes says that they are
+// kept.
 func (m *meter) weighAll(a []any, bytes int) {
 	before := m.steps
 	for _, v := range a {
@@ -171,7 +169,7 @@ func (m *meter) weighAll(a []any, bytes int) {
 	}
 }
 
-// trimmed charges for trim: letters beyond ASCII are each looked up in the whole cutset.
+// trimmed charges for trim: it searches the complete cutset for each non-ASCII character.
 func trimmed(m *meter, a []any) {
 	m.read(a, 16)
 	if len(a) < 2 {
@@ -184,21 +182,21 @@ func trimmed(m *meter, a []any) {
 	}
 }
 
-// pieces is how many parts a text is cut into.
+// pieces returns the number of parts into which a text is split.
 func pieces(text, sep any) int {
 	s, _ := text.(string)
 	by, _ := sep.(string)
 	return 1 + strings.Count(s, by)
 }
 
-// find is where a text stands in another, with the search counted.
+// find returns the index of a text in another, with the search counted.
 func (m *meter) find(a, b any) int {
 	s, sub := a.(string), b.(string)
 	m.work(1 + (len(s)+len(sub))/32)
 	return strings.Index(s, sub)
 }
 
-// loadedZones are those that were loaded: time.LoadLocation reads a file at each call.
+// loadedZones caches time zones: time.LoadLocation reads a file at each call.
 var loadedZones sync.Map
 
 func loadZone(name string) (*time.Location, error) {
@@ -209,6 +207,6 @@ func loadZone(name string) (*time.Location, error) {
 	if err != nil {
 		return nil, err
 	}
-	loadedZones.Store(strings.Clone(name), z) // as many as there are loadedZones
+	loadedZones.Store(strings.Clone(name), z) // bounded by the number of existing zones
 	return z, nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// cpu is what this process has used so far: other programs of the machine do not count.
+// cpu returns the CPU time of this process; other programs do not count.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -26,8 +26,8 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// hostileData is data as a sender may make it to cost the most: long texts that agree up
-// to their ends, large lists, objects with many fields, lists in lists.
+// hostileData is data that a sender may construct for maximum cost: long texts that differ only at
+// the end, large lists, objects with many fields, nested lists.
 func hostileData() expr.Names {
 	ints, texts, objects, pairs := make([]any, 20_000), make([]any, 2_000), make([]any, 2_000), make([]any, 5_000)
 	wide := map[string]any{}
@@ -54,8 +54,8 @@ func hostileData() expr.Names {
 		"letters": strings.Repeat("a", 60<<10), "n": 3, "zeros": "0." + strings.Repeat("0", 1<<20)}
 }
 
-// TestALargeUseOfEachFunctionEndsInTime: each in a loop over hostile data, which ends
-// with a result or by naming a limit, after little CPU and memory.
+// TestALargeUseOfEachFunctionEndsInTime calls each function in a loop over hostile data: the
+// evaluation ends with a result or names a limit, after little CPU time and memory.
 func TestALargeUseOfEachFunctionEndsInTime(t *testing.T) {
 	uses := map[string]string{
 		"+": `reduce(1..1000000, #acc + "x", "")`, "- * /": `map(1..500000, (# - 1) * 3 / 2)`, "**": `map(1..500000, 2 ** (# % 60))`,
@@ -160,7 +160,7 @@ func TestALargeUseOfEachFunctionEndsInTime(t *testing.T) {
 	}
 }
 
-// cheap are functions of numbers, which are covered as a group.
+// cheap are functions of numbers, which are tested as a group.
 var cheap = map[string]bool{"bitnand": true, "bitshr": true, "bitushr": true, "findIndex": true, "findLastIndex": true}
 
 func scopeNames(n expr.Names) (out []string) {
@@ -170,8 +170,8 @@ func scopeNames(n expr.Names) (out []string) {
 	return out
 }
 
-// boundedEval evaluates, and fails for one that takes long, much memory, or that ends
-// without saying what to do.
+// boundedEval evaluates, and fails the test if the evaluation takes long or much memory, or ends
+// with an error without advice.
 func boundedEval(t *testing.T, e *expr.Expr, names expr.Names) {
 	t.Helper()
 	limit, grown := 1500*time.Millisecond, uint64(700<<20)
@@ -201,8 +201,8 @@ func boundedEval(t *testing.T, e *expr.Expr, names expr.Names) {
 	}
 }
 
-// TestALimitOfAnExpressionSaysWhatToDo: what it is over, by number, and how to stay
-// under it.
+// TestALimitOfAnExpressionSaysWhatToDo checks that the error gives the number of the limit and how
+// to stay within it.
 func TestALimitOfAnExpressionSaysWhatToDo(t *testing.T) {
 	names := hostileData()
 	for text, want := range map[string][]string{
@@ -228,8 +228,8 @@ func TestALimitOfAnExpressionSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// TestABusyMachineFailsNoExpression: the limits count work, so what is under them
-// succeeds however many run beside it.
+// TestABusyMachineFailsNoExpression checks that expressions within the limits succeed however many
+// run concurrently: the limits count work.
 func TestABusyMachineFailsNoExpression(t *testing.T) {
 	e, err := expr.Compile(`count(1..600000, # % 7 == 3 and # > 10)`)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// minorUnits are the digits after the point of the currencies of ISO 4217 (list one of
-// its maintenance agency, https://www.six-group.com/en/products-services/financial-information/data-standards.html).
+// minorUnits are the decimal places of the ISO 4217 currencies (list one of its maintenance agency,
+// https://www.six-group.com/en/products-services/financial-information/data-standards.html).
 var minorUnits = func() map[string]int {
 	out := map[string]int{}
 	for digits, codes := range map[int]string{
@@ -36,7 +36,7 @@ var minorUnits = func() map[string]int {
 	return out
 }()
 
-// money writes an amount in minor units (cents) as an amount of its currency.
+// money formats an amount in minor units (cents) as an amount of its currency.
 func money(a []any) any {
 	v := operand(arg("money", a, 0))
 	code := strings.ToUpper(textArg("money", a, 1))
@@ -62,5 +62,5 @@ func money(a []any) any {
 	return out.fixed(digits)
 }
 
-// Currencies lists the codes that money knows.
+// Currencies returns the codes that money accepts.
 func Currencies() []string { return slices.Sorted(maps.Keys(minorUnits)) }

@@ -6,17 +6,17 @@ import (
 	"github.com/expr-lang/expr/types"
 )
 
-// Field is what an expression may read of an object, or a name that it may read.
+// Field is a field of an object, or a root name, that expressions may read.
 type Field struct {
 	// Name is the field's name.
 	Name string
-	// Help says what it is.
+	// Help describes the field.
 	Help string
-	// Type is what is known of its value; Any for all.
+	// Type is what is known about its value; Any if nothing is.
 	Type Type
 }
 
-// eventFields are those of the event's envelope (docs/reference/events.md).
+// eventFields are the fields of the event's envelope (docs/reference/events.md).
 var eventFields = []Field{
 	{"id", "The event's id in this database, `evt_...`.", String},
 	{"trigger", "The trigger's name.", String},
@@ -79,14 +79,14 @@ var roots = []Field{
 	{"output", "The workflow's output, in `respond:` and in tests.", Any},
 }
 
-// Fields lists what expressions may read of an object: event, run, error or step. For names
-// it lists the names themselves.
+// Fields returns the fields of an object that expressions may read: event, run, error or step. For
+// "names" it returns the root names.
 func Fields(of string) []Field {
 	return slices.Clone(map[string][]Field{"event": eventFields, "run": runFields, "error": errorFields, "step": stepFields,
 		"names": roots}[of])
 }
 
-// TypeWord says a type in a word.
+// TypeWord returns a type as a word.
 func TypeWord(t Type) string {
 	switch {
 	case t == nil || t == Any:
@@ -103,7 +103,7 @@ func TypeWord(t Type) string {
 	return "object"
 }
 
-// typeOf is the type of an object with these fields.
+// typeOf returns the type of an object with these fields.
 func typeOf(fields []Field) types.Map {
 	m := types.Map{}
 	for _, f := range fields {
@@ -112,7 +112,7 @@ func typeOf(fields []Field) types.Map {
 	return m
 }
 
-// EventFields names the fields of an event.
+// EventFields returns the names of an event's fields.
 func EventFields() []string {
 	names := make([]string, 0, len(eventFields))
 	for _, f := range eventFields {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// unusualPlaces are expressions that read names in places where they may be overlooked.
+// unusualPlaces are expressions that read names in places that are easy to miss.
 var unusualPlaces = []string{
-	// $env, whole and in parts.
+	// $env, itself and its parts.
 	`$env.vars.rate`,
 	`$env["vars"].rate`,
 	`$env?.inputs?.n`,
@@ -24,7 +24,7 @@ var unusualPlaces = []string{
 	`$env["ev" + "ent"].key`,
 	`["vars"] | map($env[#].rate)`,
 	`{(run.id): $env.index}`,
-	// A let, and names inside of it.
+	// let, and names inside it.
 	`let x = vars.rate; x + inputs.n`,
 	`let x = event.data; let y = vars; x.n * y.rate`,
 	`let x = index; map([1, 2], # + x + inputs.n)`,
@@ -61,7 +61,7 @@ var unusualPlaces = []string{
 	`map(event.data.items, #index + inputs.n)`,
 	`map(event.data.items, get(#, vars.field))`,
 	`map(event.data.items, #[vars.field])`,
-	// Ternaries, ??, chains, slices, ranges, keys of maps, `in`, pipes.
+	// Ternaries, ??, chains, slices, ranges, map keys, `in`, pipes.
 	`inputs.on ? vars.rate : run.id`,
 	`empty?.x ?? vars.rate`,
 	`(empty ?? steps).a.output.n`,
@@ -76,7 +76,7 @@ var unusualPlaces = []string{
 	`if inputs.on { vars.rate } else { run.id }`,
 	`inputs.n == 3 || run.id == ""`,
 	`not (inputs.n == 3 && vars.rate == 3)`,
-	// Names that functions have as well, and headers.
+	// Names that are also functions, and headers.
 	`event.data.items | map(.sku) | join(run.id)`,
 	`max(vars.rate, inputs.n, index)`,
 	`min([vars.rate, inputs.n])`,
@@ -88,9 +88,8 @@ var unusualPlaces = []string{
 	`event.data.name contains vars.tag or event.data.name startsWith run.id`,
 }
 
-// TestAnExpressionSeesEveryNameThatItReads: an evaluation is given only the names that the
-// expression reads. It returns what it gives with all names, also where a name stands in an
-// unusual place.
+// TestAnExpressionSeesEveryNameThatItReads checks that an evaluation gives the same with only the
+// names that the expression reads as with all names, also for names in unusual places.
 func TestAnExpressionSeesEveryNameThatItReads(t *testing.T) {
 	items := []any{map[string]any{"sku": "a", "price": 5, "tags": []any{"x", "y"}}, map[string]any{"sku": "b", "price": 9, "tags": []any{"y"}}}
 	names := Names{

@@ -14,16 +14,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wholeNumbers are drawn near the limits of 64 bits, of floats, and anywhere.
+// wholeNumbers generates integers near the limits of 64 bits and of floats, and any others.
 func wholeNumbers() *rapid.Generator[int] {
 	near := rapid.SampledFrom([]int{0, 1, -1, math.MaxInt, math.MinInt, 1 << 53, -(1 << 53), 1 << 31, 1 << 32, 3037000499, -3037000500})
 	return rapid.OneOf(rapid.Int(), rapid.IntRange(-50, 50), rapid.Custom(func(t *rapid.T) int {
-		return near.Draw(t, "near") + rapid.IntRange(-3, 3).Draw(t, "off") // wraps around on purpose: every int will do
+		return near.Draw(t, "near") + rapid.IntRange(-3, 3).Draw(t, "off") // wraps around on purpose: any int will do
 	}))
 }
 
-// TestWholeNumbersAreExactOrAnError compares every operator with math/big, over names
-// and over constants.
+// TestWholeNumbersAreExactOrAnError compares every operator with math/big, for names and for
+// constants.
 func TestWholeNumbersAreExactOrAnError(t *testing.T) {
 	big64 := func(x int) *big.Int { return big.NewInt(int64(x)) }
 	ops := map[string]func(x, y int) *big.Rat{
@@ -54,7 +54,7 @@ func TestWholeNumbersAreExactOrAnError(t *testing.T) {
 			if strings.Contains(text, "%") && y == 0 {
 				continue
 			}
-			// The smallest number has no literal.
+			// The smallest integer has no literal.
 			constant := strings.NewReplacer("bitshl", "bitshl", "abs", "abs", "#acc", "#acc", "a", literal(x), "b",
 				literal(y)).Replace(text)
 			for _, source := range []string{text, constant} {
@@ -77,7 +77,8 @@ func TestWholeNumbersAreExactOrAnError(t *testing.T) {
 	})
 }
 
-// quotientIsRight: a division gives the exact quotient, the nearest float, or an error.
+// quotientIsRight checks that a division returns the exact quotient, the nearest float, or an
+// error.
 func quotientIsRight(r *rapid.T, x, y int) {
 	v, err := evaluate("a / b", expr.Names{"a": x, "b": y})
 	if err != nil {
@@ -214,7 +215,7 @@ func TestNumbersThatDoNotFitAreErrors(t *testing.T) {
 	}
 }
 
-// TestCurrenciesAreThoseOfTheStandard holds our table against CLDR's list of codes.
+// TestCurrenciesAreThoseOfTheStandard compares our table with CLDR's list of codes.
 func TestCurrenciesAreThoseOfTheStandard(t *testing.T) {
 	for _, code := range expr.Currencies() {
 		if _, err := currency.ParseISO(code); err != nil && !slices.Contains([]string{"VED", "MRU", "UYW", "VES"}, code) &&
@@ -224,7 +225,7 @@ func TestCurrenciesAreThoseOfTheStandard(t *testing.T) {
 	}
 }
 
-// TestNamesOfOneEvaluationDoNotReachTheNext, whose machine is pooled.
+// TestNamesOfOneEvaluationDoNotReachTheNext checks that pooled machines share no names.
 func TestNamesOfOneEvaluationDoNotReachTheNext(t *testing.T) {
 	for _, text := range []string{`event.a ?? "none"`, `$env["event"]?.a ?? "none"`, `[1] | map(event?.a ?? "none") | first()`} {
 		e, err := expr.Compile(text, "event")

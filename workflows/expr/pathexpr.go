@@ -5,13 +5,12 @@ import (
 	"github.com/expr-lang/expr/parser"
 )
 
-// Most expressions people write are a path, or a path with stand-ins:
-// event.data.id, headers["x-a"] ?? body.type. Those are looked up without the
-// expression machine, and give the same; whatever is unusual about the data
-// goes the long way, which also words the errors.
+// Most expressions are a path, or a path with defaults: event.data.id, headers["x-a"] ?? body.type.
+// This file evaluates them without the expression machine, with the same result; unusual data takes
+// the slow path, which also creates the errors.
 
-// QuickPaths returns the alternatives of an expression that is nothing but
-// constant paths joined by ??, or nil.
+// QuickPaths returns the alternatives of an expression that consists of constant paths joined by
+// ??, or nil.
 func QuickPaths(text string) [][]string {
 	tree, err := parser.ParseWithConfig(text, parseConfig)
 	if err != nil {
@@ -43,7 +42,7 @@ func addPaths(n ast.Node, out *[][]string) bool {
 	return false
 }
 
-// depth counts the members of a chain.
+// depth returns the number of members of a chain.
 func depth(n ast.Node) int {
 	switch x := n.(type) {
 	case *ast.MemberNode:
@@ -54,8 +53,8 @@ func depth(n ast.Node) int {
 	return 0
 }
 
-// quickEval looks the alternatives up. ok is false when a part on the way is no
-// object: only the machine knows whether that is an error.
+// quickEval evaluates the alternatives. ok is false if a part of a path is not an object: only the
+// machine knows whether that is an error.
 func (e *Expr) quickEval(names Names) (v any, ok bool) {
 	for _, path := range e.quick {
 		v = names[path[0]]

@@ -11,15 +11,15 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// generator makes random expressions, of which most run.
+// generator generates random expressions, most of which are valid.
 type generator struct {
 	r *rand.Rand
 }
 
 func (g *generator) one(list ...string) string { return list[g.r.IntN(len(list))] }
 
-// fill writes a pattern with $l, $t, $n, $b, $o, $a in place of lists, texts, numbers,
-// conditions, objects and anything, and $p for a condition of an element.
+// fill expands a pattern: $l, $t, $n, $b, $o, $a stand for lists, texts, numbers, conditions,
+// objects and anything, and $p for a condition on an element.
 func (g *generator) fill(pattern string, depth int) string {
 	var out strings.Builder
 	for i := 0; i < len(pattern); i++ {
@@ -66,7 +66,7 @@ var grammar = map[byte][]string{
 
 func (g *generator) make(kind byte, depth int) string {
 	options := grammar[kind]
-	if depth > 7 { // the first ones of each have no parts
+	if depth > 7 { // the first patterns of each have no parts
 		return g.one(map[byte][]string{
 			'l': {"ints", "texts"},
 			't': {"long", "alike", `"a"`},
@@ -80,8 +80,8 @@ func (g *generator) make(kind byte, depth int) string {
 	return g.fill(g.one(options...), depth)
 }
 
-// TestNoExpressionRunsLong: expressions of a random generator over hostile data each
-// end within the budget. RANDOM_EXPRESSIONS sets how many.
+// TestNoExpressionRunsLong evaluates random expressions over hostile data; each ends within the
+// budget. RANDOM_EXPRESSIONS sets their number.
 func TestNoExpressionRunsLong(t *testing.T) {
 	n := 200
 	if s := os.Getenv("RANDOM_EXPRESSIONS"); s != "" {

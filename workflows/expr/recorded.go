@@ -10,34 +10,34 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file holds expressions against events that were recorded: comparisons of types that
-// never meet, and values that are nil now and then. Both are warnings: other events may come.
+// This file checks expressions against recorded events: comparisons of types that are never equal,
+// and values that are sometimes nil. Both are warnings, since other events may come.
 
-// Recorded is what the recorded events of a trigger say of event.data.
+// Recorded is what the recorded events of a trigger show about event.data.
 type Recorded struct {
 	Trigger string
 	// Data are the event.data of its newest events.
 	Data []any
-	// Guards are the rule of the workflow and the conditions of its steps: what one of them
-	// reads is not doubted in other expressions, which may only be evaluated when it holds.
+	// Guards are the rule of the workflow and the conditions of its steps. A path that one of them
+	// reads is not reported in other expressions, which may be evaluated only if the guard holds.
 	Guards []string
 }
 
-// fewRecorded is the number of events from which on types are believed.
+// fewRecorded is the minimum number of events from which types are inferred.
 const fewRecorded = 5
 
-// seen is what stands at one path of the recorded events.
+// seen is what the recorded events have at one path.
 type seen struct {
 	path string
 	at   ast.Node
-	// kinds counts text, number, true or false, object and list; absent counts nil and
-	// missing, of of events that have all that stands around it.
+	// kinds counts text, number, true or false, object and list; absent counts nil and missing; of
+	// is the number of events that have the enclosing object.
 	kinds      map[string]int
 	absent, of int
 }
 
-// seenAt reads the recorded values of a path such as event.data.total; nil where the node is no
-// such path, or where none has been recorded.
+// seenAt returns the recorded values of a path such as event.data.total; nil if the node is not
+// such a path, or if none was recorded.
 func (l *linter) seenAt(n ast.Node) *seen {
 	if c, is := n.(*ast.ChainNode); is {
 		n = c.Node
@@ -75,7 +75,7 @@ func (l *linter) seenAt(n ast.Node) *seen {
 		}
 	}
 	if len(s.kinds) == 0 {
-		return nil // unknown-field says so
+		return nil // unknown-field reports it
 	}
 	return s
 }
@@ -94,7 +94,7 @@ func kindOf(v any) string {
 	return "a number"
 }
 
-// kindsOf gives the kinds of one side of a comparison; nil where they are not known.
+// kindsOf returns the kinds of one side of a comparison; nil if unknown.
 func (l *linter) kindsOf(n ast.Node) []string {
 	switch n.(type) {
 	case *ast.StringNode:
@@ -110,7 +110,7 @@ func (l *linter) kindsOf(n ast.Node) []string {
 	return nil
 }
 
-// recordedComparison warns of types that never meet, and of nil where a value is needed.
+// recordedComparison warns about types that are never equal, and about nil where a value is needed.
 func (l *linter) recordedComparison(x *ast.BinaryNode) {
 	switch x.Operator {
 	case "==", "!=", "<", "<=", ">", ">=":
@@ -174,7 +174,7 @@ func (l *linter) neverMeet(s *seen, other, result, hint string) {
 			strings.Join(slices.Sorted(maps.Keys(s.kinds)), " or "), n, l.sc.Samples.Recorded.Trigger, other, result), hint)
 }
 
-// conversion says how the two sides of a comparison become one type.
+// conversion says how to convert the two sides of a comparison to one type.
 func conversion(s *seen, other ast.Node) string {
 	text := value.Clip(other.String(), 40)
 	switch o := other.(type) {
@@ -201,7 +201,7 @@ func meet(a, b []string) bool {
 	return slices.ContainsFunc(a, func(k string) bool { return slices.Contains(b, k) })
 }
 
-// needed warns where a value is needed that is nil in some of the recorded events.
+// needed warns if a required value is nil in some of the recorded events.
 func (l *linter) needed(n ast.Node) {
 	s := l.seenAt(n)
 	if s == nil || s.absent == 0 || l.absent || l.guarded(s.path) || l.doubted[s.at.Location().From] {
@@ -216,7 +216,7 @@ func (l *linter) needed(n ast.Node) {
 		fmt.Sprintf("write (%s ?? %s), or check %s != nil first", s.path, instead[most], s.path))
 }
 
-// neededAround warns where a field is read of an object that is nil in some of the events.
+// neededAround warns about reading a field of an object that is nil in some of the events.
 func (l *linter) neededAround(x *ast.MemberNode) {
 	p, constant := x.Property.(*ast.StringNode)
 	if x.Optional || !constant {
@@ -238,7 +238,7 @@ func optionalBelow(n ast.Node) bool {
 	return is && optional(m)
 }
 
-// guarded tells that the expression, or a rule before it, asks whether the path is there.
+// guarded reports whether the expression, or a rule before it, tests whether the path exists.
 func (l *linter) guarded(path string) bool {
 	for _, g := range l.sc.Samples.Recorded.Guards {
 		if g != l.e.Text && strings.Contains(g, path) && !strings.Contains(g, path+"?.") {

@@ -12,26 +12,26 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Limits of regular expressions. Go's engine takes time in proportion to pattern times
-// text, and (a?){500}b over a megabyte runs for minutes; a large one takes memory, too.
+// Limits of regular expressions. Go's engine takes time proportional to the pattern times the text,
+// so (a?){500}b over a megabyte runs for minutes; a large pattern also takes memory.
 const (
-	maxPatternText = 1000 // letters
+	maxPatternText = 1000 // characters
 	maxPatternSize = 10_000
-	// keptPatterns bounds the sizes of those that are kept compiled.
+	// keptPatterns limits the total size of the compiled patterns in the cache.
 	keptPatterns = 100_000
 )
 
 // pattern is a compiled regular expression.
 type pattern struct {
 	re *regexp.Regexp
-	// size is of how many instructions its program is.
+	// size is the number of instructions of its program.
 	size int
-	// looksBack is whether it asks for what stands before it: \b, (?m)^.
+	// looksBack reports whether it depends on the preceding text: \b, (?m)^.
 	looksBack bool
 }
 
-// patterns keeps compiled patterns. Only patterns of workflow files come here in
-// practice; the bound keeps computed ones from filling memory.
+// patterns caches compiled patterns. In practice only patterns of workflow files get here; the
+// limit prevents computed ones from exhausting memory.
 var patterns struct {
 	sync.Mutex
 	m    map[string]*pattern
@@ -80,8 +80,8 @@ func compilePattern(text string) *pattern {
 	return p
 }
 
-// pattern returns a compiled pattern; each counts once in an evaluation, whether it is
-// kept from before or not.
+// pattern returns a compiled pattern; an evaluation is charged once for each, whether it was cached
+// or not.
 func (m *meter) pattern(text string) *pattern {
 	if p := m.patterns[text]; p != nil {
 		m.work(2)
@@ -100,8 +100,8 @@ func (m *meter) pattern(text string) *pattern {
 	return p
 }
 
-// steps is the work of one pass over n bytes. A large program leaves the processor's
-// cache, and Go's fast ways.
+// steps returns the work of one pass over n bytes. A large program exceeds the processor's cache
+// and Go's optimized matchers.
 func (p *pattern) steps(n int) int { return 5 + n*(4+p.size*max(1, min(5, p.size/32)))/16 }
 
 func (m *meter) matches(text, pattern any) any {
@@ -131,7 +131,7 @@ func (m *meter) match(a []any) any {
 	return out
 }
 
-// regexReplace replaces each match; $1 in the new text is the first group.
+// regexReplace replaces each match; $1 in the replacement is the first group.
 func (m *meter) regexReplace(a []any) any {
 	const name = "regexReplace"
 	text, with := textArg(name, a, 0), textArg(name, a, 2)
@@ -145,7 +145,7 @@ func (m *meter) regexReplace(a []any) any {
 	p.re.ReplaceAllStringFunc(text, func(match string) string {
 		m.work(10 + len(match)/4)
 		if p.looksBack {
-			m.look = 0 // many matches that each look far ahead: the clock has to tell
+			m.look = 0 // many matches that each look far ahead: check the clock now
 		}
 		if size += len(with) + inserted*len(match); size > maxExprBytes {
 			m.charge(size)
@@ -156,9 +156,8 @@ func (m *meter) regexReplace(a []any) any {
 	return p.re.ReplaceAllString(text, with)
 }
 
-// rehearse finds all matches through a reader that counts what is read. Matches that
-// each look far ahead, as a.*b|a does over letters a, take the square of the text's
-// length, which nothing but the reading itself tells.
+// rehearse finds all matches through a reader that counts what is read. Matches that each look far
+// ahead, like a.*b|a over a text of a's, take quadratic time, which only the actual reading shows.
 func (m *meter) rehearse(p *pattern, text string) {
 	r := &countingReader{m: m, per: 1 + p.size/8}
 	for at := 0; at <= len(text); {
@@ -175,7 +174,7 @@ func (m *meter) rehearse(p *pattern, text string) {
 	}
 }
 
-// countingReader gives the letters of a text, and counts each as work.
+// countingReader returns the characters of a text and counts each as work.
 type countingReader struct {
 	m    *meter
 	text string

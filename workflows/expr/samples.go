@@ -10,25 +10,24 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// Samples is what samples say of event.data: the provider's sample, the events of the
+// Samples is what samples show about event.data: the provider's sample, the events of the
 // workflow's tests, and the project's fixtures.
 type Samples struct {
 	Samples []any
-	// Nested reports whether a name found deeper is worth a word: the provider puts all of
-	// its events into one envelope.
+	// Nested reports whether to suggest the same name at a deeper level: the provider wraps all its
+	// events in one envelope.
 	Nested bool
-	// Own reports whether the workflow's own tests are among them. They show what its events
-	// look like, so that each field that none of them has is doubted. The others do not
-	// show every field that may come: there a field is doubted whose name is nearly that
-	// of one they have.
+	// Own reports whether the workflow's own tests are among the samples. They show what its events
+	// look like, so every field that none of them has is reported. Other samples do not show every
+	// possible field: then a field is reported only if its name is similar to an existing one.
 	Own bool
 	// Whose names the samples in messages.
 	Whose string
-	// Recorded are events of the history; nil where none are looked at.
+	// Recorded are recorded events; nil if history is not used.
 	Recorded *Recorded
 }
 
-// Add puts a sample beside the others.
+// Add adds a sample.
 func (k *Samples) Add(whose string, data any) {
 	if _, ok := data.(map[string]any); !ok {
 		return
@@ -38,7 +37,7 @@ func (k *Samples) Add(whose string, data any) {
 	}
 }
 
-// dataField doubts a field of event.data that no sample has.
+// dataField reports a field of event.data that no sample has.
 func (l *linter) dataField(x *ast.MemberNode, keys []string, at []ast.Node) {
 	known := l.sc.Samples
 	if known == nil || len(keys) < 2 || keys[0] != "data" || l.doubted[at[1].Location().From] {
@@ -71,7 +70,7 @@ func (l *linter) dataField(x *ast.MemberNode, keys []string, at []ast.Node) {
 	}
 }
 
-// betterName says which field was likely meant by the i-th key.
+// betterName suggests the field that the i-th key likely means.
 func (k *Samples) betterName(keys []string, i int, level []any, names []string) string {
 	better := nearName(keys[i], names)
 	if better == "" && k.Own {
@@ -88,7 +87,7 @@ func (k *Samples) betterName(keys []string, i int, level []any, names []string) 
 	return fmt.Sprintf("did you mean %s?", strings.Join(append(append([]string{"event"}, keys[:i]...), better), "."))
 }
 
-// optional reports whether a chain says somewhere that a part may be missing.
+// optional reports whether a chain allows a part to be missing.
 func optional(x *ast.MemberNode) bool {
 	for node := ast.Node(x); node != nil; {
 		switch n := node.(type) {
@@ -106,14 +105,14 @@ func optional(x *ast.MemberNode) bool {
 	return false
 }
 
-// fieldOf returns what the samples have under a name, nil where none has it, and the
-// names that they have instead.
+// fieldOf returns the samples' values of a field, nil if none has it, and the names that they have
+// instead.
 func fieldOf(level []any, name string) (found []any, names []string) {
 	for _, v := range level {
 		m, ok := v.(map[string]any)
 		if !ok {
 			if v != nil {
-				return nil, nil // no object, or none that is known
+				return nil, nil // not an object, or an unknown one
 			}
 			continue
 		}
@@ -126,8 +125,8 @@ func fieldOf(level []any, name string) (found []any, names []string) {
 	return found, names
 }
 
-// nearName is a name that differs by a slip of the hand: one letter, or two in long
-// names, and not by its digits alone (line1 and line2 are two fields).
+// nearName returns a name that differs by a typo: one letter, or two in long names, and not only in
+// digits (line1 and line2 are two fields).
 func nearName(word string, names []string) string {
 	for _, n := range names {
 		limit := 2
@@ -144,7 +143,7 @@ func nearName(word string, names []string) string {
 	return ""
 }
 
-// pathsTo lists where a name stands deeper in the samples, as dotted paths.
+// pathsTo returns the dotted paths of a name at deeper levels of the samples.
 func pathsTo(name string, level []any, before []string, depth int) []string {
 	if depth > 4 {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// End finds the }} that closes an expression: not one inside a text, nor
-// one that closes maps.
+// End returns the index of the }} that closes an expression: not one inside a text, or one that
+// closes maps.
 func End(s string) (int, error) {
 	depth := 0
 	for i := 0; i < len(s); i++ {
@@ -43,7 +43,7 @@ func textEnd(s string, quote byte) int {
 	return -1
 }
 
-// Unclosed finds the bracket that is never closed, by letter, or -1.
+// Unclosed returns the character index of the bracket that is never closed, or -1.
 func Unclosed(text string) int {
 	var open []int
 	var quote rune

@@ -6,30 +6,30 @@ import (
 	"github.com/expr-lang/expr/types"
 )
 
-// Scope is what an expression at one place of a file may name.
+// Scope is the set of names that an expression at one position of a file may use.
 type Scope struct {
-	// Where names the place in messages: "when", "a step's if".
+	// Where names the position in messages: "when", "a step's if".
 	Where string
 	// Names are the names, with their types.
 	Names types.Map
-	// HiddenSteps says why a step's id cannot be read here, for ids outside of Names.
+	// HiddenSteps says why a step cannot be read here, for ids outside Names.
 	HiddenSteps map[string]string
-	// LaterVars are vars that are set further down, with their lines.
+	// LaterVars are vars that are defined later in the file, with their lines.
 	LaterVars map[string]int
-	// MaybeNil are steps whose output is nil when they were skipped.
+	// MaybeNil are steps whose output is nil if they were skipped.
 	MaybeNil map[string]bool
 	// Sampled is Names with event.data typed by a sample; nil without one.
 	Sampled types.Map
-	// Lenient leaves out checks that earlier versions did not have: a stored version of a
-	// workflow continues as it began.
+	// Lenient omits checks that earlier versions did not have, so that a stored version of a
+	// workflow continues to run.
 	Lenient bool
-	// Samples holds what is known of event.data; nil where nothing is.
+	// Samples is what is known about event.data; nil if nothing is.
 	Samples *Samples
-	// Hint says how a name that cannot be read here is read; nil for what fits anywhere.
+	// Hint says how to read a name that is not available here; nil for the general hints.
 	Hint func(name string) string
 }
 
-// In copies a scope for another place.
+// In returns a copy of the scope for another position.
 func (sc *Scope) In(where string) *Scope {
 	out := &Scope{
 		Where:       where,
@@ -55,7 +55,7 @@ func (sc *Scope) In(where string) *Scope {
 	return out
 }
 
-// Sync brings Sampled up to date after a change of Names.
+// Sync updates Sampled after a change of Names.
 func (sc *Scope) Sync() {
 	if sc.Sampled == nil {
 		return
@@ -80,7 +80,7 @@ func (sc *Scope) Drop(names ...string) {
 	sc.Sync()
 }
 
-// With is a copy of the scope with one more name.
+// With returns a copy of the scope with one more name.
 func (sc *Scope) With(name string, t types.Type) *Scope {
 	out := sc.In(sc.Where)
 	out.Names[name] = t
@@ -88,14 +88,14 @@ func (sc *Scope) With(name string, t types.Type) *Scope {
 	return out
 }
 
-// AddVar adds vars.NAME, where vars can be read.
+// AddVar adds vars.NAME if vars can be read.
 func (sc *Scope) AddVar(name string) {
 	if m, ok := sc.Names["vars"].(types.Map); ok {
 		m[name] = types.Any
 	}
 }
 
-// Steps are the types of the steps that can be read, by id.
+// Steps returns the types of the steps that can be read, by id.
 func (sc *Scope) Steps() types.Map {
 	m, ok := sc.Names["steps"].(types.Map)
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// statusComparison refuses run.status compared with a word that is no status: such a
-// condition in finally: would always, or never, hold.
+// statusComparison reports run.status compared with a word that is not a status: such a condition
+// in finally: would be always or never true.
 func (l *linter) statusComparison(x *ast.BinaryNode) {
 	m, ok := x.Left.(*ast.MemberNode)
 	if !ok || x.Operator != "==" && x.Operator != "!=" {
@@ -34,5 +34,5 @@ func (l *linter) statusComparison(x *ast.BinaryNode) {
 	l.fail("unknown-word", x.Right, len(word.Value)+2, fmt.Sprintf("run.status is never %q", word.Value), hint)
 }
 
-// runStatuses are the ends of a run that workflow_run can listen to.
+// RunStatuses are the final statuses of a run that workflow_run can listen to.
 var RunStatuses = []string{"succeeded", "failed", "cancelled", "timed_out"}

@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
-// stepField checks what is read of a step after its id: steps.ID.output.body.
+// stepField checks the keys after a step's id: steps.ID.output.body.
 func (l *linter) stepField(keys []string, at []ast.Node) bool {
 	steps, _ := l.sc.Names["steps"].(types.Map)
 	record, ok := steps[keys[0]].(types.Map)
@@ -80,8 +80,8 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 // isList reports whether a step's output is that of a loop.
 func isList(output types.Type) bool { return strings.HasPrefix(output.String(), "Array{") }
 
-// fieldOfList refuses a field of the output of a loop: it is a list with the output of
-// each turn.
+// fieldOfList reports a field of a loop's output, which is a list with the output of each
+// iteration.
 func (l *linter) fieldOfList(keys []string, at []ast.Node) {
 	path := fmt.Sprintf("steps.%s.output", keys[0])
 	l.fail("unknown-field", at[2], len([]rune(keys[2])),

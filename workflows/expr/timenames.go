@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// timeNames are parts of the names that fields with a time have. A number in the
-// range of our days is a time under such a name only: elsewhere it may be an id.
+// timeNames are words in the names of fields with a time. A number in the range of current times is
+// a time only under such a name; elsewhere it may be an id.
 var timeNames = []string{
 	"at", "time", "date", "created", "updated", "modified", "occurred", "timestamp", "ts", "when",
 	"since", "on", "gmt", "ms", "epoch",
 }
 
-// NamesTime reports whether the last name of an expression is one of a time.
+// NamesTime reports whether the last name of an expression suggests a time.
 func NamesTime(expression string) bool {
 	name := expression[strings.LastIndexAny(expression, ".?[")+1:]
 	var words []string

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// timeLayouts are the forms of a time that are read without a layout: RFC 3339 and its
-// shorter relatives, and those of mail and HTTP (RFC 822, 850, 1123, 5322).
+// timeLayouts are the formats of times that are parsed without a layout: RFC 3339 and shorter
+// forms, and those of mail and HTTP (RFC 822, 850, 1123, 5322).
 var timeLayouts = []string{
 	time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999 -0700",
 	"2006-01-02T15:04Z07:00",
@@ -21,7 +21,7 @@ var timeLayouts = []string{
 	time.RFC822Z, time.RFC822, time.RFC850,
 }
 
-// zoneWords are the zones that RFC 822 defines. Go takes any other word for UTC.
+// zoneWords are the zones that RFC 822 defines. Go treats any other word as UTC.
 var zoneWords = map[string]int{
 	"UT":  0,
 	"GMT": 0,
@@ -37,8 +37,8 @@ var zoneWords = map[string]int{
 	"PDT": -7,
 }
 
-// ParseTime reads a time in one of the forms that expressions and --since take. Text
-// without a zone of its own is in zone.
+// ParseTime parses a time in one of the formats that expressions and --since accept. Text without a
+// zone is in zone.
 func ParseTime(text string, zone *time.Location) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	for _, layout := range timeLayouts {
@@ -53,8 +53,7 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 		"does, or give its layout", value.Clip(text, 60))
 }
 
-// knownZone makes a zone's abbreviation count. time.Parse takes one that it does not
-// know for UTC.
+// knownZone applies a zone's abbreviation. time.Parse treats an unknown one as UTC.
 func knownZone(t time.Time, zone *time.Location) (time.Time, error) {
 	name, offset := t.Zone()
 	if t.Location() == zone || t.Location() == time.UTC || offset != 0 || name == "" {
@@ -68,10 +67,10 @@ func knownZone(t time.Time, zone *time.Location) (time.Time, error) {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), at), nil
 }
 
-// maxUnixSeconds is in the year 5138: what is larger are milliseconds.
+// maxUnixSeconds is in the year 5138: larger values are milliseconds.
 const maxUnixSeconds = 99_999_999_999
 
-// unixTime is the moment of Unix seconds, to the microsecond.
+// unixTime converts Unix seconds, with microsecond precision.
 func unixTime(v any) (time.Time, error) {
 	d, err := toDecimal(v)
 	if err != nil {
@@ -93,10 +92,10 @@ func unixTime(v any) (time.Time, error) {
 	return time.Unix(int64(seconds), int64(math.Round(part*1e6))*1000).UTC(), nil
 }
 
-// AsTime reads a value as a time: text in the forms that date reads, or Unix seconds.
+// AsTime converts a value to a time: text in the formats that date accepts, or Unix seconds.
 func AsTime(v any) (time.Time, error) { return timeIn(v, time.UTC) }
 
-// timeIn makes a time of a time, of Unix seconds, or of text in a zone.
+// timeIn converts a time, Unix seconds, or text in a zone.
 func timeIn(v any, zone *time.Location) (time.Time, error) {
 	switch x := operand(v).(type) {
 	case time.Time:
@@ -111,7 +110,7 @@ func timeIn(v any, zone *time.Location) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%s is not a time", value.Describe(v))
 }
 
-// location is a zone that timezone() gave, or its name.
+// location returns a zone that is given as a result of timezone() or by name.
 func location(v any) (*time.Location, bool, error) {
 	switch x := v.(type) {
 	case *time.Location:
@@ -128,11 +127,11 @@ func location(v any) (*time.Location, bool, error) {
 	return nil, false, nil
 }
 
-// timeSteps is the work of reading or writing a time, of which each form may be tried.
+// timeSteps is the work of parsing or formatting a time; parsing may try each format.
 const timeSteps = 100
 
-// date is date(x), date(text, layout), date(text, layout, zone), and each with
-// timezone(z) before it, as expr has them.
+// date implements date(x), date(text, layout), date(text, layout, zone), and each with timezone(z)
+// as the first argument, like expr.
 func (m *meter) date(a []any) any {
 	m.work(timeSteps)
 	m.read(a, 2)
@@ -174,7 +173,7 @@ func (m *meter) date(a []any) any {
 	return t
 }
 
-// nowIn is now(), or now(timezone(z)).
+// nowIn implements now() and now(timezone(z)).
 func (m *meter) nowIn(a []any) any {
 	if len(a) == 0 {
 		return m.now

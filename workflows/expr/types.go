@@ -15,7 +15,7 @@ type Map = types.Map
 // Extra is the key of a Map for the type of all other fields.
 const Extra = types.Extra
 
-// The types of plain data; Any fits everything.
+// The types of plain data; Any accepts everything.
 var (
 	Any    = types.Any
 	String = types.String
@@ -24,31 +24,30 @@ var (
 	Time   = types.TypeOf(time.Time{})
 )
 
-// ListOf is the type of a list with elements of type t.
+// ListOf returns the type of a list with elements of type t.
 func ListOf(t Type) Type { return types.Array(t) }
 
-// AnyMap is an object of which no field is known.
+// AnyMap is an object with unknown fields.
 var AnyMap = types.Map{types.Extra: types.Any}
 
-// EventType is what expressions may read of an event; data is any, or the type
-// of a sample.
+// EventType returns the type of an event; data is any, or the type of a sample.
 func EventType(data types.Type) types.Map {
 	m := typeOf(eventFields)
 	m["data"] = data
 	return m
 }
 
-// RunType is what expressions may read of a run.
+// RunType returns the type of a run.
 func RunType() types.Map { return typeOf(runFields) }
 
-// ErrorType is what expressions may read of the error of a failed step or run.
+// ErrorType returns the type of the error of a failed step or run.
 func ErrorType() types.Map { return typeOf(errorFields) }
 
-// StepType is what expressions may read of a step that ran.
+// StepType returns the type of a finished step.
 func StepType() types.Map { return typeOf(stepFields) }
 
-// SampleType types a JSON sample: known fields, text or numbers as they are,
-// everything that is nil or mixed as any.
+// SampleType returns the type of a JSON sample: objects have its fields, lists have the type of the
+// first element, and everything else is any.
 func SampleType(v any) types.Type {
 	switch x := v.(type) {
 	case map[string]any:
@@ -63,12 +62,11 @@ func SampleType(v any) types.Type {
 		}
 		return types.Array(SampleType(x[0]))
 	}
-	// Scalars stay any: a sample says which fields there are, not that an amount
-	// is never a float.
+	// Scalars are any: a sample shows which fields exist, not that an amount is never a float.
 	return types.Any
 }
 
-// sampleFields lists every field name of a sample, for suggestions.
+// sampleFields appends every field name of a sample, for suggestions.
 func sampleFields(t types.Type, out []string) []string {
 	if m, ok := t.(types.Map); ok {
 		for k, e := range m {
@@ -80,7 +78,7 @@ func sampleFields(t types.Type, out []string) []string {
 	return out
 }
 
-// InputType is the type of an input that is declared with the type t.
+// InputType returns the type of an input declared with type t.
 func InputType(t string) types.Type {
 	switch t {
 	case "string", "date":
@@ -97,6 +95,5 @@ func InputType(t string) types.Type {
 	return types.Any
 }
 
-// AnySecret is the type of secrets: each name is a text. Which names exist is not checked
-// here.
+// AnySecret is the type of secrets: each is a text. Whether a name exists is not checked here.
 var AnySecret = types.Map{types.Extra: types.String}

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	// What expr, or Go below it, says of a value of the wrong kind.
+	// Messages of expr, or of Go, for a value of the wrong type.
 	notWalked    = regexp.MustCompile(`^reflect: call of reflect\.Value\.\w+ on (.+) Value$`)
 	badArgument  = regexp.MustCompile(`^invalid argument for (\w+) \(type (.+)\)$`)
 	badOperands  = regexp.MustCompile(`^invalid operation: (.+) (<=?|>=?|[-+*/%]|\*\*|\.\.|contains|startsWith|endsWith|matches|in) (.+)$`)
@@ -21,7 +21,7 @@ var (
 	longInteger  = regexp.MustCompile(`^invalid integer literal: .*parsing "(.+)": value out of range$`)
 )
 
-// ownWords says in the language's terms what expr says of a value in Go's.
+// ownWords converts expr's message about a Go value to the language's terms.
 func ownWords(problem string) string {
 	if m := notWalked.FindStringSubmatch(problem); m != nil {
 		return needsList("", m[1])
@@ -70,7 +70,7 @@ func needsList(name, got string) string {
 	return name + "needs a list, got " + goKindWord(got) + ifMissing(got)
 }
 
-// ifMissing is the advice for a value that is nil.
+// ifMissing returns the advice for a value that is nil.
 func ifMissing(got string) string {
 	if isNilWord(got) {
 		return "; if it may be missing, write a default with ??"
@@ -82,7 +82,7 @@ func isNilWord(got string) bool {
 	return got == "zero" || got == "unknown" || strings.Contains(got, "nil")
 }
 
-// goKindWord names a Go type.
+// goKindWord returns the language's name of a Go type.
 func goKindWord(got string) string {
 	switch got {
 	case "zero", "unknown", "nil", "<nil>", "%!s(<nil>)":

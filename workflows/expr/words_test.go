@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// TestValuesOfTheWrongKindAreNamedInTheLanguage: messages say what is needed and what
-// is there, in no words of Go.
+// TestValuesOfTheWrongKindAreNamedInTheLanguage checks that messages give the expected and the
+// actual type, without Go terms.
 func TestValuesOfTheWrongKindAreNamedInTheLanguage(t *testing.T) {
 	names := expr.Names{"no": nil, "s": "text", "n": 5, "list": []any{1, "a"}, "b": true}
 	for text, want := range map[string]string{
@@ -41,7 +41,7 @@ func TestValuesOfTheWrongKindAreNamedInTheLanguage(t *testing.T) {
 	}
 }
 
-// TestTheMeanOfLargeWholeNumbersIsExactOrAnError, with and without decimals nearby.
+// TestTheMeanOfLargeWholeNumbersIsExactOrAnError checks it with and without decimals.
 func TestTheMeanOfLargeWholeNumbersIsExactOrAnError(t *testing.T) {
 	names := expr.Names{"max": math.MaxInt}
 	for _, text := range []string{`mean([max, max])`, `median([max, max])`, `mean(max, 1)`, `median([max, max - 1])`} {
@@ -56,7 +56,7 @@ func TestTheMeanOfLargeWholeNumbersIsExactOrAnError(t *testing.T) {
 	}
 }
 
-// TestGroupsWhoseKeysAreTheSameAsTextAreAnError, since one would take the other's place.
+// TestGroupsWhoseKeysAreTheSameAsTextAreAnError checks it, since one group would replace the other.
 func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
 	for _, text := range []string{`groupBy([1, "1"], #)`, `groupBy([1, 2, "2"], #)`} {
 		v, err := evaluate(text, nil)
@@ -69,7 +69,7 @@ func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
 	}
 }
 
-// TestTextOfNumbersHasNoExponent, however large or small they are.
+// TestTextOfNumbersHasNoExponent checks it for large and small numbers.
 func TestTextOfNumbersHasNoExponent(t *testing.T) {
 	for f, want := range map[float64]string{
 		1e21:       "1000000000000000000000",
@@ -85,8 +85,8 @@ func TestTextOfNumbersHasNoExponent(t *testing.T) {
 	}
 }
 
-// TestTheAdviceForAMissingPartIsAnExpressionThatWorks follows the advice, for fields and for
-// elements of lists.
+// TestTheAdviceForAMissingPartIsAnExpressionThatWorks follows the advice, for fields and for list
+// elements.
 func TestTheAdviceForAMissingPartIsAnExpressionThatWorks(t *testing.T) {
 	names := expr.Names{"event": map[string]any{"data": map[string]any{}}}
 	for text, want := range map[string]string{`event.data.x.y`: "event.data.x?.y", `event.data.list[0].id`: "event.data.list?.[0]"} {

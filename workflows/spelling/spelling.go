@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Nearest picks the candidate that a person most likely meant by word: edit
-// distance with transpositions, at most 2 (1 for words of three letters or
-// fewer), dashes read as underscores. It returns "" when none is near.
+// Nearest returns the candidate that a person most likely meant by word: edit distance with
+// transpositions, at most 2 (1 for words of three letters or fewer), dashes treated as underscores.
+// It returns "" if none is near.
 func Nearest(word string, candidates []string) string {
 	limit := 2
 	if utf8.RuneCountInString(word) <= 3 {
@@ -25,7 +25,7 @@ func Nearest(word string, candidates []string) string {
 		}
 	}
 	if best == "" {
-		// "dealid" for "id": the word with something put before or after it.
+		// "dealid" for "id": the word with a prefix or suffix.
 		for _, c := range candidates {
 			if len(c) >= 2 && len(c) > len(best) && (strings.HasSuffix(plain(word), plain(c)) ||
 				strings.HasPrefix(plain(word), plain(c)+"_")) {
@@ -64,7 +64,7 @@ func Distance(a, b string, limit int) int {
 	return prev[len(y)]
 }
 
-// Suggest asks whether the candidate nearest to word is meant; it returns "" when none is near.
+// Suggest returns a question with the candidate nearest to word, or "" if none is near.
 func Suggest(word string, candidates []string) string {
 	if m := Nearest(word, candidates); m != "" {
 		return fmt.Sprintf("did you mean %q?", m)
@@ -72,7 +72,7 @@ func Suggest(word string, candidates []string) string {
 	return ""
 }
 
-// SuggestOr is Suggest, or the list of words where none is near.
+// SuggestOr is like Suggest, but returns the list of words if none is near.
 func SuggestOr(word string, words []string) string {
 	if s := Suggest(word, words); s != "" {
 		return s

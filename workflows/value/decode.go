@@ -11,29 +11,29 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of the JSON reader. No part of a document beyond them is used:
-// encoding/json allows a depth of 10,000, takes the last of equal keys silently and
-// replaces bad UTF-8, each of which lets two readers see two documents.
+// Limits of the JSON decoder. A document that exceeds them is refused. encoding/json allows a depth
+// of 10,000, silently uses the last of equal keys and replaces invalid UTF-8; each of these lets
+// two parsers see different documents.
 const (
-	// MaxJSONDepth is how deep arrays and objects may nest.
+	// MaxJSONDepth is the maximum nesting depth of arrays and objects.
 	MaxJSONDepth = 64
-	// MaxJSONNodes is how many values one document may hold.
+	// MaxJSONNodes is the maximum number of values in a document.
 	MaxJSONNodes = 200_000
-	// maxNumberLength bounds a number's text, in bytes.
+	// MaxNumberLength is the maximum length of a number in bytes.
 	MaxNumberLength = 64
 )
 
-// JSONError says where a document stops being JSON that Hookloom accepts.
+// JSONError reports where a document is not acceptable JSON.
 type JSONError struct {
-	// Offset is the position in bytes from the start of the document.
+	// Offset is the byte offset from the start of the document.
 	Offset int
 	// Problem is the reason, without position.
 	Problem string
-	// limit reports whether a limit of size is passed.
+	// limit reports whether a size limit is exceeded.
 	limit bool
 }
 
-// Is makes an error an ErrTooLarge that is about a limit of size.
+// Is reports whether the error is about a size limit, for ErrTooLarge.
 func (e *JSONError) Is(target error) bool { return e.limit && target == ErrTooLarge }
 
 // Error implements error.
@@ -41,16 +41,15 @@ func (e *JSONError) Error() string {
 	return fmt.Sprintf("JSON, byte %d: %s", e.Offset, e.Problem)
 }
 
-// DecodeJSON reads one JSON document strictly into plain data: nil, bool,
-// string, int (64 bits), float64, json.Number (integers beyond 64 bits, whose
-// digits are kept), []any and map[string]any. Duplicate keys, invalid UTF-8,
-// trailing text, a depth beyond MaxJSONDepth and more than MaxJSONNodes values
-// are errors of type *JSONError. A byte order mark before the document is skipped
-// (RFC 8259, section 8.1), and half of a surrogate pair is U+FFFD.
+// DecodeJSON strictly decodes one JSON document to plain data: nil, bool, string, int (64 bits),
+// float64, json.Number (integers beyond 64 bits, with all digits), []any and map[string]any.
+// Duplicate keys, invalid UTF-8, trailing text, a depth beyond MaxJSONDepth and more than
+// MaxJSONNodes values are errors of type *JSONError. A byte order mark before the document is
+// skipped (RFC 8259, section 8.1), and an unpaired surrogate becomes U+FFFD.
 func DecodeJSON(b []byte) (any, error) { return DecodeJSONText(b, "") }
 
-// DecodeJSONText is DecodeJSON for a caller that has the document as a string too, or "": the
-// texts of a small document are then parts of that string, not of another copy.
+// DecodeJSONText is DecodeJSON for a caller that also has the document as a string, or "": the
+// strings of a small document then share its memory instead of that of a copy.
 func DecodeJSONText(b []byte, text string) (any, error) {
 	d := jsonReader{b: b, s: text}
 	d.mark()
@@ -59,20 +58,20 @@ func DecodeJSONText(b []byte, text string) (any, error) {
 
 type jsonReader struct {
 	b []byte
-	// s is b as a string, of which the texts of a small document are parts.
+	// s is b as a string, whose memory the strings of a small document share.
 	s     string
 	i     int
 	nodes int
-	// literal keeps numbers as they are written.
+	// literal keeps numbers as written.
 	literal bool
-	// stored is set for own rows, see DecodeStored.
+	// stored is set for rows of the database, see DecodeStored.
 	stored bool
-	// stack holds the values of the lists that are being read, the innermost last. So each list
-	// is made once, with the size that it has.
+	// stack holds the elements of the lists being decoded, the innermost list last. Each list is
+	// then allocated once, with its final size.
 	stack []any
 }
 
-// document reads one value and nothing after it.
+// document decodes one value that nothing follows.
 func (d *jsonReader) document() (any, error) {
 	d.space()
 	v, err := d.value(0)
@@ -97,7 +96,7 @@ func (d *jsonReader) fail(problem string) error {
 	return &JSONError{Offset: d.i, Problem: problem}
 }
 
-// passed is fail for a limit of size.
+// passed is fail for a size limit.
 func (d *jsonReader) passed(problem string) error {
 	return &JSONError{Offset: d.i, Problem: problem, limit: true}
 }
@@ -113,7 +112,7 @@ func (d *jsonReader) space() {
 	}
 }
 
-// count holds the document to its limits, one value more.
+// count counts a value and checks the limits.
 func (d *jsonReader) count(depth int) error {
 	if d.stored {
 		if depth > maxStoredDepth {
@@ -166,7 +165,7 @@ func (d *jsonReader) word(w string) error {
 
 func (d *jsonReader) object(depth int) (any, error) {
 	d.i++
-	m := map[string]any{} // without room: a list of empty objects would take 50 times its text
+	m := map[string]any{} // no initial size: a list of empty objects would take 50 times its text
 	d.space()
 	if d.i < len(d.b) && d.b[d.i] == '}' {
 		d.i++
@@ -229,7 +228,7 @@ func (d *jsonReader) array(depth int) (any, error) {
 	}
 }
 
-// next reads a comma, or the closing bracket, which ends the container.
+// next reads a comma or the closing bracket, which ends the container.
 func (d *jsonReader) next(closing byte) (end bool, err error) {
 	d.space()
 	if d.i >= len(d.b) {
@@ -246,12 +245,11 @@ func (d *jsonReader) next(closing byte) (end bool, err error) {
 	return false, d.fail(fmt.Sprintf("expected a comma or %q", closing))
 }
 
-// maxShared is the size in bytes of the documents whose texts share their memory: one
-// allocation instead of one for each text. Of a larger one a short text would keep too
-// much.
+// maxShared is the maximum size in bytes of documents whose strings share memory: one allocation
+// instead of one per string. In a larger document a short string would keep too much memory alive.
 const maxShared = 4 << 10
 
-// shared returns the text between two places.
+// shared returns the text between two offsets.
 func (d *jsonReader) shared(start, end int) string {
 	if len(d.b) > maxShared {
 		return string(d.b[start:end])
@@ -284,7 +282,7 @@ func (d *jsonReader) text() (string, error) {
 	return "", d.fail("text is not closed")
 }
 
-// escaped goes on reading a text at its first escape.
+// escaped continues decoding a string at its first escape.
 func (d *jsonReader) escaped(start int) (string, error) {
 	out := append(make([]byte, 0, d.i-start+32), d.b[start:d.i]...)
 	for d.i < len(d.b) {
@@ -334,8 +332,8 @@ func (d *jsonReader) unicode() (rune, error) {
 	if !utf16.IsSurrogate(r) {
 		return r, nil
 	}
-	// A lone half of a pair has no UTF-8 form. JavaScript senders that cut a text
-	// write one; each half becomes U+FFFD, as in encoding/json.
+	// An unpaired surrogate has no UTF-8 encoding. JavaScript senders that cut a string produce
+	// one; it becomes U+FFFD, as in encoding/json.
 	if r < 0xdc00 && d.i+1 < len(d.b) && d.b[d.i] == '\\' && d.b[d.i+1] == 'u' {
 		next := d.i
 		d.i += 2
@@ -346,7 +344,7 @@ func (d *jsonReader) unicode() (rune, error) {
 		if full := utf16.DecodeRune(r, low); full != utf8.RuneError {
 			return full, nil
 		}
-		d.i = next // it is read by itself
+		d.i = next // it is decoded on its own
 	}
 	return utf8.RuneError, nil
 }

@@ -10,12 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxFloatInt is the largest whole number below which floats hold every whole number.
+// MaxFloatInt is the limit below which floats represent every integer exactly.
 const MaxFloatInt = 1 << 53
 
-// AppendJSON appends v as compact JSON: keys sorted, numbers in full without an
-// exponent where they fit, no HTML escaping. v must be plain data as DecodeJSON
-// and Normalize give it. Text beyond limit bytes gives ErrTooLarge.
+// AppendJSON appends v as compact JSON: keys sorted, numbers in full without an exponent if they
+// fit, no HTML escaping. v must be plain data as returned by DecodeJSON and Normalize. It returns
+// ErrTooLarge if the text exceeds limit bytes.
 func AppendJSON(b []byte, v any, limit int) ([]byte, error) {
 	if len(b) > limit {
 		return b, ErrTooLarge
@@ -80,7 +80,7 @@ func appendJSONMap(b []byte, m map[string]any, limit int) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// sortedKeys appends the keys to a slice that the caller may have on its stack.
+// sortedKeys appends the sorted keys to keys, which the caller may have on its stack.
 func sortedKeys(m map[string]any, keys []string) []string {
 	for k := range m {
 		keys = append(keys, k)
@@ -89,11 +89,11 @@ func sortedKeys(m map[string]any, keys []string) []string {
 	return keys
 }
 
-// appendFloat writes the shortest digits that read back as f, without an
-// exponent below 1e21, as rule 3 of docs/expressions.md asks.
+// appendFloat writes the shortest digits that parse as f, without an exponent below 1e21, as rule 3
+// of docs/expressions.md requires.
 func appendFloat(b []byte, f float64) []byte {
-	// Most numbers are whole. -0 is written as 0; it would be read back as another kind
-	// of number.
+	// Most numbers are integers. -0 is written as 0, since it would be decoded as another type of
+	// number.
 	if i := int64(f); float64(i) == f && -MaxFloatInt <= i && i <= MaxFloatInt {
 		return strconv.AppendInt(b, i, 10)
 	}
@@ -144,15 +144,15 @@ func appendJSONText(b []byte, s string) []byte {
 	return append(append(b, s[start:]...), '"')
 }
 
-// EncodeJSON is AppendJSON into a new slice, bounded by MaxSize.
+// EncodeJSON is like AppendJSON with a new slice and the limit MaxSize.
 func EncodeJSON(v any) ([]byte, error) {
 	return AppendJSON(nil, v, MaxSize)
 }
 
-// AppendText appends s as a JSON text.
+// AppendText appends s as a JSON string.
 func AppendText(b []byte, s string) []byte { return appendJSONText(b, s) }
 
-// AppendTexts appends a map of texts as a JSON object, keys sorted.
+// AppendTexts appends a map of strings as a JSON object with sorted keys.
 func AppendTexts(b []byte, m map[string]string) []byte {
 	type pair struct{ name, text string }
 	var buf [24]pair

@@ -12,7 +12,8 @@ const benchDoc = `{"id":"evt_1PqZ","type":"order.created","created":1767225600,"
 	`"price":10.5},{"sku":"b-2","qty":1,"price":3}],"note":"Gr\u00fc\u00dfe, ring the bell"}},"pending":null,` +
 	`"tags":["new","web","eu"]}`
 
-// BenchmarkDecodeJSON reads a common delivery whole, and the two keys that a preset reads.
+// BenchmarkDecodeJSON decodes a typical delivery, completely and only the two keys that a preset
+// reads.
 func BenchmarkDecodeJSON(b *testing.B) {
 	doc := []byte(benchDoc)
 	b.Run("whole", func(b *testing.B) {

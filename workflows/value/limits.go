@@ -12,18 +12,17 @@ import (
 	"unicode/utf8"
 )
 
-// This file holds the limits of one value. They are applied when a value is made: an
-// output, a variable, an input of a called workflow. What passed them can always be
-// stored and read back, since the reader of stored rows has no limits.
+// This file defines the limits of a value. They are checked when a value is created: an output, a
+// variable, an input of a called workflow. A value within them can always be stored and decoded
+// again, since the decoder of stored rows has no limits.
 
-// ErrTooLarge means that a value passes one of the limits, see Fit.
+// ErrTooLarge means that a value exceeds one of the limits, see Fit.
 var ErrTooLarge = fmt.Errorf("the value is too large: it would be more than %d MiB", MaxSize>>20)
 
-// MaxSize bounds the JSON text of one value that an expression or an
-// answer may produce, in bytes.
+// MaxSize is the maximum size in bytes of the JSON of a value from an expression or a response.
 const MaxSize = 4 << 20
 
-// LimitError says which limit a value passes. It is an ErrTooLarge.
+// LimitError describes the limit that a value exceeds. It is an ErrTooLarge.
 type LimitError struct {
 	// Problem follows the name of the value: is larger than 4 MiB as JSON.
 	Problem string
@@ -32,7 +31,7 @@ type LimitError struct {
 // Error implements error.
 func (e *LimitError) Error() string { return "the value " + e.Problem }
 
-// Is makes it an ErrTooLarge.
+// Is reports whether target is ErrTooLarge.
 func (e *LimitError) Is(target error) bool { return target == ErrTooLarge }
 
 var (
@@ -41,11 +40,11 @@ var (
 	tooDeep       = &LimitError{fmt.Sprintf("is nested deeper than %d levels", MaxJSONDepth)}
 )
 
-// errNotPlain means that a value has to be normalized.
+// errNotPlain means that a value must be normalized.
 var errNotPlain = errors.New("not plain data")
 
-// Fit returns a value as plain data that is within the limits: MaxSize bytes as
-// JSON, MaxJSONNodes values, MaxJSONDepth levels. Past one the error is a *LimitError.
+// Fit returns a value as plain data within the limits: MaxSize bytes as JSON, MaxJSONNodes values,
+// MaxJSONDepth levels. If it exceeds one, the error is a *LimitError.
 func Fit(v any) (any, error) {
 	var m measure
 	err := m.add(v, 0)
@@ -59,7 +58,7 @@ func Fit(v any) (any, error) {
 	return v, m.add(v, 0)
 }
 
-// measure counts what a value takes as JSON without writing it, and in memory.
+// measure counts the JSON size of a value without encoding it, and its memory.
 type measure struct{ bytes, values, memory int }
 
 func (m *measure) add(v any, depth int) error {
@@ -81,7 +80,7 @@ func (m *measure) add(v any, depth int) error {
 		m.bytes += intSize(int64(x))
 	case float64:
 		if math.IsInf(x, 0) || math.IsNaN(x) {
-			return errNotPlain // Normalize says what is wrong
+			return errNotPlain // Normalize reports the reason
 		}
 		var buf [32]byte
 		m.bytes += len(appendFloat(buf[:0], x))
@@ -120,7 +119,7 @@ func (m *measure) object(object map[string]any, depth int) error {
 	m.bytes += 2 + max(0, len(object)-1)
 	m.memory += 48 + 48*len(object)
 	if n := len(object); n > 0 && n < 8 {
-		m.memory += 48 * (8 - n) // a map that holds something has room for eight (runtime, Swiss maps)
+		m.memory += 48 * (8 - n) // a non-empty map has room for eight (runtime, Swiss maps)
 	}
 	for k, x := range object {
 		m.bytes += textSize(k) + 1
@@ -147,7 +146,7 @@ func intSize(n int64) int {
 	return len(strconv.AppendInt(buf[:0], n, 10))
 }
 
-// textSize is how many bytes appendJSONText writes.
+// textSize returns the number of bytes that appendJSONText writes.
 func textSize(s string) int {
 	n := len(s) + 2
 	for i := 0; i < len(s); i++ {
@@ -168,15 +167,15 @@ func textSize(s string) int {
 	return n
 }
 
-// What Cut keeps of a value that passes a limit.
+// The limits of Cut.
 const (
 	cutBytes  = 256 << 10
 	cutValues = 10_000
 	cutName   = 1 << 10
 )
 
-// Cut returns a value as it is kept for the record only, such as the input of an attempt:
-// one that passes a limit is cut, and says where. It never fails.
+// Cut returns a value for the record, such as the input of an attempt: it truncates a value that
+// exceeds a limit, and marks the places. It never fails.
 func Cut(v any) any {
 	fit, err := Fit(v)
 	if err == nil {
@@ -218,8 +217,8 @@ func (c *cutter) value(v any, depth int) any {
 	return plain
 }
 
-// spent reports whether nothing more is kept; what is deeper than half of the levels is not
-// either, so that what holds the value stays within the limit.
+// spent reports whether nothing more is kept. It drops what is deeper than half of the maximum
+// depth, so that the enclosing value stays within the limit.
 func (c *cutter) spent(depth int) bool {
 	return c.bytes <= 0 || c.values <= 0 || depth > MaxJSONDepth/2
 }
@@ -259,7 +258,7 @@ func keysOf(m map[string]any) func(func(string) bool) {
 	}
 }
 
-// CutText cuts a text to about n bytes and says how long it was.
+// CutText truncates a text to about n bytes and appends its original length.
 func CutText(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -267,29 +266,28 @@ func CutText(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + fmt.Sprintf("… (cut: %d bytes in all)", len(s))
 }
 
-// EncodeStored writes plain data for a row of the database, whatever its size: the
-// limits were applied when the value was made.
+// EncodeStored encodes plain data for a row of the database, whatever its size: the limits were
+// checked when the value was created.
 func EncodeStored(v any) ([]byte, error) { return AppendStored(make([]byte, 0, 256), v) }
 
-// AppendStored is EncodeStored that appends to b.
+// AppendStored is like EncodeStored, but appends to b.
 func AppendStored(b []byte, v any) ([]byte, error) { return AppendJSON(b, v, math.MaxInt) }
 
-// maxStoredDepth keeps a damaged row from using up the stack.
+// maxStoredDepth prevents a stack overflow from a damaged row.
 const maxStoredDepth = 10_000
 
-// DecodeStored reads what EncodeStored wrote, also where values were masked since: it
-// has no limits of size, and of a key that is there twice the last counts.
+// DecodeStored decodes what EncodeStored wrote, even if values were masked since. It has no size
+// limits, and uses the last of duplicate keys.
 func DecodeStored(b []byte) (any, error) {
 	d := jsonReader{b: b, stored: true}
 	return d.document()
 }
 
-// Size is what a value takes as JSON, its bytes and how many values it holds, and about
-// how many bytes it takes in memory. Of one that passes a limit it is what was counted
-// until then.
+// Size returns the size of a value: bytes as JSON, number of values, and approximate bytes in
+// memory. For a value that exceeds a limit it is the count up to there.
 func Size(v any) (bytes, values, memory int) {
 	var m measure
-	// What is not plain data is counted as far as it is.
+	// What is not plain data is counted as far as possible.
 	_ = m.add(v, 0)
 	return m.bytes, m.values, m.memory
 }

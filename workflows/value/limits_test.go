@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// randomValue makes plain data, with all that a text and a number can be.
+// randomValue generates plain data with every kind of text and number.
 func randomValue(r *rand.Rand, depth int) any {
 	texts := []string{"", "a", "\"\\\n\r\t", "\x00\x1f\x7f", "\u00e9\u4e16\U0001f600", "\xff\xfe", "\xe4\xb8", strings.Repeat("x", 100)}
 	switch n := r.IntN(10); {
@@ -41,8 +41,8 @@ func randomValue(r *rand.Rand, depth int) any {
 	return texts[r.IntN(len(texts))] + texts[r.IntN(len(texts))]
 }
 
-// TestSizeIsThatOfTheTextThatIsStored: what is counted of a value without writing it is
-// what writing it takes, and it is read back as it was.
+// TestSizeIsThatOfTheTextThatIsStored checks that the size counted without encoding is that of the
+// encoding, and that decoding returns the same value.
 func TestSizeIsThatOfTheTextThatIsStored(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 5))
 	for range 3000 {
@@ -86,8 +86,8 @@ func TestStoredRowsAreReadWithoutLimits(t *testing.T) {
 	}
 }
 
-// TestWhatIsCutFitsAndSaysSo: what fits stays; what does not is cut to what fits, says
-// where, and keeps its shape.
+// TestWhatIsCutFitsAndSaysSo checks that a value within the limits is unchanged, and that a larger
+// one is truncated and marked, and keeps its structure.
 func TestWhatIsCutFitsAndSaysSo(t *testing.T) {
 	small := map[string]any{"a": []any{1, "x"}}
 	if got := value.Cut(small); !reflect.DeepEqual(got, small) {
@@ -128,8 +128,8 @@ func TestALimitIsAnErrTooLarge(t *testing.T) {
 	}
 }
 
-// TestAPartIsReadWithinTheLimitsOfTheWhole: whoever reads a part of a body finds the same
-// bodies too large as whoever reads all of it.
+// TestAPartIsReadWithinTheLimitsOfTheWhole checks that decoding a part finds the same bodies too
+// large as decoding the complete body.
 func TestAPartIsReadWithinTheLimitsOfTheWhole(t *testing.T) {
 	list := func(x string, n int) string {
 		return `{"id":1,"rows":[` + strings.TrimSuffix(strings.Repeat(x+",", n), ",") + `]}`

@@ -10,49 +10,46 @@ import (
 	"time"
 )
 
-// TimeFormat is how times look in texts, rows and JSON: RFC 3339, UTC,
-// milliseconds.
+// TimeFormat is the format of times in texts, rows and JSON: RFC 3339, UTC, milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
 
-// Normalize turns what an expression gave into plain data: maps get text keys,
-// times become RFC 3339 text, integers int, and what JSON cannot carry (NaN,
-// infinity, functions) is an error.
+// Normalize converts the result of an expression to plain data: maps get string keys, times become
+// RFC 3339 text, integers int. What JSON cannot represent (NaN, infinity, functions) is an error.
 func Normalize(v any) (any, error) { return normalize(v, nil, 0) }
 
-// Meter bounds the work and the memory of a walk over values. Its methods panic when a
-// budget is used up; the panic passes through this package.
+// Meter limits the work and the memory of walking values. Its methods panic when a budget is
+// exhausted; the panic passes through this package.
 type Meter interface {
 	// Work counts steps of about 20 ns.
 	Work(steps int)
-	// Charge counts bytes that are about to be allocated.
+	// Charge counts bytes about to be allocated.
 	Charge(bytes int)
 }
 
-// NormalizeMetered is Normalize with its work counted by m: a value may hold one list
-// many times, and is walked as often.
+// NormalizeMetered is Normalize with m counting its work: a value may contain the same list many
+// times, and each occurrence is walked.
 func NormalizeMetered(v any, m Meter) (any, error) { return normalize(v, m, 0) }
 
-// Computed is a value that exists only while an expression runs, such as an exact
-// decimal or bytes. It is plain data, text or neither.
+// Computed is a value that exists only during the evaluation of an expression, such as an exact
+// decimal or bytes. It can be converted to plain data, to text, or to neither.
 type Computed interface {
-	// Plain returns the value as plain data, or says why it is none.
+	// Plain returns the value as plain data, or an error if that is not possible.
 	Plain() (any, error)
-	// InText returns the value as it stands inside a larger text.
+	// InText returns the value for insertion into a text.
 	InText() (string, error)
-	// Kind names the kind of value in the language's words, as Describe does.
+	// Kind returns the kind of value in the language's terms, as Describe does.
 	Kind() string
 }
 
-// maxDepth is how deep values may nest that are walked before their limits are checked:
-// walking takes stack.
+// maxDepth is the maximum depth of values that are walked before their limits are checked: walking
+// needs stack.
 const maxDepth = 4 * MaxJSONDepth
 
-// ErrTooDeep means that a value is nested so deep that it cannot be walked. It is an
-// ErrTooLarge.
+// ErrTooDeep means that a value is nested too deeply to be walked. It is an ErrTooLarge.
 var ErrTooDeep error = &LimitError{fmt.Sprintf("is nested deeper than %d levels", maxDepth)}
 
-// MapBytes is about what a Go map of n fields takes in memory: one that is not empty has
-// room for eight.
+// MapBytes returns the approximate memory of a Go map with n fields: a non-empty one has room for
+// eight.
 func MapBytes(n int) int {
 	switch {
 	case n == 0:
@@ -63,7 +60,7 @@ func MapBytes(n int) int {
 	return 72 * n
 }
 
-// MapSteps is the work of walking n fields, sorting their names included.
+// MapSteps returns the work of walking n fields, including sorting their names.
 func MapSteps(n int) int { return n * (3 + bits.Len(uint(n))/2) }
 
 func normalize(v any, m Meter, depth int) (any, error) {
@@ -234,7 +231,7 @@ func normalizeOther(v any, m Meter, depth int) (any, error) {
 	return nil, fmt.Errorf("the result is %s, which is not data", Describe(v))
 }
 
-// Shown returns v as text, as Text does, or as fmt.Sprint does where it has no text.
+// Shown returns v as text, like Text, or like fmt.Sprint if it cannot be text.
 func Shown(v any) string {
 	s, err := Text(v)
 	if err != nil {
@@ -243,9 +240,9 @@ func Shown(v any) string {
 	return s
 }
 
-// Text writes a value as it stands inside a larger text (rule 3 of
-// docs/expressions.md): integers as digits, floats shortest without an exponent, times RFC 3339
-// UTC, lists and maps compact JSON, nil as nothing.
+// Text returns a value for insertion into a text (rule 3 of docs/expressions.md): integers as
+// digits, floats in the shortest form without an exponent, times as RFC 3339 UTC, lists and maps as
+// compact JSON, nil as "".
 func Text(v any) (string, error) {
 	switch x := v.(type) {
 	case nil:
@@ -280,7 +277,7 @@ func Text(v any) (string, error) {
 	return Text(n)
 }
 
-// floatText is a fraction without an exponent, however large or small it is.
+// floatText formats a fraction without an exponent, however large or small.
 func floatText(f float64) string {
 	if a := math.Abs(f); a >= 1e21 || a != 0 && a < 1e-9 {
 		return strconv.FormatFloat(f, 'f', -1, 64)
@@ -288,7 +285,7 @@ func floatText(f float64) string {
 	return string(appendFloat(nil, f))
 }
 
-// Describe names a value's kind in the language's words, for messages: text, a number, a
+// Describe returns the kind of a value in the language's terms, for messages: text, a number, a
 // list.
 func Describe(v any) string {
 	switch x := v.(type) {

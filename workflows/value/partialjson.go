@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// FieldSet says which fields of a document are decoded. The rest is checked as strictly,
-// but not kept: an inbound body of a kilobyte is mostly text that nobody needs before it
-// is answered. The zero FieldSet holds no field.
+// FieldSet selects the fields of a document to decode. The rest is checked just as strictly and
+// discarded: most of an inbound body is not needed to answer the request. The zero FieldSet selects
+// no field.
 type FieldSet struct {
 	all  bool
 	keys map[string]*FieldSet
@@ -28,7 +28,7 @@ func (s *FieldSet) Add(keys ...string) {
 	s.all = true
 }
 
-// AddPath adds a path written with dots. An index into a list adds the whole list.
+// AddPath adds a dotted path. An index into a list adds the whole list.
 func (s *FieldSet) AddPath(path string) {
 	var keys []string
 	for _, k := range strings.Split(path, ".") {
@@ -40,7 +40,7 @@ func (s *FieldSet) AddPath(path string) {
 	s.Add(keys...)
 }
 
-// Keys lists the keys at the top, in no order; all reports whether the whole document is in the set.
+// Keys lists the top-level keys, in no order; all reports whether the set is the whole document.
 func (s *FieldSet) Keys() (keys []string, all bool) {
 	for k := range s.keys {
 		keys = append(keys, k)
@@ -48,15 +48,14 @@ func (s *FieldSet) Keys() (keys []string, all bool) {
 	return keys, s.all
 }
 
-// DecodePart reads a document as strictly as DecodeJSON, and keeps only
-// the fields of a set: objects hold the keys of the set, lists are kept whole or not at
-// all.
+// DecodePart checks a document as strictly as DecodeJSON and returns only the selected fields:
+// objects have only the keys of the set, lists are kept completely or not at all.
 func DecodePart(b []byte, set *FieldSet) (any, error) {
 	return decodePart(jsonReader{b: b}, set)
 }
 
-// DecodeLiteralPart is DecodePart with every number as a json.Number, in the
-// digits of the document: what senders sign is the text, and 10.50 is not 10.5.
+// DecodeLiteralPart is DecodePart with every number as a json.Number in the digits of the document:
+// senders sign the text, and 10.50 is not 10.5.
 func DecodeLiteralPart(b []byte, set *FieldSet) (any, error) {
 	return decodePart(jsonReader{b: b, literal: true}, set)
 }
@@ -94,8 +93,7 @@ func (d *jsonReader) part(depth int, set *FieldSet) (any, error) {
 	return m, err
 }
 
-// eachKey walks an object. Keys are compared as written; one with an escape is
-// decoded first.
+// eachKey walks an object. Keys are compared as written; a key with an escape is decoded first.
 func (d *jsonReader) eachKey(depth int, value func(key []byte) error) error {
 	if err := d.count(depth); err != nil {
 		return err
@@ -161,7 +159,7 @@ func twice(seen [][]byte, many map[string]bool, key []byte) bool {
 	return false
 }
 
-// keyBytes returns a key without copying it, unless it holds an escape.
+// keyBytes returns a key without copying it, unless it contains an escape.
 func (d *jsonReader) keyBytes() ([]byte, error) {
 	start := d.i + 1
 	for i := start; i < len(d.b); i++ {
@@ -177,7 +175,7 @@ func (d *jsonReader) keyBytes() ([]byte, error) {
 	return nil, d.fail("text is not closed")
 }
 
-// skip checks a value and drops it.
+// skip checks a value and discards it.
 func (d *jsonReader) skip(depth int) error {
 	if d.i >= len(d.b) {
 		return d.fail("the document is incomplete")
@@ -207,8 +205,8 @@ func (d *jsonReader) skip(depth int) error {
 	return err
 }
 
-// skipInteger skips the commonest numbers, decimal integers that fit into 64 bits,
-// without making values of them. It leaves all others in place.
+// skipInteger skips the most common numbers, decimal integers that fit into 64 bits, without
+// allocating values. It does not advance for others.
 func (d *jsonReader) skipInteger() bool {
 	i := d.i
 	if d.b[i] == '-' {
@@ -253,8 +251,8 @@ func (d *jsonReader) skipArray(depth int) error {
 	}
 }
 
-// skipText checks a text in place; one with an escape or other than ASCII goes
-// the long way.
+// skipText checks a string in place; one with an escape or non-ASCII characters takes the slow
+// path.
 func (d *jsonReader) skipText() error {
 	for i := d.i + 1; i < len(d.b); i++ {
 		switch c := d.b[i]; {

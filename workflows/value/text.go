@@ -2,7 +2,7 @@ package value
 
 import "strings"
 
-// Clip shortens a text to n characters for a message, with … at its end where it is cut.
+// Clip shortens a text to n characters for a message, ending in … if it is cut.
 func Clip(s string, n int) string {
 	if end := Letters(s, n); end < len(s) {
 		return strings.ToValidUTF8(s[:end], "\ufffd") + "…"
@@ -10,7 +10,7 @@ func Clip(s string, n int) string {
 	return s
 }
 
-// Letters is how many bytes the first n letters of a text take.
+// Letters returns the number of bytes in the first n characters of a text.
 func Letters(s string, n int) int {
 	if n >= len(s) {
 		return len(s)
