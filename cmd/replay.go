@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/spf13/cobra"
 )
@@ -111,7 +112,7 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	}
 	type answer struct {
 		engine.Batch
-		Plan *engine.Forecast `json:"plan,omitempty"`
+		Plan *console.ReplayPlan `json:"plan,omitempty"`
 	}
 	order := map[string]any{"trigger": f.q.Trigger, "workflow": f.q.Workflow, "status": f.q.Status, "since": f.since, "until": f.until,
 		"again": f.again, "skip_done": f.skipDone, "rate": f.rate,
@@ -121,7 +122,9 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 		return err
 	}
 	if !a.json() {
-		a.printForecast(planned.Plan)
+		if err := a.printPlan(planned.Plan); err != nil {
+			return err
+		}
 	}
 	if f.dry {
 		if a.json() {

@@ -2,13 +2,48 @@ package cmd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 )
+
+// printPlan shows what a batch would do, with the backtest of its events.
+func (a *app) printPlan(p *console.ReplayPlan) (err error) {
+	a.printForecast(p.Forecast)
+	switch {
+	case p.Unavailable != "":
+		a.printf("\nno backtest of these events: %s\n", printable(p.Unavailable))
+		return nil
+	case p.Backtest == nil || p.Backtest.Report == nil:
+		return nil
+	}
+	a.printf("\nCompared with what ran, with the answers of then\n")
+	out, err := newFindings("text")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.close()) }()
+	for _, c := range p.Backtest.Changes {
+		if err := out.change(c); err != nil {
+			return err
+		}
+	}
+	for _, u := range p.Backtest.Unknown {
+		if err := out.unknown(u); err != nil {
+			return err
+		}
+	}
+	out.changed, out.unknownN = p.Backtest.Changed, p.Backtest.UnknownN
+	if p.Backtest.Cut {
+		a.printf("at least: not all events were compared before the time limit\n")
+	}
+	return a.backtestTable(p.Backtest.Report, out, false)
+}
 
 func (a *app) printForecast(f *engine.Forecast) {
 	least := ""

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,24 +42,10 @@ func (s *server) evaluate(ctx context.Context, text, event, data string) (*expr.
 }
 
 // backtest is hookloom backtest for the console: one workflow, as it is on disk or as it was
-// pasted in.
+// pasted in, or the workflows in use for events that are decided again.
 func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*console.BacktestResult, error) {
-	l, err := load(s.o.dir)
-	if err != nil {
-		return nil, err
-	}
-	if o.Text != "" {
-		if err := l.replace(map[string][]byte{o.Workflow: []byte(o.Text)}); err != nil {
-			return nil, err
-		}
-	}
-	if l.mistakes.Errors() > 0 {
-		return &console.BacktestResult{Mistakes: l.mistakes.Error()}, nil
-	}
-	out := &console.BacktestResult{Unknowns: map[string]int{}}
-	tests, _ := l.project.LoadTests() // their mocks stand in; broken tests have none
-	out.Report, err = backtest.Run(ctx, backtest.Options{History: s.store.History(), Project: l.project,
-		Workflows: map[string]bool{o.Workflow: true}, Query: o.Query, Limit: o.Limit, Tests: tests,
+	out := &console.BacktestResult{Changes: []backtest.Change{}, Unknown: []backtest.Unknown{}, Unknowns: map[string]int{}}
+	options := backtest.Options{History: s.store.History(), Query: o.Query, Limit: o.Limit,
 		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s }),
 		Change: func(c backtest.Change) error {
 			if out.Changed++; out.Changed <= o.Keep {
@@ -67,12 +54,40 @@ func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*consol
 			return nil
 		},
 		Unknown: func(u backtest.Unknown) error {
+			if out.UnknownN++; out.UnknownN <= o.Keep {
+				out.Unknown = append(out.Unknown, u)
+			}
 			if _, known := out.Unknowns[u.Reason]; known || len(out.Unknowns) < o.Keep {
 				out.Unknowns[u.Reason]++
 			}
-			out.UnknownN++
 			return nil
-		}})
+		}}
+	if o.Chosen != nil {
+		options.Project, options.Chosen = s.project.Load(), make(map[engine.Chosen]bool, len(o.Chosen))
+		for _, c := range o.Chosen {
+			options.Chosen[c], options.Query.IDs = true, append(options.Query.IDs, c.Event)
+		}
+		slices.Sort(options.Query.IDs)
+		options.Query.IDs = slices.Compact(options.Query.IDs)
+	} else {
+		l, err := load(s.o.dir)
+		if err != nil {
+			return nil, err
+		}
+		if o.Text != "" {
+			if err := l.replace(map[string][]byte{o.Workflow: []byte(o.Text)}); err != nil {
+				return nil, err
+			}
+		}
+		if l.mistakes.Errors() > 0 {
+			out.Mistakes = l.mistakes.Error()
+			return out, nil
+		}
+		options.Project, options.Workflows = l.project, map[string]bool{o.Workflow: true}
+	}
+	options.Tests, _ = options.Project.LoadTests() // their mocks stand in; broken tests have none
+	var err error
+	out.Report, err = backtest.Run(ctx, options)
 	if errors.Is(err, context.DeadlineExceeded) && out.Report != nil {
 		out.Cut, err = true, nil
 	}

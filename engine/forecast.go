@@ -14,6 +14,14 @@ type Forecast struct {
 	// SkipDone reports that steps which earlier runs carried out are not repeated.
 	SkipDone  bool              `json:"skip_done,omitempty"`
 	Workflows []PlannedWorkflow `json:"workflows"`
+	// Chosen are the events that workflows would decide.
+	Chosen []Chosen `json:"-"`
+}
+
+// Chosen is an event that a workflow decides.
+type Chosen struct {
+	Event    EventID
+	Workflow string
 }
 
 // PlannedWorkflow is what a batch would do for one workflow.

@@ -26,6 +26,9 @@ type Options struct {
 	// over all, the same each time; 0 takes all.
 	Query         engine.RecordedQuery
 	Limit, Sample int
+	// Chosen, unless nil, are the events and workflows that are decided again: each by itself, without
+	// what other events do to it, and also those that came while the workflow was switched off.
+	Chosen map[engine.Chosen]bool
 	// Actions carry out what has no effect outside, and say where a request would go.
 	Actions map[string]engine.Action
 	// Tests are those of the project: their mocks stand in where nothing is recorded.

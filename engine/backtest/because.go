@@ -13,6 +13,10 @@ import (
 // whyMatched finds what makes an event match on one side only. before or after is nil where the
 // workflow does not exist or does not listen.
 func (b *run) whyMatched(it *item, before, after *workflows.Workflow) Because {
+	off := func(d engine.Decision) bool { return d.Outcome == engine.Disabled || d.Outcome == engine.Held }
+	if off(it.decided) != off(it.decidedAfter) {
+		return Because{Expression: "enabled", Before: !off(it.decided), After: !off(it.decidedAfter)}
+	}
 	if it.typesBefore != "" || it.typesAfter != "" {
 		return Because{Expression: "event.type in " + cmp.Or(it.typesAfter, it.typesBefore), Before: it.typesBefore == "",
 			After: it.typesAfter == ""}

@@ -98,7 +98,7 @@ func (l listeners) of(ev *engine.Event) []engine.Listener {
 func (b *run) items(ctx context.Context, ev *engine.RecordedEvent) (out []*item) {
 	names, err := ev.Event.Names()
 	find := func(id string) *item {
-		if b.o.Workflows != nil && !b.o.Workflows[id] {
+		if b.o.Workflows != nil && !b.o.Workflows[id] || b.o.Chosen != nil && !b.o.Chosen[engine.Chosen{Event: ev.Event.ID, Workflow: id}] {
 			return nil
 		}
 		for _, it := range out {
@@ -145,7 +145,7 @@ func (b *run) prepare(it *item) {
 	case it.ev.Pending:
 		it.problem = "it is not decided yet"
 	case it.decision == nil:
-	case it.decision.Outcome == engine.Disabled || it.decision.Outcome == engine.Held:
+	case b.o.Chosen == nil && (it.decision.Outcome == engine.Disabled || it.decision.Outcome == engine.Held):
 		it.skipped = func(l *Limits) { l.Off++ }
 	case it.decision.Outcome == engine.Folded:
 		it.elsewhere, it.limits = true, func(l *Limits) { l.Gathered++ }
@@ -299,6 +299,8 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 	}
 	switch {
 	case it.streamChanged && it.problem == "": // it is compared when its turn comes
+	case b.o.Chosen != nil && it.elsewhere && it.matchedAfter:
+		b.compareAlone(ctx, it)
 	case it.matchedBefore != it.matchedAfter:
 		it.change = b.matchChange(ctx, it, before, decided, after)
 	case !it.matchedBefore:

@@ -79,6 +79,9 @@ const slightly = time.Second
 // that one.
 func (b *run) inStream(ctx context.Context, it *item) {
 	before, after := it.versionBefore, it.listener.Workflow
+	if b.o.Chosen != nil {
+		return
+	}
 	holds := func(w *workflows.Workflow) bool { return w != nil && (w.Gather != nil || w.Bounded()) }
 	if !holds(before) && !holds(after) {
 		it.elsewhere = it.elsewhere && b.o.Against == nil
@@ -158,6 +161,14 @@ func (b *run) asRecorded(ctx context.Context, it *item) {
 	default:
 		f.run = b.beforeRun(ctx, it, f.w)
 	}
+}
+
+// compareAlone compares an item that had no run of its own with one that is decided by itself.
+func (b *run) compareAlone(ctx context.Context, it *item) {
+	it.fates = [2]fate{{w: it.versionBefore, matched: true}, {w: it.listener.Workflow, matched: true}}
+	b.asRecorded(ctx, it)
+	it.fates[afterSide].run = b.follow(ctx, it, it.listener.Workflow, afterSide)
+	b.compareFates(it)
 }
 
 func (b *run) enter(ctx context.Context, s *stream, it *item, now time.Time) error {

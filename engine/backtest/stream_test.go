@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/backtest"
 	"github.com/hookloom/hookloom/engine/machine"
 )
@@ -137,5 +138,32 @@ func TestAgainstAnotherVersionSimulatesBothStreams(t *testing.T) {
 			t.Errorf("%s\n%s: got %q with %d and %d runs, want %q with %v; %+v", x.before, x.after, got, f.RunsBefore, f.RunsAfter, x.want, x.runs,
 				f.unknown)
 		}
+	}
+}
+
+// TestChosenEventsAreComparedByThemselves: what decided events again would do is compared for these
+// events and workflows only, as if no other event came: one that was dropped runs.
+func TestChosenEventsAreComparedByThemselves(t *testing.T) {
+	flows := map[string]string{
+		"plain":   "on: hook\n" + acts,
+		"dropped": "on: hook\nconcurrency: {limit: 1, on_full: drop}\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 7s}]\n",
+	}
+	path := record(t, flows, bursts(t, 0, 5, 30))
+	order := idsOf(t, path)
+	chosen := map[engine.Chosen]bool{}
+	for i, id := range order[:2] {
+		event, err := engine.ParseEventID(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen[engine.Chosen{Event: event, Workflow: "dropped"}] = true
+		if i == 0 {
+			chosen[engine.Chosen{Event: event, Workflow: "plain"}] = true
+		}
+	}
+	f := test(t, path, flows, func(o *backtest.Options) { o.Chosen = chosen })
+	if got := startsAndStops(t, path, "dropped", f); !slices.Equal(got, []string{"2 starts_matching"}) || f.Unchanged != 2 ||
+		f.RunsBefore != 2 || f.RunsAfter != 3 || len(f.unknown) > 0 {
+		t.Errorf("%q %+v %+v", got, f.Report, f.unknown)
 	}
 }

@@ -75,7 +75,7 @@ type (
 	// batchAnswer is a batch, or, for a dry run, the plan alone.
 	batchAnswer struct {
 		engine.Batch
-		Plan *engine.Forecast `json:"plan,omitempty"`
+		Plan *ReplayPlan `json:"plan,omitempty"`
 	}
 	cancelledAnswer struct {
 		Count int      `json:"count"`
@@ -330,7 +330,7 @@ func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if o.DryRun {
-		plan, err := c.o.Operator.Forecast(r.Context(), s)
+		plan, err := c.planReplays(r.Context(), s, true)
 		if err != nil {
 			c.conflict(w, err)
 			return

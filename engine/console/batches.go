@@ -87,7 +87,7 @@ func (c *Console) replaysPage(w http.ResponseWriter, r *http.Request) {
 	if err == nil && (o.Since != "" || o.Trigger != "" || o.Workflow != "") {
 		var s engine.Selection
 		if s, err = o.selection(time.Now()); err == nil {
-			data["Plan"], err = c.o.Operator.Forecast(r.Context(), s)
+			data["Plan"], err = c.planReplays(r.Context(), s, callerOf(r).operates())
 		}
 	}
 	status := http.StatusOK

@@ -64,30 +64,42 @@ func (c *Console) evaluate(ctx context.Context, text, event, data string) (*expr
 	return c.o.Evaluate(ctx, text, event, data)
 }
 
-// BacktestOrder is what a backtest of one workflow compares.
+// BacktestOrder is what a backtest compares: one workflow, or the events that are decided again.
 type BacktestOrder struct {
 	Workflow string
 	// Text is the edited file; empty for the one on disk.
-	Text  string
-	Query engine.RecordedQuery
+	Text string
+	// Chosen, unless nil, are events that the workflows in use decide again.
+	Chosen []engine.Chosen
+	Query  engine.RecordedQuery
 	// Limit is how many events are looked at, the newest.
 	Limit int
 	// Keep is how many changes and reasons are kept.
 	Keep int
 }
 
-// BacktestResult is what a backtest found.
+// BacktestResult is what a backtest found, in the form of hookloom backtest -o json.
 type BacktestResult struct {
-	Report *backtest.Report
-	// Changes are the first ones of Changed, Unknowns the reasons of UnknownN by how often they came.
-	Changes  []backtest.Change
-	Changed  int
-	Unknowns map[string]int
-	UnknownN int
+	*backtest.Report
+	// Changes are the first ones of Changed, Unknown those of UnknownN; Unknowns are the reasons of all by
+	// how often they came.
+	Changes  []backtest.Change  `json:"changes"`
+	Changed  int                `json:"changed"`
+	Unknown  []backtest.Unknown `json:"unknown"`
+	Unknowns map[string]int     `json:"-"`
+	UnknownN int                `json:"unknown_runs"`
 	// Cut tells that the time ran out.
-	Cut bool
+	Cut bool `json:"cut,omitempty"`
 	// Mistakes are those of the edited files, with their places; nothing was compared then.
-	Mistakes string
+	Mistakes string `json:"-"`
+}
+
+// ReplayPlan is what a batch would do: its forecast, and the backtest of the events that it decides.
+type ReplayPlan struct {
+	*engine.Forecast
+	Backtest *BacktestResult `json:"backtest,omitempty"`
+	// Unavailable is why there is no backtest.
+	Unavailable string `json:"backtest_problem,omitempty"`
 }
 
 // The bounds of a backtest in the console: the events at most and by default, its time, and the
@@ -97,6 +109,9 @@ const (
 	defaultBacktest = 1000
 	backtestTime    = 30 * time.Second
 	shownBacktest   = 200
+	// planTime and keptBacktest are those of the backtest of a batch.
+	planTime     = 15 * time.Second
+	keptBacktest = 1000
 )
 
 // changesPage compares an edited workflow with what ran.
@@ -162,13 +177,31 @@ func (c *Console) whatChanges(r *http.Request, o BacktestOrder, since, limit str
 	if o.Text == "" && r.Form.Get("from") == "text" {
 		return nil, errors.New("paste the edited file, or choose the one on disk")
 	}
+	return c.backtestOf(r.Context(), o, backtestTime)
+}
+
+// backtestOf runs a backtest, one at a time.
+func (c *Console) backtestOf(ctx context.Context, o BacktestOrder, limit time.Duration) (*BacktestResult, error) {
 	if !c.backtesting.CompareAndSwap(false, true) {
 		return nil, errBacktestBusy
 	}
 	defer c.backtesting.Store(false)
-	ctx, cancel := context.WithTimeout(r.Context(), backtestTime)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return c.o.Backtest(ctx, o)
+}
+
+// planReplays tells what a batch would do. The backtest is made for those who may start the batch.
+func (c *Console) planReplays(ctx context.Context, s engine.Selection, operates bool) (*ReplayPlan, error) {
+	f, err := c.o.Operator.Forecast(ctx, s)
+	if err != nil || !operates || len(f.Chosen) == 0 {
+		return &ReplayPlan{Forecast: f}, err
+	}
+	plan := &ReplayPlan{Forecast: f}
+	if plan.Backtest, err = c.backtestOf(ctx, BacktestOrder{Chosen: f.Chosen, Keep: keptBacktest}, planTime); err != nil {
+		plan.Unavailable = err.Error()
+	}
+	return plan, ctx.Err()
 }
 
 // lineOf writes a value in one line; nothing is a dash.

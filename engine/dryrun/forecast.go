@@ -58,6 +58,7 @@ func (f *Forecaster) Forecast(ctx context.Context, s engine.Selection) (*engine.
 		case x.Known:
 			w.Known++
 		default:
+			out.Chosen = append(out.Chosen, engine.Chosen{Event: x.Event.ID, Workflow: id})
 			f.plan(x, w)
 		}
 	})
