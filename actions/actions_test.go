@@ -27,7 +27,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// theCatalog is read once: tests ask for it often, and change none of it.
+// theCatalog is parsed once: many tests need it, and none changes it.
 var theCatalog = sync.OnceValues(actions.Catalog)
 
 func catalog(t testing.TB) map[string]*workflows.ActionSpec {
@@ -64,7 +64,7 @@ func do(t testing.TB, ctx context.Context, name string, with map[string]any, con
 		Secret: func(n string) (string, bool) { return "secret-of-" + n, true }, Client: client(t, "127.0.0.1")})
 }
 
-// connections reads them as a project does.
+// connections parses connections like a project.
 func connections(t testing.TB, yaml string) map[string]*workflows.Connection {
 	t.Helper()
 	dir := t.TempDir()
@@ -129,8 +129,8 @@ func TestRequestsAreSentAsWritten(t *testing.T) {
 	}
 }
 
-// TestHostileTargetsBecomeErrorsThatSayWhatToDo is the contract of all actions
-// that leave the process.
+// TestHostileTargetsBecomeErrorsThatSayWhatToDo is the contract of all actions with external
+// effects.
 func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 	var mu sync.Mutex
 	status, header := 200, http.Header{}
@@ -141,7 +141,7 @@ func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 		}
 		status := status
 		mu.Unlock()
-		// Only a server that has read the body notices that the caller left.
+		// Only a server that has read the body notices that the client disconnected.
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch status {
 		case -1: // endless
@@ -243,8 +243,8 @@ func TestAcceptDecidesWhatSuccessIs(t *testing.T) {
 	}
 }
 
-// TestOutboundWebhooksVerify checks what webhook/send makes by the receiving
-// side's own code, and that two attempts carry one id and one body.
+// TestOutboundWebhooksVerify verifies the output of webhook/send with the receiver's code, and
+// checks that two attempts have the same id and body.
 func TestOutboundWebhooksVerify(t *testing.T) {
 	var ids, bodies []string
 	schemes := map[string]signature.Scheme{"": signature.Standard(), "github": signature.GitHub(), "stripe": signature.Stripe()}

@@ -13,10 +13,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is what a connector makes of an answer: its output, or an error that says
-// whether another attempt could help.
+// This file converts a response to a connector action's result: its output, or an error that says
+// whether a retry could help.
 
-// answer judges one answer and gives the action's output.
+// answer evaluates a response and returns the action's output.
 func (k *call) answer(r *reply) (any, error) {
 	env := k.env(r)
 	if out, ok, err := k.already(r, env); ok {
@@ -38,9 +38,10 @@ func (k *call) answer(r *reply) (any, error) {
 	return out, k.check(out, env)
 }
 
-// lacks is the error of an answer without what the action gives: some services answer 200 to
-// what they refuse. Of an output that is all of the answer, as imports write it, nothing that
-// must be there is: documents say of more fields that they are always there than are.
+// lacks returns the error for a response without the fields that the action returns: some services
+// answer 200 to a request that they refuse. If the output is the complete response, as in imported
+// connectors, it is an error only if all required fields are missing: documents declare more fields
+// as required than services send.
 func (k *call) lacks(out any, r *reply, env *expr.Env) error {
 	names, all := k.action.Returns.Missing(out)
 	if len(names) == 0 || !all && len(k.action.Output.Keys()) == 0 {
@@ -51,8 +52,8 @@ func (k *call) lacks(out any, r *reply, env *expr.Env) error {
 			strings.Join(names, ", "), k.reason(env), names[0])}
 }
 
-// mistyped is the error of an output of another type than returns: declares. Of an output that
-// is all of the answer only the type itself counts, as above. A 204 has no content.
+// mistyped returns the error for an output whose type is not the one declared in returns:. If the
+// output is the complete response, only its own type is checked, as above. A 204 has no content.
 func (k *call) mistyped(out any, r *reply, env *expr.Env) error {
 	declared := k.action.Returns
 	if declared != nil && len(k.action.Output.Keys()) == 0 {
@@ -82,13 +83,13 @@ func (k *call) output(written *workflows.Value, r *reply, env *expr.Env) (any, e
 	return out, nil
 }
 
-// already asks the action's rules for answers that mean that what was to be made is
-// there, which is a success.
+// already applies the action's rules for responses that mean that the resource exists already,
+// which is a success.
 func (k *call) already(r *reply, env *expr.Env) (any, bool, error) {
 	for _, rule := range k.action.Already {
 		ok, err := rule.When.Condition(env)
 		if err != nil || !ok {
-			continue // a rule that cannot be asked does not hold
+			continue // a rule that cannot be evaluated does not match
 		}
 		if rule.Output == nil {
 			return r.names(), true, nil
@@ -99,8 +100,8 @@ func (k *call) already(r *reply, env *expr.Env) (any, bool, error) {
 	return nil, false, nil
 }
 
-// refused returns the error of an answer that is no success: by the action's own rules, by
-// the connector's, by the status.
+// refused returns the error for an error response: by the action's own rules, then the connector's,
+// then the status.
 func (k *call) refused(r *reply, env *expr.Env) error {
 	if k.tolerated(r.status) {
 		return nil
@@ -108,7 +109,7 @@ func (k *call) refused(r *reply, env *expr.Env) error {
 	for _, f := range k.action.Fail {
 		ok, err := f.When.Condition(env)
 		if err != nil || !ok {
-			continue // a rule that cannot be asked does not hold
+			continue // a rule that cannot be evaluated does not match
 		}
 		m, err := f.Message.Render(env, workflows.FillPlain)
 		if err != nil {
@@ -131,7 +132,7 @@ func (k *call) refused(r *reply, env *expr.Env) error {
 	return err
 }
 
-// byRule is the error of an answer that a rule of the connector is about.
+// byRule returns the error for a response that matches a rule of the connector.
 func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *expr.Env) error {
 	e := &plan.Error{Code: rule.Code, Status: r.status, Details: r.names()}
 	if rule.Message != nil {
@@ -158,7 +159,7 @@ func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *exp
 		}
 	}
 	if code == "http_status" && success(r.status) {
-		code = "refused" // the status says nothing
+		code = "refused" // the status is a success
 	}
 	if e.Code == "" {
 		e.Code = code
@@ -166,7 +167,7 @@ func (k *call) byRule(kind string, rule *workflows.ErrorRule, r *reply, env *exp
 	return e
 }
 
-// reason is what the service says in its own words, behind a colon; "" for nothing.
+// reason returns the service's error message after a colon; "" if there is none.
 func (k *call) reason(env *expr.Env) string {
 	if k.connector.Errors == nil || k.connector.Errors.Message == nil {
 		return ""

@@ -16,7 +16,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// refusals are a connector's errors: as the tests below read them.
+// refusals are the errors: of the connector used below.
 const refusals = `
 errors:
   message: response.body?.message
@@ -101,7 +101,7 @@ func TestWhatIsThereAlreadyIsASuccess(t *testing.T) {
 	}
 }
 
-// TestAFileIsSentAsTheActionSays: as a part of a form, and as the whole body.
+// TestAFileIsSentAsTheActionSays sends it as a part of a form, and as the whole body.
 func TestAFileIsSentAsTheActionSays(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "files"), 0o700); err != nil {
@@ -153,7 +153,8 @@ func TestAFileIsSentAsTheActionSays(t *testing.T) {
 	}
 }
 
-// TestAKeyThatIsAUserWithoutAPasswordIsSentSo: as services that take their key by curl -u KEY: want it.
+// TestAKeyThatIsAUserWithoutAPasswordIsSentSo is for services whose documentation says curl -u
+// KEY:.
 func TestAKeyThatIsAUserWithoutAPasswordIsSentSo(t *testing.T) {
 	user, password := "", "unset"
 	s := newService(t, func(_ int, w http.ResponseWriter, r *http.Request) {

@@ -10,20 +10,20 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// maxAsked is how much of an answer to a poll is read, in bytes.
+// maxAsked is the maximum size in bytes of a response to a poll.
 const maxAsked = 32 << 20
 
-// askTimeout is how long one request of a poll may take.
+// askTimeout limits one request of a poll.
 const askTimeout = 60 * time.Second
 
-// Ask makes what polls ask with: a request with the keys of http/request's with:,
-// answered with its output and the bytes that came.
+// Ask returns the function that polls use for requests: it takes the keys of with: of http/request,
+// and returns the output and the raw bytes.
 func Ask(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client) func(context.Context,
 	map[string]any) (map[string]any, error) {
 	return AskWith(connections, secret, client, nil)
 }
 
-// AskWith makes it with the source of the tokens of connections.
+// AskWith is Ask with a source of tokens for connections.
 func AskWith(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client,
 	source *auth.Source) func(context.Context, map[string]any) (map[string]any, error) {
 	return func(ctx context.Context, with map[string]any) (map[string]any, error) {

@@ -13,27 +13,27 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is cache: true, which asks a service only whether an answer has changed (RFC 9110,
-// 13: conditional requests; RFC 9111, 4.3).
+// This file implements cache: true, with which a request asks only whether the response has changed
+// (RFC 9110, 13: conditional requests; RFC 9111, 4.3).
 
 const (
-	// maxCached is the largest answer that is kept, in bytes of its body as JSON.
+	// maxCached is the maximum size of a cached response: the bytes of its body as JSON.
 	maxCached = 1 << 20
-	// cachedBytes and cachedAnswers bound what is kept of all workflows together.
+	// cachedBytes and cachedAnswers limit the cache of all workflows together.
 	cachedBytes, cachedAnswers = 16 << 20, 1000
 )
 
-// answers keeps the last answers of requests with cache: true, in memory: after a restart each
-// is fetched once. What was used least recently goes first. The zero value is ready, and nil
-// keeps nothing.
+// answers caches the last responses of requests with cache: true, in memory: after a restart each
+// is fetched once. It evicts the least recently used. The zero value is ready to use; a nil
+// *answers caches nothing.
 type answers struct {
 	mu    sync.Mutex
 	byKey map[[sha256.Size]byte]*list.Element
-	used  list.List // the most recent first
+	used  list.List // the most recently used first
 	bytes int
 }
 
-// answerKept is one answer.
+// answerKept is a cached response.
 type answerKept struct {
 	key            [sha256.Size]byte
 	etag, modified string
@@ -42,8 +42,8 @@ type answerKept struct {
 	body           []byte // as JSON, so that no step can change it
 }
 
-// answerKey is the same for the same request of a workflow. It is a hash: the headers hold
-// credentials.
+// answerKey returns the same key for the same request of a workflow. It is a hash because the
+// headers contain credentials.
 func answerKey(in engine.Input, o order) [sha256.Size]byte {
 	parts := []string{in.Workflow, value.Shown(in.With["connection"]), o.method, o.url, o.parse}
 	for _, name := range slices.Sorted(maps.Keys(o.header)) {
@@ -54,7 +54,7 @@ func answerKey(in engine.Input, o order) [sha256.Size]byte {
 	return sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 }
 
-// ask makes the request a conditional one, where an answer to it is kept.
+// ask makes the request conditional if its response is cached.
 func (a *answers) ask(key [sha256.Size]byte, o *order) *answerKept {
 	if a == nil {
 		return nil
@@ -75,7 +75,7 @@ func (a *answers) ask(key [sha256.Size]byte, o *order) *answerKept {
 	return kept
 }
 
-// given puts the kept answer in place of a 304.
+// given replaces a 304 by the cached response.
 func (k *answerKept) given(r *reply) error {
 	body, err := value.DecodeJSON(k.body)
 	if err != nil {
@@ -85,7 +85,7 @@ func (k *answerKept) given(r *reply) error {
 	return nil
 }
 
-// keep keeps an answer that says how to ask for it again.
+// keep caches a response that can be revalidated.
 func (a *answers) keep(key [sha256.Size]byte, r *reply) {
 	etag, modified := r.header.Get("ETag"), r.header.Get("Last-Modified")
 	if a == nil || r.status != http.StatusOK || r.saved != nil || etag == "" && modified == "" || noStore(r.header) {
@@ -111,7 +111,7 @@ func (a *answers) keep(key [sha256.Size]byte, r *reply) {
 	}
 }
 
-// drop forgets an answer. The caller holds a.mu.
+// drop evicts a response. The caller holds a.mu.
 func (a *answers) drop(e *list.Element) {
 	kept := e.Value.(*answerKept)
 	a.used.Remove(e)
@@ -119,7 +119,7 @@ func (a *answers) drop(e *list.Element) {
 	a.bytes -= len(kept.body)
 }
 
-// noStore reports whether the service forbids to keep its answer (RFC 9111, 5.2.2.5).
+// noStore reports whether the service forbids storing its response (RFC 9111, 5.2.2.5).
 func noStore(h http.Header) bool {
 	for _, d := range strings.Split(strings.ToLower(strings.Join(h.Values("Cache-Control"), ",")), ",") {
 		if strings.TrimSpace(d) == "no-store" {
@@ -129,8 +129,8 @@ func noStore(h http.Header) bool {
 	return false
 }
 
-// sendKept makes the request, and gives the answer of the last one where the service says that
-// it still holds.
+// sendKept makes the request, and returns the cached response if the service says that it is still
+// valid.
 func (a httpAction) sendKept(o order, in engine.Input, send func(order) (*reply, error)) (*reply, error) {
 	wanted, _ := in.With["cache"].(bool)
 	if !wanted || a.answers == nil || o.method != http.MethodGet || o.save != nil || o.header.Get("If-None-Match") != "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAnAnswerThatStillHoldsIsNotSentAgain: cache: true asks with the ETag, or the time, of the
-// last answer; another workflow, credential or URL has an answer of its own.
+// TestAnAnswerThatStillHoldsIsNotSentAgain checks that cache: true sends the ETag, or the time, of
+// the last response, and that another workflow, credential or URL has its own entry.
 func TestAnAnswerThatStillHoldsIsNotSentAgain(t *testing.T) {
 	version, noStore, full := 1, "", 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +44,7 @@ func TestAnAnswerThatStillHoldsIsNotSentAgain(t *testing.T) {
 			t.Fatalf("%v %v", out, err)
 		}
 		body := m["body"].(map[string]any)
-		body["changed"] = true // what a step does with it changes nothing that is kept
+		body["changed"] = true // a step that changes it does not change the cache
 		if _, dirty := body["dirty"]; dirty {
 			t.Error("the kept answer was changed")
 		}
@@ -74,7 +74,7 @@ func TestAnAnswerThatStillHoldsIsNotSentAgain(t *testing.T) {
 		t.Errorf("an answer was kept that must not be")
 	}
 	noStore, full = "", 0
-	for range 2 { // 40 answers of 500 KB are more than is kept
+	for range 2 { // 40 responses of 500 KB exceed the cache
 		for i := range 40 {
 			ask("w", fmt.Sprintf("/%d?long=%s", i, strings.Repeat("y", 500)), "t", true)
 		}

@@ -1,9 +1,9 @@
-// Package actions is how things get out: HTTP requests, signed webhooks and
-// whole services described as data under connectors/. Each action makes one
-// attempt and says by its error whether another one could help.
+// Package actions implements the built-in actions: HTTP requests, signed webhooks and the services
+// described by files in connectors/. Each execution makes one attempt and returns an error that
+// says whether a retry could help.
 //
-// It knows the engine's contracts and the language. It must not know triggers,
-// the store, the console, or what a run does next.
+// It knows the engine's contracts and the language. It must not know triggers, the store, the
+// console, or what a run does next.
 package actions
 
 import (
@@ -27,13 +27,13 @@ import (
 //go:embed connectors/*.yaml
 var connectorFiles embed.FS
 
-// action is one entry of the table: what it accepts, and what it does.
+// action is an entry of the table: what the action accepts, and its executor.
 type action struct {
 	spec workflows.ActionSpec
 	do   engine.Action
 }
 
-// table lists every built-in action. Connectors are added from their files.
+// table lists the built-in actions. The actions of connectors are added from their files.
 func table(log *slog.Logger, redact func(string) string, source *auth.Source) []action {
 	kept := &answers{}
 	return append([]action{
@@ -60,7 +60,7 @@ func table(log *slog.Logger, redact func(string) string, source *auth.Source) []
 	}, append(s3Actions(), valueSpecs()...)...)
 }
 
-// Catalog returns what workflows may name.
+// Catalog returns what workflows can use.
 func Catalog() (map[string]*workflows.ActionSpec, error) {
 	out := map[string]*workflows.ActionSpec{}
 	for _, a := range table(nil, nil, nil) {
@@ -88,10 +88,10 @@ func Catalog() (map[string]*workflows.ActionSpec, error) {
 	return out, nil
 }
 
-// builtIn gives the built-in connectors. Their files are read once.
+// builtIn returns the built-in connectors. Their files are parsed once.
 var builtIn = sync.OnceValues(parseBuiltIn)
 
-// parseBuiltIn reads the embedded files, as many at once as there are processors.
+// parseBuiltIn parses the embedded files, in parallel on all processors.
 func parseBuiltIn() ([]*workflows.Connector, error) {
 	files, err := fs.Glob(connectorFiles, "connectors/*.yaml")
 	if err != nil {
@@ -119,13 +119,13 @@ func parseBuiltIn() ([]*workflows.Connector, error) {
 	return out, errors.Join(failed...)
 }
 
-// Executors returns the executors of actions, by name; every connector's actions are
-// carried out by "connector".
+// Executors returns the executors of actions, by name; "connector" executes the actions of all
+// connectors.
 func Executors(log *slog.Logger, redact func(string) string) map[string]engine.Action {
 	return ExecutorsWith(log, redact, nil)
 }
 
-// ExecutorsWith returns them with the source of the tokens of connections.
+// ExecutorsWith is Executors with a source of tokens for connections.
 func ExecutorsWith(log *slog.Logger, redact func(string) string, source *auth.Source) map[string]engine.Action {
 	out := map[string]engine.Action{"connector": connectorAction{source}}
 	for _, a := range table(log, redact, source) {

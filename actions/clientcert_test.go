@@ -21,12 +21,12 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// pemText writes one block.
+// pemText encodes one block.
 func pemText(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// clientCert makes a certificate that signs itself, with its key.
+// clientCert creates a self-signed certificate and its key.
 func clientCert(t *testing.T) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -45,8 +45,8 @@ func clientCert(t *testing.T) (cert, key string) {
 	return pemText("CERTIFICATE", der), pemText("EC PRIVATE KEY", keyDER)
 }
 
-// TestAStepShowsItsClientCertificate: from PEM texts, also with \n written out, and says what
-// is wrong with others without repeating them.
+// TestAStepShowsItsClientCertificate uses PEM texts, also with literal \n, and checks that errors
+// about invalid ones do not repeat them.
 func TestAStepShowsItsClientCertificate(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].Subject.CommonName)

@@ -134,8 +134,8 @@ func cloudAttributes(in engine.Input) (map[string]any, error) {
 	return out, nil
 }
 
-// cloudHeader writes a value as a header (HTTP binding, 3.1.3.2): what is not printable
-// ASCII, blanks, quotes and percent signs are percent-encoded.
+// cloudHeader encodes a value as a header (HTTP binding, 3.1.3.2): characters other than printable
+// ASCII, spaces, quotes and percent signs are percent-encoded.
 func cloudHeader(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {

@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// connection is a project's connection with its expressions filled in.
+// connection is a project's connection with its expressions evaluated.
 type connection struct {
 	name, base string
 	auth       *workflows.Auth
@@ -23,7 +23,7 @@ type connection struct {
 	preview string
 }
 
-// pick finds and fills the connection that a step names; "" is none.
+// pick returns the connection that a step names, with its expressions evaluated; "" is none.
 func pick(in engine.Input, name string) (*connection, error) {
 	if name == "" {
 		return &connection{}, nil
@@ -46,7 +46,7 @@ func pick(in engine.Input, name string) (*connection, error) {
 	return out, nil
 }
 
-// secretsEnv lets a connection read the secrets that connections name.
+// secretsEnv returns an environment with the secrets that connections use.
 func secretsEnv(in engine.Input) *expr.Env {
 	values := map[string]any{}
 	for _, c := range in.Connections {
@@ -59,11 +59,10 @@ func secretsEnv(in engine.Input) *expr.Env {
 	return &expr.Env{Names: expr.Names{"secrets": values}, Now: in.Now}
 }
 
-// resolve joins a path to the base, and adds query parameters. A full URL is taken as
-// it is, and with a connection only when it goes to the connection's own host: its
-// credential must not leave for another one. A path that is written is always below
-// base_url, also one that begins like it; a link that an answer gave may count from the
-// host.
+// resolve joins a path to the base URL and adds query parameters. A complete URL is used as it is;
+// with a connection only if it has the connection's host, because the credential must not be sent
+// to another one. A path in the file is always relative to base_url, even if it begins like it; a
+// link in a response may be relative to the host.
 func (c *connection) resolve(raw string, link bool, query any, style string) (string, error) {
 	if c.base != "" {
 		base, err := target(c.base)
@@ -102,7 +101,7 @@ func (c *connection) apply(o *order, source *auth.Source) error {
 	o.preview = c.preview
 	if a := c.auth; c.preview != "" && a != nil && (a.OAuth2 != nil || a.JWT != nil || a.SigV4 != nil || a.TLS != nil) {
 		if a.TLS != nil {
-			return nil // the certificate is in no header
+			return nil // the certificate is not a header
 		}
 		return setHeader(o.header, "Authorization", workflows.Mask)
 	}
@@ -113,7 +112,7 @@ func (c *connection) apply(o *order, source *auth.Source) error {
 	return applyAuth(o, c.auth, c.env, c.name)
 }
 
-// applyAuth renders a written auth: with the given names.
+// applyAuth applies auth: with the given names.
 func applyAuth(o *order, a *workflows.Auth, env *expr.Env, name string) error {
 	if a == nil {
 		return nil
@@ -167,7 +166,7 @@ func applyAuth(o *order, a *workflows.Auth, env *expr.Env, name string) error {
 	return authHeaders(o, m)
 }
 
-// because adds the reason of an error, if there is one.
+// because returns an error's reason for a message, if there is one.
 func because(err error) string {
 	if err == nil {
 		return ""

@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// ConnectionItems lists the project's connections with how each stands, by name.
+// ConnectionItems lists the project's connections with their state, by name.
 func ConnectionItems(list map[string]Linked, states []engine.TokenState) []engine.ConnectionItem {
 	known := map[string]engine.TokenState{}
 	for _, t := range states {

@@ -16,9 +16,10 @@ import (
 // Linked is a connection of the project with what its connector adds to it.
 type Linked struct {
 	auth.Connection
-	// Connector is the connector's name; Test the path of a cheap GET, empty for none.
+	// Connector is the connector's name; Test is the path of a cheap GET request, empty if there is
+	// none.
 	Connector, Test string
-	// Broken says why its settings cannot be filled in; nil when they can.
+	// Broken says why its settings cannot be evaluated; nil if they can.
 	Broken error
 }
 
@@ -54,7 +55,7 @@ func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]L
 	return out
 }
 
-// unset returns the first secret of a connection that has no value; "" when all have one.
+// unset returns the first secret of a connection without a value; "" if all have one.
 func unset(c *workflows.Connection, secret func(string) (string, bool)) string {
 	for _, name := range c.SecretNames() {
 		if _, set := secret(name); !set {
@@ -64,7 +65,7 @@ func unset(c *workflows.Connection, secret func(string) (string, bool)) string {
 	return ""
 }
 
-// Tokens returns them as the source of tokens knows them.
+// Tokens returns the connections in the form that package auth uses.
 func Tokens(list map[string]Linked) map[string]auth.Connection {
 	out := map[string]auth.Connection{}
 	for name, x := range list {
@@ -75,7 +76,7 @@ func Tokens(list map[string]Linked) map[string]auth.Connection {
 	return out
 }
 
-// linked fills in a connection, with its connector's own settings where it has one.
+// linked evaluates a connection, with its connector's settings if it has one.
 func linked(in engine.Input, name string, k *workflows.Connector) (*connection, error) {
 	if k == nil {
 		return pick(in, name)
@@ -87,7 +88,7 @@ func linked(in engine.Input, name string, k *workflows.Connector) (*connection, 
 	return conn, conn.of(k, fields, &expr.Env{Names: expr.Names{"connection": fields}})
 }
 
-// of adds what a connector says to what its connection leaves open.
+// of adds the connector's settings that the connection does not set.
 func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr.Env) error {
 	if c.base == "" {
 		base, err := k.Base(fields)
@@ -105,8 +106,8 @@ func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr
 	return nil
 }
 
-// testOf is the native action that tests connections of a connector; nil for connectors that speak
-// HTTP, whose test is the path of a GET.
+// testOf returns the built-in action that tests connections of a connector; nil for HTTP
+// connectors, which are tested by a GET request.
 func testOf(p *workflows.Project, connector string, source *auth.Source) engine.ConnectionTest {
 	for _, a := range table(slog.New(slog.DiscardHandler), func(s string) string { return s }, source) {
 		spec := p.Actions[a.spec.Name]
@@ -117,8 +118,8 @@ func testOf(p *workflows.Project, connector string, source *auth.Source) engine.
 	return nil
 }
 
-// TestConnection makes the connector's cheapest harmless call, and gives what it shows: that
-// a token can be had and that the service takes it. detail says what was tried.
+// TestConnection makes the connector's cheapest harmless call, which shows that a token can be
+// obtained and that the service accepts it. detail says what was tried.
 func TestConnection(ctx context.Context, p *workflows.Project, secret func(string) (string, bool), client *http.Client,
 	source *auth.Source, name string) (detail string, err error) {
 	x, there := Link(p, secret)[name]

@@ -19,8 +19,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestEveryActionWithAConnectionSendsItsToken, and sends the same request once more with a
-// new token when the receiver refuses the first.
+// TestEveryActionWithAConnectionSendsItsToken also checks that the same request is sent again with
+// a new token if the receiver refuses the first.
 func TestEveryActionWithAConnectionSendsItsToken(t *testing.T) {
 	issued := 0
 	var got []string
@@ -69,7 +69,8 @@ func TestEveryActionWithAConnectionSendsItsToken(t *testing.T) {
 	}
 }
 
-// TestABlankInAWrittenQueryIsEncoded: as it is, servers would refuse the request line.
+// TestABlankInAWrittenQueryIsEncoded checks it, since servers refuse a request line with a space in
+// the URL.
 func TestABlankInAWrittenQueryIsEncoded(t *testing.T) {
 	got := ""
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
@@ -81,7 +82,7 @@ func TestABlankInAWrittenQueryIsEncoded(t *testing.T) {
 	}
 }
 
-// connected is a project whose connection crm gets its tokens from a server.
+// connected returns a project whose connection crm gets its tokens from a server.
 func connected(t *testing.T, server string) (*workflows.Project, *auth.Source) {
 	t.Helper()
 	dir := t.TempDir()

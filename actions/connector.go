@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// connectorAction carries out the actions of every connector file.
+// connectorAction executes the actions of all connector files.
 type connectorAction struct{ auth *auth.Source }
 
 // Do implements engine.Action.
@@ -37,7 +37,7 @@ func (x connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		// A status that only the step accepts has no answer that the connector knows.
+		// A response with a status that only the step accepts does not have the connector's format.
 		call.accepted, call.tolerated = accepted, func(status int) bool { return accepted(status) && !success(status) }
 	}
 	o, err := call.order()
@@ -60,10 +60,10 @@ type call struct {
 	connector *workflows.Connector
 	action    *workflows.ConnectorAction
 	inputs    map[string]any
-	// accepted tells which statuses count as success; tolerated are those of them that
-	// only the step accepts.
+	// accepted reports whether a status counts as success; tolerated reports whether only the step
+	// accepts it.
 	accepted, tolerated func(status int) bool
-	// connection is the project's, filled in; source gives it tokens.
+	// connection is the project's connection, evaluated; source provides its tokens.
 	connection *connection
 	source     *auth.Source
 }
@@ -95,7 +95,7 @@ func (connectorAction) Destination(in engine.Input) string {
 	return destination(conn.base, "/")
 }
 
-// order makes the request.
+// order builds the request.
 func (k *call) order() (order, error) {
 	c, a, in := k.connector, k.action, k.in
 	o := order{method: a.Method, header: http.Header{}, limit: defaultMaxResponse, parse: a.Parse, files: in.Files}
@@ -135,7 +135,7 @@ func (k *call) order() (order, error) {
 	return o, k.content(&o, env)
 }
 
-// rendered returns the entries of maps, later ones over earlier ones, as one.
+// rendered merges the entries of maps; later ones override earlier ones.
 func rendered(env *expr.Env, maps ...*workflows.Value) (map[string]any, error) {
 	out := map[string]any{}
 	for _, m := range maps {
@@ -151,7 +151,7 @@ func rendered(env *expr.Env, maps ...*workflows.Value) (map[string]any, error) {
 	return out, nil
 }
 
-// idempotencyKey is the key of a write; "" for a request that only reads.
+// idempotencyKey returns the key of a write; "" for a request that only reads.
 func (k *call) idempotencyKey() string {
 	if k.action.Method == http.MethodGet || k.action.Method == http.MethodHead {
 		return ""
@@ -162,8 +162,8 @@ func (k *call) idempotencyKey() string {
 	return k.in.Key
 }
 
-// headers sets those of the connector and of the action, and the idempotency key. One
-// whose whole value is an expression that gives nothing is left out.
+// headers sets the headers of the connector and of the action, and the idempotency key. It omits a
+// header whose value is one expression that returns nothing.
 func (k *call) headers(o *order, env *expr.Env) error {
 	if key := k.idempotencyKey(); key != "" && k.connector.IdempotencyHeader != "none" {
 		if err := setHeader(o.header, k.connector.IdempotencyHeader, key); err != nil {
@@ -192,7 +192,7 @@ func (k *call) headers(o *order, env *expr.Env) error {
 	return nil
 }
 
-// content encodes the body that the action has, if any.
+// content encodes the action's body, if it has one.
 func (k *call) content(o *order, env *expr.Env) error {
 	a := k.action
 	fill := func(name string, v *workflows.Value) (any, error) {
@@ -252,14 +252,14 @@ func (k *call) content(o *order, env *expr.Env) error {
 	return nil
 }
 
-// defaultType sets the content type where the connector does not.
+// defaultType sets the content type if the connector does not.
 func defaultType(o *order, media string) {
 	if o.header.Get("Content-Type") == "" {
 		o.header.Set("Content-Type", media)
 	}
 }
 
-// credentials fills the connector's own fields from the project's connection.
+// credentials evaluates the connector's fields from the project's connection.
 func credentials(c *workflows.Connector, in engine.Input, name string) (map[string]any, *connection, error) {
 	conn, err := pick(in, name)
 	if err != nil {

@@ -35,7 +35,7 @@ components:
         extra: {type: object, additionalProperties: {type: string}}
 `
 
-// TestTheDocumentCheckFindsEachKindOfMistake proves the check that all connectors are held to.
+// TestTheDocumentCheckFindsEachKindOfMistake tests the check that all connectors must pass.
 func TestTheDocumentCheckFindsEachKindOfMistake(t *testing.T) {
 	d := readPublished(t, "small.yaml", []byte(smallDocument))
 	const form = "application/x-www-form-urlencoded"

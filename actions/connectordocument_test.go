@@ -41,7 +41,7 @@ func object(v any) map[string]any { m, _ := v.(map[string]any); return m }
 func items(v any) []any           { l, _ := v.([]any); return l }
 func text(v any) string           { s, _ := v.(string); return s }
 
-// follow returns what a reference of the document stands for.
+// follow resolves a reference within the document.
 func (d *published) follow(v any) map[string]any {
 	m := object(v)
 	for range 20 {
@@ -59,7 +59,7 @@ func (d *published) follow(v any) map[string]any {
 	return m
 }
 
-// bases are the paths that the document's servers put before its own paths.
+// bases returns the paths that the document's servers prepend to its own paths.
 func (d *published) bases() []string {
 	if d.root["swagger"] != nil {
 		return []string{strings.TrimRight(text(d.root["basePath"]), "/")}
@@ -76,7 +76,7 @@ func (d *published) bases() []string {
 	return out
 }
 
-// operation finds the operation of a request: that whose path has the fewest parameters.
+// operation returns the operation of a request: the one whose path has the fewest parameters.
 func (d *published) operation(method, path string) (op, item map[string]any) {
 	fewest := 100
 	for template, v := range object(d.root["paths"]) {
@@ -189,7 +189,7 @@ func (c *check) body(op, schema map[string]any, contentType string, body []byte)
 	}
 }
 
-// nested makes a[b][0]=c a tree of maps; a[]=c is a list.
+// nested converts a[b][0]=c to nested maps; a[]=c is a list.
 func nested(form url.Values) map[string]any {
 	root := map[string]any{}
 	for name, values := range form {
@@ -219,7 +219,7 @@ func nested(form url.Values) map[string]any {
 	return root
 }
 
-// answer checks an example's answer: a shortened one lacks fields, but has no others.
+// answer checks an example's response: a shortened one may omit fields, but has no others.
 func (d *published) answer(op map[string]any, status int, body any) []string {
 	responses := object(op["responses"])
 	found := d.follow(responses[strconv.Itoa(status)])

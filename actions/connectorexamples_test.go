@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestEachExampleOfAConnectorIsTrue makes the call of each action's example against a
-// stand-in: what is sent and what comes out are as the file says.
+// TestEachExampleOfAConnectorIsTrue runs each action's example against a fake service: the request
+// and the output must be those of the file.
 func TestEachExampleOfAConnectorIsTrue(t *testing.T) {
 	cat := catalog(t)
 	for _, name := range slices.Sorted(maps.Keys(cat)) {
@@ -32,8 +32,8 @@ func TestEachExampleOfAConnectorIsTrue(t *testing.T) {
 	}
 }
 
-// TestBuiltInConnectorsHaveNoMistakes checks their expressions, which the program itself only
-// compiles when they are evaluated.
+// TestBuiltInConnectorsHaveNoMistakes checks their expressions, which the program compiles only
+// when they are evaluated.
 func TestBuiltInConnectorsHaveNoMistakes(t *testing.T) {
 	files, err := filepath.Glob("connectors/*.yaml")
 	if err != nil || len(files) < 50 {

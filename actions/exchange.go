@@ -25,38 +25,39 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// order is one HTTP request to make.
+// order is an HTTP request to make.
 type order struct {
 	method, url string
 	header      http.Header
 	body        []byte
-	// parts are the body in place of body, where files are in it.
+	// parts are used instead of body if files are sent.
 	parts []part
 	files *files.Store
-	// save puts the answer into a file; nil for a step's output.
+	// save saves the response to a file; nil for a step's output.
 	save *saving
-	// redirects is how many are followed; mayRedirect reports whether the action has an
-	// input that says so.
+	// redirects is the maximum number to follow; mayRedirect reports whether the action has an
+	// input for it.
 	redirects   int
 	mayRedirect bool
-	// mayAskMore reports whether the action has an input that says how large an answer may be.
+	// mayAskMore reports whether the action has an input for the maximum response size.
 	mayAskMore bool
-	// maySave reports whether it has one that puts the answer into a file.
+	// maySave reports whether the action has an input that saves the response to a file.
 	maySave bool
-	// limit is how many bytes of the answer are kept; most is the largest limit that can
-	// be asked for, value.MaxSize when 0.
+	// limit is the maximum number of bytes kept of the response; most is the largest permitted
+	// limit, value.MaxSize if 0.
 	limit, most int64
 	// parse is auto, json, text or base64.
 	parse string
-	// proof is the credential of a connection that is made for each request; nil for none.
+	// proof is the credential of a connection that is computed for each request; nil if there is
+	// none.
 	proof *auth.Credential
 	// preview is Input.Preview.
 	preview string
-	// routed reports whether the client shows the certificate of the connection already.
+	// routed reports whether the client already uses the connection's client certificate.
 	routed bool
 }
 
-// reply is what came back.
+// reply is the response to an order.
 type reply struct {
 	status  int
 	headers map[string]any
@@ -64,21 +65,21 @@ type reply struct {
 	url     string
 	took    time.Duration
 	header  http.Header
-	// saved describes the file that the answer is in; nil for none.
+	// saved describes the file with the response; nil if there is none.
 	saved map[string]any
-	// size is how many bytes of body came.
+	// size is the number of bytes of the body.
 	size int
 	// notFollowed says why a redirect was not followed.
 	notFollowed string
 }
 
-// names returns a reply as response in connectors and as a step's output.
+// names returns a reply in the form of response in connectors and of a step's output.
 func (r *reply) names() map[string]any {
 	return map[string]any{"status": r.status, "headers": r.headers, "body": r.body}
 }
 
-// reserved headers belong to the transport; set by a template they could smuggle
-// a second request.
+// reserved headers belong to the transport; a template that sets them could smuggle a second
+// request.
 var reserved = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true,
 	"Te": true, "Trailer": true, "Keep-Alive": true, "Proxy-Connection": true}
 
@@ -98,7 +99,7 @@ func setHeader(h http.Header, name string, v any) error {
 	return nil
 }
 
-// notEncoded tells why data cannot be sent as JSON.
+// notEncoded returns the error for data that cannot be sent as JSON.
 func notEncoded(what string, err error) error {
 	if errors.Is(err, value.ErrTooLarge) {
 		return plan.Permanent("too_large", "%s is too large to be sent as JSON: send less data", what)
@@ -115,7 +116,7 @@ func clipName(s string) string {
 	}, s)
 }
 
-// validHeader is the grammar of RFC 9110, 5.1 and 5.5.
+// validHeader checks the grammar of RFC 9110, 5.1 and 5.5.
 func validHeader(name, value string) bool {
 	if name == "" {
 		return false
@@ -133,7 +134,7 @@ func validHeader(name, value string) bool {
 	return true
 }
 
-// target checks a URL: only http and https, a host, no user and password.
+// target parses a URL: it requires http or https and a host, and allows no user or password.
 func target(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -152,9 +153,9 @@ func target(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// send makes the request, with the token of its connection if it has one, and once more with
-// a new token when the answer says that the token is no longer valid. Errors say whether the
-// other side can have seen it.
+// send makes the request with the token of its connection, if it has one. It sends the request
+// again with a new token if the response says that the token is no longer valid. Errors say whether
+// the service may have received the request.
 func send(ctx context.Context, client *http.Client, o order) (*reply, error) {
 	if o.proof == nil {
 		return sendOnce(ctx, client, o)
@@ -188,7 +189,7 @@ func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error)
 	if _, err := target(o.url); err != nil {
 		return nil, err
 	}
-	var sent atomic.Bool // set by another goroutine
+	var sent atomic.Bool // written by another goroutine
 	body, length, err := o.reader()
 	if err != nil {
 		return nil, err
@@ -197,7 +198,7 @@ func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error)
 	if err != nil {
 		return nil, plan.Permanent("invalid_request", "the request cannot be created: %v", errors.Join(err, body.Close()))
 	}
-	// A blank that was written into a query would end the request line's target.
+	// A literal space in a query would end the URL in the request line.
 	req.URL.RawQuery = strings.ReplaceAll(req.URL.RawQuery, " ", "%20")
 	req.ContentLength = length
 	req.GetBody = func() (io.ReadCloser, error) {
@@ -217,7 +218,7 @@ func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error)
 		req.Header.Set("Traceparent", t)
 	}
 	if o.proof != nil {
-		req.Header = req.Header.Clone() // what a second request has is its own
+		req.Header = req.Header.Clone() // each request has its own headers
 		if err := o.proof.Prove(req); err != nil {
 			return nil, err
 		}
@@ -252,7 +253,7 @@ func networkError(err error, sent bool) error {
 	}
 	var ue *url.Error
 	if errors.As(err, &ue) {
-		err = ue.Err // without the URL, which may hold what was inserted
+		err = ue.Err // without the URL, which may contain inserted values
 	}
 	if pe := (*egress.ProxyError)(nil); errors.As(err, &pe) {
 		return &plan.Error{Message: "no answer: " + pe.Error(), Code: "network", Retryable: plan.RetryableStatus(pe.Status)}
@@ -264,8 +265,8 @@ func networkError(err error, sent bool) error {
 	return e
 }
 
-// readBody reads what is kept of an answer, and one byte more where there is more. A
-// large one waits for the memory that it takes.
+// readBody reads at most one byte more than is kept of a response. For a large one it waits until
+// memory is available.
 func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, min(limit, memory.LargeAnswer)+1))
 	if err != nil || int64(len(raw)) <= min(limit, memory.LargeAnswer) || limit <= memory.LargeAnswer {
@@ -285,14 +286,14 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, er
 	if _, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1-int64(len(raw)))); err != nil {
 		return nil, err
 	}
-	// Until it is recorded it is also written as JSON, masked and handed to the database.
+	// Until it is recorded, it is also encoded as JSON, masked and passed to the database.
 	return b.Bytes(), room.Decoded(ctx, memory.DecodedSize(b.Bytes())+3*int64(b.Len()))
 }
 
 func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*reply, error) {
 	save := o.save != nil && o.save.accepted(resp.StatusCode)
 	if o.save != nil && !save {
-		o.limit = defaultMaxResponse // what was refused is told, not kept
+		o.limit = defaultMaxResponse // the body of an error response is reported, not kept
 	}
 	var raw []byte
 	var saved map[string]any
@@ -335,8 +336,8 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 	return r, nil
 }
 
-// brokeOff is the error of an answer that ended too early: what was asked for may have
-// happened.
+// brokeOff returns the error for a response that ended too early: the request may have been
+// processed.
 func brokeOff(err error, status int) error {
 	return errors.Join(&plan.Error{
 		Message: "the connection broke before the end of the response: " + err.Error(), Code: "network", Status: status, Retryable: true,
@@ -377,7 +378,7 @@ func decode(contentType, parse string, raw []byte) (any, error) {
 	return string(text), nil
 }
 
-// saysJSON reports whether a media type is one JSON document (RFC 8259; RFC 6839, 3.1 for
+// saysJSON reports whether a media type is a single JSON document (RFC 8259; RFC 6839, 3.1 for
 // +json). Streams of documents, such as application/x-ndjson, are text.
 func saysJSON(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
@@ -391,7 +392,7 @@ func saysJSON(contentType string) bool {
 	return strings.HasSuffix(media, "+json")
 }
 
-// tooLarge says what can be done about an answer that is larger than is kept.
+// tooLarge returns the error for a response that is larger than the limit, with advice.
 func tooLarge(o order) error {
 	most := o.most
 	if most == 0 {
@@ -412,7 +413,7 @@ func tooLarge(o order) error {
 		workflows.SizeText(most))
 }
 
-// judge turns a status outside of what is accepted into an error.
+// judge returns an error for a status that is not accepted.
 func judge(r *reply, accepted func(int) bool) error {
 	if accepted(r.status) {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// expected holds the body of a success to the types that a step declares with expect:. A
-// status that only accept: allows has another body, which is not checked.
+// expected checks the body of a success against the types that a step declares with expect:. A
+// response with a status that only accept: allows has another body, which is not checked.
 func expected(in engine.Input, r *reply) error {
 	written := in.With["expect"]
 	if written == nil {

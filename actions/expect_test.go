@@ -11,7 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAnAnswerOfAnotherTypeIsABadAnswer: expect: of http/ actions has the types of connectors.
+// TestAnAnswerOfAnotherTypeIsABadAnswer checks that expect: of http/ actions has the types of
+// connectors.
 func TestAnAnswerOfAnotherTypeIsABadAnswer(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

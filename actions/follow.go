@@ -11,18 +11,18 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// This file is follow: true. A service that answers 202 does the work later and says in
-// Location where its end can be asked for (RFC 9110, 15.3.3; Operation-Location is
+// This file implements follow: true. A service that answers 202 does the work later and gives in
+// Location the URL where the result can be requested (RFC 9110, 15.3.3; Operation-Location is
 // Microsoft's, REST API Guidelines, "Long-running operations").
 
 const (
-	// firstLook and longestLook bound the time between two requests, where the service
-	// does not say it in Retry-After.
+	// firstLook and longestLook limit the interval between requests if the service does not set it
+	// by Retry-After.
 	firstLook, longestLook = time.Second, 30 * time.Second
 )
 
-// followed asks for the end of an operation until it is not 202 any more, or ctx ends.
-// The credential of the request goes along, so only the same origin is asked.
+// followed polls an operation until its status is no longer 202, or ctx ends. The request's
+// credential is sent, so only the same origin is polled.
 func followed(ctx context.Context, client *http.Client, o order, r *reply) (*reply, error) {
 	began, pause := time.Now().Add(-r.took), firstLook
 	for r.status == http.StatusAccepted {
@@ -50,7 +50,7 @@ func followed(ctx context.Context, client *http.Client, o order, r *reply) (*rep
 			return nil, errors.Join(err, engine.ErrUnanswered) // the operation itself has begun
 		}
 		if r.status != http.StatusAccepted && plan.RetryableStatus(r.status) && ctx.Err() == nil {
-			r.status = http.StatusAccepted // what was asked again says nothing about the operation
+			r.status = http.StatusAccepted // the status of a poll says nothing about the operation
 			r.header = http.Header{"Location": {next}, "Retry-After": r.header.Values("Retry-After")}
 		}
 		o.method, o.url = http.MethodGet, next
@@ -59,8 +59,8 @@ func followed(ctx context.Context, client *http.Client, o order, r *reply) (*rep
 	return r, nil
 }
 
-// operationOf is where the end of an operation is asked for: what the last answer says,
-// else the same address again.
+// operationOf returns the URL of the operation: the one in the last response, or else the same URL
+// again.
 func operationOf(o order, r *reply) (string, error) {
 	raw := r.header.Get("Operation-Location")
 	if raw == "" {

@@ -15,8 +15,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAnAcceptedOperationIsFollowedToItsEnd: 202, a pause that fails once, and the result,
-// with the credential and without the body.
+// TestAnAcceptedOperationIsFollowedToItsEnd checks a 202, a poll that fails once, and the result,
+// requested with the credential and without the body.
 func TestAnAcceptedOperationIsFollowedToItsEnd(t *testing.T) {
 	var looks atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

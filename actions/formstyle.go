@@ -9,12 +9,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// formStyles are the ways in which a form or a query writes a list or a map, which
-// neither has a form for.
+// formStyles are the encodings of lists and maps in a form or a query, for which there is no
+// standard:
 //
-//   - repeat, the default: a list repeats its name, a map is a[b]=1. Twilio takes that.
-//   - brackets: a list is a[]=1, or a[0][b]=1 when it holds maps or lists. Stripe, PHP
-//     and Rails take that.
+//   - repeat, the default: a list repeats its name, a map is a[b]=1. Twilio uses it.
+//   - brackets: a list is a[]=1, or a[0][b]=1 if it contains maps or lists. Stripe, PHP
+//     and Rails use it.
 //   - json: a list or a map is its JSON text.
 var formStyles = []string{"repeat", "brackets", "json"}
 
@@ -63,7 +63,7 @@ func addValue(to url.Values, name string, v any, style string) error {
 	return nil
 }
 
-// elementName is the name of a list's i-th element.
+// elementName returns the name of a list's i-th element.
 func elementName(name string, i int, flat bool, style string) string {
 	switch {
 	case !flat:
@@ -74,7 +74,7 @@ func elementName(name string, i int, flat bool, style string) string {
 	return name
 }
 
-// isFlat reports whether a list holds neither maps nor lists.
+// isFlat reports whether a list contains neither maps nor lists.
 func isFlat(list []any) bool {
 	for _, e := range list {
 		switch e.(type) {

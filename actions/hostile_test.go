@@ -32,31 +32,30 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file holds every action of the catalog to one contract: whatever the other side does,
-// an attempt ends within its timeout, with an error that says rightly whether another one
-// could help, keeps no secret, and reads no more than it may. A new connector is tested
-// without a change here; a new built-in action that reaches a host needs a call in
-// nativeCalls.
+// This file tests every action of the catalog against one contract: whatever the service does, an
+// attempt ends within its timeout, with an error that correctly says whether a retry could help,
+// stores no secret, and reads no more than permitted. A new connector is tested without a change
+// here; a new built-in action that connects to a host needs a call in nativeCalls.
 
-// hostileSecret is every credential in these tests.
+// hostileSecret is the value of every credential in these tests.
 const hostileSecret = "k9Q/v3x+7Zp=m2~w8R"
 
-// endlessMost is how many bytes an action may take of an answer without end: those of a list
-// of pages, and what the network holds.
+// endlessMost is the maximum number of bytes that an action may read of an endless response: the
+// limit of a paginated list, plus what the network buffers.
 const endlessMost = 40 << 20
 
-// hostile is what the other side does with a request.
+// hostile is what the service does with a request.
 type hostile struct {
 	name string
-	// serve answers; nil takes the connection and does what raw says.
+	// serve responds; if it is nil, raw takes over the connection.
 	serve func(h *hostileServer, w http.ResponseWriter, r *http.Request)
-	// timeout is that of the attempt.
+	// timeout is the timeout of the attempt.
 	timeout time.Duration
-	// codes are those that the error may have; none when the attempt may succeed. retry is
-	// whether another attempt may help.
+	// codes are the permitted error codes; empty if the attempt may succeed. retry reports whether
+	// a retry could help.
 	codes []string
 	retry bool
-	// cut reports whether the attempt may be ended by its timeout.
+	// cut reports whether the timeout may end the attempt.
 	cut bool
 }
 
@@ -67,8 +66,8 @@ type hostileServer struct {
 	wrote atomic.Int64
 }
 
-// hostileKinds are the ways of the other side. An action's own rules may give an error a code
-// of its own, so codes hold for those that have none.
+// hostileKinds returns the behaviors of the service. An action's own rules may give an error
+// another code, so codes apply only to errors that no such rule matches.
 func hostileKinds() []hostile {
 	const long, short = 20 * time.Second, 150 * time.Millisecond
 	answer := func(status int, contentType, body string) func(*hostileServer, http.ResponseWriter, *http.Request) {
@@ -122,7 +121,7 @@ func hostileKinds() []hostile {
 	}
 }
 
-// reset writes what is given and ends the connection with RST.
+// reset writes before and closes the connection with RST.
 func reset(w http.ResponseWriter, before string) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -135,11 +134,11 @@ func reset(w http.ResponseWriter, before string) {
 	_ = c.Close()
 }
 
-// endless writes JSON for as long as somebody reads.
+// endless writes JSON until the client stops reading.
 func endless(h *hostileServer, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if r.Method == http.MethodHead {
-		return // its answer has no body
+		return // the response has no body
 	}
 	block := bytes.Repeat([]byte(`"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",`), 700)
 	_, _ = io.WriteString(w, "[")
@@ -151,7 +150,7 @@ func endless(h *hostileServer, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// endlessHeaders writes header lines for as long as somebody reads.
+// endlessHeaders writes header lines until the client stops reading.
 func endlessHeaders(h *hostileServer, w http.ResponseWriter, _ *http.Request) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -167,7 +166,7 @@ func endlessHeaders(h *hostileServer, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// drip writes a byte now and then.
+// drip writes a byte at intervals.
 func drip(_ *hostileServer, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	for r.Context().Err() == nil {
@@ -180,14 +179,14 @@ func drip(_ *hostileServer, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// secretForms are the forms in which an answer repeats a secret.
+// secretForms returns the encodings in which a response repeats a secret.
 func secretForms() []string {
 	s := hostileSecret
 	return []string{s, base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)),
 		hex.EncodeToString([]byte(s)), url.QueryEscape(s), url.PathEscape(s)}
 }
 
-// echoed answers with the request, and with the secret in every form.
+// echoed responds with the request, and with the secret in every encoding.
 func echoed(status int) func(*hostileServer, http.ResponseWriter, *http.Request) {
 	return func(_ *hostileServer, w http.ResponseWriter, r *http.Request) {
 		forms := strings.Join(secretForms(), " ")
@@ -203,7 +202,7 @@ func echoed(status int) func(*hostileServer, http.ResponseWriter, *http.Request)
 	}
 }
 
-// example answers as the action's own example has it.
+// example responds like the action's own example.
 func (h *hostileServer) example(w http.ResponseWriter, before string) {
 	body, status := []byte(`{"id":"51"}`), 200
 	contentType := "application/json"
@@ -227,7 +226,7 @@ func (h *hostileServer) example(w http.ResponseWriter, before string) {
 	_, _ = w.Write(append([]byte(before), body...))
 }
 
-// attempt makes one attempt, and gives what would be on record of it.
+// attempt makes one attempt, and returns what would be recorded.
 func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record string, out any, took time.Duration, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), kind.timeout)
@@ -258,7 +257,7 @@ func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record 
 	return string(b), out, took, err
 }
 
-// TestEveryActionEndsWhateverItsHostDoes is the contract.
+// TestEveryActionEndsWhateverItsHostDoes tests the contract.
 func TestEveryActionEndsWhateverItsHostDoes(t *testing.T) {
 	var leaked atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -272,7 +271,7 @@ func TestEveryActionEndsWhateverItsHostDoes(t *testing.T) {
 	if len(calls) < 15 {
 		t.Fatalf("only %d actions are tried", len(calls))
 	}
-	// Attempts wait more than they work, so more are under way than parallel tests would be.
+	// Attempts mostly wait, so run more of them concurrently than parallel tests would.
 	places, tried, group := make(chan struct{}, 16), map[string]bool{}, sync.WaitGroup{}
 	for _, call := range calls {
 		service, _, _ := strings.Cut(call.name, "/")
@@ -331,7 +330,7 @@ func containsSecret(s string) bool {
 	return slices.ContainsFunc(secretForms(), func(form string) bool { return strings.Contains(s, form) })
 }
 
-// check makes the attempt and holds it to the contract.
+// check makes the attempt and checks the contract.
 func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
 	t.Helper()
 	var log bytes.Buffer
@@ -350,7 +349,7 @@ func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
 	head := c.name == "http/head"
 	switch {
 	case kind.cut && err != nil && (errors.Is(err, context.DeadlineExceeded) || e.Code == "network" || e.Code == "timeout"):
-		return // the machine makes it a timeout
+		return // the caller converts it to a timeout
 	case len(kind.codes) == 0 && (kind.name == "as documented" || kind.name == "a byte order mark"):
 		if err != nil && c.name != "s3/put" && c.name != "s3/list" {
 			t.Errorf("%s: it failed: %v", at, err)
@@ -359,9 +358,9 @@ func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
 	case len(kind.codes) == 0:
 		return
 	case err == nil && head, err == nil && kind.codes[0] == "bad_answer" && c.fits(t, out):
-		return // it takes such an answer
+		return // such a response is accepted
 	case err == nil && kind.name == "redirect to another host" && c.with["redirects"] != nil:
-		return // it followed, without what belongs to the first host
+		return // it followed, without the credentials of the first host
 	case err == nil:
 		t.Errorf("%s: it succeeded: %v", at, out)
 	case e.Retryable != kind.retry:
@@ -373,8 +372,8 @@ func (c hostileCall) check(t *testing.T, kind hostile, h *hostileServer) {
 	}
 }
 
-// fits reports whether an output is one that the action declares. Built-in actions that give the
-// answer as it is take any.
+// fits reports whether an output has the declared type. Built-in actions that return the response
+// unchanged accept any.
 func (c hostileCall) fits(t *testing.T, out any) bool {
 	t.Helper()
 	if a := catalog(t)[c.name].Action; a != nil && a.Output != nil {
@@ -383,7 +382,7 @@ func (c hostileCall) fits(t *testing.T, out any) bool {
 	return c.loose
 }
 
-// ownCode reports whether a code is one of a connector's own rules.
+// ownCode reports whether a code comes from one of a connector's own rules.
 func ownCode(s *workflows.ActionSpec, code string) bool {
 	if s.Action == nil {
 		return false

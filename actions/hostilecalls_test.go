@@ -13,20 +13,20 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// hostileCall is one action with inputs, aimed at a host.
+// hostileCall is an action with inputs, directed at a host.
 type hostileCall struct {
 	name string
 	with map[string]any
 	// config is hookloom.yaml.
 	config string
-	// loose reports whether the action gives any answer of a status that it accepts.
+	// loose reports whether the action returns any response with a status that it accepts.
 	loose bool
-	// connections are those of config; dir is the project's folder.
+	// connections are parsed from config; dir is the project's folder.
 	connections map[string]*workflows.Connection
 	dir         string
 }
 
-// nativeCalls are the calls of the built-in actions that reach a host by HTTP.
+// nativeCalls returns the calls of the built-in actions that use HTTP.
 func nativeCalls(base string) map[string]hostileCall {
 	secured := map[string]any{"url": base + "/a", "auth": map[string]any{"bearer": hostileSecret}, "redirects": 3}
 	out := map[string]hostileCall{}
@@ -44,12 +44,12 @@ func nativeCalls(base string) map[string]hostileCall {
 	return out
 }
 
-// elsewhere are the built-in actions that reach hosts in another way, with the tests that hold
-// them to the contract, and those that only name the host of what later steps send.
+// elsewhere are the built-in actions that use other protocols, with the tests of their contract,
+// and those that only name the host to which later steps send.
 var elsewhere = map[string]string{"email/send": "TestAHostileServerEndsTheAttempt", "sql/query": "TestAHostileDatabaseEndsTheAttempt",
 	"sql/exec": "TestAHostileDatabaseEndsTheAttempt", "s3/presign": "asks nobody"}
 
-// hostileCalls are the calls of all actions that reach a host by HTTP, aimed at a server.
+// hostileCalls returns calls of all actions that use HTTP, directed at a server.
 func hostileCalls(t *testing.T, base string) []hostileCall {
 	t.Helper()
 	native, executors := nativeCalls(base), actions.Executors(slog.New(slog.DiscardHandler), nil)
@@ -87,7 +87,7 @@ func hostileCalls(t *testing.T, base string) []hostileCall {
 	return out
 }
 
-// connectorConfig is a connection of a connector that leads to a server.
+// connectorConfig returns a connection of a connector to a server.
 func connectorConfig(k *workflows.Connector, base string) string {
 	var fields []string
 	for _, f := range k.Fields {

@@ -18,7 +18,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// defaultMaxResponse is how much of an answer is kept, in bytes.
+// defaultMaxResponse is the default maximum size of a response in bytes.
 const defaultMaxResponse = 1 << 20
 
 func httpSpec(name, help, method string) workflows.ActionSpec {
@@ -81,7 +81,7 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 type httpAction struct {
 	method string
 	auth   *auth.Source
-	// answers are those of cache: true; nil keeps none.
+	// answers is the cache for cache: true; nil caches nothing.
 	answers *answers
 }
 
@@ -133,7 +133,7 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	return r.output(), nil
 }
 
-// output is what a step with an http/ action gives.
+// output returns the output of a step with an http/ action.
 func (r *reply) output() map[string]any {
 	out := map[string]any{"status": r.status, "headers": r.headers, "url": r.url, "duration_ms": int(r.took.Milliseconds())}
 	if r.saved == nil {
@@ -159,9 +159,9 @@ func (a httpAction) Destination(in engine.Input) string {
 	return destination(conn.base, value.Shown(in.With["url"]))
 }
 
-// destination is scheme://host:port of a URL, or of the base that a path is
-// resolved against; the port only where it is not the scheme's own. At a host that
-// many receivers share, the beginning of the path belongs to it.
+// destination returns scheme://host:port of a URL, or of the base against which a path is resolved;
+// without the port if it is the scheme's default. For a host shared by many receivers it includes
+// the beginning of the path.
 func destination(base, raw string) string {
 	if base != "" && strings.HasPrefix(raw, "/") {
 		raw = strings.TrimRight(base, "/") + raw
@@ -173,9 +173,8 @@ func destination(base, raw string) string {
 	return engine.DestinationOf(origin(u), u.EscapedPath())
 }
 
-// below joins the path of a link to a base URL. A link that counts from the host, as
-// those in answers do (RFC 3986, 4.2, absolute-path reference), has the base's own path
-// already.
+// below joins the path of a link to a base URL. A link relative to the host, as in responses (RFC
+// 3986, 4.2, absolute-path reference), already contains the base's path.
 func below(base, path string) string {
 	base = strings.TrimRight(base, "/")
 	_, rest, _ := strings.Cut(base, "://")
@@ -230,7 +229,7 @@ func (a httpAction) order(in engine.Input) (order, func(int) bool, error) {
 	return o, accepted, a.headers(&o, in)
 }
 
-// headers sets the step's own headers last, so that they win.
+// headers sets the step's own headers last, so that they take precedence.
 func (a httpAction) headers(o *order, in engine.Input) error {
 	key := in.Key
 	if k, ok := in.With["idempotency_key"].(string); ok {
@@ -279,7 +278,7 @@ func authHeaders(o *order, m map[string]any) error {
 	return nil
 }
 
-// content encodes the one body that is given.
+// content encodes the body.
 func (a httpAction) content(o *order, in engine.Input) error {
 	with, n := in.With, 0
 	for _, k := range []string{"body", "form", "multipart", "text", "raw", "raw_file"} {
@@ -326,15 +325,15 @@ func (a httpAction) content(o *order, in engine.Input) error {
 	return err
 }
 
-// isJSONText reports whether a text is a JSON object or list: encoded once more it would be a
-// text with a text in it, which no API takes.
+// isJSONText reports whether a text is a JSON object or list: encoding it again would produce a
+// JSON string, which no API expects.
 func isJSONText(t string) bool {
 	t = strings.TrimSpace(t)
 	return (strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[")) && json.Valid([]byte(t))
 }
 
-// maxRequest bounds the JSON that is sent: a request is not kept, so it may be as large as
-// the largest event.
+// maxRequest is the maximum size of the JSON that is sent: a request is not stored, so it may be as
+// large as the largest event.
 const maxRequest = 32 << 20
 
 func jsonBody(o *order, v any) error {
@@ -347,7 +346,7 @@ func jsonBody(o *order, v any) error {
 	return nil
 }
 
-// acceptance reads accept: 200, "200-299", or a list of them.
+// acceptance parses accept: 200, "200-299", or a list of them.
 func acceptance(v any) (func(int) bool, error) {
 	if v == nil {
 		return success, nil

@@ -11,11 +11,11 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is pages: of http/ actions: the walk over a list that connectors have, with the
-// step's own request.
+// This file implements pages: of http/ actions: the pagination of connectors, with the step's own
+// request.
 
-// list reads the pages of a list. The body of the reply is the list of all their items; more
-// tells that it was cut.
+// list reads the pages of a list. The body of the reply is the list of all items; more reports
+// whether it was cut off.
 func (a httpAction) list(ctx context.Context, in engine.Input, o order, accepted func(int) bool) (r *reply, more bool, err error) {
 	pages, err := workflows.ParsePages(in.With["pages"])
 	if err != nil {
@@ -30,7 +30,7 @@ func (a httpAction) list(ctx context.Context, in engine.Input, o order, accepted
 		o.limit = value.MaxSize
 	}
 	if in.With["idempotency_key"] == nil {
-		o.header.Del("Idempotency-Key") // with one key, a service would give the first page each time
+		o.header.Del("Idempotency-Key") // with the same key, a service would return the first page each time
 	}
 	conn, err := a.linked(in, o)
 	if err != nil {
@@ -50,8 +50,8 @@ func (a httpAction) list(ctx context.Context, in engine.Input, o order, accepted
 	return w.last, w.more, nil
 }
 
-// linked is the connection below which links to further pages must stay: the step's, and
-// without one the origin of the first request, because the step's credential goes along.
+// linked returns the connection that links to further pages must match: the step's, or without one
+// the origin of the first request, because the step's credential is sent with each request.
 func (a httpAction) linked(in engine.Input, o order) (*connection, error) {
 	conn, err := pick(in, value.Shown(in.With["connection"]))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAStepReadsAListPageByPage: pages: of http/ actions has the words of connectors, and the
-// body of the output is the list.
+// TestAStepReadsAListPageByPage checks that pages: of http/ actions has the keys of connectors, and
+// that the body of the output is the list.
 func TestAStepReadsAListPageByPage(t *testing.T) {
 	var mu sync.Mutex
 	var asked []string

@@ -17,8 +17,8 @@ var logSpec = workflows.ActionSpec{Name: "log", Help: "writes a line to the serv
 	{Name: "fields", Type: "object", Help: "further fields of the line, by name"},
 }}
 
-// logAction is log. It leaves nothing outside of the process, so it needs no
-// attempt on record before it acts.
+// logAction is log. It has no external effect, so its attempt need not be recorded before it
+// starts.
 type logAction struct {
 	log    *slog.Logger
 	redact func(string) string
@@ -33,7 +33,7 @@ func (a logAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	level := slog.LevelInfo
 	if s, ok := in.With["level"].(string); ok {
 		if strings.EqualFold(s, "warning") {
-			s = "warn" // the word of other loggers, when it comes from data
+			s = "warn" // the name in other loggers, in case it comes from data
 		}
 		if err := level.UnmarshalText([]byte(s)); err != nil {
 			return nil, plan.Permanent("invalid_input", "level %q is not known", s)

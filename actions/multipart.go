@@ -19,9 +19,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// multipartBody encodes multipart/form-data (RFC 7578): a map of names to a text, to a
-// part {text, raw, body or file; filename, type}, or to a list of those. The boundary comes
-// from key, so that each attempt of a step sends the same bytes.
+// multipartBody encodes multipart/form-data (RFC 7578): a map from names to a text, to a part
+// {text, raw, body or file; filename, type}, or to a list of those. The boundary is derived from
+// key, so that each attempt of a step sends the same bytes.
 func multipartBody(o *order, v any, in engine.Input) error {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -60,14 +60,14 @@ func multipartBody(o *order, v any, in engine.Input) error {
 	return nil
 }
 
-// pieces is a body being made: the bytes since the last file, and what came before.
+// pieces is a body being built: the bytes since the last file, and the parts before.
 type pieces struct {
 	bytes.Buffer
 	files *files.Store
 	parts []part
 }
 
-// cut ends the piece of bytes.
+// cut ends the current piece of bytes.
 func (p *pieces) cut() {
 	if p.Len() > 0 {
 		p.parts = append(p.parts, part{bytes: bytes.Clone(p.Bytes()), size: int64(p.Len())})
@@ -93,7 +93,7 @@ func writePart(w *multipart.Writer, out *pieces, name string, v any) error {
 		media = cmp.Or(known, "application/octet-stream")
 		if part["filename"] == nil {
 			part = maps.Clone(part)
-			part["filename"] = path.Base(sent.path) // else it would be read as a text
+			part["filename"] = path.Base(sent.path) // otherwise it would be parsed as a text
 		}
 	}
 	params := map[string]string{"name": name}
@@ -131,7 +131,7 @@ func writePart(w *multipart.Writer, out *pieces, name string, v any) error {
 	return nil
 }
 
-// sentFile finds the file of a part that has one.
+// sentFile returns the file of a part that has one.
 func sentFile(kept *files.Store, name string, v any, isFile bool) (part, string, error) {
 	if !isFile {
 		return part{}, "", nil
@@ -139,8 +139,8 @@ func sentFile(kept *files.Store, name string, v any, isFile bool) (part, string,
 	return filePart(kept, "multipart "+clipName(name)+": file", v)
 }
 
-// multipartDisposition writes names as browsers do (RFC 7578, 4.2; WHATWG, "multipart
-// form data"): in quotes, with the quote escaped.
+// multipartDisposition formats names like browsers (RFC 7578, 4.2; WHATWG, "multipart form data"):
+// quoted, with quotes escaped.
 func multipartDisposition(params map[string]string) string {
 	out := `form-data; name="` + quoteName(params["name"]) + `"`
 	if f, ok := params["filename"]; ok {
@@ -153,7 +153,7 @@ func quoteName(s string) string {
 	return string(bytes.ReplaceAll([]byte(s), []byte(`"`), []byte("%22")))
 }
 
-// partContent returns a part's bytes, and its media type where the part does not say one.
+// partContent returns a part's bytes, and its media type if the part does not set one.
 func partContent(name string, part map[string]any) (content []byte, media string, err error) {
 	n := 0
 	for k := range part {

@@ -14,8 +14,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestOneAttemptIsOneRequest, of every action that has an effect: the server keeps
-// connections, reads the request of the action whole, and cuts the connection.
+// TestOneAttemptIsOneRequest tests every action with an effect: the server keeps connections alive,
+// reads the complete request, and closes the connection.
 func TestOneAttemptIsOneRequest(t *testing.T) {
 	const kept = 4
 	var effects atomic.Int32
@@ -26,7 +26,7 @@ func TestOneAttemptIsOneRequest(t *testing.T) {
 			together.Wait()
 			return
 		}
-		_, _ = io.Copy(io.Discard, r.Body) // what came counts
+		_, _ = io.Copy(io.Discard, r.Body) // only the number of requests matters
 		effects.Add(1)
 		panic(http.ErrAbortHandler)
 	}))

@@ -18,7 +18,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// exchanged is a server that keeps the last request and answers as it is told.
+// exchanged is a server that keeps the last request and responds as configured.
 type exchanged struct {
 	*httptest.Server
 	uri, body string
@@ -44,8 +44,8 @@ func newExchanged(t *testing.T) *exchanged {
 	return x
 }
 
-// TestNoLinkDoublesTheBaseOfItsConnection: what is written is below the base; a link that
-// an answer gave is followed, whether it is a full URL or counts from the host.
+// TestNoLinkDoublesTheBaseOfItsConnection checks that a path in the file is relative to the base,
+// and that a link in a response is followed, whether it is a complete URL or relative to the host.
 func TestNoLinkDoublesTheBaseOfItsConnection(t *testing.T) {
 	x := newExchanged(t)
 	api := connections(t, "connections: {api: {connector: http, base_url: \""+x.URL+"/api/v1/\"}}")
@@ -90,8 +90,8 @@ func TestFormsAndQueriesWriteListsAndMapsByStyle(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatCannotBeReadIsNoText: what says that it is JSON is JSON, or a failure
-// with the reason.
+// TestAnAnswerThatCannotBeReadIsNoText checks that a response declared as JSON is either parsed, or
+// an error with the reason.
 func TestAnAnswerThatCannotBeReadIsNoText(t *testing.T) {
 	x := newExchanged(t)
 	for _, c := range []struct{ media, answer, want string }{
@@ -119,7 +119,7 @@ func TestAnAnswerThatCannotBeReadIsNoText(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatIsTooLargeSaysWhatHelps.
+// TestAnAnswerThatIsTooLargeSaysWhatHelps checks the advice of the error.
 func TestAnAnswerThatIsTooLargeSaysWhatHelps(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = strings.Repeat("x", 5<<20)
@@ -153,7 +153,7 @@ func TestRetryAfterIsReadAsItIsMeant(t *testing.T) {
 	}
 }
 
-// TestAConnectorSendsNullWhereItIsGiven, and leaves out inputs that were not given.
+// TestAConnectorSendsNullWhereItIsGiven also checks that missing inputs are omitted.
 func TestAConnectorSendsNullWhereItIsGiven(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = `{"id": "1", "ok": true, "updatedAt": "2026-05-01T10:00:00Z", "ts": "1", "channel": "c"}`
@@ -193,8 +193,8 @@ actions:
       - {when: response.status == 400, code: refused, message: no}
 `
 
-// TestWhatIsAlreadyThereIsASuccess where the connector knows the answer, or the step
-// accepts its status.
+// TestWhatIsAlreadyThereIsASuccess checks it for responses that the connector knows, and for
+// statuses that the step accepts.
 func TestWhatIsAlreadyThereIsASuccess(t *testing.T) {
 	x := newExchanged(t)
 	c, err := workflows.ParseConnector("shop.yaml", []byte(shopConnector))
@@ -239,7 +239,7 @@ func TestWhatIsAlreadyThereIsASuccess(t *testing.T) {
 	}
 }
 
-// TestActionsThatActAgainSaySo: those of the shipped connectors.
+// TestActionsThatActAgainSaySo checks the built-in connectors.
 func TestActionsThatActAgainSaySo(t *testing.T) {
 	for name, spec := range catalog(t) {
 		if a := spec.Action; a != nil && (a.Method == "POST" || a.Method == "PATCH") && a.Idempotency == "" {
@@ -300,7 +300,7 @@ func TestMultipartHoldsFieldsAndFiles(t *testing.T) {
 	}
 }
 
-// TestATextThatIsJSONIsSentAsItIs, other texts are JSON texts.
+// TestATextThatIsJSONIsSentAsItIs also checks that other texts are sent as JSON strings.
 func TestATextThatIsJSONIsSentAsItIs(t *testing.T) {
 	x := newExchanged(t)
 	for body, want := range map[string]string{`{"a": "b"}`: `{"a": "b"}`, " [1]\n": " [1]\n", `{"a": `: `"{\"a\": "`, "plain": `"plain"`,
@@ -312,7 +312,8 @@ func TestATextThatIsJSONIsSentAsItIs(t *testing.T) {
 	}
 }
 
-// TestNowInAConnectorIsTheStepsMoment in the project's timezone, the same at a retry.
+// TestNowInAConnectorIsTheStepsMoment checks that now() has the project's time zone and is the same
+// in a retry.
 func TestNowInAConnectorIsTheStepsMoment(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = `{"id": "1"}`

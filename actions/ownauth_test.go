@@ -9,7 +9,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestAnAuthOfTheConnectionReplacesThatOfTheConnector, whose own credential is then not asked for.
+// TestAnAuthOfTheConnectionReplacesThatOfTheConnector also checks that the connector's own
+// credential is not required then.
 func TestAnAuthOfTheConnectionReplacesThatOfTheConnector(t *testing.T) {
 	x := newExchanged(t)
 	x.answer, x.headers = `{"number": 7, "html_url": "u"}`, map[string]string{"Content-Type": "application/json"}
@@ -21,7 +22,7 @@ func TestAnAuthOfTheConnectionReplacesThatOfTheConnector(t *testing.T) {
 	if x.header.Get("X-Key") == "" || x.header.Get("Authorization") != "" {
 		t.Errorf("sent %v", x.header)
 	}
-	// Telegram's token stands in the path: no other auth replaces it.
+	// Telegram's token is part of the path, so another auth cannot replace it.
 	dir := t.TempDir()
 	text := "connections: {telegram: {auth: {header: {name: X-Key, value: \"${{ secrets.K }}\"}}}}"
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte(text), 0o600); err != nil {

@@ -14,31 +14,31 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// maxListed bounds what all pages of one list may have in bytes.
+// maxListed is the maximum total size in bytes of all pages of a list.
 const maxListed = 32 << 20
 
-// walk is a list that is read page by page.
+// walk is the state of reading a list page by page.
 type walk struct {
 	*call
 	pages *workflows.ConnectorPages
-	// most is how many items are read at most.
+	// most is the maximum number of items to read.
 	most  int
 	items []any
 	bytes int
-	// seen are the requests that were made: the same once more would never end.
+	// seen are the requests made so far: repeating one would never end.
 	seen map[string]bool
 	// count is the number or offset of the next page.
 	count int
 	token any
 	next  string
-	// last is the answer with the last page that was read, env its names; more tells that
-	// further pages or items are left.
+	// last is the response with the last page that was read, env its names; more reports whether
+	// further pages or items exist.
 	last *reply
 	env  *expr.Env
 	more bool
 }
 
-// list reads the pages of a list, and gives the output with all their items.
+// list reads the pages of a list, and returns the output with all items.
 func (k *call) list(ctx context.Context, first order) (any, error) {
 	most := k.action.Pages.MaxItems
 	if n, ok := k.in.With[workflows.MaxItemsInput].(int); ok && k.in.Spec.Common(workflows.MaxItemsInput) {
@@ -63,8 +63,8 @@ func (k *call) list(ctx context.Context, first order) (any, error) {
 	return out, k.lacks(out, w.last, w.env)
 }
 
-// walk reads the pages of a list, up to most items. An answer that only the step accepts
-// ends it, and has no items.
+// walk reads the pages of a list, up to most items. A response that only the step accepts ends it,
+// and contains no items.
 func (k *call) walk(ctx context.Context, first order, most int) (*walk, error) {
 	p := k.action.Pages
 	w := &walk{call: k, pages: p, most: most, items: []any{}, seen: map[string]bool{}}
@@ -103,7 +103,7 @@ func (k *call) walk(ctx context.Context, first order, most int) (*walk, error) {
 	}
 }
 
-// onPage says at which page a list broke off.
+// onPage adds to an error the page at which it occurred.
 func onPage(err error, n int) error {
 	var e *plan.Error
 	if n > 1 && errors.As(err, &e) {
@@ -112,7 +112,7 @@ func onPage(err error, n int) error {
 	return err
 }
 
-// request is that of the next page.
+// request returns the request for the next page.
 func (w *walk) request(first order) (order, error) {
 	o := first
 	o.header = first.header.Clone()
@@ -127,7 +127,7 @@ func (w *walk) request(first order) (order, error) {
 		if o.url, err = w.connection.resolve(w.next, true, nil, ""); err != nil {
 			return o, plan.Permanent("bad_answer", "the link to the next page points to another host: %v", err)
 		}
-		// A credential in the query is that of the first request.
+		// A credential in the query is taken from the first request.
 		if o.url, err = withCredential(o.url, first.url, w.connection); err != nil {
 			return o, err
 		}
@@ -150,9 +150,9 @@ func (w *walk) request(first order) (order, error) {
 	return o, nil
 }
 
-// ended reports whether a counted page of n items was the last. Where the service says how many items
-// there are, a short page is none: services give such that allow fewer items than were asked for,
-// or filter after they have cut pages.
+// ended reports whether a counted page of n items was the last. If the service gives the total, a
+// short page is not the end: some services allow fewer items than requested, or filter items after
+// they have cut pages.
 func (w *walk) ended(n int, env *expr.Env) bool {
 	if w.pages.Total != nil {
 		if v, err := w.pages.Total.Eval(env); err == nil {
@@ -164,9 +164,9 @@ func (w *walk) ended(n int, env *expr.Env) bool {
 	return n < w.asked()
 }
 
-// asked is how many items a full page has, where the pages are counted; 0 when that is
-// not known. Where an answer names the next page, a short one says nothing: services that
-// filter after they have cut pages give such.
+// asked returns the number of items of a full page if pages are counted; 0 if it is unknown. If a
+// response names the next page, a short page means nothing: services that filter items after they
+// have cut pages return short ones.
 func (w *walk) asked() int {
 	if w.pages.SizeAt.Name == "" {
 		return w.pages.Size
@@ -174,7 +174,7 @@ func (w *walk) asked() int {
 	return min(w.pages.Size, w.most)
 }
 
-// withCredential puts a credential that belongs into the query behind a link.
+// withCredential adds a credential that belongs in the query to a link.
 func withCredential(link, first string, conn *connection) (string, error) {
 	if conn.auth == nil || conn.auth.QueryName == "" {
 		return link, nil
@@ -193,7 +193,7 @@ func withCredential(link, first string, conn *connection) (string, error) {
 	return link, nil
 }
 
-// parameter sets what picks a page, in the query or in the body.
+// parameter sets the parameter that selects a page, in the query or in the body.
 func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 	s, err := value.Text(v)
 	if err != nil {
@@ -248,14 +248,14 @@ func (w *walk) parameter(o *order, at workflows.PageParameter, v any) error {
 	return nil
 }
 
-// take adds the items of an answer, and finds the next page: false when there is none.
+// take adds the items of a response and finds the next page; it returns false if there is none.
 func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 	v, err := w.pages.Items.Eval(env)
 	if err != nil {
 		return false, w.notAList(r, "pages.items: "+err.Error())
 	}
 	list, ok := v.([]any)
-	if v == nil && r.status != http.StatusNoContent { // which has no body, and so no items
+	if v == nil && r.status != http.StatusNoContent { // a 204 has no body, and so no items
 		return false, w.notAList(r, fmt.Sprintf("pages.items: %s is nil; write %s ?? [] if the service leaves out an empty list",
 			w.pages.Items.Text, w.pages.Items.Text))
 	}
@@ -299,10 +299,9 @@ func (w *walk) take(r *reply, env *expr.Env) (bool, error) {
 	return len(list) > 0, nil
 }
 
-// absolute returns what pages.next found as a URL, "" for none. A link that begins neither
-// with a host nor with /, such as ?page=2, is resolved against the URL of the answer that
-// gave it (RFC 3986, 5.2). One that begins with / is left to the connection, whose base_url
-// may be below the host.
+// absolute converts the result of pages.next to a URL, "" for none. A link that begins neither with
+// a host nor with /, such as ?page=2, is resolved against the URL of its response (RFC 3986, 5.2).
+// A link that begins with / is left to the connection, whose base_url may have a path.
 func absolute(found any, of string) (string, error) {
 	link, isText := found.(string)
 	switch {
@@ -334,8 +333,8 @@ func (w *walk) notAList(r *reply, why string) error {
 		Details: r.names()}
 }
 
-// nextLink finds rel="next" in Link headers (RFC 8288, 3), relative to the URL that
-// answered; "" when there is none.
+// nextLink finds rel="next" in Link headers (RFC 8288, 3) and resolves it against the URL of the
+// response; "" if there is none.
 func nextLink(headers []string, of string) string {
 	for _, h := range headers {
 		for rest := h; ; {

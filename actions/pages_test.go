@@ -20,13 +20,13 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// service is a connector's service: it answers in place of one, and keeps what was asked.
+// service is a fake of a connector's service that records requests.
 type service struct {
 	*httptest.Server
 	t *testing.T
-	// asked are method, URI and body of each request.
+	// asked contains method, URI and body of each request.
 	asked []string
-	// answer writes the answer of the nth request, from 1.
+	// answer responds to the n-th request, from 1.
 	answer func(n int, w http.ResponseWriter, r *http.Request)
 	files  *files.Store
 }
@@ -47,7 +47,8 @@ func newService(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.
 	return s
 }
 
-// call makes one attempt of the action "call" of a connector file; BASE in it is the server.
+// call makes one attempt of the action "call" of a connector file; BASE in it is replaced by the
+// server's URL.
 func (s *service) call(connector string, with map[string]any) (any, error) {
 	s.t.Helper()
 	text := strings.ReplaceAll("connector: crm\nbase_url: BASE/v1\n"+connector, "BASE", s.URL)
@@ -68,12 +69,12 @@ func (s *service) call(connector string, with map[string]any) (any, error) {
 	return nil, nil
 }
 
-// list is an action that reads pages as they are written.
+// list returns a connector with an action that reads pages.
 func list(request, pages string) string {
 	return "actions:\n  call:\n    request: " + request + "\n    pages: " + pages + "\n"
 }
 
-// numbers are the items of a list's output.
+// numbers returns the items of a list's output.
 func numbers(t *testing.T, out any) (items []int, more bool) {
 	t.Helper()
 	m, ok := out.(map[string]any)
@@ -86,7 +87,7 @@ func numbers(t *testing.T, out any) (items []int, more bool) {
 	return items, m["more"].(bool)
 }
 
-// give answers with items, and other fields of the answer.
+// give responds with items and other fields.
 func give(w io.Writer, fields map[string]any, items ...int) {
 	if items == nil {
 		items = []int{}
@@ -98,7 +99,7 @@ func give(w io.Writer, fields map[string]any, items ...int) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// seven answers as a service with the items 1 to 7, by page or offset and size.
+// seven responds like a service with the items 1 to 7, by page or offset and size.
 func seven(w io.Writer, from, size int) {
 	var items []int
 	for i := from; i < min(from+size, 7); i++ {
@@ -268,7 +269,7 @@ func TestAListThatCannotBeReadToItsEndIsAnErrorThatSaysWhy(t *testing.T) {
 	}
 }
 
-// TestACredentialInTheQueryIsThatOfEachPage: a link that an answer gives does not have it.
+// TestACredentialInTheQueryIsThatOfEachPage is for links in responses, which do not contain it.
 func TestACredentialInTheQueryIsThatOfEachPage(t *testing.T) {
 	s := newService(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 		give(w, map[string]any{"next": []any{"/v1/l?p=2", nil}[n-1]}, n)
@@ -283,11 +284,11 @@ func TestACredentialInTheQueryIsThatOfEachPage(t *testing.T) {
 	}
 }
 
-// TestAListEndsWhereTheServiceSaysThatItEnds: with total, a short page is not the last, and
-// without one it is.
+// TestAListEndsWhereTheServiceSaysThatItEnds checks that a short page is the last one without
+// total, and not with it.
 func TestAListEndsWhereTheServiceSaysThatItEnds(t *testing.T) {
 	answer := func(n int, w http.ResponseWriter, _ *http.Request) {
-		give(w, map[string]any{"total": 3}, n) // one item a page, where two were asked for
+		give(w, map[string]any{"total": 3}, n) // one item per page, although two were requested
 	}
 	for pages, want := range map[string]int{"page: {query: p}, size: 2, total: response.body.total": 3, "page: {query: p}, size: 2": 1,
 		"offset: {query: o}, size: {value: 2, query: limit}, total: response.body.total": 3,

@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestAPathStaysBelowItsConnection: a whole URL that a payload gives cannot climb
-// out of base_url.
+// TestAPathStaysBelowItsConnection checks that a complete URL from a payload cannot climb out of
+// base_url.
 func TestAPathStaysBelowItsConnection(t *testing.T) {
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = append(asked, r.URL.EscapedPath()) }))

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// TestAnswersAreReadAsBodiesAre: many APIs on Windows write a byte order mark, and some
-// another charset.
+// TestAnswersAreReadAsBodiesAre is for APIs that write a byte order mark, or another charset.
 func TestAnswersAreReadAsBodiesAre(t *testing.T) {
 	for _, c := range []struct{ name, kind, parse, answer, want string }{
 		{"a byte order mark", "application/json", "auto", "\ufeff{\"a\":1}", `{"a":1}`},
@@ -21,7 +20,7 @@ func TestAnswersAreReadAsBodiesAre(t *testing.T) {
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", c.kind)
-			_, _ = w.Write([]byte(c.answer)) // a broken answer shows below
+			_, _ = w.Write([]byte(c.answer)) // the test below reports a broken response
 		}))
 		out, err := do(t, t.Context(), "http/get", map[string]any{"url": server.URL, "parse": c.parse}, nil)
 		server.Close()

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// follower decides which redirects of one request are followed. What belongs to
-// the first origin stays there: a redirect is the answering server's choice, and
-// it must not choose who else gets a credential, a header or a body.
+// follower decides which redirects of a request to follow. Credentials, headers and bodies are for
+// the first origin: the server chooses where it redirects to, and must not choose who else receives
+// them.
 type follower struct {
-	// most is how many redirects are followed.
+	// most is the maximum number of redirects.
 	most int
-	// stopped says why the last redirect was not followed, empty when it was.
+	// stopped says why the last redirect was not followed, empty if it was.
 	stopped string
 }
 
-// check implements http.Client.CheckRedirect. It changes the request that
-// net/http is about to send.
+// check implements http.Client.CheckRedirect. It modifies the request that net/http is about to
+// send.
 func (f *follower) check(next *http.Request, via []*http.Request) error {
 	stop := func(why string) error {
 		f.stopped = why
@@ -27,7 +27,7 @@ func (f *follower) check(next *http.Request, via []*http.Request) error {
 	if len(via) > f.most {
 		return stop("there were more redirects than redirects: allows; raise it if they are expected")
 	}
-	// net/http fills this in with the URL before, whose query may hold a credential.
+	// net/http sets it to the previous URL, whose query may contain a credential.
 	next.Header.Del("Referer")
 	// A user name in the Location would become an Authorization header.
 	next.URL.User = nil
@@ -58,8 +58,7 @@ func (f *follower) check(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// origin is scheme, host and port of a URL; the port only where it is not the
-// scheme's own.
+// origin returns scheme, host and port of a URL; without the port if it is the scheme's default.
 func origin(u *url.URL) string {
 	host := strings.ToLower(u.Hostname())
 	if port := u.Port(); port != "" && !(u.Scheme == "https" && port == "443") && !(u.Scheme == "http" && port == "80") {

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// redirector answers /to/STATUS with a redirect to the given address, and keeps
-// the headers and bodies of what arrives elsewhere.
+// redirector responds to /to/STATUS with a redirect to the given location, and records the headers
+// and bodies of other requests.
 func redirector(t *testing.T, location func(r *http.Request) string) (*httptest.Server, *[]string) {
 	t.Helper()
 	var seen []string
@@ -42,8 +42,8 @@ connections:
     headers: {X-Team: team-secret}
 `
 
-// TestARedirectTakesNothingToAnotherOrigin: credentials, connection headers, the
-// step's headers, bodies and the query of the first URL stay where they were sent.
+// TestARedirectTakesNothingToAnotherOrigin checks that credentials, connection headers, the step's
+// headers, bodies and the query of the first URL are not sent there.
 func TestARedirectTakesNothingToAnotherOrigin(t *testing.T) {
 	foreign, came := redirector(t, func(*http.Request) string { return "" })
 	elsewhere := foreign.URL + "/landing"
@@ -76,8 +76,8 @@ func TestARedirectTakesNothingToAnotherOrigin(t *testing.T) {
 	}
 }
 
-// TestARedirectThatComesBackBringsNothing: once a chain has left the origin, the
-// server that sent it back chose the target.
+// TestARedirectThatComesBackBringsNothing checks that nothing is sent again when a chain returns to
+// the origin, since another server chose the target.
 func TestARedirectThatComesBackBringsNothing(t *testing.T) {
 	var back string
 	foreign, _ := redirector(t, func(*http.Request) string { return back })
@@ -91,8 +91,8 @@ func TestARedirectThatComesBackBringsNothing(t *testing.T) {
 	}
 }
 
-// TestARedirectWithinTheOriginKeepsTheCredential also shows that a user name in
-// the Location becomes no credential.
+// TestARedirectWithinTheOriginKeepsTheCredential also shows that a user name in the Location does
+// not become a credential.
 func TestARedirectWithinTheOriginKeepsTheCredential(t *testing.T) {
 	var home *httptest.Server
 	home, came := redirector(t, func(r *http.Request) string { return "http://eve:evil@" + r.Host + "/landing" })
@@ -106,8 +106,7 @@ func TestARedirectWithinTheOriginKeepsTheCredential(t *testing.T) {
 	}
 }
 
-// TestARedirectThatIsNotFollowedSaysWhy, and only actions that have the input are
-// told of it.
+// TestARedirectThatIsNotFollowedSaysWhy also checks that only actions with the input mention it.
 func TestARedirectThatIsNotFollowedSaysWhy(t *testing.T) {
 	home, _ := redirector(t, func(r *http.Request) string {
 		if l := r.URL.Query().Get("l"); l != "" {
@@ -138,7 +137,7 @@ func TestARedirectThatIsNotFollowedSaysWhy(t *testing.T) {
 	}
 }
 
-// TestARedirectFromHTTPSToHTTPIsNotFollowed, not even to the same host.
+// TestARedirectFromHTTPSToHTTPIsNotFollowed checks that it holds even for the same host.
 func TestARedirectFromHTTPSToHTTPIsNotFollowed(t *testing.T) {
 	plain, came := redirector(t, func(*http.Request) string { return "" })
 	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL+"/landing", http.StatusFound))

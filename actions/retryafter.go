@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// longestAsked bounds what a Retry-After is taken for.
+	// longestAsked is the maximum delay taken from a Retry-After.
 	longestAsked = 24 * time.Hour
-	// epochFrom is the number from which seconds can only be a moment since 1970: as a
-	// delay it would be longer than 30 years. Numbers from epochMillis on are in ms.
+	// epochFrom is the number from which seconds must be a Unix time: as a delay they would be
+	// longer than 30 years. Numbers from epochMillis on are in ms.
 	epochFrom, epochMillis = 1e9, 1e12
 )
 
-// retryAfter reads a delay in seconds, also with a fraction, an HTTP date (RFC 9110,
-// 10.2.3), or a date of RFC 3339, which services write in bodies. Some services send the
-// moment as seconds since 1970; it is taken as that. What cannot be read counts as absent.
+// retryAfter parses a delay in seconds, also with a fraction, an HTTP date (RFC 9110, 10.2.3), or
+// an RFC 3339 date, which services write in bodies. Some services send a Unix time in seconds,
+// which is recognized. Invalid values count as absent.
 func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" {
@@ -44,7 +44,7 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return min(max(d, 0), longestAsked)
 }
 
-// untilEpoch is how long it is until a moment in seconds since 1970.
+// untilEpoch returns the time until a Unix time in seconds.
 func untilEpoch(seconds float64, now time.Time) time.Duration {
 	left := seconds - float64(now.UnixMilli())/1000
 	return time.Duration(min(max(left, 0), longestAsked.Seconds()) * float64(time.Second))

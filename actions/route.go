@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// route returns the client that a step asks for with proxy:, cert: and ca:, else that of the
-// others. done closes its connections.
+// route returns the HTTP client for a step with proxy:, cert: or ca:, or else the shared one. done
+// closes its connections.
 func route(in engine.Input, o *order) (client *http.Client, done func(), err error) {
 	var r egress.Route
 	if r.TLS, err = certificate(in, o); err != nil {
@@ -38,8 +38,8 @@ func route(in engine.Input, o *order) (client *http.Client, done func(), err err
 	return client, client.CloseIdleConnections, nil
 }
 
-// certificate reads cert:, key: and ca: of a step; nil when it has none. They are PEM texts and
-// never names of files: data may be inserted into a step.
+// certificate parses cert:, key: and ca: of a step; nil if it has none. They are PEM texts and
+// never file names, because data may be inserted into a step.
 func certificate(in engine.Input, o *order) (*tls.Config, error) {
 	var pems [3][]byte
 	names := []string{"cert", "key", "ca"}
@@ -49,7 +49,7 @@ func certificate(in engine.Input, o *order) (*tls.Config, error) {
 			if !strings.Contains(text, "-----BEGIN ") {
 				return nil, plan.Permanent("invalid_request", "%s must be PEM text, such as ${{ secrets.NAME }} gives", name)
 			}
-			pems[i] = []byte(strings.ReplaceAll(text, `\n`, "\n")) // as environment files write it
+			pems[i] = []byte(strings.ReplaceAll(text, `\n`, "\n")) // as in environment files
 		}
 	}
 	conn := in.Connections[value.Shown(in.With["connection"])]
@@ -72,8 +72,8 @@ func certificate(in engine.Input, o *order) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// proxyURL reads the URL of a proxy. Its password may hold any character, as secrets do: the
-// user and the password end at the last @. No error repeats it.
+// proxyURL parses the URL of a proxy. Its password may contain any character, as secrets do: the
+// user and the password end at the last @. Errors do not repeat it.
 func proxyURL(raw string) (*url.URL, error) {
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if scheme = strings.ToLower(scheme); !ok || scheme != "http" && scheme != "https" {
@@ -91,7 +91,7 @@ func proxyURL(raw string) (*url.URL, error) {
 	return &url.URL{Scheme: scheme, Host: u.Host, User: user}, nil
 }
 
-// percentDecoded undoes percent-encoding where a text has it.
+// percentDecoded decodes a text if it is percent-encoded.
 func percentDecoded(s string) string {
 	if out, err := url.PathUnescape(s); err == nil {
 		return out

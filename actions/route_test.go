@@ -12,7 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAStepGoesThroughItsProxy: with the credential of its URL, which no error repeats.
+// TestAStepGoesThroughItsProxy also checks that the credential of the proxy URL is used and does
+// not appear in errors.
 func TestAStepGoesThroughItsProxy(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodConnect {

@@ -14,9 +14,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file describes the s3/ actions and their connection: Amazon S3 and services with the
-// same API (Cloudflare R2, MinIO, Backblaze B2, Ceph). Facts are those of the Amazon S3 API
-// Reference, docs.aws.amazon.com/AmazonS3/latest/API.
+// This file defines the s3/ actions and their connection: Amazon S3 and services with the same API
+// (Cloudflare R2, MinIO, Backblaze B2, Ceph). Source: Amazon S3 API Reference,
+// docs.aws.amazon.com/AmazonS3/latest/API.
 
 // s3Connector declares the connections of s3/ actions.
 var s3Connector = &workflows.Connector{Name: "s3", Description: "a bucket of Amazon S3, or of a service with the same API",
@@ -86,7 +86,8 @@ var s3PutSpec = workflows.ActionSpec{Name: "s3/put", Help: "stores an object in 
     body: ${{ event.data }}
 `}
 
-// s3DefaultItems and s3MostItems are how many objects one step lists.
+// s3DefaultItems and s3MostItems are the default and the maximum number of objects that a step
+// lists.
 const s3DefaultItems, s3MostItems = 1000, 10_000
 
 var s3ListSpec = workflows.ActionSpec{Name: "s3/list", Help: "lists the objects of a bucket, in the order of their keys", SideEffects: true,
@@ -107,8 +108,8 @@ var s3ListSpec = workflows.ActionSpec{Name: "s3/list", Help: "lists the objects 
   with: {prefix: exports/2026/, max_items: 200}
 `}
 
-// s3Expires and s3LongestExpires are how long a presigned URL works. The longest is that of
-// Signature Version 4.
+// s3Expires and s3LongestExpires are the default and the maximum validity of a presigned URL.
+// Signature Version 4 sets the maximum.
 const s3Expires, s3LongestExpires = 15 * time.Minute, 7 * 24 * time.Hour
 
 var s3PresignSpec = workflows.ActionSpec{Name: "s3/presign", Help: "makes a URL by which anybody can get, or put, one object for a while",
@@ -129,7 +130,7 @@ var s3PresignSpec = workflows.ActionSpec{Name: "s3/presign", Help: "makes a URL 
   with: {key: "invoices/${{ event.data.order }}.pdf", expires: 1h}
 `}
 
-// bucket is a bucket with the credentials that reach it.
+// bucket is a bucket with its credentials.
 type bucket struct {
 	name     string
 	keys     auth.SigV4
@@ -137,7 +138,7 @@ type bucket struct {
 	path     bool
 }
 
-// s3Fields reads the connection that a step names.
+// s3Fields evaluates the connection that a step names.
 func s3Fields(in engine.Input) (map[string]any, string, error) {
 	name := cmp.Or(value.Shown(in.With["connection"]), s3Connector.Name)
 	c := in.Connections[name]
@@ -151,7 +152,7 @@ func s3Fields(in engine.Input) (map[string]any, string, error) {
 	return f, name, nil
 }
 
-// bucketOf is the bucket that a step reads or writes.
+// bucketOf returns the bucket that a step uses.
 func bucketOf(in engine.Input) (*bucket, error) {
 	f, name, err := s3Fields(in)
 	if err != nil {
@@ -177,7 +178,7 @@ func bucketOf(in engine.Input) (*bucket, error) {
 		return nil, plan.Permanent("invalid_connection", "connection %s: endpoint is scheme and host alone, such as https://s3.example.com",
 			name)
 	}
-	// A bucket with points in its name does not fit the certificate of *.s3.amazonaws.com.
+	// The certificate of *.s3.amazonaws.com does not match a bucket name with dots.
 	b.path = text("endpoint") != "" || strings.Contains(b.name, ".") && b.endpoint.Scheme == "https"
 	if style, ok := f["path_style"].(bool); ok {
 		b.path = style
@@ -185,8 +186,8 @@ func bucketOf(in engine.Input) (*bucket, error) {
 	return b, nil
 }
 
-// bucketName reports whether a name is as "Bucket naming rules" have it, so that it cannot become
-// another host or path. Older buckets may have capitals and underscores.
+// bucketName reports whether a name follows "Bucket naming rules", so that it cannot become another
+// host or path. Older buckets may have capitals and underscores.
 func bucketName(s string) bool {
 	if len(s) < 3 || len(s) > 255 || strings.Contains(s, "..") || strings.Trim(s, ".-") != s {
 		return false
@@ -196,10 +197,10 @@ func bucketName(s string) bool {
 	}) < 0
 }
 
-// maxObjectKey is the longest key, in bytes ("Naming Amazon S3 objects").
+// maxObjectKey is the maximum length of a key in bytes ("Naming Amazon S3 objects").
 const maxObjectKey = 1024
 
-// object is the URL of a key; that of the bucket for "".
+// object returns the URL of a key; that of the bucket for "".
 func (b *bucket) object(key string) (*url.URL, error) {
 	if len(key) > maxObjectKey {
 		return nil, plan.Permanent("invalid_input", "key has %d bytes; a key may have %d", len(key), maxObjectKey)
@@ -223,7 +224,7 @@ func (b *bucket) object(key string) (*url.URL, error) {
 	return &u, nil
 }
 
-// order is a signed request for a key.
+// order returns a signed request for a key.
 func (b *bucket) order(in engine.Input, method, key string, query url.Values) (order, error) {
 	u, err := b.object(key)
 	if err != nil {

@@ -27,10 +27,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// s3Written begins the configuration of a connection, as far as its secret key.
+// s3Written is the configuration of a connection up to its secret key.
 const s3Written = `connections: {s3: {access_key: "${{ secrets.S3_ID }}", secret_key: "${{ secrets.S3 }}`
 
-// s3At makes the connection s3 to a service, and gives what makes one attempt of an action.
+// s3At configures connection s3 for a service, and returns a function that makes one attempt of an
+// action.
 func s3At(t *testing.T, endpoint, more string, kept *files.Store) func(name string, with map[string]any) (map[string]any, error) {
 	t.Helper()
 	cs := connections(t, s3Written+`", bucket: shop, endpoint: "`+endpoint+`"`+more+`}}`)
@@ -45,8 +46,8 @@ func s3At(t *testing.T, endpoint, more string, kept *files.Store) func(name stri
 	}
 }
 
-// s3rver starts the npm package of that name. HOOKLOOM_NODE_MODULES names the folder that it
-// is installed in.
+// s3rver starts the npm package of that name. HOOKLOOM_NODE_MODULES is the folder in which it is
+// installed.
 func s3rver(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(os.Getenv("HOOKLOOM_NODE_MODULES"), "s3rver", "bin", "s3rver.js")
@@ -59,7 +60,7 @@ func s3rver(t *testing.T) string {
 	}
 	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 	_ = l.Close()
-	// Its continuation tokens use a cipher that OpenSSL 3 calls a legacy one.
+	// Its continuation tokens use a cipher that OpenSSL 3 considers legacy.
 	c := exec.Command("node", "--openssl-legacy-provider", program, "-d", t.TempDir(), "-a", "127.0.0.1", "-p", port,
 		"--configure-bucket", "shop")
 	var said bytes.Buffer
@@ -79,8 +80,8 @@ func s3rver(t *testing.T) string {
 	return ""
 }
 
-// TestObjectsAreKeptByARealService: what is put is listed and read as it was, also by a
-// presigned URL, and a wrong key is refused.
+// TestObjectsAreKeptByARealService checks that objects are listed and read as written, also by
+// presigned URL, and that a wrong key is refused.
 func TestObjectsAreKeptByARealService(t *testing.T) {
 	dir := t.TempDir()
 	kept := files.New(dir, 1<<30)
@@ -146,7 +147,7 @@ func TestObjectsAreKeptByARealService(t *testing.T) {
 	}
 }
 
-// failure is the step's error in err; the zero one for none.
+// failure returns the step's error in err, or a zero one.
 func failure(err error) *plan.Error {
 	var e *plan.Error
 	if errors.As(err, &e) {
@@ -155,7 +156,7 @@ func failure(err error) *plan.Error {
 	return &plan.Error{}
 }
 
-// s3Pages answers ListObjectsV2 in pages of two, however many are asked for.
+// s3Pages answers ListObjectsV2 in pages of two, whatever size is requested.
 func s3Pages(t *testing.T, n int) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from := 0
@@ -172,7 +173,7 @@ func s3Pages(t *testing.T, n int) *httptest.Server {
 	return server
 }
 
-// TestAListOfObjectsIsReadToItsBound: page by page, to the end or to max_items.
+// TestAListOfObjectsIsReadToItsBound reads pages to the end and to max_items.
 func TestAListOfObjectsIsReadToItsBound(t *testing.T) {
 	do := s3At(t, checkedS3(t, s3Pages(t, 5).URL), "", nil)
 	for _, c := range []struct {
@@ -190,8 +191,7 @@ func TestAListOfObjectsIsReadToItsBound(t *testing.T) {
 	}
 }
 
-// TestErrorsOfS3SayWhatToDo: codes, retries, and answers that are success by their status
-// alone.
+// TestErrorsOfS3SayWhatToDo checks codes, retries, and errors with a success status.
 func TestErrorsOfS3SayWhatToDo(t *testing.T) {
 	var status int
 	var body string
@@ -251,7 +251,8 @@ func TestErrorsOfS3SayWhatToDo(t *testing.T) {
 	}
 }
 
-// TestAnObjectIsAskedForAtItsOwnPlace: by path or by host, and never at another.
+// TestAnObjectIsAskedForAtItsOwnPlace checks path-style and host-style URLs, and that no key leads
+// elsewhere.
 func TestAnObjectIsAskedForAtItsOwnPlace(t *testing.T) {
 	for _, c := range []struct{ more, key, want string }{
 		{`, endpoint: "https://s3.example.com"`, "a/b c.txt", "https://s3.example.com/shop/a/b%20c.txt"},

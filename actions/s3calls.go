@@ -59,7 +59,7 @@ func s3Actions() []action {
 		{s3PresignSpec, s3Action{s3Presign}}}
 }
 
-// s3Text is an input as text, "" for none.
+// s3Text returns an input as text, "" if it is not set.
 func s3Text(in engine.Input, name string) string {
 	if in.With[name] == nil {
 		return ""
@@ -108,7 +108,7 @@ func s3Get(ctx context.Context, b *bucket, in engine.Input) (any, error) {
 	return out, nil
 }
 
-// httpTime is a time of a header in RFC 3339; nil where there is none.
+// httpTime converts a time in a header to RFC 3339; nil if there is none.
 func httpTime(s string) any {
 	t, err := http.ParseTime(s)
 	if err != nil {
@@ -117,7 +117,7 @@ func httpTime(s string) any {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// metadataPrefix begins the headers with an object's own metadata.
+// metadataPrefix is the prefix of headers with an object's metadata.
 const metadataPrefix = "X-Amz-Meta-"
 
 func metadataOf(h http.Header) map[string]any {
@@ -130,8 +130,8 @@ func metadataOf(h http.Header) map[string]any {
 	return out
 }
 
-// s3Put is s3/put. Its request says the SHA-256 of the content, which the service compares
-// with what arrives ("Checking object integrity for data uploads").
+// s3Put is s3/put. Its request contains the SHA-256 of the content, which the service compares with
+// what it receives ("Checking object integrity for data uploads").
 func s3Put(ctx context.Context, b *bucket, in engine.Input) (any, error) {
 	key := s3Text(in, "key")
 	o, err := b.order(in, http.MethodPut, key, nil)
@@ -225,7 +225,7 @@ func s3Content(o *order, in engine.Input) error {
 	return nil
 }
 
-// s3Listing is the answer to ListObjectsV2.
+// s3Listing is the response to ListObjectsV2.
 type s3Listing struct {
 	XMLName     xml.Name `xml:"ListBucketResult"`
 	IsTruncated bool
@@ -238,7 +238,7 @@ type s3Listing struct {
 	CommonPrefixes []struct{ Prefix string }
 }
 
-// s3PageSize is how many keys one answer has at most, by S3 itself.
+// s3PageSize is S3's maximum number of keys in a response.
 const s3PageSize = 1000
 
 // s3Lister also tests connections.
@@ -287,7 +287,7 @@ func s3List(ctx context.Context, b *bucket, in engine.Input) (any, error) {
 
 // page reads one page of a list.
 func (b *bucket) page(ctx context.Context, in engine.Input, token string, size int) (*s3Listing, error) {
-	// Keys may hold characters that XML cannot; encoded ones it can.
+	// Keys may contain characters that XML does not allow, unless they are encoded.
 	query := url.Values{"list-type": {"2"}, "max-keys": {strconv.Itoa(size)}, "encoding-type": {"url"}}
 	for input, name := range map[string]string{"prefix": "prefix", "delimiter": "delimiter", "start_after": "start-after"} {
 		if v := s3Text(in, input); v != "" {
@@ -326,7 +326,7 @@ func (b *bucket) page(ctx context.Context, in engine.Input, token string, size i
 	return l, nil
 }
 
-// unescaped decodes a key; one that is not encoded is taken as it is.
+// unescaped decodes a key; one that is not encoded is returned unchanged.
 func unescaped(s string) string {
 	if plain, err := url.QueryUnescape(s); err == nil {
 		return plain
@@ -334,7 +334,7 @@ func unescaped(s string) string {
 	return s
 }
 
-// s3Presign is s3/presign. It asks nobody.
+// s3Presign is s3/presign. It makes no request.
 func s3Presign(_ context.Context, b *bucket, in engine.Input) (any, error) {
 	expires := s3Expires
 	if s := s3Text(in, "expires"); s != "" {
@@ -363,18 +363,18 @@ func s3Presign(_ context.Context, b *bucket, in engine.Input) (any, error) {
 		"expires_at": now.Add(expires).UTC().Format(time.RFC3339)}, nil
 }
 
-// s3Problem is the body of an error ("Error responses").
+// s3Problem is the body of an error response ("Error responses").
 type s3Problem struct {
 	XMLName xml.Name `xml:"Error"`
 	Code    string
 	Message string
 }
 
-// s3Credential are the codes that only another key can mend.
+// s3Credential are the codes that only another credential can resolve.
 var s3Credential = map[string]bool{"InvalidAccessKeyId": true, "SignatureDoesNotMatch": true, "ExpiredToken": true, "InvalidToken": true}
 
-// refused is the error of an answer that is no success, or that says in its body that it is
-// none.
+// refused returns the error for an error response, or for a success response whose body is an
+// error.
 func (b *bucket) refused(r *reply, key string) error {
 	problem := s3Problem{}
 	text, _ := r.body.(string)

@@ -17,9 +17,9 @@ import (
 	"testing"
 )
 
-// checkedS3 is a service in front of another that refuses what is not signed as Signature
-// Version 4 has it: it takes the request as it came over the network, where the client signs
-// what it means to send. s3rver reads such signatures and does not compare them.
+// checkedS3 is a proxy that refuses requests without a correct Signature Version 4. It checks the
+// request as received from the network, whereas the client signs what it intends to send. s3rver
+// parses such signatures and does not compare them.
 func checkedS3(t *testing.T, behind string) string {
 	t.Helper()
 	to, err := url.Parse(behind)

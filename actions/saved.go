@@ -16,20 +16,20 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is save: true, which puts an answer into a file, and raw_file and file:,
-// which send one.
+// This file implements save: true, which saves a response to a file, and raw_file and file:, which
+// send a file.
 
-// saving is where the answer of an order goes instead of a step's output.
+// saving is the file to which the response is saved instead of the step's output.
 type saving struct {
 	files     *files.Store
 	run, name string
-	// accepted tells which answers are saved; others are read as usual.
+	// accepted reports which statuses are saved; other responses are read as usual.
 	accepted func(status int) bool
-	// asked reports whether the step itself says how large the answer may be.
+	// asked reports whether the step itself sets the maximum size.
 	asked bool
 }
 
-// saves returns an order the file that its answer goes to.
+// saves sets the file to which the response is saved.
 func saves(o *order, in engine.Input, accepted func(int) bool) {
 	o.save = &saving{files: in.Files, run: in.Run.String(), name: fileName(in.Path, in.Key), accepted: accepted,
 		asked: in.With["max_response"] != nil}
@@ -39,7 +39,7 @@ func saves(o *order, in engine.Input, accepted func(int) bool) {
 	o.limit, o.most = min(o.limit, in.MaxFile), in.MaxFile
 }
 
-// fileName names the file of a step: readable, and the same for each of its attempts.
+// fileName returns the name of a step's file: readable, and the same for each of its attempts.
 func fileName(path, key string) string {
 	sum := sha256.Sum256([]byte("file " + key))
 	readable := strings.Map(func(r rune) rune {
@@ -51,12 +51,12 @@ func fileName(path, key string) string {
 	return readable[:min(len(readable), 60)] + "-" + hex.EncodeToString(sum[:8])
 }
 
-// endings are those of common media types.
+// endings are the file extensions of common media types.
 var endings = map[string]string{"application/pdf": ".pdf", "text/csv": ".csv", "application/json": ".json", "image/png": ".png",
 	"image/jpeg": ".jpg", "application/zip": ".zip",
 	"text/plain": ".txt", "application/xml": ".xml", "text/xml": ".xml", "text/html": ".html", "application/gzip": ".gz"}
 
-// into reads an answer into its file.
+// into saves a response to its file.
 func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
 	contentType := resp.Header.Get("Content-Type")
 	media, _, _ := strings.Cut(contentType, ";")
@@ -66,7 +66,7 @@ func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
 	}
 	if _, err := io.Copy(w, resp.Body); err != nil {
 		w.Abort()
-		if w.Err() == nil { // reading failed
+		if w.Err() == nil { // the response could not be read
 			return nil, brokeOff(err, resp.StatusCode)
 		}
 		return nil, s.cannot(w.Err(), o, resp.StatusCode)
@@ -79,7 +79,7 @@ func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
 		"\ufffd")}, nil
 }
 
-// cannot explains why there is no file.
+// cannot explains why the file could not be saved.
 func (s *saving) cannot(err error, o order, status int) error {
 	switch {
 	case errors.Is(err, files.ErrTooLarge) && o.limit < o.most:
@@ -96,14 +96,14 @@ func (s *saving) cannot(err error, o order, status int) error {
 	return &plan.Error{Message: "the response cannot be saved: " + err.Error(), Code: "files", Status: status, Retryable: true}
 }
 
-// part is a piece of a body: bytes, or a file.
+// part is a part of a body: bytes, or a file.
 type part struct {
 	bytes []byte
 	path  string
 	size  int64
 }
 
-// reader returns an order's body and its length; the caller closes it.
+// reader returns an order's body and its length; the caller must close it.
 func (o *order) reader() (io.ReadCloser, int64, error) {
 	if o.parts == nil {
 		return io.NopCloser(bytes.NewReader(o.body)), int64(len(o.body)), nil
@@ -132,7 +132,7 @@ func (o *order) reader() (io.ReadCloser, int64, error) {
 	return out, length, nil
 }
 
-// joined reads several pieces as one.
+// joined reads several parts as one body.
 type joined struct {
 	io.Reader
 	open []io.Closer
@@ -148,8 +148,8 @@ func (j *joined) Close() error {
 	return err
 }
 
-// filePart finds a file that a step sends: its path, or the output of the step that
-// saved it. media is its type where that is known.
+// filePart returns a file that a step sends, given by its path or by the output of the step that
+// saved it. media is its type if known.
 func filePart(in *files.Store, what string, v any) (p part, media string, err error) {
 	path, ok := v.(string)
 	if m, isMap := v.(map[string]any); isMap {

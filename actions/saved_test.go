@@ -20,7 +20,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// saver does http actions in a project's folder.
+// saver runs http actions in a project's folder.
 type saver struct {
 	dir   string
 	store *files.Store
@@ -35,8 +35,8 @@ func (s saver) do(t *testing.T, name string, with map[string]any) (map[string]an
 	return m, err
 }
 
-// TestALargeAnswerGoesToAFileThatOtherStepsSend: the file holds the bytes that came, and
-// raw_file and multipart send the same ones.
+// TestALargeAnswerGoesToAFileThatOtherStepsSend checks that the file contains the response, and
+// that raw_file and multipart send the same bytes.
 func TestALargeAnswerGoesToAFileThatOtherStepsSend(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 6<<16) // 6 MiB
 	x := newExchanged(t)
@@ -90,7 +90,7 @@ func TestALargeAnswerGoesToAFileThatOtherStepsSend(t *testing.T) {
 	}
 }
 
-// TestASavedAnswerThatCannotBeKeptSaysWhatHelps, and leaves nothing behind.
+// TestASavedAnswerThatCannotBeKeptSaysWhatHelps also checks that no file remains.
 func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 	x := newExchanged(t)
 	s := saver{dir: t.TempDir()}
@@ -136,7 +136,7 @@ func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatBreaksOffLeavesNoFile: the next attempt begins anew.
+// TestAnAnswerThatBreaksOffLeavesNoFile checks that the next attempt starts from the beginning.
 func TestAnAnswerThatBreaksOffLeavesNoFile(t *testing.T) {
 	var broken atomic.Bool
 	broken.Store(true)

@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// check holds a part of the output to a JSON Schema, as the action's check: says.
+// check validates a part of the output against a JSON Schema, as configured by the action's check:.
 func (k *call) check(out any, env *expr.Env) error {
 	rule := k.action.Check
 	if rule == nil {

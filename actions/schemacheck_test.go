@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAnAnswerInASchemaIsChecked: what a model answers beside the schema fails the step, and a
-// schema reaches nothing outside of itself.
+// TestAnAnswerInASchemaIsChecked checks that a model's output that violates the schema fails the
+// step, and that a schema cannot refer to anything outside itself.
 func TestAnAnswerInASchemaIsChecked(t *testing.T) {
 	x := newExchanged(t)
 	x.headers = map[string]string{"Content-Type": "application/json"}

@@ -22,17 +22,17 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file shows the requests of recorded attempts. The action itself makes the request again
-// from the recorded input, with a client that keeps it and sends nothing.
+// This file reconstructs the requests of recorded attempts. The action itself builds the request
+// again from the recorded input, with an HTTP client that keeps it and sends nothing.
 
-// maxShownBody is how much of a request's body is shown, in bytes.
+// maxShownBody is the maximum number of bytes shown of a request's body.
 const maxShownBody = 64 << 10
 
-// errNotSent ends a request that was only made to be shown.
+// errNotSent ends a request that was built only to be shown.
 var errNotSent = errors.New("the request is only shown")
 
-// Sent fills in the requests and responses of a run's attempts. flow is the version that ran, nil
-// if it cannot be read; p has the connections, as they are now.
+// Sent sets the requests and responses of a run's attempts. flow is the version that ran, nil if it
+// cannot be read; p has the current connections.
 func Sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow, p *workflows.Project) {
 	id, err := engine.ParseRunID(d.ID)
 	if err != nil || flow == nil || p == nil {
@@ -58,7 +58,7 @@ func Sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow, p 
 	}
 }
 
-// sendsOne reports whether each attempt of a step is one request that its input describes.
+// sendsOne reports whether each attempt of a step is a single request, determined by its input.
 func sendsOne(s *workflows.Step) bool {
 	return strings.HasPrefix(s.Uses, "http/") || s.Uses == "webhook/send" || s.Uses == cloudEventsSpec.Name || s.Spec.Connector != nil
 }
@@ -77,11 +77,11 @@ func failureOf(s *engine.StepItem) (f failure) {
 	return f
 }
 
-// unsent are the errors of attempts that ended before their request was sent.
+// unsent are the error codes of attempts that ended before their request was sent.
 var unsent = []string{plan.TokenCode, plan.CutCode, "address_not_allowed", "no_credential", "no_connection", "invalid_connection",
 	"invalid_request", "invalid_input", "unsupported"}
 
-// was reports whether the request of an attempt was sent, or may have been.
+// was reports whether the request of an attempt was or may have been sent.
 func was(s *engine.StepItem, f failure) bool {
 	switch s.Status {
 	case "succeeded", "running", "unknown":
@@ -92,8 +92,8 @@ func was(s *engine.StepItem, f failure) bool {
 	return false
 }
 
-// response reads the response of an attempt: that of a failed one is in its error, that of a
-// succeeded one in its output, unless a connector or output: made something else of it.
+// response reads the response of an attempt: from the error of a failed one, or from the output of
+// a succeeded one, unless a connector or output: transformed it.
 func response(s *engine.StepItem, step *workflows.Step, f failure) *engine.SentResponse {
 	raw := f.Details
 	if s.Status == "succeeded" {
@@ -117,8 +117,8 @@ func response(s *engine.StepItem, step *workflows.Step, f failure) *engine.SentR
 	return out
 }
 
-// viewer makes the requests of one run. A secret is a mark with its name: a random text, so that
-// no payload can contain one.
+// viewer builds the requests of a run. A secret is replaced by a mark with its name: a random text,
+// so that no payload can contain one.
 type viewer struct {
 	run     engine.RunID
 	detail  *engine.RunDetail
@@ -151,7 +151,7 @@ func (k *kept) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errNotSent
 }
 
-// request makes the request of an attempt.
+// request builds the request of an attempt.
 func (v *viewer) request(ctx context.Context, s *engine.StepItem, step *workflows.Step) *engine.SentRequest {
 	recorded, err := value.DecodeStored(s.Input)
 	with, isMap := recorded.(map[string]any)
@@ -160,7 +160,8 @@ func (v *viewer) request(ctx context.Context, s *engine.StepItem, step *workflow
 	}
 	with = v.named(with, step.With)
 	var notes []string
-	// These decide how the request is sent, or what is made of the response, and not what is in it.
+	// These affect how the request is sent and how the response is processed, but not the request
+	// itself.
 	for _, name := range []string{"proxy", "cert", "key", "ca", "save", "cache", "follow"} {
 		if in := step.Spec.Input(name); in != nil && step.Spec.Connector == nil {
 			delete(with, name)
@@ -193,7 +194,7 @@ func (v *viewer) request(ctx context.Context, s *engine.StepItem, step *workflow
 	return v.seen(k, notes)
 }
 
-// named puts the marks of secrets into a recorded input, where the step says which they are.
+// named inserts the marks of secrets into a recorded input, as far as the step says which they are.
 func (v *viewer) named(recorded map[string]any, written *workflows.Value) map[string]any {
 	out := maps.Clone(recorded)
 	for k, x := range recorded {
@@ -214,13 +215,13 @@ func (v *viewer) mask(recorded any, written *workflows.Value) any {
 		for _, n := range names {
 			secrets[n], _ = v.secret(n)
 		}
-		// A text of constants and secrets alone is written again. One whose secrets are changed by
-		// functions, or that holds data too, keeps what is recorded.
+		// A text of constants and secrets only is rendered again. A text with data, or whose
+		// secrets are transformed by functions, stays as recorded.
 		text, err := written.Text(secrets)
 		if err == nil && !slices.ContainsFunc(names, func(n string) bool { return !strings.Contains(text, v.mark+n+".") }) {
 			return text
 		}
-		// A single inserted secret has a single mask.
+		// One inserted secret has one mask.
 		if len(names) == 1 && strings.Count(x, workflows.Mask) == 1 && strings.Count(written.Template(), "{}") > 0 {
 			return strings.Replace(x, workflows.Mask, v.mark+names[0]+".", 1)
 		}
@@ -229,10 +230,10 @@ func (v *viewer) mask(recorded any, written *workflows.Value) any {
 	return recorded
 }
 
-// shown writes marks as $NAME.
+// shown replaces marks by $NAME.
 func (v *viewer) shown(s string) string { return v.marks.ReplaceAllString(s, "$$$1") }
 
-// seen describes a request that was kept.
+// seen describes a kept request.
 func (v *viewer) seen(k *kept, notes []string) *engine.SentRequest {
 	r := k.request
 	out := &engine.SentRequest{Method: r.Method, URL: v.shown(r.URL.String()), Headers: map[string]string{}}
@@ -243,7 +244,7 @@ func (v *viewer) seen(k *kept, notes []string) *engine.SentRequest {
 	default:
 		curl = append(curl, "-X", r.Method)
 	}
-	// --globoff: brackets in the URL are no patterns (curl's manual, "--globoff").
+	// --globoff: brackets in the URL are not patterns (curl's manual, "--globoff").
 	curl = append(curl, "--globoff", v.quoted(r.URL.String()))
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		text := strings.Join(r.Header[name], ", ")
@@ -258,7 +259,7 @@ func (v *viewer) seen(k *kept, notes []string) *engine.SentRequest {
 		out.Headers[name] = v.shown(text)
 		written := name + ": " + text
 		if text == "" {
-			written = name + ";" // curl removes a header that ends with a colon
+			written = name + ";" // curl would remove a header that ends with a colon
 		}
 		curl = append(curl, "-H", v.quoted(written))
 	}
@@ -279,7 +280,7 @@ func (v *viewer) seen(k *kept, notes []string) *engine.SentRequest {
 	return out
 }
 
-// basic gives the user and password of basic authentication, if a secret is among them.
+// basic returns the user and password of basic authentication, if one of them is a secret.
 func (v *viewer) basic(name, text string) (string, bool) {
 	encoded, ok := strings.CutPrefix(text, "Basic ")
 	if !ok || name != "Authorization" {
@@ -289,7 +290,7 @@ func (v *viewer) basic(name, text string) (string, bool) {
 	return string(b), err == nil && v.marks.Match(b)
 }
 
-// quoted is a word of a POSIX shell in which only the marks are variables (POSIX.1-2017, Shell
+// quoted returns a word of a POSIX shell in which only the marks are variables (POSIX.1-2017, Shell
 // Command Language, 2.2.2 Single-Quotes).
 func (v *viewer) quoted(s string) string {
 	var b strings.Builder

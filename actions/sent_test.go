@@ -21,7 +21,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// sentConfig and sentFlow are a project with a step of each kind of HTTP action.
+// sentConfig and sentFlow are a project with a step for each kind of HTTP action.
 const sentConfig = `egress: {allow: [127.0.0.1]}
 triggers: {shop: {webhook: {provider: generic, secret: "${{ secrets.SHOP }}"}}}
 connections:
@@ -49,16 +49,16 @@ steps:
     with: {url: "URL/hook", secret: "${{ secrets.SIGN }}", type: paid, body: {n: 1}}
 `
 
-// hostileNote would end a quoted word of a shell, and reads like a variable and like HTML.
+// hostileNote would end a quoted shell word, and looks like a variable and like HTML.
 const hostileNote = "it's \"$API\" `id` $(id) \\ \n<script>alert(1)</script> @file"
 
-// request is what a server has received.
+// request is a request that a server received.
 type request struct {
 	method, url, body string
 	header            http.Header
 }
 
-// sentSetup reads the project, and gives what its server receives.
+// sentSetup loads the project, and returns what its server receives.
 func sentSetup(t *testing.T) (*workflows.Project, *workflows.Workflow, *[]request) {
 	t.Helper()
 	got := &[]request{}
@@ -89,7 +89,7 @@ func sentSetup(t *testing.T) (*workflows.Project, *workflows.Workflow, *[]reques
 var sentSecrets = map[string]string{"QUERY": "q-secret", "API": "api-secret", "BODY": "body-secret", "CRM_USER": "crm-user",
 	"CRM_PASS": "crm-pass", "SIGN": "whsec_c2lnbi1zZWNyZXQtMDEyMzQ1Njc4OQ=="}
 
-// recordedInputs are the inputs of the steps as the store has them.
+// recordedInputs returns the inputs of the steps as stored.
 func recordedInputs(url string) map[string]map[string]any {
 	return map[string]map[string]any{
 		"post": {"url": url + "/orders/1?a=[1]", "query": map[string]any{"token": "***"},
@@ -101,7 +101,7 @@ func recordedInputs(url string) map[string]map[string]any {
 	}
 }
 
-// realInput puts the secrets into an input, as the run had them.
+// realInput inserts the secrets into an input, as in the run.
 func realInput(id string, in map[string]any) map[string]any {
 	out := maps.Clone(in)
 	switch id {
@@ -118,7 +118,7 @@ func realInput(id string, in map[string]any) map[string]any {
 }
 
 // TestAShownRequestIsTheOneThatWasSent makes each attempt for real, and compares what the server
-// received with what is shown of the record, also after a shell has read the curl command.
+// received with what is shown for the record, also after a shell has parsed the curl command.
 func TestAShownRequestIsTheOneThatWasSent(t *testing.T) {
 	p, flow, got := sentSetup(t)
 	url := strings.TrimSuffix(value.Shown(mustConstant(t, flow.StepAt("get").With.Field("url"))), "/list")
@@ -193,7 +193,7 @@ func mustConstant(t *testing.T, v *workflows.Value) any {
 	return x
 }
 
-// compareCurl lets a shell read a curl command and compares its arguments with what was sent.
+// compareCurl has a shell parse a curl command and compares its arguments with what was sent.
 func compareCurl(t *testing.T, id, curl string, sent request) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -232,7 +232,7 @@ func compareCurl(t *testing.T, id, curl string, sent request) {
 	}
 }
 
-// TestWhatWasNotSentIsNotShown: an attempt that ended before its request shows none.
+// TestWhatWasNotSentIsNotShown checks attempts that ended before their request.
 func TestWhatWasNotSentIsNotShown(t *testing.T) {
 	p, flow, _ := sentSetup(t)
 	for status, failure := range map[string]string{"waiting": "null", "skipped": "null", "failed": `{"code": "address_not_allowed"}`} {

@@ -16,14 +16,14 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file signs outbound webhooks: by Standard Webhooks with a secret or a private key,
-// by the schemes of others, or by one that the step describes.
+// This file signs outbound webhooks: by Standard Webhooks with a secret or a private key, by other
+// schemes, or by one that the step defines.
 
-// maxSigningKeys is how many secrets sign one webhook while they are exchanged.
+// maxSigningKeys is the maximum number of secrets that sign a webhook during key rotation.
 const maxSigningKeys = 5
 
-// sign puts the signatures of all keys into an order. One receiver knows the old key and
-// another the new one, so schemes that carry several signatures carry one of each.
+// sign adds the signatures of all keys to an order. During rotation receivers may have the old or
+// the new key, so schemes that allow several signatures get one for each.
 func sign(o *order, scheme string, own, secret any) error {
 	keys, ok := secret.([]any)
 	if !ok && secret != nil {
@@ -55,7 +55,7 @@ func sign(o *order, scheme string, own, secret any) error {
 			return err
 		case i == 0:
 			joined = one
-		case s.Parse.Format == "kv_list": // its time stands there already
+		case s.Parse.Format == "kv_list": // the time is already in it
 			_, rest, _ := strings.Cut(one, ",")
 			joined += "," + rest
 		default:
@@ -68,7 +68,7 @@ func sign(o *order, scheme string, own, secret any) error {
 	return setHeader(o.header, place, joined)
 }
 
-// signature1 signs with one key and gives what stands in the scheme's header.
+// signature1 signs with one key and returns the value of the scheme's header.
 func signature1(o *order, s signature.Scheme, secret string, now time.Time) (string, error) {
 	v, err := signature.Compile(s)
 	if err != nil {
@@ -101,8 +101,8 @@ func signature1(o *order, s signature.Scheme, secret string, now time.Time) (str
 	return o.header.Get(s.From.Header), nil
 }
 
-// privateKey returns a key of Standard Webhooks (whsk_ and base64 of the 32 bytes of the
-// seed, or of 64 with the public key) in PEM; what is PEM already stays.
+// privateKey converts a key of Standard Webhooks (whsk_ and base64 of the 32 bytes of the seed, or
+// of 64 with the public key) to PEM; PEM is unchanged.
 func privateKey(secret string) string {
 	rest, isStandard := strings.CutPrefix(strings.TrimSpace(secret), "whsk_")
 	raw, err := base64.StdEncoding.DecodeString(rest)
@@ -116,8 +116,8 @@ func privateKey(secret string) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// schemeOf returns the scheme by its name, or as the step describes it. A private key asks
-// for the asymmetric form of Standard Webhooks (v1a).
+// schemeOf returns the scheme by its name, or as the step defines it. With a private key it is the
+// asymmetric form of Standard Webhooks (v1a).
 func schemeOf(name string, own any, secret string) (signature.Scheme, error) {
 	if own != nil {
 		return ownScheme(own)
@@ -135,8 +135,7 @@ func schemeOf(name string, own any, secret string) (signature.Scheme, error) {
 	return s, nil
 }
 
-// ownScheme reads signing:, which has the keys of a trigger's verify: as far as a sender
-// needs them.
+// ownScheme reads signing:, which has the keys of a trigger's verify: that a sender needs.
 func ownScheme(v any) (signature.Scheme, error) {
 	var s signature.Scheme
 	var problem error

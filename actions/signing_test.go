@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// receiver keeps the last request that came.
+// receiver records the last request.
 func receiver(t *testing.T) (*httptest.Server, *http.Request, *[]byte) {
 	got, body := &http.Request{}, new([]byte)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,7 @@ func verified(t *testing.T, s signature.Scheme, secret string, r *http.Request, 
 		PublicURL: "http://" + r.Host + r.URL.String()}, []signature.Key{key}, time.Now()).OK()
 }
 
-// TestAWebhookIsSignedWithEachKeyWhileKeysAreExchanged: receivers with the old key and
+// TestAWebhookIsSignedWithEachKeyWhileKeysAreExchanged checks that receivers with the old key and
 // with the new one both accept it.
 func TestAWebhookIsSignedWithEachKeyWhileKeysAreExchanged(t *testing.T) {
 	server, r, body := receiver(t)
@@ -82,8 +82,8 @@ func TestAWebhookIsSignedWithEd25519(t *testing.T) {
 	}
 }
 
-// TestAWebhookIsSignedByOnesOwnScheme: the same words as in a trigger's verify:, and the
-// body byte for byte.
+// TestAWebhookIsSignedByOnesOwnScheme uses the keys of a trigger's verify:, and compares the body
+// byte for byte.
 func TestAWebhookIsSignedByOnesOwnScheme(t *testing.T) {
 	server, r, body := receiver(t)
 	signing := map[string]any{"algorithm": "hmac-sha512", "signed_content": "{timestamp}.{body}",

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestTheExampleOfEachActionLoads puts the example that hookloom actions NAME shows into
-// a project, with the connection that it shows.
+// TestTheExampleOfEachActionLoads loads a project with the example that hookloom actions NAME
+// shows, and with its connection.
 func TestTheExampleOfEachActionLoads(t *testing.T) {
 	cat := catalog(t)
 	for _, name := range slices.Sorted(maps.Keys(cat)) {
@@ -40,10 +40,10 @@ func TestTheExampleOfEachActionLoads(t *testing.T) {
 	}
 }
 
-// TestEachNativeActionIsDescribed: help says of each input what it is, of the output what
-// it holds, and how the action is used.
+// TestEachNativeActionIsDescribed checks that the help describes each input and output and has an
+// example.
 func TestEachNativeActionIsDescribed(t *testing.T) {
-	// The output of these is one value, or what the data and the program make of it.
+	// Their output is a single value, or depends on the data and the program.
 	free := map[string]bool{"jq": true, "xml/parse": true, "log": true, "store/get": true, "store/set": true, "store/delete": true,
 		"store/increment": true}
 	for name, s := range catalog(t) {

@@ -2,8 +2,7 @@ package actions
 
 import "github.com/hookloom/hookloom/workflows"
 
-// usages are the examples of actions that hookloom actions NAME shows, where the action's own file
-// has none.
+// usages are the examples that hookloom actions NAME shows for actions whose own file has none.
 var usages = map[string]string{
 	"log": `- uses: log
   with: {message: "order ${{ event.data.order }} came", fields: {total: "${{ event.data.total }}"}}
@@ -74,7 +73,7 @@ var usages = map[string]string{
 `,
 }
 
-// httpOutputs are the output of http/ actions, without save and pages.
+// httpOutputs are the outputs of http/ actions, without save and pages.
 var httpOutputs = []workflows.ActionOutput{
 	{Name: "status", Type: "integer", Help: "the HTTP status"},
 	{Name: "headers", Type: "object", Help: "the headers of the response, by their names in lower case"},

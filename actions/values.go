@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is the actions that stay inside: the store, and events into triggers.
+// This file defines actions inside Hookloom: the key-value store, and events for triggers.
 
 var scopeInput = workflows.ActionInput{Name: "scope", Type: "string", Words: []string{"workflow", "project"},
 	Help: "the owner of the key: this workflow (the default) or the project"}
@@ -21,7 +21,7 @@ func keyInput(help string) workflows.ActionInput {
 var ttlInput = workflows.ActionInput{Name: "ttl", Type: "duration",
 	Help: "how long the value is kept; until it is deleted by default"}
 
-// valueSpecs are store/get and its like.
+// valueSpecs defines store/get and the other store actions.
 func valueSpecs() []action {
 	expect := workflows.ActionInput{Name: "expect", Type: "any", Kept: true,
 		Help: "the expected current value, null for none; else the step fails with the code conflict"}
@@ -59,7 +59,7 @@ func valueSpecs() []action {
 	}
 }
 
-// answerSpec is hookloom/answer.
+// answerSpec defines hookloom/answer.
 func answerSpec() action {
 	return action{workflows.ActionSpec{Name: "hookloom/answer",
 		Help:        "answers a step of another run that waits for an approval, such as when somebody pressed a button in a chat",
@@ -78,7 +78,7 @@ func answerSpec() action {
 		}}, answerAction{}}
 }
 
-// valueAction is one of the actions of the store.
+// valueAction is an action of the key-value store.
 type valueAction struct{ kind string }
 
 // Do implements engine.Action.

@@ -43,7 +43,7 @@ var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound 
 // webhookAction is webhook/send.
 type webhookAction struct{ auth *auth.Source }
 
-// maxWebhookAnswer is how much of the receiver's answer is read, in bytes.
+// maxWebhookAnswer is the maximum number of bytes read of the receiver's response.
 const maxWebhookAnswer = 64 << 10
 
 // Destination implements engine.Destined.
@@ -54,7 +54,7 @@ func (a webhookAction) Destination(in engine.Input) string {
 // Connection implements engine.Connected.
 func (webhookAction) Connection(in engine.Input) string { return value.Shown(in.With["connection"]) }
 
-// Endpoint implements engine.Endpointed. It is the whole URL: one path may be an endpoint
+// Endpoint implements engine.Endpointed. It is the complete URL: the same path may be an endpoint
 // of several connections.
 func (webhookAction) Endpoint(in engine.Input) string {
 	raw := value.Shown(in.With["url"])
@@ -65,11 +65,11 @@ func (webhookAction) Endpoint(in engine.Input) string {
 	if whole, err := conn.resolve(raw, false, nil, ""); err == nil {
 		return whole
 	}
-	return raw // Do says what is wrong with it
+	return raw // Do reports what is wrong with it
 }
 
-// Do implements engine.Action. Each attempt has the same id and body; timestamp
-// and signature are fresh, as Standard Webhooks asks.
+// Do implements engine.Action. Each attempt has the same id and body; timestamp and signature are
+// new, as Standard Webhooks requires.
 func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	id := in.Key
 	if s, ok := in.With["id"].(string); ok {
@@ -77,7 +77,7 @@ func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	}
 	payload := in.With["body"]
 	if t, ok := in.With["type"].(string); ok && t != "" {
-		// The time is the run's, which every attempt shares.
+		// The time is that of the run, which all attempts share.
 		payload = map[string]any{"type": t, "timestamp": in.Run.Time().Format(time.RFC3339), "data": payload}
 	}
 	o := order{method: http.MethodPost, header: http.Header{}, limit: maxWebhookAnswer, parse: "text"}
@@ -116,7 +116,7 @@ func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	return map[string]any{"id": id, "status": r.status, "duration_ms": int(r.took.Milliseconds())}, nil
 }
 
-// webhookBody encodes what is sent: JSON, or with raw: the text as it is.
+// webhookBody encodes the body: JSON, or with raw: the text unchanged.
 func webhookBody(o *order, with map[string]any, payload any) error {
 	if raw, _ := with["raw"].(bool); !raw {
 		return jsonBody(o, payload)

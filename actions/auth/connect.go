@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// authorizeTime is how long a person has to answer at the service.
+	// authorizeTime is how long a person may take to authorize the connection.
 	authorizeTime = 15 * time.Minute
-	// maxPending bounds the connections that wait for a person at once.
+	// maxPending is the maximum number of authorizations in progress.
 	maxPending = 100
 	// grantDevice is the grant type of RFC 8628, 3.4.
 	grantDevice = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
-// authorization is a connection that waits for a person's answer at the service.
+// authorization is a connection that is waiting for a person's authorization.
 type authorization struct {
 	c                  Connection
 	verifier, redirect string
@@ -32,8 +32,8 @@ type authorization struct {
 	until              time.Time
 }
 
-// Redirect is the redirect URI that a connection's settings name; empty for none, or for
-// a grant without one.
+// Redirect returns the redirect URI of a connection's settings; empty if it has none, or if its
+// grant needs none.
 func Redirect(c Connection) (string, error) {
 	if c.Auth == nil || c.Auth.OAuth2 == nil || c.Auth.OAuth2.Grant != workflows.GrantAuthorizationCode {
 		return "", nil
@@ -42,8 +42,9 @@ func Redirect(c Connection) (string, error) {
 	return f.text("redirect", c.Auth.OAuth2.Redirect), f.err
 }
 
-// Begin starts to connect a connection. redirect is where the service sends the person's
-// browser, for a grant that needs one. A connection that needs no person gets its token here.
+// Begin starts to connect a connection. redirect is the URL to which the service redirects the
+// person's browser, for a grant that needs one. A connection that needs no authorization gets its
+// token at once.
 func (s *Source) Begin(ctx context.Context, c Connection, redirect string) (engine.ConnectStart, error) {
 	var out engine.ConnectStart
 	if fixedKind(c) {
@@ -88,7 +89,7 @@ func (s *Source) Begin(ctx context.Context, c Connection, redirect string) (engi
 	return engine.ConnectStart{Status: engine.ConnectDone, Account: tok.Account, Scopes: tok.Scopes}, nil
 }
 
-// again fetches a token now, whatever is kept and also where the connection is held.
+// again fetches a token now, even if a token is stored or the connection is held.
 func (x *exchange) again(ctx context.Context) (*token, error) {
 	return x.claimed(ctx, func(ctx context.Context, known *token) (*token, error) { return x.fetch(ctx, known) })
 }
@@ -110,7 +111,7 @@ func (s *Source) await(state string, a *authorization) error {
 	return nil
 }
 
-// beginDevice asks for a code that a person types in elsewhere (RFC 8628, 3.1).
+// beginDevice requests a code that a person enters on another device (RFC 8628, 3.1).
 func (s *Source) beginDevice(ctx context.Context, c Connection, f filled) (engine.ConnectStart, error) {
 	var out engine.ConnectStart
 	x := &exchange{s: s, e: s.entry(c.Name), c: c}
@@ -132,14 +133,14 @@ func (s *Source) beginDevice(ctx context.Context, c Connection, f filled) (engin
 	return out, s.await(out.State, &authorization{c: c, device: d.DeviceCode})
 }
 
-// Finish ends what Begin has started: with the code that came to the redirect URI, or, for
-// a device, by asking whether the person has answered.
+// Finish completes what Begin started: with the code sent to the redirect URI or, for a device, by
+// asking whether the person has authorized it.
 func (s *Source) Finish(ctx context.Context, state, code string) (engine.ConnectEnd, error) {
 	var out engine.ConnectEnd
 	s.mu.Lock()
 	a := s.pending[state]
 	if a != nil && (a.device == "" || time.Now().After(a.until)) {
-		delete(s.pending, state) // a code is tried once
+		delete(s.pending, state) // each code is tried once
 	}
 	s.mu.Unlock()
 	if a == nil || time.Now().After(a.until) {
@@ -181,7 +182,8 @@ func (s *Source) Finish(ctx context.Context, state, code string) (engine.Connect
 	return out, nil
 }
 
-// refused is the error of a connect that the service refused: a person is there already.
+// refused returns the error of a connect attempt that the service refused: a person is present to
+// see it.
 func refused(name string, err error) error {
 	var held *engine.HeldError
 	if errors.As(err, &held) {
@@ -191,7 +193,7 @@ func refused(name string, err error) error {
 	return err
 }
 
-// claimed gets a token under the claim of the connection, stores it, and has it used.
+// claimed fetches a token while holding the claim of the connection, and stores it.
 func (x *exchange) claimed(ctx context.Context, get func(ctx context.Context, known *token) (*token, error)) (*token, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTime)
 	defer cancel()
@@ -209,7 +211,7 @@ func (x *exchange) claimed(ctx context.Context, get func(ctx context.Context, kn
 			}
 			continue
 		}
-		known, _ := x.s.open(state) // what cannot be read is replaced
+		known, _ := x.s.open(state) // an unreadable one is replaced
 		tok, err := get(ctx, known)
 		if tok, err = x.s.settle(ctx, x.e, x.c, x.config, state, tok, err); err != nil {
 			return nil, err
@@ -222,7 +224,7 @@ func (x *exchange) claimed(ctx context.Context, get func(ctx context.Context, kn
 	}
 }
 
-// CodeOf reads the answer that a browser brings to the redirect URI (RFC 6749, 4.1.2).
+// CodeOf returns the parameters that a browser brings to the redirect URI (RFC 6749, 4.1.2).
 func CodeOf(r *http.Request) (state, code string, err error) {
 	q := r.URL.Query()
 	state, code = q.Get("state"), q.Get("code")

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Credential proves the requests of one call.
+// Credential authenticates the requests of one call.
 type Credential struct {
 	s *Source
 	c Connection
-	// sent is the token that the last request carried.
+	// sent is the token of the last request.
 	sent    string
 	renewed bool
-	// v4 signs each request; nil for the credential of a connection.
+	// v4 signs each request; nil for other kinds of credentials.
 	v4 *sigv4
 }
 
-// Fixed is a source that gives every connection the same token and shows no certificate,
-// for examples and dry runs, which reach no service.
+// Fixed returns a source that gives every connection the same token and no client certificate, for
+// examples and dry runs, which reach no service.
 func Fixed(token string) *Source {
 	s := New(Options{})
 	s.fixed = token
 	return s
 }
 
-// For returns what proves the requests of one call over a connection; nil when there is none, or
-// a fixed one of which nothing says when it has expired.
+// For returns the credential for the requests of one call over a connection; nil if it has none, or
+// a fixed one whose expiry no response can show.
 func (s *Source) For(c Connection) *Credential {
 	if s == nil || c.Name == "" {
 		return nil
@@ -41,8 +41,8 @@ func (s *Source) For(c Connection) *Credential {
 	return &Credential{s: s, c: c}
 }
 
-// Client is the client that the requests go through: base, or one that shows the
-// connection's certificate.
+// Client returns the HTTP client for the requests: base, or one with the connection's client
+// certificate.
 func (k *Credential) Client(base *http.Client) (*http.Client, error) {
 	if k == nil || k.v4 != nil || k.s.fixed != "" {
 		return base, nil
@@ -54,7 +54,7 @@ func (k *Credential) Client(base *http.Client) (*http.Client, error) {
 	return c, err
 }
 
-// Ready gets the token that Prove sends, if the connection has one.
+// Ready obtains the token that Prove sends, if the connection has one.
 func (k *Credential) Ready(ctx context.Context) error {
 	if k == nil || k.v4 != nil || !tokenKind(k.c.Auth) {
 		return nil
@@ -91,8 +91,8 @@ func (k *Credential) Prove(r *http.Request) error {
 	return nil
 }
 
-// Renew gets a new token after an answer that may mean that the one that was sent is no
-// longer valid. It reports whether the request is to be sent once more: at most once a call.
+// Renew obtains a new token after a response that may mean that the last one is no longer valid. It
+// reports whether to send the request again, which is true at most once per call.
 func (k *Credential) Renew(ctx context.Context, status int, response map[string]any) (bool, error) {
 	if k != nil && k.v4 == nil && fixedKind(k.c) && k.c.Expired.Says(status, response) {
 		return false, k.s.expire(ctx, k.c, status)
@@ -116,8 +116,8 @@ func (k *Credential) Renew(ctx context.Context, status int, response map[string]
 	return true, nil
 }
 
-// Taken notes the answer to the second request of a call. It returns an error if the answer says
-// with a status of success that the new token is not valid either.
+// Taken records the response to the second request of a call. It returns an error if a response
+// with a success status says that the new token is not valid either.
 func (k *Credential) Taken(status int, response map[string]any) error {
 	if k.s.fixed != "" {
 		return nil
@@ -129,7 +129,7 @@ func (k *Credential) Taken(status int, response map[string]any) error {
 	return nil
 }
 
-// refusedAgain is the error of an answer that refuses a new token; nil where its status is an
+// refusedAgain returns the error for a response that refuses a new token; nil if the status is an
 // error already.
 func (k *Credential) refusedAgain(status int) error {
 	if status < 200 || status > 299 {
@@ -139,7 +139,7 @@ func (k *Credential) refusedAgain(status int) error {
 		"check expired: and the scopes of the token", status)
 }
 
-// taken notes that the service takes a token: when it refuses it later, a new one may help.
+// taken records that the service accepts a token: if it refuses it later, a new one may help.
 func (s *Source) taken(name, access string) {
 	e := s.entry(name)
 	e.mu.Lock()

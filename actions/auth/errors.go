@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// asPlanError returns the error of an attempt that err is already; nil for none.
+// asPlanError returns err as a *plan.Error; nil if it is not one.
 func asPlanError(err error) error {
 	var known *plan.Error
 	if errors.As(err, &known) {
@@ -17,7 +17,7 @@ func asPlanError(err error) error {
 	return nil
 }
 
-// plainError is an error's text without its URL, whose query may hold what was inserted.
+// plainError returns an error's text without its URL, whose query may contain inserted values.
 func plainError(err error) string {
 	var ue *url.Error
 	if errors.As(err, &ue) {
@@ -25,12 +25,12 @@ func plainError(err error) string {
 	}
 	text := err.Error()
 	if strings.Contains(text, "cannot parse") {
-		return "the response cannot be read" // it would quote the answer
+		return "the response cannot be read" // it would quote the response
 	}
 	return clip(strings.TrimPrefix(text, "oauth2: "), 300)
 }
 
-// egressError is the reason why an address is refused, without the URL.
+// egressError returns why an address is refused, without the URL.
 func egressError(err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
@@ -39,7 +39,7 @@ func egressError(err error) error {
 	return err
 }
 
-// clip bounds a text of the other side, and keeps it on one line.
+// clip shortens a text from the service and removes line breaks.
 func clip(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f {

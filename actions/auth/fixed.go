@@ -10,14 +10,14 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// fixedKind reports whether a connection sends a credential that nothing renews, and says which
-// answers mean that it has expired.
+// fixedKind reports whether a connection has a credential that cannot be renewed, and a rule for
+// responses that mean that it has expired.
 func fixedKind(c Connection) bool {
 	a := c.Auth
 	return c.Expired != nil && a != nil && (a.Bearer != nil || a.BasicUser != nil || a.HeaderName != "" || a.QueryName != "")
 }
 
-// fixedParts are the texts that a fixed credential is made of.
+// fixedParts returns the texts of a fixed credential.
 func (f *filler) fixedParts(a *workflows.Auth) []string {
 	out := []string{a.HeaderName, a.QueryName, f.text("bearer", a.Bearer), f.text("user", a.BasicUser),
 		f.text("the header", a.HeaderValue), f.text("the query parameter", a.QueryValue)}
@@ -25,13 +25,13 @@ func (f *filler) fixedParts(a *workflows.Auth) []string {
 		return out
 	}
 	if s, literal := a.BasicPassword.IsConstant(); literal && s == "" {
-		return out // some services have only a user
+		return out // some services need only a user name
 	}
 	return append(out, f.text("password", a.BasicPassword))
 }
 
-// expire holds a connection whose fixed credential has expired, as the service says: only a
-// person can set another.
+// expire holds a connection whose fixed credential has expired, according to the service: only a
+// person can replace it.
 func (s *Source) expire(ctx context.Context, c Connection, status int) error {
 	why := fmt.Sprintf("connection %s: the service says that its credential has expired (it answered %d): set a new one and reload, "+
 		"or run hookloom connect %s to try it again", c.Name, status, c.Name)
@@ -55,7 +55,7 @@ func (s *Source) expire(ctx context.Context, c Connection, status int) error {
 	}))
 }
 
-// release lets a connection go on whose fixed credential was held. It reports whether it was.
+// release releases a connection whose fixed credential was held, and reports whether it was.
 func (s *Source) release(ctx context.Context, name string) (was bool, err error) {
 	err = s.change(ctx, name, func(t *engine.TokenState) bool {
 		was = t.Held != ""
@@ -68,7 +68,7 @@ func (s *Source) release(ctx context.Context, name string) (was bool, err error)
 	return was, err
 }
 
-// change stores a change of what is kept of a connection, under its claim. do reports whether it
+// change updates the stored state of a connection while holding its claim. do reports whether it
 // changed anything.
 func (s *Source) change(ctx context.Context, name string, do func(*engine.TokenState) bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTime)

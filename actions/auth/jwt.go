@@ -21,11 +21,11 @@ import (
 // grantJWT is the grant type of RFC 7523, 2.1.
 const grantJWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-// clockLead is how far iat lies in the past, for a service whose clock is behind. GitHub
-// asks for 60 s (docs.github.com, "Generating a JSON Web Token (JWT) for a GitHub App").
+// clockLead is how far iat is in the past, for a service whose clock is slow. GitHub recommends 60
+// s (docs.github.com, "Generating a JSON Web Token (JWT) for a GitHub App").
 const clockLead = 60 * time.Second
 
-// jwt makes a signed JWT and, unless it is the token itself, exchanges it.
+// jwt creates a signed JWT and exchanges it, unless it is the token itself.
 func (x *exchange) jwt(ctx context.Context, f filled) (*token, error) {
 	now := time.Now()
 	ends := now.Add(x.c.Auth.JWT.Lifetime)
@@ -40,11 +40,11 @@ func (x *exchange) jwt(ctx context.Context, f filled) (*token, error) {
 	case "bearer":
 		return x.bearer(ctx, f, assertion)
 	}
-	// The client of an assertion has no secret, so that its name is not sent either.
+	// A client that uses an assertion has no secret, so its id is not sent either.
 	return x.ask(ctx, f, grantJWT, url.Values{"assertion": {assertion}}, nil)
 }
 
-// sign makes the JWT (RFC 7523, 3).
+// sign creates the JWT (RFC 7523, 3).
 func (f *filled) sign(name string, now, ends time.Time) (string, error) {
 	method := jwt.GetSigningMethod(f.Algorithm)
 	key, err := signingKey(f.Algorithm, f.Key)
@@ -65,7 +65,7 @@ func (f *filled) sign(name string, now, ends time.Time) (string, error) {
 		claims["scope"] = strings.Join(f.Scopes, " ")
 	}
 	id := make([]byte, 12)
-	_, _ = rand.Read(id) // it does not fail
+	_, _ = rand.Read(id) // it never fails
 	claims["jti"] = hex.EncodeToString(id)
 	maps.Copy(claims, f.Claims)
 	t := jwt.NewWithClaims(method, claims)
@@ -79,8 +79,8 @@ func (f *filled) sign(name string, now, ends time.Time) (string, error) {
 	return s, nil
 }
 
-// signingKey reads the key for an algorithm. In a variable a PEM text often has \n in place of
-// its line ends.
+// signingKey parses the key for an algorithm. In environment variables PEM text often has \n
+// instead of line breaks.
 func signingKey(algorithm, text string) (crypto.PrivateKey, error) {
 	pem := []byte(strings.ReplaceAll(text, `\n`, "\n"))
 	switch {
@@ -94,8 +94,8 @@ func signingKey(algorithm, text string) (crypto.PrivateKey, error) {
 	return jwt.ParseRSAPrivateKeyFromPEM(pem)
 }
 
-// bearer exchanges the JWT by sending it as bearer token, which GitHub answers with token
-// and expires_at (docs.github.com, "Create an installation access token for an app").
+// bearer exchanges the JWT by sending it as a bearer token; GitHub responds with token and
+// expires_at (docs.github.com, "Create an installation access token for an app").
 func (x *exchange) bearer(ctx context.Context, f filled, assertion string) (*token, error) {
 	body, err := json.Marshal(f.Params)
 	if err != nil {
@@ -136,7 +136,7 @@ func (x *exchange) bearer(ctx context.Context, f filled, assertion string) (*tok
 	if resp.StatusCode/100 != 2 {
 		code := ""
 		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusNotFound {
-			code = "invalid_grant" // the key, the app or its installation is not known
+			code = "invalid_grant" // the key, the app or its installation is unknown
 		}
 		return nil, &oauth2.RetrieveError{Response: resp, ErrorCode: code, ErrorDescription: resp.Status}
 	}

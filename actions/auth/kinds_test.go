@@ -30,7 +30,7 @@ import (
 	"github.com/hookloom/hookloom/engine/seal"
 )
 
-// proved is the Authorization header of a request over connection crm.
+// proved returns the Authorization header of a request over connection crm.
 func proved(t *testing.T, s *auth.Source, c auth.Connection) (string, error) {
 	t.Helper()
 	k, err := ready(t, s, c)
@@ -53,8 +53,8 @@ func pemOf(t *testing.T, kind string, der []byte, err error) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// TestTheServiceCanVerifyASignedJWT, its claims are those of RFC 7523, 3, and use: says
-// whether it is exchanged as a grant, exchanged as a bearer token, or sent itself.
+// TestTheServiceCanVerifyASignedJWT checks that its claims are those of RFC 7523, 3, and that use:
+// determines whether it is exchanged as a grant, exchanged as a bearer token, or sent itself.
 func TestTheServiceCanVerifyASignedJWT(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -116,7 +116,7 @@ func TestTheServiceCanVerifyASignedJWT(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate that a CA has signed, or itself when there is none.
+// certificate creates a certificate signed by parent, or a self-signed one if parent is nil.
 func certificate(t *testing.T, name string, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -141,8 +141,8 @@ func certificate(t *testing.T, name string, parent *x509.Certificate, signer *ec
 	return out, key
 }
 
-// TestAClientCertificateIsShown to the service and to its token endpoint, from files and from
-// secrets.
+// TestAClientCertificateIsShown checks requests to the service and to its token endpoint, with
+// certificates from files and from secrets.
 func TestAClientCertificateIsShown(t *testing.T) {
 	ca, caKey := certificate(t, "ca", nil, nil)
 	own, ownKey := certificate(t, "127.0.0.1", ca, caKey)
@@ -190,7 +190,7 @@ func TestAClientCertificateIsShown(t *testing.T) {
 	}
 }
 
-// TestADeviceIsConnectedOnceThePersonHasTypedTheCodeIn (RFC 8628, 3.1 to 3.5).
+// TestADeviceIsConnectedOnceThePersonHasTypedTheCodeIn follows RFC 8628, 3.1 to 3.5.
 func TestADeviceIsConnectedOnceThePersonHasTypedTheCodeIn(t *testing.T) {
 	answers := []string{`{"error": "authorization_pending"}`, `{"error": "slow_down"}`,
 		`{"access_token": "access-secret", "refresh_token": "refresh-secret", "token_type": "Bearer", "expires_in": 3600}`}
@@ -239,8 +239,8 @@ func TestADeviceIsConnectedOnceThePersonHasTypedTheCodeIn(t *testing.T) {
 	}
 }
 
-// TestATokenThatComesLateIsKept: who waited for it has given up, and the next one needs no
-// second request, which a rotating refresh token would not survive.
+// TestATokenThatComesLateIsKept checks a token whose requester has given up: the next one needs no
+// second request, for which a rotating refresh token would no longer be valid.
 func TestATokenThatComesLateIsKept(t *testing.T) {
 	asked, answer := make(chan struct{}, 10), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// exchange is one request for a token.
+// exchange is a request for a token.
 type exchange struct {
 	s      *Source
 	e      *entry
@@ -27,10 +27,10 @@ type exchange struct {
 	config string
 }
 
-// errNotConnected means that nobody has run hookloom connect for the connection yet.
+// errNotConnected means that hookloom connect has not been run for the connection.
 var errNotConnected = errors.New("not connected")
 
-// fetch asks for a new token; known is the one before, nil for none.
+// fetch requests a new token; known is the previous one, nil if there is none.
 func (x *exchange) fetch(ctx context.Context, known *token) (*token, error) {
 	f, err := settings(x.c)
 	if err != nil {
@@ -55,8 +55,8 @@ func (x *exchange) fetch(ctx context.Context, known *token) (*token, error) {
 	return x.refresh(ctx, f, known.Refresh, known)
 }
 
-// refresh asks for a token with a refresh token (RFC 6749, 6). The scopes are those of the
-// first grant.
+// refresh requests a token with a refresh token (RFC 6749, 6). The scopes are those of the first
+// grant.
 func (x *exchange) refresh(ctx context.Context, f filled, refresh string, known *token) (*token, error) {
 	tok, err := x.ask(ctx, f, "refresh_token", url.Values{"refresh_token": {refresh}}, nil)
 	if err != nil {
@@ -71,15 +71,15 @@ func (x *exchange) refresh(ctx context.Context, f filled, refresh string, known 
 	return tok, nil
 }
 
-// owner is a digest of what a refresh token belongs to.
+// owner returns a digest of what a refresh token belongs to.
 func (f *filled) owner() string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{f.TokenURL, f.ClientID, f.Grant, f.Refresh}, "\n")))
 	return hex.EncodeToString(sum[:8])
 }
 
-// ask makes the token request. Where the client's id and secret belong is found out by
-// trying only when the first answer says that the client was not recognized: another
-// refusal, or none, may have used up the refresh token.
+// ask makes the token request. It tries the other way of sending the client's id and secret only if
+// the first response says that the client is unknown: another error, or no response, may have used
+// up the refresh token.
 func (x *exchange) ask(ctx context.Context, f filled, grant string, params url.Values, scopes []string) (*token, error) {
 	params.Set("grant_type", grant)
 	for k, v := range f.Params {
@@ -92,7 +92,7 @@ func (x *exchange) ask(ctx context.Context, f filled, grant string, params url.V
 	switch {
 	case f.Style == "header":
 		styles = styles[:1]
-	case f.Style == "params" || f.ClientSecret == "": // a client without a secret only names itself (RFC 6749, 3.2.1)
+	case f.Style == "params" || f.ClientSecret == "": // a client without a secret sends only its id (RFC 6749, 3.2.1)
 		styles = styles[1:]
 	case known != oauth2.AuthStyleAutoDetect:
 		styles = []oauth2.AuthStyle{known}
@@ -120,8 +120,8 @@ func (x *exchange) ask(ctx context.Context, f filled, grant string, params url.V
 	return nil, errors.New("no way to authenticate the client")
 }
 
-// client makes requests to the token endpoint, with the connection's certificate if it has
-// one. Redirects are not followed: they would carry the client's secret elsewhere.
+// client returns the HTTP client for the token endpoint, with the connection's client certificate
+// if it has one. It follows no redirects: they would send the client's secret elsewhere.
 func (x *exchange) client() (*http.Client, error) {
 	base, err := x.s.clientOf(x.c)
 	if err != nil {
@@ -135,8 +135,7 @@ func (x *exchange) client() (*http.Client, error) {
 	return &c, nil
 }
 
-// clientUnknown reports whether a token endpoint says that it does not know the client
-// (RFC 6749, 5.2).
+// clientUnknown reports whether a token endpoint does not know the client (RFC 6749, 5.2).
 func clientUnknown(err error) bool {
 	var re *oauth2.RetrieveError
 	if !errors.As(err, &re) || re.Response == nil {
@@ -146,7 +145,7 @@ func clientUnknown(err error) bool {
 		re.ErrorCode == "invalid_request" && re.Response.StatusCode < 500
 }
 
-// token reads the answer of a token endpoint.
+// token parses the response of a token endpoint.
 func (f *filled) token(t *oauth2.Token, asked []string) *token {
 	out := &token{Access: t.AccessToken, Refresh: t.RefreshToken, Type: t.TokenType, Expiry: t.Expiry, Scopes: asked, Of: f.owner()}
 	if s, ok := t.Extra("scope").(string); ok && s != "" {
@@ -161,7 +160,7 @@ func (f *filled) token(t *oauth2.Token, asked []string) *token {
 	return out
 }
 
-// accountName names the account of a token that carries no identity.
+// accountName returns a name for the account of a token without an identity.
 func (f *filled) accountName() string {
 	switch {
 	case f.Subject != "":
@@ -174,8 +173,8 @@ func (f *filled) accountName() string {
 	return ""
 }
 
-// accountOf reads the name in an id token. It came from the token endpoint over TLS, so
-// that its signature need not be checked (OpenID Connect Core, 3.1.3.7); it is only shown.
+// accountOf returns the name in an id token. It was received from the token endpoint over TLS, so
+// its signature need not be checked (OpenID Connect Core, 3.1.3.7); the name is only displayed.
 func accountOf(idToken string) string {
 	parts := strings.Split(idToken, ".")
 	if len(parts) != 3 {
@@ -201,12 +200,12 @@ func accountOf(idToken string) string {
 	return ""
 }
 
-// needsPerson are the answers of a token endpoint that no repetition changes
-// (RFC 6749, 5.2).
+// needsPerson are the error codes of a token endpoint for which a retry cannot help (RFC 6749,
+// 5.2).
 var needsPerson = map[string]bool{"invalid_grant": true, "invalid_client": true, "unauthorized_client": true}
 
-// explain turns the error of a fetch into the error of an attempt. It never quotes an
-// answer, which may hold tokens.
+// explain converts the error of a fetch to the error of an attempt. It never quotes a response,
+// which may contain tokens.
 func (s *Source) explain(c Connection, err error) error {
 	if errors.Is(err, errNotConnected) {
 		return &engine.HeldError{Connection: c.Name, Why: fmt.Sprintf("connection %s is not connected: run hookloom connect %s", c.Name, c.Name)}

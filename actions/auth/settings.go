@@ -8,12 +8,12 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// tokenKind reports whether a kind of auth has a token that is fetched and kept.
+// tokenKind reports whether a kind of auth has a token that is fetched and stored.
 func tokenKind(a *workflows.Auth) bool {
 	return a != nil && (a.OAuth2 != nil || a.JWT != nil)
 }
 
-// filled are the settings of a connection with its expressions filled in.
+// filled are the settings of a connection with their expressions evaluated.
 type filled struct {
 	Kind, Grant, Use                  string            `json:",omitempty"`
 	TokenURL, AuthorizeURL, DeviceURL string            `json:",omitempty"`
@@ -26,17 +26,17 @@ type filled struct {
 	Issuer, Subject, Audience, Key    string            `json:",omitempty"`
 	KeyID, Algorithm                  string            `json:",omitempty"`
 	Claims                            map[string]any    `json:",omitempty"`
-	// Fixed are the parts of a credential that is sent as it is.
+	// Fixed are the parts of a credential that is sent unchanged.
 	Fixed []string `json:",omitempty"`
 }
 
-// filler fills in values and keeps the first error.
+// filler evaluates values and keeps the first error.
 type filler struct {
 	c   Connection
 	err error
 }
 
-// text fills in a value that must not be empty; nil gives "".
+// text evaluates a value that must not be empty; nil gives "".
 func (f *filler) text(what string, v *workflows.Value) string {
 	if v == nil || f.err != nil {
 		return ""
@@ -88,7 +88,7 @@ func (f *filler) data(what string, v *workflows.Value) map[string]any {
 	return m
 }
 
-// settings fills in what a token depends on.
+// settings evaluates everything that a token depends on.
 func settings(c Connection) (filled, error) {
 	f := &filler{c: c}
 	out := filled{Kind: c.Auth.Kind()}
@@ -116,9 +116,8 @@ func settings(c Connection) (filled, error) {
 	return out, f.err
 }
 
-// account takes the facts of a Google service account's key file: client_email,
-// private_key, private_key_id, token_uri
-// (https://developers.google.com/identity/protocols/oauth2/service-account).
+// account reads a Google service account's key file: client_email, private_key, private_key_id,
+// token_uri (https://developers.google.com/identity/protocols/oauth2/service-account).
 func (f *filled) account(name, text string) error {
 	v, err := value.DecodeJSON([]byte(text))
 	m, _ := v.(map[string]any)

@@ -20,11 +20,11 @@ import (
 // sigv4 are the credentials of one request.
 type sigv4 struct{ region, service, access, secret, session string }
 
-// unsignedPayload stands for the hash of a body that is not read before it is sent; S3
-// takes it over TLS ("Authenticating Requests: Using the Authorization Header").
+// unsignedPayload replaces the hash of a body that is not read before it is sent; S3 accepts it
+// over TLS ("Authenticating Requests: Using the Authorization Header").
 const unsignedPayload = "UNSIGNED-PAYLOAD"
 
-// maxHashed is the largest body, in bytes, that is hashed before it is sent to S3.
+// maxHashed is the size in bytes of the largest body that is hashed before it is sent to S3.
 const maxHashed = 32 << 20
 
 func sigv4Of(c Connection) (*sigv4, error) {
@@ -34,7 +34,7 @@ func sigv4Of(c Connection) (*sigv4, error) {
 	return out, f.err
 }
 
-// optional fills in a value that may be empty.
+// optional evaluates a value that may be empty.
 func optional(f *filler, v *workflows.Value) string {
 	if v == nil || f.err != nil {
 		return ""
@@ -46,8 +46,8 @@ func optional(f *filler, v *workflows.Value) string {
 	return strings.TrimSpace(fmt.Sprint(x))
 }
 
-// sign adds the headers of AWS Signature Version 4 to a request that is complete
-// ("Create a signed AWS API request", AWS General Reference).
+// sign adds the headers of AWS Signature Version 4 to a complete request ("Create a signed AWS API
+// request", AWS General Reference).
 func (k *sigv4) sign(r *http.Request, now time.Time) error {
 	stamp := now.UTC().Format("20060102T150405Z")
 	day := stamp[:8]
@@ -71,7 +71,7 @@ func (k *sigv4) sign(r *http.Request, now time.Time) error {
 	return nil
 }
 
-// signature signs a text with the key of a day.
+// signature signs a text with the signing key of a day.
 func (k *sigv4) signature(day, toSign string) string {
 	key := []byte("AWS4" + k.secret)
 	for _, part := range []string{day, k.region, k.service, "aws4_request"} {
@@ -80,20 +80,20 @@ func (k *sigv4) signature(day, toSign string) string {
 	return hex.EncodeToString(mac(key, toSign))
 }
 
-// SigV4 are the credentials of a service that takes AWS Signature Version 4. Session is empty
-// for permanent ones.
+// SigV4 are the credentials for a service that uses AWS Signature Version 4. Session is empty for
+// permanent credentials.
 type SigV4 struct{ Region, Service, AccessKey, SecretKey, Session string }
 
 func (k SigV4) signer() *sigv4 {
 	return &sigv4{region: k.Region, service: k.Service, access: k.AccessKey, secret: k.SecretKey, session: k.Session}
 }
 
-// Credential returns what signs each request of a call.
+// Credential returns a Credential that signs each request of a call.
 func (k SigV4) Credential() *Credential { return &Credential{v4: k.signer()} }
 
 // Presign returns a URL that anybody can use with the method until it expires ("Authenticating
-// Requests: Using Query Parameters", Amazon S3 API Reference). headers are those that the
-// request must then have, besides host.
+// Requests: Using Query Parameters", Amazon S3 API Reference). headers are those that the request
+// must have in addition to host.
 func (k SigV4) Presign(method string, u *url.URL, headers http.Header, now time.Time, expires time.Duration) string {
 	s, out := k.signer(), *u
 	stamp := now.UTC().Format("20060102T150405Z")
@@ -109,7 +109,7 @@ func (k SigV4) Presign(method string, u *url.URL, headers http.Header, now time.
 		q.Set("X-Amz-Security-Token", k.Session)
 	}
 	out.RawQuery = q.Encode()
-	out.RawQuery = query(&out) // a blank is %20, not +
+	out.RawQuery = query(&out) // a space is %20, not +
 	request := strings.Join([]string{method, s.path(&out), out.RawQuery, canonical, names, unsignedPayload}, "\n")
 	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", stamp, scope, hexHash([]byte(request))}, "\n")
 	out.RawQuery += "&X-Amz-Signature=" + s.signature(stamp[:8], toSign)
@@ -137,7 +137,7 @@ func (k *sigv4) headers(r *http.Request) (names, canonical string) {
 	return strings.Join(list, ";"), b.String()
 }
 
-// path is the canonical path: as it is and encoded once for S3; for other services normalized
+// path returns the canonical path: unchanged and encoded once for S3; for other services normalized
 // (RFC 3986, 6.2.2.3, and without empty segments) and encoded twice.
 func (k *sigv4) path(u *url.URL) string {
 	p := u.EscapedPath()
@@ -161,7 +161,8 @@ func (k *sigv4) path(u *url.URL) string {
 	return strings.Join(parts, "/")
 }
 
-// query is the canonical query: sorted by name and value, all but unreserved letters encoded.
+// query returns the canonical query: sorted by name and value, everything but unreserved characters
+// encoded.
 func query(u *url.URL) string {
 	var list [][2]string
 	for name, values := range u.Query() {
@@ -169,7 +170,7 @@ func query(u *url.URL) string {
 			list = append(list, [2]string{encode(name), encode(v)})
 		}
 	}
-	// By name first: as whole texts, Param-3=a would come before Param=b.
+	// By name first: as complete texts, Param-3=a would sort before Param=b.
 	slices.SortFunc(list, func(a, b [2]string) int { return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1])) })
 	parts := make([]string, len(list))
 	for i, x := range list {
@@ -178,7 +179,7 @@ func query(u *url.URL) string {
 	return strings.Join(parts, "&")
 }
 
-// encode is percent-encoding of all but the unreserved letters of RFC 3986, 2.3.
+// encode percent-encodes all but the unreserved characters of RFC 3986, 2.3.
 func encode(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -192,7 +193,7 @@ func encode(s string) string {
 	return b.String()
 }
 
-// EncodePath is the percent-encoding of a path as S3 signs it.
+// EncodePath percent-encodes a path as S3 signs it.
 func EncodePath(p string) string {
 	parts := strings.Split(p, "/")
 	for i, s := range parts {
@@ -201,7 +202,7 @@ func EncodePath(p string) string {
 	return strings.Join(parts, "/")
 }
 
-// payload is the SHA-256 of the body in hex.
+// payload returns the SHA-256 of the body in hex.
 func (k *sigv4) payload(r *http.Request) (string, error) {
 	if r.GetBody == nil || r.Body == nil || r.Body == http.NoBody {
 		return hexHash(nil), nil

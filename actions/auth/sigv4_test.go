@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// TestSignaturesAreThoseOfAWSTestVectors holds the signer against AWS's published suite
+// TestSignaturesAreThoseOfAWSTestVectors checks the signer against AWS's published suite
 // (github.com/awslabs/aws-c-auth, tests/aws-signing-test-suite/v4, header-signature.txt of each
-// name). Left out are those that sign headers of their own, and get-utf8 and get-space, whose
-// request lines are not encoded, which Go cannot send.
+// name). It omits those that sign headers of their own, and get-utf8 and get-space, whose request
+// lines are not encoded, which Go cannot send.
 func TestSignaturesAreThoseOfAWSTestVectors(t *testing.T) {
 	const unreserved = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	for _, c := range []struct{ name, method, path, session, signature string }{
@@ -50,7 +50,7 @@ func TestSignaturesAreThoseOfAWSTestVectors(t *testing.T) {
 	}
 }
 
-// TestAPresignedURLIsThatOfAWSExample: the example of "Authenticating Requests: Using Query
+// TestAPresignedURLIsThatOfAWSExample uses the example of "Authenticating Requests: Using Query
 // Parameters" in the Amazon S3 API Reference.
 func TestAPresignedURLIsThatOfAWSExample(t *testing.T) {
 	u, err := url.Parse("https://examplebucket.s3.amazonaws.com/test.txt")

@@ -16,8 +16,8 @@ import (
 	"github.com/hookloom/hookloom/engine/seal"
 )
 
-// someNeverAnswer answers token requests, but those to silent.example.com: they end with
-// their context.
+// someNeverAnswer responds to token requests, except those to silent.example.com, which block until
+// their context ends.
 type someNeverAnswer struct{}
 
 func (someNeverAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -29,8 +29,9 @@ func (someNeverAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(`{"access_token": "t-0123456789", "expires_in": 3600}`))}, nil
 }
 
-// TestATokenEndpointThatNeverAnswersHoldsNobodyElseUp: who needs its token gets an error that
-// can be tried again, within half a minute; the tokens of other connections are there at once.
+// TestATokenEndpointThatNeverAnswersHoldsNobodyElseUp checks that a call which needs its token gets
+// a retryable error within half a minute, and that the tokens of other connections are available at
+// once.
 func TestATokenEndpointThatNeverAnswersHoldsNobodyElseUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		connection := func(host string) auth.Connection {

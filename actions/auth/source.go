@@ -1,7 +1,7 @@
-// Package auth proves the requests of connections: fixed credentials, access tokens of
-// OAuth 2 and of signed JWTs, AWS signatures, client certificates. It fetches each token
-// once for all who wait, keeps it encrypted in the store, and knows when only a person
-// can help. It must not know steps, runs, or what a request is for.
+// Package auth authenticates the requests of connections: fixed credentials, access tokens of OAuth
+// 2 and of signed JWTs, AWS signatures, client certificates. It fetches each token once for all
+// callers, stores it encrypted, and knows when only a person can help. It must not know steps,
+// runs, or what a request is for.
 package auth
 
 import (
@@ -27,44 +27,45 @@ import (
 )
 
 const (
-	// exchangeTime bounds one request to a token endpoint, and claimTime how long a process
-	// has the claim of a connection: longer, so that the answer is stored under it.
+	// exchangeTime limits one request to a token endpoint. claimTime is how long a process holds
+	// the claim of a connection; it is longer, so that the response can be stored.
 	exchangeTime = 30 * time.Second
 	claimTime    = 60 * time.Second
-	// claimLook is how often a process looks whether another has renewed the token.
+	// claimLook is the interval at which a process checks whether another one has renewed the
+	// token.
 	claimLook = 100 * time.Millisecond
-	// margin is how long before its end a token is renewed, at most; of a short-lived one a
-	// tenth of its life.
+	// margin is the maximum time before its expiry at which a token is renewed; for a short-lived
+	// token it is a tenth of its lifetime.
 	margin = time.Minute
-	// forcedPause is how long no new token is fetched for an answer that refuses a token
-	// which was fetched for such an answer and never taken: the service refuses the call.
+	// forcedPause is how long no new token is fetched after a response refused a token that was
+	// fetched because of such a response and never accepted: the service refuses the call itself.
 	forcedPause = 30 * time.Second
 )
 
-// Sealer encrypts tokens and derives keys; seal.Ring does.
+// Sealer encrypts tokens and derives keys; it is implemented by seal.Ring.
 type Sealer interface {
 	Seal(plain []byte, context string) ([]byte, error)
 	Open(sealed []byte, context string) ([]byte, error)
 	Key(purpose string) ([]byte, error)
 }
 
-// Options are the parts of a Source.
+// Options configure a Source.
 type Options struct {
 	Store  engine.TokenStore
 	Sealer Sealer
-	// Client makes the requests to token endpoints. TLSClient makes a client that shows a
+	// Client is the HTTP client for token endpoints. TLSClient returns a client with a client
 	// certificate.
 	Client    *http.Client
 	TLSClient func(*tls.Config) *http.Client
 	Log       *slog.Logger
-	// Learn is told each token before it is used, so that it is masked everywhere.
+	// Learn is called with each token before its first use, so that it is masked everywhere.
 	Learn func(secrets ...string)
-	// Held is told that only a person can mend a connection, and Ready that it works again.
+	// Held is called when only a person can repair a connection, Ready when it works again.
 	Held  func(ctx context.Context, name, why string)
 	Ready func(ctx context.Context, name string)
 }
 
-// Connection is a connection as far as it proves requests.
+// Connection is the part of a connection that authentication needs.
 type Connection struct {
 	Name string
 	Auth *workflows.Auth
@@ -73,7 +74,8 @@ type Connection struct {
 	Expired *workflows.Expired
 }
 
-// Source gives connections their tokens. It is safe for concurrent use. Close ends it.
+// Source provides the tokens of connections. It is safe for concurrent use. Close must be called
+// after use.
 type Source struct {
 	o     Options
 	owner string
@@ -83,7 +85,7 @@ type Source struct {
 	mu      sync.Mutex
 	entries map[string]*entry
 	used    map[string]time.Time
-	// pending are the connections that wait for a person's answer, by state.
+	// pending are the authorizations in progress, by state.
 	pending map[string]*authorization
 	clients map[string]*http.Client
 	closed  bool
@@ -94,14 +96,14 @@ type Source struct {
 type entry struct {
 	mu  sync.Mutex
 	tok *token
-	// flight is the renewal under way, nil for none.
+	// flight is the renewal in progress, nil if there is none.
 	flight *flight
-	// unsaved is a token that came and could not be stored; it is not used before it is.
+	// unsaved is a token that could not be stored yet; it is not used before that.
 	unsaved *unsaved
-	// forcedAt is when the token in use was fetched because an answer refused the one before;
-	// zero once the service has taken it.
+	// forcedAt is when the current token was fetched because a response refused the previous one;
+	// zero after the service has accepted it.
 	forcedAt time.Time
-	// style is where the token endpoint wants the client's id and secret, once known.
+	// style is where the token endpoint expects the client's id and secret, once known.
 	style oauth2.AuthStyle
 }
 
@@ -110,7 +112,7 @@ type unsaved struct {
 	tok   *token
 }
 
-// flight is a renewal that several may wait for.
+// flight is a renewal for which several callers may wait.
 type flight struct {
 	done chan struct{}
 	tok  *token
@@ -123,7 +125,7 @@ type token struct {
 	Refresh string    `json:"refresh,omitempty"`
 	Type    string    `json:"type,omitempty"`
 	Expiry  time.Time `json:"expiry"`
-	// Obtained is when it came, Config which settings it came with.
+	// Obtained is when the token was received; Config identifies the settings used.
 	Obtained time.Time `json:"obtained"`
 	Config   string    `json:"config"`
 	// Of is a digest of what the refresh token belongs to: endpoint, client and grant.
@@ -132,7 +134,7 @@ type token struct {
 	Scopes  []string `json:"scopes,omitempty"`
 }
 
-// usable reports whether a token can be sent at now.
+// usable reports whether a token can be used at now.
 func (t *token) usable(config, refused string, now time.Time) bool {
 	if t == nil || t.Access == "" || t.Config != config || t.Access == refused {
 		return false
@@ -140,10 +142,10 @@ func (t *token) usable(config, refused string, now time.Time) bool {
 	return t.Expiry.IsZero() || now.Before(t.Expiry.Add(-min(margin, t.Expiry.Sub(t.Obtained)/10)))
 }
 
-// New makes a source.
+// New returns a new Source.
 func New(o Options) *Source {
 	id := make([]byte, 8)
-	_, _ = rand.Read(id) // it does not fail
+	_, _ = rand.Read(id) // it never fails
 	if o.Learn == nil {
 		o.Learn = func(...string) {}
 	}
@@ -158,7 +160,7 @@ func New(o Options) *Source {
 		clients: map[string]*http.Client{}}
 }
 
-// Close waits for renewals under way: what their answers bring is stored.
+// Close waits for renewals in progress, so that their results are stored.
 func (s *Source) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -166,8 +168,8 @@ func (s *Source) Close() {
 	s.work.Wait()
 }
 
-// Restore masks the tokens that are kept, has the connections held that a person must mend,
-// and says of the others that they are ready. It is called once, before anything runs.
+// Restore masks the stored tokens, holds the connections that a person must repair, and releases
+// the others. It is called once, before anything runs.
 func (s *Source) Restore(ctx context.Context) error {
 	list, err := s.o.Store.Tokens(ctx)
 	if err != nil {
@@ -178,7 +180,7 @@ func (s *Source) Restore(ctx context.Context) error {
 			s.o.Learn(secretsOf(tok)...)
 		}
 		if t.Held == "" {
-			s.o.Ready(ctx, t.Connection) // it may have been connected since, by another process
+			s.o.Ready(ctx, t.Connection) // another process may have connected it since
 			continue
 		}
 		s.o.Held(ctx, t.Connection, t.Held)
@@ -186,8 +188,8 @@ func (s *Source) Restore(ctx context.Context) error {
 	return nil
 }
 
-// Recheck lets connections go on that were held under other settings: after a reload, a
-// connection whose secret was replaced is tried again.
+// Recheck releases connections that were held under other settings: after a reload, a connection
+// whose secret was replaced is tried again.
 func (s *Source) Recheck(ctx context.Context, list map[string]Connection) error {
 	states, err := s.o.Store.Tokens(ctx)
 	if err != nil {
@@ -226,8 +228,8 @@ func (s *Source) entry(name string) *entry {
 	return e
 }
 
-// token returns the token of a connection. refused is one that the service no longer takes;
-// empty for none.
+// token returns the token of a connection. refused is one that the service no longer accepts; empty
+// if there is none.
 func (s *Source) token(ctx context.Context, c Connection, refused string) (*token, error) {
 	config, err := s.config(c)
 	if err != nil {
@@ -259,11 +261,11 @@ func (s *Source) token(ctx context.Context, c Connection, refused string) (*toke
 	return f.tok, f.err
 }
 
-// errRefusedAgain says that the service refuses a token that was fetched just now.
+// errRefusedAgain means that the service refuses a token that was just fetched.
 var errRefusedAgain = errors.New("the service refuses a new token as well")
 
-// start begins a renewal. It goes on when whoever asked for it gives up, since its answer
-// may hold the only refresh token that still works. The caller holds e.mu.
+// start starts a renewal. It continues if the caller gives up, since the response may contain the
+// only valid refresh token. The caller holds e.mu.
 func (s *Source) start(ctx context.Context, e *entry, c Connection, config, refused string) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,7 +294,7 @@ func (s *Source) start(ctx context.Context, e *entry, c Connection, config, refu
 	return f, nil
 }
 
-// renew returns a token that is stored: one that another process has fetched, or a new one.
+// renew returns a stored token: one that another process fetched, or a new one.
 func (s *Source) renew(ctx context.Context, e *entry, c Connection, config, refused string) (*token, error) {
 	if tok, err := s.saveLate(ctx, e); tok != nil || err != nil {
 		return tok, err
@@ -326,7 +328,7 @@ func (s *Source) drop(ctx context.Context, name string, claimed bool) error {
 	return s.o.Store.DropClaim(ctx, name, s.owner)
 }
 
-// saveLate stores a token that could not be stored when it came.
+// saveLate stores a token that could not be stored when it was received.
 func (s *Source) saveLate(ctx context.Context, e *entry) (*token, error) {
 	e.mu.Lock()
 	u := e.unsaved
@@ -347,7 +349,7 @@ func (s *Source) saveLate(ctx context.Context, e *entry) (*token, error) {
 	return u.tok, nil
 }
 
-// fetch gets a new token under the claim, and stores what came of it.
+// fetch fetches a new token while holding the claim, and stores the outcome.
 func (s *Source) fetch(ctx context.Context, e *entry, c Connection, config string, state engine.TokenState, known *token,
 	unreadable error) (*token, error) {
 	if state.Held != "" && state.Config == config {
@@ -365,7 +367,7 @@ func (s *Source) fetch(ctx context.Context, e *entry, c Connection, config strin
 	return s.settle(ctx, e, c, config, state, tok, err)
 }
 
-// settle stores the outcome of a fetch and gives it: only what is on disk is used.
+// settle stores the outcome of a fetch and returns it: only what is stored is used.
 func (s *Source) settle(ctx context.Context, e *entry, c Connection, config string, state engine.TokenState, tok *token, err error) (
 	*token, error) {
 	wasHeld := state.Held != ""
@@ -407,10 +409,10 @@ func (s *Source) settle(ctx context.Context, e *entry, c Connection, config stri
 	return tok, nil
 }
 
-// sealedToken begins the context under which tokens are encrypted.
+// sealedToken is the prefix of the context under which tokens are encrypted.
 const sealedToken = "token of connection "
 
-// open decrypts a stored token; nil for none.
+// open decrypts a stored token; it returns nil if there is none.
 func (s *Source) open(t engine.TokenState) (*token, error) {
 	if len(t.Sealed) == 0 {
 		return nil, nil
@@ -434,8 +436,8 @@ func secretsOf(t *token) []string {
 	return out
 }
 
-// config is a digest of all settings that a token depends on, under a key of the project:
-// it tells nothing of the secrets among them.
+// config returns a digest of all settings that a token depends on, keyed with a key of the project:
+// it discloses none of the secrets among them.
 func (s *Source) config(c Connection) (string, error) {
 	parts, err := settings(c)
 	if err != nil {
@@ -454,12 +456,12 @@ func (s *Source) config(c Connection) (string, error) {
 	return hex.EncodeToString(m.Sum(nil)[:12]), nil
 }
 
-// tokenError is the error of an attempt that has no token; another try may help.
+// tokenError returns the retryable error of an attempt without a token.
 func tokenError(name, what string) error {
 	return &plan.Error{Message: fmt.Sprintf("connection %s: %s", name, what), Code: engine.CodeToken, Retryable: true}
 }
 
-// misconfigured is the error of a connection whose settings cannot work.
+// misconfigured returns the error of a connection whose settings cannot work.
 func misconfigured(name, format string, args ...any) error {
 	return &plan.Error{Message: fmt.Sprintf("connection %s: %s", name, fmt.Sprintf(format, args...)), Code: "no_credential"}
 }

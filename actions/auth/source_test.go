@@ -26,8 +26,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// tokenServer is an authorization server whose refresh tokens rotate: one is valid until the
-// one that took its place is used.
+// tokenServer is an authorization server with rotating refresh tokens: a token is valid until its
+// successor is used.
 type tokenServer struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -76,7 +76,7 @@ func (s *tokenServer) count() int {
 	return s.requests
 }
 
-// place is a project with a database, and processes that use it.
+// place is a project with a database, and the processes that use it.
 type place struct {
 	dir string
 	db  *store.Store
@@ -92,7 +92,7 @@ func newPlace(t *testing.T, s *tokenServer) *place {
 		map[string]string{"SECRET": "client-secret", "R": "refresh-secret-0"})
 }
 
-// placeWith is a project whose connection crm has an auth.
+// placeWith returns a project whose connection crm has the given auth.
 func placeWith(t *testing.T, written string, secrets map[string]string) *place {
 	p := &place{dir: t.TempDir()}
 	yaml := "connections:\n  crm:\n    connector: http\n    base_url: https://crm.example.com\n    auth: " + written + "\n"
@@ -184,7 +184,7 @@ func TestARefusedTokenIsRenewedOnceACallForAllWhoWereRefused(t *testing.T) {
 	}
 }
 
-// crashing is a store whose n-th write, and all after it, do not happen.
+// crashing is a store that executes neither its n-th write nor any later one.
 type crashing struct {
 	engine.TokenStore
 	left int
@@ -203,7 +203,7 @@ func (c *crashing) ClaimToken(ctx context.Context, name, owner string, now, unti
 	if err := c.write(); err != nil {
 		return engine.TokenState{}, false, err
 	}
-	// The next process must not wait for the end of the claim.
+	// The next process must not wait for the claim to expire.
 	return c.TokenStore.ClaimToken(ctx, name, owner, now, now)
 }
 

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// maxPEM is the largest certificate or key file, in bytes.
+// maxPEM is the size in bytes of the largest certificate or key file.
 const maxPEM = 1 << 20
 
-// clientOf makes the client that shows a connection's certificate; nil when it has none.
-// One certificate has one client, and so shares its network connections.
+// clientOf returns the HTTP client with a connection's client certificate; nil if it has none. Each
+// certificate has one client, so that network connections are shared.
 func (s *Source) clientOf(c Connection) (*http.Client, error) {
 	t := c.Auth.TLS
 	if t == nil {
@@ -59,9 +59,9 @@ func (s *Source) clientOf(c Connection) (*http.Client, error) {
 	return client, nil
 }
 
-// TLSConfig reads a client certificate with its key, and the authorities that may have signed
-// the server's, from PEM. Without cert and key none is shown; without ca those of the system
-// are trusted.
+// TLSConfig parses a client certificate with its key, and the CAs for the server's certificate,
+// from PEM. Without cert and key no client certificate is used; without ca the system's CAs are
+// trusted.
 func TLSConfig(cert, key, ca []byte) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cert != nil || key != nil {
@@ -80,7 +80,7 @@ func TLSConfig(cert, key, ca []byte) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// pemOf returns a PEM text, or the content of a file of the project.
+// pemOf returns PEM text, or the content of a file of the project.
 func pemOf(dir, text string) ([]byte, error) {
 	if strings.Contains(text, "-----BEGIN ") {
 		return []byte(strings.ReplaceAll(text, `\n`, "\n")), nil

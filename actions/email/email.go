@@ -1,6 +1,6 @@
-// Package email is email/send: one message to an SMTP server, over TLS, through the
-// egress guard. A message is built from parsed parts, so that no data can add a header,
-// and its Message-ID is that of the step, so that a repeated attempt is the same message.
+// Package email implements email/send: it sends one message to an SMTP server, over TLS, through
+// the egress guard. A message is built from parsed parts, so no data can add a header, and its
+// Message-ID is derived from the step, so a repeated attempt is the same message.
 //
 // It must not know HTTP or other actions.
 package email
@@ -68,7 +68,7 @@ var SendSpec = workflows.ActionSpec{Name: "email/send", Help: "sends a mail thro
     html: <p>Thank you. We have received your order <b>${{ event.data.order }}</b>.</p>
 `}
 
-// Send carries email/send out.
+// Send executes email/send.
 type Send struct{}
 
 // server is a connection with its values.
@@ -156,7 +156,7 @@ func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
 	return map[string]any{"message_id": m.GetMessageID(), "recipients": recipients, "response": s.scrub(clean(m.ServerResponse()))}, nil
 }
 
-// send hands a message to the server. Whatever it waits for ends with ctx.
+// send sends a message to the server. All its waits end with ctx.
 func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 	client, release, err := s.client(ctx, in, helo(m))
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 	return nil
 }
 
-// Test implements engine.ConnectionTest: it connects, signs in, and ends the session.
+// Test implements engine.ConnectionTest: it connects, logs in and disconnects.
 func (Send) Test(ctx context.Context, in engine.Input) (string, error) {
 	s, err := serverOf(in)
 	if err != nil {
@@ -192,8 +192,8 @@ func (Send) Test(ctx context.Context, in engine.Input) (string, error) {
 	return "the mail server accepted the login", nil
 }
 
-// client is one of the server, whose connection ends with ctx. The caller calls release after
-// its last use.
+// client returns a client of the server; its connection ends with ctx. The caller must call release
+// after its last use.
 func (s *server) client(ctx context.Context, in engine.Input, helo string) (_ *mail.Client, release func(), err error) {
 	dial, err := egress.DialOf(in.Client)
 	if err != nil {
@@ -226,14 +226,14 @@ func (s *server) client(ctx context.Context, in engine.Input, helo string) (_ *m
 	switch s.mode {
 	case "starttls":
 		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
-	case "implicit": // the connection is encrypted already, and go-mail sees that
+	case "implicit": // the connection is encrypted already, which go-mail detects
 		options = append(options, mail.WithTLSPolicy(mail.TLSOpportunistic))
 	case "none":
 		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
 	}
 	if s.user != "" {
 		method := mail.SMTPAuthAutoDiscover
-		if s.mode == "none" { // to this machine only
+		if s.mode == "none" { // only for loopback addresses
 			method = mail.SMTPAuthPlain
 		}
 		options = append(options, mail.WithSMTPAuth(method), mail.WithUsername(s.user), mail.WithPassword(s.password))
@@ -245,11 +245,11 @@ func (s *server) client(ctx context.Context, in engine.Input, helo string) (_ *m
 	return client, release, nil
 }
 
-// maxAnswers is how many bytes a server may send in all, with its certificates. The client
-// reads a line of any length into memory.
+// maxAnswers is the maximum number of bytes that a server may send in total, including its
+// certificates. The client reads lines of any length into memory.
 const maxAnswers = 1 << 20
 
-// boundedConn is a connection that a server cannot send more than left bytes over.
+// boundedConn limits the bytes read from a connection.
 type boundedConn struct {
 	net.Conn
 	left int
@@ -265,8 +265,8 @@ func (c *boundedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// helo is the name that the client gives: the domain of the sender, since the machine's
-// name is nobody's business.
+// helo returns the name that the client announces: the domain of the sender, to keep the machine's
+// name private.
 func helo(m *mail.Msg) string {
 	for _, a := range m.GetFrom() {
 		if _, domain, ok := strings.Cut(a.Address, "@"); ok {
@@ -276,8 +276,8 @@ func helo(m *mail.Msg) string {
 	return "localhost"
 }
 
-// explain turns what went wrong into what the step records. An answer of 4yz may be
-// another one later (RFC 5321, 4.2.1).
+// explain converts an error to the one that the step records. A 4yz reply is transient (RFC 5321,
+// 4.2.1).
 func (s *server) explain(ctx context.Context, err error) error {
 	if errors.Is(err, egress.ErrRefused) {
 		return &plan.Error{Message: err.Error(), Code: "address_not_allowed"}
@@ -310,14 +310,14 @@ func (s *server) explain(ctx context.Context, err error) error {
 	case unsent && status == 0 && strings.Contains(err.Error(), "AUTH"):
 		e.Code, e.Retryable = "no_credential", false
 	case status == 0 && (unsent || send.Reason != mail.ErrSMTPDataClose):
-		e.Code = "network" // nothing was delivered: the message ends with its last dot
+		e.Code = "network" // nothing was delivered: a message ends with its final dot
 	case status == 0:
 		return errors.Join(e, engine.ErrUnanswered)
 	}
 	return e
 }
 
-// scrub takes the login out of what a server says, in the forms in which it was sent to it.
+// scrub removes the login from a server's reply, in the encodings in which it was sent.
 func (s *server) scrub(said string) string {
 	if s.password == "" {
 		return said
@@ -327,7 +327,7 @@ func (s *server) scrub(said string) string {
 		s.password, workflows.Mask).Replace(said)
 }
 
-// code is the reply code of an SMTP error, 0 where the server said nothing.
+// code returns the reply code of an SMTP error, 0 if the server did not reply.
 func code(err error) int {
 	var send *mail.SendError
 	if errors.As(err, &send) && send.ErrorCode() != 0 {
@@ -343,7 +343,7 @@ func code(err error) int {
 	return 0
 }
 
-// clean makes a server's words fit to be shown: one line of text, not too long.
+// clean makes a server's reply safe to show: one line, limited length.
 func clean(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
 	return value.CutText(s, 500)

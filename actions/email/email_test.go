@@ -33,13 +33,13 @@ import (
 
 const password = "correct horse battery"
 
-// mailbox is a real SMTP server that keeps what it gets.
+// mailbox is a real SMTP server that keeps the messages it receives.
 type mailbox struct {
 	mu       sync.Mutex
 	from     string
 	to       []string
 	messages [][]byte
-	refuse   *smtp.SMTPError // what it answers at the end of the message
+	refuse   *smtp.SMTPError // its reply at the end of the message
 	addr     string
 	ca       string
 }
@@ -136,7 +136,7 @@ func send(t *testing.T, ctx context.Context, addr, ca, settings string, with map
 	return email.Send{}.Do(ctx, attempt(t, addr, ca, settings, with))
 }
 
-// attempt is the input of an attempt over a connection to an address.
+// attempt returns the input of an attempt over a connection to an address.
 func attempt(t *testing.T, addr, ca, settings string, with map[string]any) engine.Input {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
@@ -168,7 +168,8 @@ func attempt(t *testing.T, addr, ca, settings string, with map[string]any) engin
 		Secret: func(n string) (string, bool) { return password, n == "SMTP_PASSWORD" }}
 }
 
-// TestAConnectionIsTestedByALogin: it says that the login works, or why not, and sends nothing.
+// TestAConnectionIsTestedByALogin checks that the test reports whether the login works and sends
+// nothing.
 func TestAConnectionIsTestedByALogin(t *testing.T) {
 	b := serve(t, false)
 	with := map[string]any{"connection": "smtp"}
@@ -228,7 +229,7 @@ func TestAMailArrivesAsItIsWritten(t *testing.T) {
 	}
 }
 
-// parts lists the leaves of a message.
+// parts lists the leaf parts of a message.
 func parts(t *testing.T, contentType string, body io.Reader) string {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -255,7 +256,7 @@ func parts(t *testing.T, contentType string, body io.Reader) string {
 	}
 }
 
-// TestDataCannotAddAHeaderOrARecipient: what is inserted stays inside of its header.
+// TestDataCannotAddAHeaderOrARecipient checks that inserted text stays within its header.
 func TestDataCannotAddAHeaderOrARecipient(t *testing.T) {
 	b := serve(t, false)
 	good := map[string]any{"to": "ada@example.com", "subject": "s", "text": "t"}
@@ -332,8 +333,8 @@ func TestServersThatRefuseAreToldApart(t *testing.T) {
 	}
 }
 
-// TestAHostileServerEndsTheAttempt: whatever a server does, the attempt ends with its
-// time, and says whether the mail may have been sent.
+// TestAHostileServerEndsTheAttempt checks that the attempt ends in time whatever the server does,
+// and says whether the mail may have been sent.
 func TestAHostileServerEndsTheAttempt(t *testing.T) {
 	until := func(c net.Conn, word string) *bufio.Reader {
 		r := bufio.NewReader(c)

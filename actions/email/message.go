@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	// maxRecipients is how many addresses one message goes to.
+	// maxRecipients is the maximum number of addresses of one message.
 	maxRecipients = 100
-	// maxAttached is how many bytes the attachments have together; most servers take
+	// maxAttached is the maximum total size of the attachments in bytes; most servers accept
 	// messages of 25 to 35 MB, and base64 adds a third.
 	maxAttached = 18 << 20
 )
@@ -105,8 +105,8 @@ func recipients(m *mail.Msg, with map[string]any) error {
 	return nil
 }
 
-// addresses reads one address or a list of them. Each entry of a list is one address, so
-// that data cannot add a second one with a comma.
+// addresses parses one address or a list of them. Each list entry is one address, so that data
+// cannot add a second one with a comma.
 func addresses(what string, v any) ([]*netmail.Address, error) {
 	if v == nil || v == "" {
 		return nil, nil
@@ -126,7 +126,7 @@ func addresses(what string, v any) ([]*netmail.Address, error) {
 			return nil, plan.Permanent("invalid_input", "%s: %q is not a mail address; write ada@example.com, or Ada <ada@example.com>, "+
 				"and several as a list", what, clean(s))
 		}
-		if err := oneLine(what, a.Name); err != nil { // a name may be written in an encoded form
+		if err := oneLine(what, a.Name); err != nil { // a name may be encoded
 			return nil, err
 		}
 		if err := oneLine(what, a.Address); err != nil {
@@ -137,7 +137,7 @@ func addresses(what string, v any) ([]*netmail.Address, error) {
 	return out, nil
 }
 
-// oneLine refuses what would end a header line.
+// oneLine returns an error for text that would end a header line.
 func oneLine(what, s string) error {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == '\u2028' || r == '\u2029' }) {
 		return plan.Permanent("invalid_input", "%s holds a line break or another control character, which a mail header cannot carry", what)
@@ -145,8 +145,8 @@ func oneLine(what, s string) error {
 	return nil
 }
 
-// messageID is made of the step's idempotency key, so that servers and readers see that a
-// repeated attempt is the same message.
+// messageID derives the id from the step's idempotency key, so that servers and readers recognize a
+// repeated attempt as the same message.
 func messageID(key, sender string) string {
 	_, domain, _ := strings.Cut(sender, "@")
 	if strings.ContainsFunc(key, func(r rune) bool {
@@ -158,8 +158,8 @@ func messageID(key, sender string) string {
 	return key + "@" + domain
 }
 
-// settable are the headers that a step may set; those that begin with x- or list- may be
-// set too. All others say who wrote what to whom, or how the message is to be read.
+// settable are the headers that a step may set, besides those that begin with x- or list-. All
+// others identify sender, recipients or content type.
 var settable = []string{"In-Reply-To", "References", "Auto-Submitted", "Importance", "Precedence", "Organization", "Comments", "Keywords"}
 
 func extraHeaders(m *mail.Msg, v any) error {
@@ -211,7 +211,7 @@ func attach(m *mail.Msg, in engine.Input) error {
 	return nil
 }
 
-// attachment returns the bytes, the name and the type of one attachment.
+// attachment returns the bytes, the name and the type of an attachment.
 func attachment(in engine.Input, what string, part map[string]any) (content []byte, name, media string, err error) {
 	n := 0
 	for k := range part {
@@ -264,7 +264,7 @@ func attachment(in engine.Input, what string, part map[string]any) (content []by
 	return content, name, media, nil
 }
 
-// fileContent reads a file that a step has saved.
+// fileContent reads a file that a step saved.
 func fileContent(in engine.Input, what string, v any) (content []byte, name, media string, err error) {
 	name, ok := v.(string)
 	if m, isMap := v.(map[string]any); isMap {

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// tlsListener speaks TLS from the first byte.
+// tlsListener uses TLS from the first byte.
 func tlsListener(l net.Listener, config *tls.Config) net.Listener { return tls.NewListener(l, config) }
 
-// otherCA is the certificate of an authority that has signed nothing.
+// otherCA is the certificate of a CA that signed nothing.
 var otherCA = func() string {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package file is file/read and file/append: files below the one folder of the project
-// that hookloom.yaml names. No path and no link leads out of it.
+// Package file implements file/read and file/append for files below one folder of the project,
+// which hookloom.yaml names. No path and no link leads out of it.
 //
-// It must not know the files of runs, which package files keeps.
+// It must not know the files of runs, which package files stores.
 package file
 
 import (
@@ -63,19 +63,21 @@ var AppendSpec = workflows.ActionSpec{Name: "file/append", SideEffects: true,
 `}
 
 const (
-	// defaultRead is how much is read, in bytes, mostRead the most that can be asked for.
+	// defaultRead is the default maximum number of bytes to read, mostRead the largest permitted
+	// one.
 	defaultRead, mostRead = 1 << 20, value.MaxSize
-	// defaultGrown is how large a file may become by appending.
+	// defaultGrown is the default maximum size of a file after appending, mostGrown the largest
+	// permitted one.
 	defaultGrown, mostGrown = 64 << 20, 1 << 30
 )
 
-// Read carries file/read out, Append file/append.
+// Read executes file/read, Append executes file/append.
 type (
 	Read   struct{}
 	Append struct{}
 )
 
-// appending lets one line be written at a time, so that sizes are right.
+// appending serializes writes, so that sizes are correct.
 var appending sync.Mutex
 
 // open returns the folder and the path in it.
@@ -102,7 +104,7 @@ func open(in engine.Input) (*os.Root, string, error) {
 	return root, path.Clean(name), nil
 }
 
-// reason is an error without the path, which is said already.
+// reason returns an error without the path, which the message already contains.
 func reason(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -115,7 +117,8 @@ func broken(name string, err error) error {
 	return &plan.Error{Message: fmt.Sprintf("%q: %v", value.CutText(name, 100), reason(err)), Code: "file", Retryable: true}
 }
 
-// regular refuses what is no plain file: reading from a pipe would wait for ever.
+// regular returns an error for anything but a regular file: reading from a pipe could block
+// forever.
 func regular(root *os.Root, name string) (fs.FileInfo, error) {
 	info, err := root.Stat(name)
 	switch {
@@ -240,7 +243,7 @@ func (Append) Do(ctx context.Context, in engine.Input) (any, error) {
 	return map[string]any{"path": value.Shown(in.With["path"]), "size": int(before) + len(line)}, nil
 }
 
-// write adds a line and waits until it is on disk.
+// write appends a line and syncs the file.
 func write(root *os.Root, name, line string) error {
 	if dir := path.Dir(name); dir != "." {
 		if err := root.MkdirAll(dir, 0o700); err != nil {

@@ -60,7 +60,7 @@ func TestFilesAreAppendedToAndRead(t *testing.T) {
 	}
 }
 
-// TestAFolderThatIsNotThereIsToBeCreated: Hookloom does not create it, so the step says who does.
+// TestAFolderThatIsNotThereIsToBeCreated checks the advice: Hookloom does not create the folder.
 func TestAFolderThatIsNotThereIsToBeCreated(t *testing.T) {
 	_, err := file.Append{}.Do(t.Context(), engine.Input{Dir: t.TempDir(), Folder: "data", With: map[string]any{"path": "a", "text": "x"}})
 	if err == nil || err.Error() != "the folder data of files: does not exist: create it in the project's folder" {
@@ -68,7 +68,7 @@ func TestAFolderThatIsNotThereIsToBeCreated(t *testing.T) {
 	}
 }
 
-// TestNoPathLeadsOutOfTheFolder: neither dots nor links, for reading and for writing.
+// TestNoPathLeadsOutOfTheFolder tries dots and links, for reading and writing.
 func TestNoPathLeadsOutOfTheFolder(t *testing.T) {
 	dir := t.TempDir()
 	for _, d := range []string{"data", "workflows"} {

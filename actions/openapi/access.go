@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// servers picks the base URL.
+// servers selects the base URL.
 func (d *document) servers() {
 	if d.two {
 		scheme := "https"
@@ -43,7 +43,7 @@ func (d *document) servers() {
 	}
 }
 
-// unknownServer asks the connection for the base URL, where the document does not tell.
+// unknownServer adds a connection field for the base URL if the document does not contain it.
 func (d *document) unknownServer(path string) server {
 	if u, err := url.Parse(d.from); err == nil && u.Host != "" {
 		return server{url: u.Scheme + "://" + u.Host + path}
@@ -57,7 +57,7 @@ var (
 	plainServer    = regexp.MustCompile(`^https?://[A-Za-z0-9._~:/\[\]%@-]*$`)
 )
 
-// parse reads a server with its variables.
+// parse parses a server with its variables.
 func (d *document) parse(o *object) server {
 	raw := strings.TrimRight(strings.TrimSpace(str(o.get("url"))), "/")
 	if strings.HasPrefix(raw, "//") {
@@ -92,7 +92,7 @@ func (d *document) parse(o *object) server {
 	return s
 }
 
-// fieldName is a name for a connection's field that no connection has already.
+// fieldName returns a name for a connection field that no connection already has.
 func fieldName(name string) string {
 	n := snake(name)
 	switch n {
@@ -102,8 +102,8 @@ func fieldName(name string) string {
 	return n
 }
 
-// security picks the scheme by which most operations may be asked, and of those the one
-// that needs least: a token before OAuth.
+// security selects the scheme that most operations accept, and among equals the one that needs the
+// least setup: a token before OAuth.
 func (d *document) security() {
 	schemes := obj(obj(d.root.get("components")).get("securitySchemes"))
 	if d.two {
@@ -131,8 +131,8 @@ func (d *document) security() {
 
 const tokenField = `token: {type: string, secret: true, required: true, description: `
 
-// scheme writes one security scheme; nil for what cannot be said. cost is how much it asks
-// of a person.
+// scheme returns one security scheme; nil if it cannot be expressed. cost ranks the work to set it
+// up.
 func (d *document) scheme(s *object) (*auth, int) {
 	help := oneLine(str(s.get("description")), 120)
 	if help == "" {
@@ -165,7 +165,7 @@ func (d *document) scheme(s *object) (*auth, int) {
 	return nil, 0
 }
 
-// oauth2 writes the flow that asks no person, or else the one that asks once.
+// oauth2 returns the flow that needs no person, or else the one that needs a person once.
 func (d *document) oauth2(s *object, token string) *auth {
 	flows := obj(s.get("flows"))
 	if d.two {
@@ -194,7 +194,7 @@ func (d *document) oauth2(s *object, token string) *auth {
 	return &auth{text: text, fields: id}
 }
 
-// dropAuthInputs leaves out the parameters that carry the credential.
+// dropAuthInputs removes the parameters that carry the credential.
 func (d *document) dropAuthInputs() {
 	a := d.s.auth
 	if a == nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// curlArguments are options of curl that take a value which means nothing here.
+// curlArguments are options of curl with a value that has no meaning here.
 var curlArguments = []string{"-o", "--output", "-A", "--user-agent", "-e", "--referer", "-m", "--max-time", "--connect-timeout", "-b",
 	"--cookie", "-c", "--cookie-jar", "-x", "--proxy", "--cacert", "-E", "--cert", "--key", "-w", "--write-out", "--retry", "-T",
 	"--upload-file", "--resolve", "--ciphers", "-r", "--range", "--limit-rate", "-K", "--config"}
@@ -21,7 +21,7 @@ var (
 	hostName  = regexp.MustCompile(`^[A-Za-z0-9.-]+(:\d+)?$`)
 )
 
-// curl is a command line of curl, taken apart.
+// curl is a parsed curl command.
 type curl struct {
 	method, url, user string
 	headers           [][2]string
@@ -30,8 +30,8 @@ type curl struct {
 	auth              *auth
 }
 
-// FromCurl makes a connector file of one curl command. The credential of the command
-// becomes a field of the connection: its value is not written.
+// FromCurl creates a connector file from a curl command. The command's credential becomes a field
+// of the connection; its value is not written.
 func FromCurl(ctx context.Context, command, action string, o Options) (*Result, error) {
 	words, err := shellWords(command)
 	if err != nil {
@@ -70,7 +70,7 @@ func FromCurl(ctx context.Context, command, action string, o Options) (*Result, 
 		s.auth, _ = (&document{}).scheme(&object{vals: map[string]any{"type": "basic"}})
 	}
 	if key, ok := strings.CutSuffix(c.user, ":"); ok && !strings.Contains(key, ":") {
-		// A user without a password is how Stripe and others take a key: then it is the secret.
+		// Stripe and others take a key as a user without a password: then the user is the secret.
 		s.auth = &auth{text: "auth:\n  basic: {user: \"${{ connection.token }}\"}\n", fields: []string{tokenField + "key}"}}
 	}
 	return s.result(ctx, o)
@@ -82,14 +82,14 @@ func secretWord(name string) bool {
 		"password", "apitoken", "xauthtoken", "xaccesstoken", "privatetoken"}, n)
 }
 
-// keyIn makes a credential of a header or a query parameter.
+// keyIn converts a header or a query parameter to a credential.
 func (c *curl) keyIn(in, name string) {
 	if c.auth == nil {
 		c.auth, _ = (&document{}).scheme(&object{vals: map[string]any{"type": "apiKey", "in": in, "name": name}})
 	}
 }
 
-// path makes inputs of segments that are ids.
+// path replaces segments that are ids by inputs.
 func (c *curl) path(o *operation, u *url.URL) {
 	segments := strings.Split(u.EscapedPath(), "/")
 	for i, seg := range segments {
@@ -108,7 +108,7 @@ func (c *curl) path(o *operation, u *url.URL) {
 	}
 }
 
-// content reads the body, and decides the method by it.
+// content reads the body and derives the method.
 func (c *curl) content(o *operation) error {
 	o.method = strings.ToUpper(c.method)
 	data := strings.Join(c.data, "&")
@@ -174,7 +174,7 @@ func (c *curl) content(o *operation) error {
 	return nil
 }
 
-// head keeps the headers that are no credential.
+// head keeps the headers that are not credentials.
 func (c *curl) head(o *operation) {
 	for _, h := range c.headers {
 		switch lower := strings.ToLower(h[0]); {
@@ -191,7 +191,7 @@ func (c *curl) head(o *operation) {
 	}
 }
 
-// authorization is the auth whose credential a header Authorization has.
+// authorization returns the auth for the value of an Authorization header.
 func authorization(header string) *auth {
 	kind, value, _ := strings.Cut(header, " ")
 	s := &object{vals: map[string]any{"type": "apiKey", "in": "header", "name": "Authorization",
@@ -247,7 +247,7 @@ func parseCurl(words []string) (*curl, error) {
 	return c, nil
 }
 
-// option reads one option; value gives its argument.
+// option parses one option; value returns its argument.
 func (c *curl) option(w string, value func() (string, bool)) error {
 	name, _, _ := strings.Cut(w, "=")
 	if len(w) > 2 && w[1] != '-' {
@@ -290,8 +290,7 @@ func (c *curl) option(w string, value func() (string, bool)) error {
 	return nil
 }
 
-// shellWords cuts a command as a POSIX shell does: quotes, backslashes, $'...'. Nothing is
-// expanded.
+// shellWords splits a command like a POSIX shell: quotes, backslashes, $'...'. It expands nothing.
 func shellWords(s string) ([]string, error) {
 	var out []string
 	var b strings.Builder
@@ -318,7 +317,7 @@ func shellWords(s string) ([]string, error) {
 		case quote == '"':
 			b.WriteRune(r)
 		case r == '$' && i+1 < len(runes) && runes[i+1] == '\'':
-			// An ANSI-C text, as browsers copy: read as a plain one.
+			// ANSI-C quoting, which browsers copy, is treated as plain quoting.
 		case r == '\'' || r == '"':
 			in, quote = true, r
 		case r == ' ' || r == '\t' || r == '\n' || r == '\r':

@@ -10,15 +10,15 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Bounds of a document. GitHub's, the largest known, has 12 MB and 600,000 values.
+// Limits of a document. GitHub's, the largest known, has 12 MB and 600,000 values.
 const (
-	// MaxSize is the largest document, in bytes.
+	// MaxSize is the maximum size in bytes.
 	MaxSize   = 32 << 20
 	maxValues = 3_000_000
 	maxDepth  = 200
 )
 
-// object is a JSON object that keeps the order of its keys.
+// object is a JSON object that preserves the order of its keys.
 type object struct {
 	keys []string
 	vals map[string]any
@@ -31,7 +31,7 @@ func (o *object) get(key string) any {
 	return o.vals[key]
 }
 
-// decode reads JSON or YAML. Aliases of YAML are expanded, within the bounds.
+// decode decodes JSON or YAML. It expands YAML aliases within the limits.
 func decode(text []byte) (*object, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("the document has more than %d MiB", MaxSize>>20)
@@ -120,7 +120,7 @@ func (d *decoder) object(depth int) (any, error) {
 	return o, err
 }
 
-// plain returns a value as ordinary data: maps, lists, texts, numbers.
+// plain converts a value to ordinary data: maps, lists, texts, numbers.
 func plain(v any) any {
 	switch x := v.(type) {
 	case *object:

@@ -12,22 +12,23 @@ import (
 
 // Result is an imported connector file.
 type Result struct {
-	// Operations is how many the document has, of those that were asked for; Imported how
-	// many the file has.
+	// Operations is the number of selected operations in the document; Imported is the number in
+	// the file.
 	Operations int
 	Imported   int
 	Skipped    []Skipped
-	// Text is the file.
+	// Text is the generated file.
 	Text []byte
-	// Shortened says what the file leaves out because it would be too large, or "".
+	// Shortened says what was omitted because the file would be too large, or "".
 	Shortened string
 }
 
-// Options are what an import is asked for.
+// Options configure an import.
 type Options struct {
-	// Name is the connector's. Source is where the document came from, From its URL or "".
+	// Name is the connector's name. Source says where the document comes from; From is its URL or
+	// "".
 	Name, Source, From string
-	// Only are tags, operation ids and beginnings of paths; none for all operations.
+	// Only selects tags, operation ids and path prefixes; empty selects all operations.
 	Only []string
 }
 
@@ -41,8 +42,8 @@ var details = []struct {
 	{detail{}, "examples and output types"},
 }
 
-// Import makes a connector file of a document. An operation that cannot be expressed is
-// among the skipped; the error is about the whole document.
+// Import generates a connector file from a document. An operation that cannot be expressed is
+// listed as skipped; the error is about the whole document.
 func Import(ctx context.Context, text []byte, o Options) (*Result, error) {
 	root, err := decode(text)
 	if err != nil {
@@ -86,8 +87,8 @@ func (s *service) result(ctx context.Context, o Options) (*Result, error) {
 	return nil, errors.New("the file cannot be written")
 }
 
-// fitting writes the file and leaves out what the checker refuses: first the example of an
-// action, then the action. It returns no text when the mistakes are of the whole file.
+// fitting generates the file and omits what the checker rejects: first the example of an action,
+// then the action. It returns no text if the mistakes concern the file as a whole.
 func (s *service) fitting(ctx context.Context, o Options, ops []*action, how detail, r *Result) (int, []byte, workflows.Mistakes) {
 	var skipped []Skipped
 	for ctx.Err() == nil {

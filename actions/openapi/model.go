@@ -2,7 +2,7 @@ package openapi
 
 import "github.com/hookloom/hookloom/workflows"
 
-// service is what a document says of a service, whatever its format.
+// service is the content of a document, whatever its format.
 type service struct {
 	title, description, docs string
 	server                   server
@@ -13,7 +13,7 @@ type service struct {
 	failed []Skipped
 }
 
-// server is a base URL with its variables as ${{ connection.NAME }}.
+// server is a base URL, with its variables as ${{ connection.NAME }}.
 type server struct {
 	url       string
 	variables []variable
@@ -24,16 +24,16 @@ type variable struct {
 	options             []any
 }
 
-// auth is how the service is asked; nil for none.
+// auth is how to authenticate; nil for none.
 type auth struct {
-	// text is auth: of the file, in lines; fields are those of the connection.
+	// text is auth: of the file, in lines; fields are the connection's fields.
 	text   string
 	fields []string
-	// header and query are where a key is sent, which no input may be.
+	// header and query are the names that carry a key, which cannot be inputs.
 	header, query string
 }
 
-// operation is one call.
+// operation is one operation of the API.
 type operation struct {
 	id, method, path      string
 	summary, docs         string
@@ -51,32 +51,31 @@ type operation struct {
 	fixedQuery, fixedHead map[string]string
 }
 
-// input is one value that a caller gives.
+// input is a parameter that a caller sets.
 type input struct {
-	// name is the input's, sent the service's own name for it; in is path, query, header or
-	// body.
+	// name is the input's name, sent the service's name for it; in is path, query, header or body.
 	name, sent, in string
 	kind, of       string
 	required       bool
 	help           string
 	options        []any
 	min, max       any
-	initial        any // the default that the document gives
+	initial        any // the document's default
 	example        any
 	hasExample     bool
 }
 
 // content is the body of a request.
 type content struct {
-	// key is the one of action_request: body, form, multipart, text or raw_file.
+	// key is the key of action_request: body, form, multipart, text or raw_file.
 	key string
-	// whole is the input that is the whole body; nil when the inputs are its fields.
+	// whole is the input that is the complete body; nil if the inputs are its fields.
 	whole *input
-	// media is a Content-Type that must be said.
+	// media is a Content-Type that must be set explicitly.
 	media string
 }
 
-// Skipped is an operation that was left out, and why.
+// Skipped is an operation that was not imported, with the reason.
 type Skipped struct {
 	Operation string `json:"operation"`
 	Reason    string `json:"reason"`

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// snake turns a name into small letters, digits and _.
+// snake converts a name to lower case letters, digits and _.
 func snake(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
@@ -46,11 +46,11 @@ var (
 	dotted   = regexp.MustCompile(`[/.:]+`)
 )
 
-// pathVerbs end the paths of calls whose method says nothing more.
+// pathVerbs are the verbs at the end of paths whose method does not determine the operation.
 var pathVerbs = []string{"search", "upsert", "archive", "merge", "cancel", "close", "complete", "confirm", "capture", "create", "update",
 	"delete", "read", "send", "query", "find", "void", "pay", "refund", "verify", "preview", "test", "import", "export", "batch", "bulk"}
 
-// actionName names an action by operationId, or by its path where that is none for people.
+// actionName names an action by its operationId, or by its path if the operationId is unreadable.
 func actionName(o *operation) string {
 	id := o.id
 	if id != "" && !strings.ContainsAny(id, "{}") && !strings.Contains(id, "-/") && !strings.Contains(id, "_/") {
@@ -67,7 +67,7 @@ func actionName(o *operation) string {
 	return pathName(o)
 }
 
-// pathName makes a name such as contacts.notes.create of a method and a path.
+// pathName derives a name such as contacts.notes.create from a method and a path.
 func pathName(o *operation) string {
 	var parts []string
 	last := ""
@@ -103,7 +103,7 @@ func pathName(o *operation) string {
 	return strings.Join(parts, ".")
 }
 
-// unique returns a name that is not taken yet.
+// unique returns a name that is not yet used.
 func unique(name string, taken map[string]bool) string {
 	out := name
 	for n := 2; taken[out]; n++ {
@@ -113,7 +113,7 @@ func unique(name string, taken map[string]bool) string {
 	return out
 }
 
-// oneLine is a description as one sentence or two, without markup of its own lines.
+// oneLine shortens a description to one or two sentences on a line, without markup.
 func oneLine(s string, most int) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n\n")
 	s = clean(s)
@@ -130,10 +130,10 @@ func oneLine(s string, most int) string {
 	return strings.ToValidUTF8(strings.TrimRight(cut, " ,;:"), "") + "..."
 }
 
-// tags match markup, and leave an address such as <ada@example.com> alone.
+// tags match markup, but not an address such as <ada@example.com>.
 var tags = regexp.MustCompile(`</?[a-zA-Z][a-zA-Z0-9-]*(?:[\s/][^<>]{0,200})?>`)
 
-// clean takes control characters, markup and expressions out of a text for people.
+// clean removes control characters, markup and expressions from a description.
 func clean(s string) string {
 	s = tags.ReplaceAllString(strings.ToValidUTF8(s, ""), "")
 	s = strings.Map(func(r rune) rune {

@@ -24,7 +24,7 @@ func load(t *testing.T, text string, only ...string) *openapi.Result {
 	return r
 }
 
-// valid returns the connector of a file that no check refuses.
+// valid returns the connector of a file without mistakes.
 func valid(t *testing.T, text []byte) *workflows.Connector {
 	t.Helper()
 	c, mistakes := workflows.CheckConnector("connectors/crm.yaml", text)
@@ -34,11 +34,11 @@ func valid(t *testing.T, text []byte) *workflows.Connector {
 	return c
 }
 
-// minimum is how many operations of a document must come through, by the beginning of its
-// name; all of them where it is not named.
+// minimum is the share of operations of a document that must be imported, by the prefix of its
+// name; by default all.
 var minimum = map[string]float64{"zoho": 0.8}
 
-// TestEachPublishedDocumentBecomesAConnector imports vendors' own documents, where they are.
+// TestEachPublishedDocumentBecomesAConnector imports vendors' own documents, if they are installed.
 func TestEachPublishedDocumentBecomesAConnector(t *testing.T) {
 	const folder = "/work/shared/openapi"
 	files, err := filepath.Glob(folder + "/*.*")
@@ -51,7 +51,7 @@ func TestEachPublishedDocumentBecomesAConnector(t *testing.T) {
 	for _, file := range files {
 		name := filepath.Base(file)
 		if name == "README.md" || strings.HasPrefix(name, "telegram") {
-			continue // telegram's has a format of its own
+			continue // telegram's has its own format
 		}
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(file)
@@ -89,7 +89,7 @@ func TestEachPublishedDocumentBecomesAConnector(t *testing.T) {
 	}
 }
 
-// TestAnOperationBecomesAnActionWithNames shows what is kept and what is left out.
+// TestAnOperationBecomesAnActionWithNames shows what is imported and what is skipped.
 func TestAnOperationBecomesAnActionWithNames(t *testing.T) {
 	r := load(t, `
 openapi: 3.1.0
@@ -140,7 +140,8 @@ paths:
 	}
 }
 
-// TestHostileDocumentsEndWithAnErrorInBoundedTime.
+// TestHostileDocumentsEndWithAnErrorInBoundedTime checks that hostile documents are rejected
+// quickly.
 func TestHostileDocumentsEndWithAnErrorInBoundedTime(t *testing.T) {
 	bomb := "openapi: 3.0.0\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
 	for i := 1; i < 12; i++ {
@@ -173,8 +174,8 @@ func TestHostileDocumentsEndWithAnErrorInBoundedTime(t *testing.T) {
 	}
 }
 
-// TestCirclesAndCollisionsAreExpressed: a circle ends, a name that is taken gets a number,
-// and no text of the document becomes an expression or another key of the file.
+// TestCirclesAndCollisionsAreExpressed checks that cycles end, that a name already in use gets a
+// number, and that no text of the document becomes an expression or another key of the file.
 func TestCirclesAndCollisionsAreExpressed(t *testing.T) {
 	r := load(t, `{"swagger": "2.0", "info": {"title": "a\u0000b: {\"\n# ${{ secrets.X }}"}, "host": "x.example.com", "paths": {
  "/a": {"get": {"operationId": "get-A", "summary": "x\" }\nbase_url: evil", "parameters": [{"$ref": "#/parameters/p"}], "responses": {"200":
@@ -193,7 +194,7 @@ func TestCirclesAndCollisionsAreExpressed(t *testing.T) {
 	}
 }
 
-// TestACurlCommandBecomesAnActionWithoutItsCredential.
+// TestACurlCommandBecomesAnActionWithoutItsCredential imports a curl command.
 func TestACurlCommandBecomesAnActionWithoutItsCredential(t *testing.T) {
 	for command, want := range map[string]string{
 		`curl -X PATCH 'https://api.example.com/v1/contacts/12345?api_key=sk_secret' -d '{"email":"a@b.c"}'`:               "PATCH",
@@ -219,7 +220,7 @@ func TestACurlCommandBecomesAnActionWithoutItsCredential(t *testing.T) {
 	}
 }
 
-// TestAPostmanCollectionBecomesAConnector.
+// TestAPostmanCollectionBecomesAConnector imports a Postman collection.
 func TestAPostmanCollectionBecomesAConnector(t *testing.T) {
 	r := load(t, `{"info": {"name": "Shop", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
  "auth": {"type": "bearer"}, "variable": [{"key": "baseUrl", "value": "https://shop.example.com/api"}],
@@ -232,7 +233,8 @@ func TestAPostmanCollectionBecomesAConnector(t *testing.T) {
 	}
 }
 
-// TestARequestsOwnCredentialBecomesThatOfTheConnector: many collections have no auth of their own.
+// TestARequestsOwnCredentialBecomesThatOfTheConnector is for collections without their own auth,
+// which are common.
 func TestARequestsOwnCredentialBecomesThatOfTheConnector(t *testing.T) {
 	for _, own := range []string{`"header": [{"key": "Authorization", "value": "Bearer sk_live_1"}]`,
 		`"auth": {"type": "bearer", "bearer": [{"key": "token", "value": "sk_live_1"}]}`} {
@@ -244,7 +246,8 @@ func TestARequestsOwnCredentialBecomesThatOfTheConnector(t *testing.T) {
 	}
 }
 
-// TestATraceOperationIsCountedAndLeftOut: each operation of a document is imported or has a reason.
+// TestATraceOperationIsCountedAndLeftOut checks that each operation is either imported or has a
+// reason.
 func TestATraceOperationIsCountedAndLeftOut(t *testing.T) {
 	r := load(t, `{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "servers": [{"url": "https://api.example.com"}],
 		"paths": {"/a": {"get": {"responses": {"200": {"description": "ok"}}}, "trace": {"responses": {"200": {"description": "ok"}}}}}}`)
@@ -253,8 +256,8 @@ func TestATraceOperationIsCountedAndLeftOut(t *testing.T) {
 	}
 }
 
-// TestListsAreReadPageByPage: each way to page that parameters and answers show, and what
-// stays one request.
+// TestListsAreReadPageByPage checks each kind of pagination that can be recognized, and what stays
+// a single request.
 func TestListsAreReadPageByPage(t *testing.T) {
 	list := func(params, answer, headers string) string {
 		return "openapi: 3.0.0\ninfo: {title: T}\nservers: [{url: https://api.example.com}]\npaths:\n  /things:\n    get:\n      parameters: [" +

@@ -9,19 +9,18 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file finds out that an operation gives a list page by page. Documents do not say so;
-// names of parameters and of fields of the answer do. Where they leave a doubt, the operation
-// stays one request.
+// This file detects whether an operation returns a list page by page. Documents do not say so;
+// names of parameters and of response fields do. In doubt, the operation stays a single request.
 
-// paging is how the pages of an operation are read, as pages: has it.
+// paging is the pagination of an operation, as in pages:.
 type paging struct {
-	// items is an expression, of the type of.
+	// items is an expression whose elements have the type of.
 	items string
 	of    *workflows.DataType
-	// way is the one key of page, offset, token and next, with its value.
+	// way is whichever of the keys page, offset, token and next is used, with its value.
 	way string
-	// size is the parameter of how many items a page has, 0 items for none; total an
-	// expression, "" for none.
+	// size is the parameter for the page size, 0 items for none; total is an expression, "" for
+	// none.
 	sizeName string
 	size     int
 	total    string
@@ -43,17 +42,17 @@ var (
 	plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// largestPage is the largest size that is asked for.
+// largestPage is the largest page size to request.
 const largestPage = 1000
 
-// place is a field of an answer, one level deep or two.
+// place is a field of a response, at the first or second level.
 type place struct {
 	name string
 	expr string
 	typ  *workflows.DataType
 }
 
-// places lists the fields of an answer.
+// places lists the fields of a response.
 func places(t *workflows.DataType) []place {
 	var out []place
 	for _, f := range t.Fields {
@@ -64,7 +63,7 @@ func places(t *workflows.DataType) []place {
 		}
 		for _, g := range f.Type.Fields {
 			out = append(out, place{snake(g.Name), optionalMember(at, g.Name), g.Type})
-			if g.Type != nil && g.Type.Kind == "object" { // such as paging.next.after
+			if g.Type != nil && g.Type.Kind == "object" { // for example, paging.next.after
 				for _, h := range g.Type.Fields {
 					out = append(out, place{snake(h.Name), optionalMember(optionalMember(at, g.Name), h.Name), h.Type})
 				}
@@ -81,7 +80,7 @@ func member(of, name string) string {
 	return fmt.Sprintf("%s[%q]", of, name)
 }
 
-// optionalMember is a member of what may be missing.
+// optionalMember returns a member access whose object may be missing.
 func optionalMember(of, name string) string {
 	if plainName.MatchString(name) {
 		return of + "?." + name
@@ -89,8 +88,8 @@ func optionalMember(of, name string) string {
 	return fmt.Sprintf("%s?.[%q]", of, name)
 }
 
-// pagesOf tells how an operation's pages are read; nil for one request. It takes the
-// parameters that name a page from the inputs.
+// pagesOf returns the pagination of an operation; nil for a single request. It removes the
+// parameters that select a page from the inputs.
 func (o *operation) pagesOf(linkHeader bool) *paging {
 	if o.method != "GET" || o.returns == nil || o.content != nil {
 		return nil
@@ -130,7 +129,8 @@ func (o *operation) pagesOf(linkHeader bool) *paging {
 	return p
 }
 
-// list finds the list in the answer: all of it, the only one, or the one with a usual name.
+// list finds the list in the response: the response itself, the only list, or the one with a common
+// name.
 func (p *paging) list(t *workflows.DataType) bool {
 	if t.Kind == "list" {
 		p.items, p.of = "response.body", t.Of
@@ -146,7 +146,7 @@ func (p *paging) list(t *workflows.DataType) bool {
 		if len(lists) == 1 || slices.Contains(listNames, snake(f.Name)) {
 			p.items, p.of = member("response.body", f.Name), f.Type.Of
 			if f.Optional {
-				p.items += " ?? []" // the document lets the service leave out the list
+				p.items += " ?? []" // the document allows the service to omit the list
 			}
 			return true
 		}
@@ -154,23 +154,23 @@ func (p *paging) list(t *workflows.DataType) bool {
 	return false
 }
 
-// token finds the parameter and the field of a token.
+// token finds the parameter and the field of a page token.
 func (o *operation) token(p *paging, all []place) bool {
 	i := o.query(tokenNames, "string")
 	if i == nil {
 		return false
 	}
-	// The field that is called like the parameter comes first.
+	// A field with the parameter's name comes first.
 	at := find(all, append([]string{"next_" + snake(i.sent)}, nextTokens...), "string")
 	if at == nil || snake(i.sent) == "after" && !slices.Contains([]string{"after", "end_cursor", "next_cursor", "next_after"}, at.name) {
-		return false // after is a date as often
+		return false // after may also be a date
 	}
 	p.way = "token: " + workflows.YAMLText(at.expr) + "\n      query: " + workflows.YAMLText(i.sent)
 	return true
 }
 
-// sized takes the parameter of the size of pages, where the document says how large one may
-// be: the largest size saves requests.
+// sized uses the page size parameter if the document gives its maximum: the largest size needs the
+// fewest requests.
 func (o *operation) sized(p *paging) {
 	for _, kind := range []string{"integer", "number"} {
 		i := o.query(sizeNames, kind)
@@ -190,7 +190,7 @@ func (o *operation) sized(p *paging) {
 	}
 }
 
-// query finds a parameter of the query by its name and type.
+// query returns a query parameter by name and type.
 func (o *operation) query(names []string, kind string) *input {
 	for _, name := range names {
 		for _, i := range o.inputs {
@@ -202,7 +202,7 @@ func (o *operation) query(names []string, kind string) *input {
 	return nil
 }
 
-// find returns the first of the names that is a field of a kind; "" is any.
+// find returns the first of the names that is a field of a type; "" is any.
 func find(all []place, names []string, kind string) *place {
 	for _, name := range names {
 		for i := range all {
@@ -214,7 +214,7 @@ func find(all []place, names []string, kind string) *place {
 	return nil
 }
 
-// firstPage is from: where pages count from 0.
+// firstPage returns the from: setting if pages count from 0.
 func firstPage(i *input) string {
 	if i.initial == 0 || i.min == 0 && i.initial == nil {
 		return ", from: 0"
@@ -222,7 +222,7 @@ func firstPage(i *input) string {
 	return ""
 }
 
-// text writes pages:.
+// text returns pages: as YAML.
 func (p *paging) text() string {
 	out := "    pages:\n      items: " + workflows.YAMLText(p.items) + "\n      " + p.way + "\n"
 	if p.size > 0 {
@@ -234,7 +234,7 @@ func (p *paging) text() string {
 	return out
 }
 
-// returns is the type of the output.
+// returns returns the type of the output.
 func (p *paging) returns() *workflows.DataType {
 	items := &workflows.DataType{Kind: "list", Of: p.of}
 	return &workflows.DataType{Kind: "object", Fields: []workflows.DataField{{Name: "items", Type: items},

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// maxFields is how many fields of a body become inputs of their own.
+// maxFields is the maximum number of body fields that become separate inputs.
 const maxFields = 80
 
 var pathParam = regexp.MustCompile(`\{([^{}/]+)\}`)
@@ -21,7 +21,7 @@ func unescape(token string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
 
-// address returns a URL of the web, or "".
+// address returns s if it is an http or https URL, else "".
 func address(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -30,7 +30,7 @@ func address(s string) string {
 	return u.String()
 }
 
-// parameters reads those of the path item and of the operation, which come before.
+// parameters reads those of the path item and of the operation; the latter take precedence.
 func (d *document) parameters(o *operation, item, op *object) error {
 	found := map[string]bool{}
 	for _, p := range append(slices.Clone(list(op.get("parameters"))), list(item.get("parameters"))...) {
@@ -73,8 +73,8 @@ func (d *document) parameter(o *operation, x *object, name, in string) error {
 	case "header":
 		lower := strings.ToLower(name)
 		if lower == "accept" || lower == "content-type" || lower == "authorization" {
-			// OpenAPI 3.1, "Parameter Object": these are ignored. PagerDuty's document names them
-			// all the same, with the one value that its service takes.
+			// OpenAPI 3.1, "Parameter Object": these are ignored. PagerDuty's document lists them
+			// anyway, with the only value that its service accepts.
 			d.typed(i, schema)
 			d.exampleOf(i, x, schema)
 			if v, isText := i.example.(string); isText && lower != "authorization" && i.required && !strings.ContainsAny(v, "\r\n$") {
@@ -114,7 +114,7 @@ func (d *document) parameter(o *operation, x *object, name, in string) error {
 
 var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_|~-]+$")
 
-// exampleOf finds an example of a parameter: its own, or that of its schema.
+// exampleOf returns an example of a parameter: its own, or its schema's.
 func (d *document) exampleOf(i *input, x, schema *object) {
 	for _, v := range []any{x.get("example"), x.get("x-example"), firstExample(d, x.get("examples")), schema.get("example"),
 		firstOf(schema.get("examples")), schema.get("default")} {
@@ -143,7 +143,7 @@ func firstOf(v any) any {
 	return nil
 }
 
-// body reads what the operation sends.
+// body reads the request body.
 func (d *document) body(o *operation, op *object) error {
 	if d.two {
 		return d.body2(o, op)
@@ -172,7 +172,7 @@ func (d *document) body(o *operation, op *object) error {
 	return nil
 }
 
-// body2 reads the body of Swagger 2.0, which is a parameter, or several of a form.
+// body2 reads the body of Swagger 2.0, which is one parameter, or several for a form.
 func (d *document) body2(o *operation, op *object) error {
 	consumes := texts(op.get("consumes"))
 	if len(consumes) == 0 {
@@ -214,7 +214,7 @@ func (d *document) body2(o *operation, op *object) error {
 	return nil
 }
 
-// preferred picks the media type that is sent, and the key of a request for it.
+// preferred selects the media type to send, and the key of request: for it.
 func preferred(medias []string) (media, key string) {
 	rank := func(m string) (int, string) {
 		m, _, _ = strings.Cut(strings.ToLower(m), ";")
@@ -242,7 +242,7 @@ func preferred(medias []string) (media, key string) {
 	return media, key
 }
 
-// contentOf makes the fields of a body inputs, or the body one input where it has none.
+// contentOf creates inputs from the fields of a body, or a single input if it has none.
 func (d *document) contentOf(o *operation, key, media string, schema any, required bool, example any) {
 	c := &content{key: key}
 	o.content = c

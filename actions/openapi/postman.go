@@ -9,8 +9,7 @@ import (
 
 var postmanVariable = regexp.MustCompile(`\{\{\s*([^{}]+?)\s*\}\}`)
 
-// postman reads a collection of format 2.0 or 2.1.
-// Source: schema.postman.com, collection v2.1.0.
+// postman reads a collection in format 2.0 or 2.1. Source: schema.postman.com, collection v2.1.0.
 func postman(root *object, only []string) (*service, error) {
 	info := obj(root.get("info"))
 	c := &collection{only: only, vars: map[string]string{}, s: &service{title: oneLine(str(info.get("name")), 80),
@@ -35,7 +34,7 @@ type collection struct {
 	s    *service
 	only []string
 	vars map[string]string
-	// found is the credential of the first request that has its own; nil for none.
+	// found is the credential of the first request with its own; nil if there is none.
 	found *auth
 }
 
@@ -108,7 +107,7 @@ func snakes(l []string) []string {
 	return out
 }
 
-// splitURL cuts a URL that may hold {{variables}} into its host, path and query.
+// splitURL splits a URL that may contain {{variables}} into its host, path and query.
 func splitURL(raw string) (base, path, query string) {
 	raw, _, _ = strings.Cut(raw, "#")
 	raw, query, _ = strings.Cut(raw, "?")
@@ -122,8 +121,8 @@ func splitURL(raw string) (base, path, query string) {
 	return raw, "/", query
 }
 
-// server is the base URL; a {{variable}} that is all of it has its value, or the connection
-// says it.
+// server returns the base URL. If it is only a {{variable}}, it is the variable's value, or else a
+// connection field.
 func (c *collection) server(base string) server {
 	if m := postmanVariable.FindStringSubmatch(base); m != nil && m[0] == base {
 		if v := c.vars[m[1]]; strings.HasPrefix(v, "http") {
@@ -141,7 +140,7 @@ func (c *collection) server(base string) server {
 	return (&document{}).parse(&object{vals: map[string]any{"url": postmanVariable.ReplaceAllString(base, "{$1}")}})
 }
 
-// path turns :name and {{name}} into inputs.
+// path converts :name and {{name}} to inputs.
 func (c *collection) path(o *operation, u *object) {
 	segments := strings.Split(o.path, "/")
 	for i, s := range segments {
@@ -195,7 +194,7 @@ func (c *collection) query(o *operation, u *object, raw string) {
 	}
 }
 
-// secretHeaders carry credentials, which belong to the connection.
+// secretHeaders contain credentials, which belong to the connection.
 var secretHeaders = []string{"authorization", "cookie", "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token"}
 
 func (c *collection) headers(o *operation, r *object) {
@@ -264,7 +263,7 @@ func (c *collection) body(o *operation, b *object) error {
 	return nil
 }
 
-// rawBody makes inputs of the keys of a JSON text; any other text is one input.
+// rawBody creates inputs from the keys of a JSON text; any other text becomes one input.
 func rawBody(o *operation, raw string) {
 	if strings.TrimSpace(raw) == "" {
 		return
@@ -308,7 +307,7 @@ func kindOfValue(v any) string {
 	return "any"
 }
 
-// answer takes the first saved answer that is a success as the example.
+// answer uses the first saved success response as the example.
 func (c *collection) answer(o *operation, it *object) {
 	o.returns = anyType()
 	for _, v := range list(it.get("response")) {
@@ -325,7 +324,7 @@ func (c *collection) answer(o *operation, it *object) {
 	}
 }
 
-// auth reads the collection's auth; a bearer token where it names none that is known.
+// auth reads the collection's auth; by default a bearer token.
 func (c *collection) auth(a *object) *auth {
 	var s *object
 	switch str(a.get("type")) {

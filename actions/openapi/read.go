@@ -13,17 +13,17 @@ type document struct {
 	root *object
 	// two reports whether it is Swagger 2.0.
 	two bool
-	// from is the URL that it came from, or "".
+	// from is its URL, or "".
 	from string
 	only []string
 	s    *service
-	// votes count how often operations ask for a security scheme.
+	// votes count how many operations require a security scheme.
 	votes map[string]int
 }
 
 var httpMethods = []string{"get", "put", "post", "delete", "options", "head", "patch"}
 
-// read reads a document; only are tags, operation ids or path prefixes, none for all.
+// read reads a document; only are tags, operation ids or path prefixes, empty for all.
 func read(root *object, from string, only []string) (*service, error) {
 	switch {
 	case str(obj(root.get("info")).get("schema")) != "" || obj(root.get("info")).get("_postman_id") != nil:
@@ -59,7 +59,7 @@ func read(root *object, from string, only []string) (*service, error) {
 	return d.s, nil
 }
 
-// wanted reports whether --only names a tag, the id, or the beginning of the path.
+// wanted reports whether --only selects a tag, the id, or a prefix of the path.
 func (d *document) wanted(op *object, path string) bool {
 	return len(d.only) == 0 || selects(d.only, str(op.get("operationId")), path, texts(op.get("tags")))
 }
@@ -71,7 +71,7 @@ func selects(only []string, id, path string, tags []string) bool {
 	})
 }
 
-// one reads an operation, or notes why it cannot be expressed.
+// one reads an operation, or records why it cannot be expressed.
 func (d *document) one(path, method string, item, op *object) {
 	o := &operation{id: str(op.get("operationId")), method: method, path: path, deprecated: op.get("deprecated") == true,
 		tags: texts(op.get("tags")), docs: address(str(obj(op.get("externalDocs")).get("url"))), fixedQuery: map[string]string{},
@@ -99,7 +99,7 @@ func (d *document) one(path, method string, item, op *object) {
 	d.s.ops = append(d.s.ops, o)
 }
 
-// label names an operation to a person.
+// label names an operation for people.
 func (o *operation) label() string {
 	if o.id != "" {
 		return clean(o.id)
@@ -107,7 +107,7 @@ func (o *operation) label() string {
 	return o.method + " " + clean(o.path)
 }
 
-// path takes a query out of a path.
+// path removes a query from a path.
 func (d *document) path(o *operation) error {
 	path, query, has := strings.Cut(o.path, "?")
 	if i := strings.IndexByte(path, '#'); i >= 0 {
@@ -125,7 +125,7 @@ func (d *document) path(o *operation) error {
 	return nil
 }
 
-// deref follows references within the document, up to a bound; nil for what cannot be
+// deref follows references within the document, up to a limit; nil if a reference cannot be
 // followed.
 func (d *document) deref(v any) any {
 	for range 30 {
@@ -138,10 +138,10 @@ func (d *document) deref(v any) any {
 			return nil
 		}
 	}
-	return nil // a circle
+	return nil // a cycle
 }
 
-// pointer finds what a JSON pointer of this document names (RFC 6901).
+// pointer returns the value at a JSON pointer in this document (RFC 6901).
 func (d *document) pointer(ref string) any {
 	rest, ok := strings.CutPrefix(ref, "#/")
 	if !ok {

@@ -8,11 +8,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// maxParts bounds how many parts of one allOf are merged.
+// maxParts is the maximum number of parts of an allOf that are merged.
 const maxParts = 50
 
-// merged returns a schema with its allOf laid together. One of several others is taken only
-// where all but one are null.
+// merged returns a schema with its allOf merged. Of several alternatives it uses one only if all
+// others are null.
 func (d *document) merged(v any) *object {
 	parts := 0
 	return d.merge(v, 0, &parts)
@@ -71,7 +71,7 @@ func (o *object) set(key string, v any) {
 	o.vals[key] = v
 }
 
-// onlyChoice is the one schema of oneOf or anyOf that is not null.
+// onlyChoice returns the only schema of oneOf or anyOf that is not null.
 func (d *document) onlyChoice(s *object) any {
 	var found any
 	for _, key := range []string{"oneOf", "anyOf"} {
@@ -91,7 +91,7 @@ func (d *document) onlyChoice(s *object) any {
 	return found
 }
 
-// kindOf is the type of a schema, as a connector file names it.
+// kindOf returns the type of a schema in the terms of connector files.
 func (d *document) kindOf(s *object) string {
 	types := texts(s.get("type"))
 	if t := str(s.get("type")); t != "" {
@@ -125,7 +125,7 @@ func (d *document) kindOf(s *object) string {
 	return "any"
 }
 
-// typed sets an input's type and bounds by a schema.
+// typed sets an input's type and limits from a schema.
 func (d *document) typed(i *input, schema *object) {
 	s := d.merged(schema)
 	i.kind = d.kindOf(s)
@@ -175,7 +175,7 @@ func number(v any) any {
 	case int:
 		return x
 	case float64:
-		if math.Abs(x) >= 1<<63 { // no integer of 64 bits is beyond it
+		if math.Abs(x) >= 1<<63 { // no 64-bit integer exceeds it
 			return nil
 		}
 		return x
@@ -195,7 +195,7 @@ func fitting(kind string, v any) bool {
 	return false
 }
 
-// answer reads what the operation gives.
+// answer reads the type of the response.
 func (d *document) answer(o *operation, op *object) {
 	responses := obj(op.get("responses"))
 	for _, code := range keysOf(op.get("responses")) {
@@ -256,7 +256,7 @@ func firstExampleOf(o *object) any {
 	return o.get("application/json")
 }
 
-// dataType is the type of an answer, a few levels deep, without circles.
+// dataType returns the type of a response, a few levels deep, without cycles.
 func (d *document) dataType(v any, depth int, budget *int, above []*object) *workflows.DataType {
 	s := d.merged(v)
 	*budget--
@@ -299,5 +299,5 @@ func (d *document) dataType(v any, depth int, budget *int, above []*object) *wor
 	return t
 }
 
-// anyType is an answer of which nothing is known.
+// anyType returns the type of a response that is not described.
 func anyType() *workflows.DataType { return &workflows.DataType{Kind: "any"} }

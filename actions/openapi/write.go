@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// detail is how much of the operations is written, for files that would be too large.
+// detail is how much to write about the operations, for files that would be too large.
 type detail struct {
 	returns, examples bool
 }
@@ -20,7 +20,7 @@ type written struct {
 	lines []int
 }
 
-// file writes a connector file.
+// file generates a connector file.
 func (s *service) file(name, source string, ops []*action, how detail) written {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
@@ -73,7 +73,7 @@ func (s *service) file(name, source string, ops []*action, how detail) written {
 	return w
 }
 
-// idempotency names the header where the service has one.
+// idempotency returns the idempotency header of the service, if it has one.
 func (s *service) idempotency(ops []*action) string {
 	for _, o := range ops {
 		if o.idempotencyHeader != "" && !strings.EqualFold(o.idempotencyHeader, "Idempotency-Key") {
@@ -83,15 +83,15 @@ func (s *service) idempotency(ops []*action) string {
 	return ""
 }
 
-// action is an operation with the names that its file gives it.
+// action is an operation with the names it has in the file.
 type action struct {
 	*operation
 	name string
-	// noExample leaves out the example, which does not fit.
+	// noExample omits an example that is not valid.
 	noExample bool
 }
 
-// named returns every operation and input a name of its own.
+// named gives every operation and input a unique name.
 func named(ops []*operation) []*action {
 	taken := map[string]bool{}
 	var out []*action
@@ -169,7 +169,7 @@ func (a *action) text(how detail) string {
 	return b.String()
 }
 
-// sorted lists the inputs: those that are required come first.
+// sorted lists the inputs, the required ones first.
 func (a *action) sorted() []*input {
 	out := slices.Clone(a.inputs)
 	slices.SortStableFunc(out, func(x, y *input) int {
@@ -238,7 +238,7 @@ func (a *action) request(p func(string, ...any)) {
 	switch c := a.content; {
 	case c == nil:
 	case c.whole != nil && (c.key == "form" || c.key == "multipart"):
-		// A map of unknown fields cannot be written: it is sent as JSON where nothing else is known.
+		// A map of unknown fields cannot be written: it is sent as JSON if nothing else is known.
 		p("      body: ${{ inputs.%s }}\n", c.whole.name)
 	case c.whole != nil:
 		p("      %s: ${{ inputs.%s }}\n", c.key, c.whole.name)
@@ -258,7 +258,7 @@ func (a *action) request(p func(string, ...any)) {
 	}
 }
 
-// template writes a text with expressions: plain where YAML takes it, else in quotes.
+// template returns a text with expressions as YAML: plain if YAML allows it, otherwise quoted.
 func template(s string) string {
 	if strings.Trim(strings.NewReplacer("${{", "", "}}", "").Replace(s),
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._- ~+$@()") == "" {
@@ -267,7 +267,7 @@ func template(s string) string {
 	return workflows.QuoteYAML(s)
 }
 
-// block writes a type in lines, behind a colon.
+// block returns a type in lines, following a colon.
 func block(t *workflows.DataType, indent string) string {
 	switch {
 	case t.Of != nil && len(t.Of.Fields) > 0:
@@ -300,10 +300,10 @@ func plainKey(s string) bool {
 	return workflows.YAMLText(s) == s && !strings.ContainsAny(s, " ")
 }
 
-// maxExample is how large the answer of an example may be, in bytes.
+// maxExample is the maximum size in bytes of the response in an example.
 const maxExample = 1500
 
-// example writes a call, where the document shows values of all that is needed.
+// example returns a call if the document contains values for all required inputs.
 func (a *action) example() string {
 	with := ""
 	for _, i := range a.sorted() {
@@ -333,7 +333,7 @@ func (a *action) example() string {
 	return "    example:\n" + out
 }
 
-// usable reports whether an example is of the input's type.
+// usable reports whether an example has the input's type.
 func usable(i *input) bool {
 	if i.kind == "file" {
 		return false
@@ -345,7 +345,7 @@ func usable(i *input) bool {
 	return in.Problem(i.example) == ""
 }
 
-// cleanValue writes data as YAML on one line, without characters that YAML cannot have.
+// cleanValue returns data as YAML on one line, without characters that YAML does not allow.
 func cleanValue(v any) string { return workflows.YAMLText(cleaned(v)) }
 
 func cleaned(v any) any {

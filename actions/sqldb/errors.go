@@ -20,8 +20,8 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// codeOf is the database's own code of an error: SQLSTATE of PostgreSQL, the number of
-// MySQL, the extended code of SQLite; empty when the database said nothing.
+// codeOf returns the database's own code of an error: SQLSTATE of PostgreSQL, the number of MySQL,
+// the extended code of SQLite; empty if the database returned none.
 func (t *target) codeOf(err error) string {
 	var p *pgconn.PgError
 	var m *mysql.MySQLError
@@ -37,9 +37,9 @@ func (t *target) codeOf(err error) string {
 	return ""
 }
 
-// rolledBack reports whether the transaction was undone because of others, and may succeed
-// when it is carried out again: serialization failures and deadlocks (PostgreSQL 40001,
-// 40P01; MySQL 1205, 1213; SQLITE_BUSY).
+// rolledBack reports whether the transaction was rolled back because of concurrent ones and may
+// succeed if repeated: serialization failures and deadlocks (PostgreSQL 40001, 40P01; MySQL 1205,
+// 1213; SQLITE_BUSY).
 func (t *target) rolledBack(err error) bool {
 	var s sqlite3.Error
 	if errors.As(err, &s) {
@@ -48,16 +48,17 @@ func (t *target) rolledBack(err error) bool {
 	return slices.Contains([]string{"40001", "40P01", "1205", "1213"}, t.codeOf(err))
 }
 
-// unique are the codes of a key that is there already.
+// unique are the codes of a duplicate key.
 var unique = []string{"23505", "1062", strconv.Itoa(int(sqlite3.ErrConstraintUnique)), strconv.Itoa(int(sqlite3.ErrConstraintPrimaryKey))}
 
-// refusedLogin are those of a wrong user, password or database.
+// refusedLogin are the codes of a wrong user, password or database.
 var refusedLogin = []string{"28000", "28P01", "3D000", "1044", "1045", "1049", "1698"}
 
-// shutDown are those of a database that is starting, ending or full: another try may help.
+// shutDown are the codes of a database that is starting, stopping or out of resources: a retry
+// could help.
 var shutDown = []string{"57P01", "57P02", "57P03", "53000", "53100", "53200", "53300", "55P03", "1040", "1053", "1203"}
 
-// explain turns what went wrong into what the step records.
+// explain converts an error to the one that the step records.
 func (t *target) explain(ctx context.Context, err error) error {
 	var known *plan.Error
 	var certificate *tls.CertificateVerificationError
@@ -90,7 +91,7 @@ func (t *target) explain(ctx context.Context, err error) error {
 	return e
 }
 
-// isNetwork reports whether an error is the connection's: nothing of the transaction stays.
+// isNetwork reports whether the connection failed: the transaction is then rolled back.
 func (t *target) isNetwork(err error) bool {
 	var n net.Error
 	var c *pgconn.ConnectError
@@ -100,7 +101,7 @@ func (t *target) isNetwork(err error) bool {
 		errors.Is(err, mysql.ErrMalformPkt) || errors.Is(err, mysql.ErrPktSync))
 }
 
-// said is an error's text, without the password and not too long.
+// said returns an error's text, without the password and shortened.
 func (t *target) said(err error) string {
 	s := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "\ufffd")), " ")
 	if p, set := t.url.User.Password(); set && p != "" {

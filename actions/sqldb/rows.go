@@ -13,14 +13,13 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// table is what a statement gives.
+// table is the result of a statement.
 type table struct {
 	columns []any
 	rows    []any
 }
 
-// read takes the rows, at most limit of them and as many bytes as a step's output may
-// have.
+// read reads at most limit rows, and at most as many bytes as a step's output may have.
 func read(rows *sql.Rows, limit int) (*table, error) {
 	types, err := rows.ColumnTypes()
 	if err != nil {
@@ -58,7 +57,7 @@ func read(rows *sql.Rows, limit int) (*table, error) {
 	return out, rows.Err()
 }
 
-// cell returns a value as workflows see it, by the name that the driver has for its type.
+// cell converts a value by the driver's name for its type.
 func cell(kind string, v any) any {
 	kind = strings.TrimPrefix(strings.ToUpper(kind), "UNSIGNED ")
 	switch v := v.(type) {
@@ -92,8 +91,8 @@ func cell(kind string, v any) any {
 	return v
 }
 
-// cellOfText reads what a driver gives as text: MySQL without parameters gives all so.
-// Decimals stay texts, so that no digit is lost.
+// cellOfText converts a value that the driver returns as text, as MySQL does for all values without
+// parameters. Decimals stay text, so that no digit is lost.
 func cellOfText(kind, s string) any {
 	switch kind {
 	case "JSON", "JSONB":

@@ -1,6 +1,6 @@
-// Package sqldb is sql/query and sql/exec: statements that the workflow writes out, with
-// values as parameters, in one transaction on PostgreSQL, MySQL, MariaDB or SQLite. Hosts
-// are reached through the egress guard.
+// Package sqldb implements sql/query and sql/exec: constant statements with values as parameters,
+// in one transaction on PostgreSQL, MySQL, MariaDB or SQLite. Hosts are reached through the egress
+// guard.
 //
 // It must not know HTTP, other actions, or Hookloom's own database.
 package sqldb
@@ -76,28 +76,28 @@ var ExecSpec = workflows.ActionSpec{Name: "sql/exec", Help: "changes a database,
 `}
 
 const (
-	// defaultRows and mostRows are how many rows a step takes.
+	// defaultRows and mostRows are the default and the maximum number of rows of a step.
 	defaultRows, mostRows = 1000, 100_000
-	// mostStatements bounds one transaction.
+	// mostStatements is the maximum number of statements in a transaction.
 	mostStatements = 10_000
-	// triesInside is how often a transaction is carried out that the database rolled back
-	// because of others.
+	// triesInside is how often a transaction is tried that the database rolls back because of
+	// concurrent ones.
 	triesInside = 3
 )
 
-// Query carries sql/query out, Exec sql/exec.
+// Query executes sql/query, Exec executes sql/exec.
 type (
 	Query struct{}
 	Exec  struct{}
 )
 
-// statement is one to carry out.
+// statement is a statement to execute.
 type statement struct {
 	text string
 	args []any
 }
 
-// returning finds a clause that gives rows.
+// returning finds a clause that returns rows.
 var returning = regexp.MustCompile(`(?i)\breturning\b`)
 
 // Destination implements engine.Destined.
@@ -177,7 +177,7 @@ func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 	return map[string]any{"rows_affected": affected, "last_id": last, "rows": rows}, nil
 }
 
-// statements returns what sql/exec is to carry out.
+// statements returns the statements of sql/exec.
 func statements(with map[string]any) ([]statement, error) {
 	one := value.Shown(with["statement"])
 	several, err := listOf("statements", with["statements"])
@@ -234,7 +234,7 @@ func listOf(what string, v any) ([]any, error) {
 	return list, nil
 }
 
-// exec carries one statement out and adds up what it did.
+// exec executes a statement and sums up the results.
 func (t *target) exec(ctx context.Context, tx *sql.Tx, s statement, affected *int, last *any, rows *[]any) error {
 	if returning.MatchString(s.text) {
 		r, err := tx.QueryContext(ctx, s.text, t.arguments(s.args)...)
@@ -264,8 +264,8 @@ func (t *target) exec(ctx context.Context, tx *sql.Tx, s statement, affected *in
 	return nil
 }
 
-// transact opens the database, carries work out in one transaction, and closes it. Work
-// runs again when the database rolled it back because of other transactions.
+// transact opens the database, runs work in one transaction, and closes it. Work runs again if the
+// database rolled it back because of concurrent transactions.
 func transact(ctx context.Context, in engine.Input, readOnly bool, work func(*target, *sql.Tx) error) error {
 	t, err := targetOf(in)
 	if err != nil {
@@ -289,11 +289,11 @@ func transact(ctx context.Context, in engine.Input, readOnly bool, work func(*ta
 	}
 }
 
-// errCommit marks a commit of which it is not known whether it happened.
+// errCommit marks a commit whose outcome is unknown.
 var errCommit = errors.New("the commit got no response")
 
 func (t *target) once(ctx context.Context, db *sql.DB, readOnly bool, work func(*target, *sql.Tx) error) error {
-	// SQLite knows no read-only transactions: its file is opened so.
+	// SQLite has no read-only transactions: the file is opened read-only.
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: readOnly && t.kind != "sqlite"})
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
@@ -305,7 +305,7 @@ func (t *target) once(ctx context.Context, db *sql.DB, readOnly bool, work func(
 		err = work(t, tx)
 	}
 	if err != nil {
-		_ = tx.Rollback() // what it says when the connection is gone adds nothing
+		_ = tx.Rollback() // after a lost connection its error adds nothing
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -317,7 +317,7 @@ func (t *target) once(ctx context.Context, db *sql.DB, readOnly bool, work func(
 	return nil
 }
 
-// bound lets the server itself end a statement when the attempt's time is over.
+// bound makes the server itself stop a statement when the attempt's time is over.
 func (t *target) bound(ctx context.Context, tx *sql.Tx) error {
 	deadline, bounded := ctx.Deadline()
 	if t.kind != "postgres" || !bounded {
@@ -340,7 +340,7 @@ func targetOf(in engine.Input) (*target, error) {
 		return nil, plan.Permanent("invalid_connection", "%v", err)
 	}
 	u, err := url.Parse(value.Shown(f["url"]))
-	if err != nil { // its error would show the password
+	if err != nil { // its error would contain the password
 		return nil, plan.Permanent("invalid_connection", "connection %s: url cannot be read; characters such as @ or / in the password are "+
 			"percent-encoded", name)
 	}

@@ -27,7 +27,7 @@ import (
 
 const password = postgrestest.Password
 
-// project is a folder with a connection, and what carries steps out in it.
+// project is a folder with a connection, in which steps are run.
 type project struct {
 	t   *testing.T
 	dir string
@@ -103,7 +103,7 @@ func (p *project) sequence(key string, ph func(int) string) {
 	}
 	out, err = p.query(map[string]any{"query": "SELECT id, name FROM orders WHERE name = " + ph(1), "args": []any{drop}})
 	p.want(out, err, `{"columns":["id","name"],"count":1,"rows":[{"id":2,"name":"x'); DROP TABLE orders; --"}]}`)
-	// One statement that fails undoes those before it.
+	// A failing statement undoes those before it.
 	out, err = p.exec(map[string]any{"statements": []any{map[string]any{"statement": insert, "args": []any{3, "c", 1}},
 		map[string]any{"statement": insert, "args": []any{4, "a", 1}}}})
 	p.want(out, err, "conflict: ")
@@ -152,7 +152,7 @@ func TestSQLiteFilesOfTheProject(t *testing.T) {
 	}
 }
 
-// TestHookloomsOwnDatabaseIsRefused: only the store writes to it.
+// TestHookloomsOwnDatabaseIsRefused guards that only the store writes to it.
 func TestHookloomsOwnDatabaseIsRefused(t *testing.T) {
 	p := open(t, "sqlite:other.db")
 	if _, err := p.exec(map[string]any{"statements": []any{map[string]any{"statement": "CREATE TABLE sightings (a)"},
@@ -163,8 +163,7 @@ func TestHookloomsOwnDatabaseIsRefused(t *testing.T) {
 	p.want(out, err, "invalid_connection: Hookloom's own database")
 }
 
-// asUser returns a command another user where the tests run as root, which PostgreSQL
-// refuses.
+// asUser runs a command as another user if the tests run as root, which PostgreSQL refuses.
 func asUser(t *testing.T, cmd *exec.Cmd, dir string) *exec.Cmd {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -205,7 +204,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// start runs a server until the test ends, and waits until it takes connections.
+// start runs a server until the test ends, and waits until it accepts connections.
 func start(t *testing.T, cmd *exec.Cmd, port string) {
 	t.Helper()
 	var log strings.Builder
@@ -315,7 +314,7 @@ func TestMySQL(t *testing.T) {
 	wrong.want(out, err, "no_credential: ")
 }
 
-// TestAHostileDatabaseEndsTheAttempt: what answers as no database does ends the attempt.
+// TestAHostileDatabaseEndsTheAttempt connects to servers that are not databases.
 func TestAHostileDatabaseEndsTheAttempt(t *testing.T) {
 	for name, serve := range map[string]func(net.Conn){
 		"silent":  func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },

@@ -32,7 +32,7 @@ type target struct {
 	roots      *x509.CertPool
 }
 
-// newTarget reads the URL of a connection.
+// newTarget parses the URL of a connection.
 func newTarget(name string, u *url.URL, ca string) (*target, error) {
 	t := &target{name: name, url: u, kind: map[string]string{"postgres": "postgres", "postgresql": "postgres", "mysql": "mysql",
 		"mariadb": "mysql", "sqlite": "sqlite"}[u.Scheme]}
@@ -51,7 +51,7 @@ func newTarget(name string, u *url.URL, ca string) (*target, error) {
 	return t, nil
 }
 
-// address is host:port, empty for a file.
+// address returns host:port, empty for a file.
 func (t *target) address() string {
 	port := t.url.Port()
 	switch {
@@ -65,13 +65,13 @@ func (t *target) address() string {
 	return net.JoinHostPort(t.url.Hostname(), port)
 }
 
-// local reports whether the host is this machine, to which nothing need be encrypted.
+// local reports whether the host is this machine, so that encryption is not required.
 func (t *target) local() bool {
 	ip := net.ParseIP(t.url.Hostname())
 	return t.url.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// open prepares the database for one attempt; it connects with the first statement.
+// open prepares the database for one attempt; the first statement connects.
 func (t *target) open(in engine.Input, readOnly bool) (*sql.DB, error) {
 	if t.kind == "sqlite" {
 		return t.openSQLite(in, readOnly)
@@ -86,8 +86,7 @@ func (t *target) open(in engine.Input, readOnly bool) (*sql.DB, error) {
 	return t.openPostgres(dial)
 }
 
-// postgresParams are the parameters of a URL that are taken: none names a file of this
-// machine.
+// postgresParams are the accepted parameters of a URL: none names a file of this machine.
 var postgresParams = []string{"sslmode", "application_name", "search_path", "options", "timezone"}
 
 func (t *target) openPostgres(dial egress.Dial) (*sql.DB, error) {
@@ -111,13 +110,13 @@ func (t *target) openPostgres(dial egress.Dial) (*sql.DB, error) {
 		return nil, plan.Permanent("invalid_connection", "connection %s: url cannot be read; sslmode is disable, prefer, require, verify-ca or "+
 			"verify-full", t.name)
 	}
-	// The URL alone counts, not the process's own environment.
+	// Only the URL counts, not the process's environment.
 	config.Password, _ = t.url.User.Password()
 	config.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		return dial(ctx, network, address)
 	}
-	// The guard resolves names itself, and judges what they resolve to.
+	// The guard resolves names itself, and checks the resulting addresses.
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	if t.roots != nil {
 		for _, c := range append([]*tls.Config{config.TLSConfig}, fallbackTLS(config)...) {
@@ -157,7 +156,7 @@ func (t *target) openMySQL(dial egress.Dial) (*sql.DB, error) {
 	case mode == "false", mode == "" && t.local():
 		config = nil
 	case mode == "skip-verify":
-		config.InsecureSkipVerify = true // the operator's own word, for a server without a certificate of an authority
+		config.InsecureSkipVerify = true // explicitly configured, for a server whose certificate no CA has signed
 	case mode != "" && mode != "true":
 		return nil, plan.Permanent("invalid_connection", "connection %s: tls is true, skip-verify or false", t.name)
 	}
@@ -169,7 +168,7 @@ func (t *target) openMySQL(dial egress.Dial) (*sql.DB, error) {
 	return sql.OpenDB(k), nil
 }
 
-// openSQLite opens a file of the project, but not Hookloom's own.
+// openSQLite opens a file of the project, but not Hookloom's own database.
 func (t *target) openSQLite(in engine.Input, readOnly bool) (*sql.DB, error) {
 	name := t.url.Opaque
 	if name == "" {
@@ -197,14 +196,14 @@ func (t *target) openSQLite(in engine.Input, readOnly bool) (*sql.DB, error) {
 		mode, lock = "ro", ""
 	}
 	d := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		c.SetLimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0) // a statement reaches this file alone
+		c.SetLimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0) // a statement can access only this file
 		return nil
 	}}
 	return sql.OpenDB(connectorOf{d, "file:" + filepath.ToSlash(filepath.Join(in.Dir, name)) + "?mode=" + mode +
 		"&_busy_timeout=5000&_foreign_keys=1" + lock}), nil
 }
 
-// connectorOf opens a SQLite file with a driver of its own.
+// connectorOf opens a SQLite file with its own driver.
 type connectorOf struct {
 	driver *sqlite3.SQLiteDriver
 	dsn    string
@@ -216,8 +215,7 @@ func (c connectorOf) Connect(context.Context) (driver.Conn, error) { return c.dr
 // Driver implements driver.Connector.
 func (c connectorOf) Driver() driver.Driver { return c.driver }
 
-// notOurs refuses the database that Hookloom keeps its history in: nothing but its store
-// may change it.
+// notOurs returns an error for Hookloom's own database: only its store may change it.
 func (t *target) notOurs(ctx context.Context, tx *sql.Tx) error {
 	if t.kind != "sqlite" {
 		return nil
@@ -231,7 +229,7 @@ func (t *target) notOurs(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// arguments returns values in the form that the driver takes.
+// arguments converts values for the driver.
 func (t *target) arguments(args []any) []any {
 	out := make([]any, len(args))
 	for i, a := range args {

@@ -52,10 +52,10 @@ var CSVMakeSpec = workflows.ActionSpec{Name: "csv/make", Help: "writes a list of
   with: {rows: "${{ event.data.lines }}", columns: [sku, amount], spreadsheet: true}
 `}
 
-// CSVParse carries csv/parse out.
+// CSVParse executes csv/parse.
 type CSVParse struct{}
 
-// CSVMake carries csv/make out.
+// CSVMake executes csv/make.
 type CSVMake struct{}
 
 // Do implements engine.Action.
@@ -94,7 +94,7 @@ func (CSVParse) Do(ctx context.Context, in engine.Input) (any, error) {
 	return fit(map[string]any{"rows": rows, "columns": list, "count": len(rows)})
 }
 
-// rowsOf reads the rows: objects by columns, or lists where there are none.
+// rowsOf reads the rows: objects if there are column names, otherwise lists.
 func rowsOf(r *csv.Reader, columns []string, numbers bool) ([]any, error) {
 	rows, cells := []any{}, 0
 	for {
@@ -129,7 +129,7 @@ func rowsOf(r *csv.Reader, columns []string, numbers bool) ([]any, error) {
 	}
 }
 
-// cellOf returns a cell as a number where it is asked for and nothing is lost.
+// cellOf returns a cell as a number if requested and possible without loss.
 func cellOf(s string, numbers bool) any {
 	if !numbers || s == "" {
 		return s
@@ -154,7 +154,7 @@ func repeated(list []string) string {
 	return ""
 }
 
-// delimiter reads the word or the character.
+// delimiter parses a delimiter, given by name or as a character.
 func delimiter(v any) (rune, error) {
 	switch s := value.Shown(v); {
 	case v == nil, s == "comma":
@@ -199,7 +199,7 @@ func (CSVMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	w := csv.NewWriter(out)
 	w.Comma, w.UseCRLF = sep, true
 	if header, given := in.With["header"].(bool); (!given || header) && len(columns) > 0 {
-		_ = w.Write(columns) // kept by w.Error
+		_ = w.Write(columns) // the error is kept for w.Error
 	}
 	for i, row := range rows {
 		cells, err := cellsOf(row, columns, safe)
@@ -216,7 +216,7 @@ func (CSVMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	return fit(map[string]any{"text": out.String(), "count": len(rows)})
 }
 
-// fieldsOf are the fields of all rows that are objects.
+// fieldsOf returns the fields of all rows that are objects.
 func fieldsOf(rows []any) []string {
 	seen := map[string]bool{}
 	var out []string
@@ -255,7 +255,7 @@ func cellsOf(row any, columns []string, safe bool) ([]string, error) {
 	return out, nil
 }
 
-// bounded is a text that does not grow past the limit of a step's output.
+// bounded is a text limited to the size of a step's output.
 type bounded struct{ strings.Builder }
 
 // Write implements io.Writer.

@@ -41,17 +41,17 @@ var JQSpec = workflows.ActionSpec{Name: "jq", Help: "runs a jq program over data
 `}
 
 const (
-	// jqTime is how long a program may run.
+	// jqTime is the time limit of a program.
 	jqTime = 5 * time.Second
-	// jqMemory is how many bytes the process may grow by while one runs.
+	// jqMemory is the number of bytes by which the process may grow while a program runs.
 	jqMemory = 256 << 20
-	// jqAtOnce is how many programs run at once, so that jqMemory is not taken by each step.
+	// jqAtOnce is the number of programs that run concurrently, which limits the total of jqMemory.
 	jqAtOnce = 2
-	// jqPrograms is how many compiled programs are kept.
+	// jqPrograms is the number of compiled programs in the cache.
 	jqPrograms = 256
 )
 
-// JQ carries jq out.
+// JQ executes jq.
 type JQ struct{}
 
 var jqSlots = make(chan struct{}, jqAtOnce)
@@ -92,13 +92,13 @@ func (JQ) Do(ctx context.Context, in engine.Input) (any, error) {
 	return fit(results[0])
 }
 
-// The reasons why a program is ended.
+// The reasons why a program is stopped.
 var (
 	errTooSlow = errors.New("the program ran longer than 5s")
 	errTooMuch = errors.New("the program took more than 256 MiB of memory")
 )
 
-// run collects the results of a program, at most two of them unless all are wanted.
+// run collects the results of a program, at most two unless all are wanted.
 func run(ctx context.Context, code *gojq.Code, input any, values []any, all bool) ([]any, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -143,8 +143,8 @@ func explain(ctx context.Context, err error) error {
 	return plan.Permanent("jq", "the program failed: %s", strings.ToValidUTF8(value.CutText(err.Error(), 500), "\ufffd"))
 }
 
-// watch ends a program that takes too much time or memory. The process's memory is what
-// can be measured: it is that of other work too, which is why the bound is wide.
+// watch stops a program that takes too much time or memory. Only the memory of the whole process
+// can be measured, so the limit is generous.
 func watch(ctx context.Context, stop context.CancelCauseFunc) {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
@@ -168,7 +168,7 @@ func watch(ctx context.Context, stop context.CancelCauseFunc) {
 	}
 }
 
-// plain turns jq's large integers into numbers with all their digits.
+// plain converts jq's large integers to numbers with all their digits.
 func plain(v any) any {
 	switch v := v.(type) {
 	case *big.Int:
@@ -194,8 +194,8 @@ var (
 	programs   = map[string]*gojq.Code{}
 )
 
-// compiled returns a program's code, which is kept. Programs reach no files, no modules and
-// no environment.
+// compiled returns a program's code from a cache. Programs can access no files, modules or
+// environment.
 func compiled(program string, names []string) (*gojq.Code, error) {
 	key := strings.Join(names, " ") + "\x00" + program
 	programsMu.Lock()

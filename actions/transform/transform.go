@@ -1,6 +1,5 @@
-// Package transform is the actions that change the form of data and reach nothing
-// outside: jq programs, CSV and XML in both directions. All of them are bounded in time
-// and in what they give, since the data is a stranger's.
+// Package transform implements actions that convert data without external effects: jq programs, CSV
+// and XML in both directions. All have limits on time and output size, since the data is untrusted.
 //
 // It must not know HTTP, connections, or other actions.
 package transform
@@ -10,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// fit holds what an action gives to the limits of a step's output.
+// fit checks an action's output against the limits of a step's output.
 func fit(v any) (any, error) {
 	out, err := value.Fit(v)
 	if err != nil {
@@ -19,7 +18,7 @@ func fit(v any) (any, error) {
 	return out, nil
 }
 
-// names returns a list of texts, such as names of columns.
+// names returns a list of texts, such as column names.
 func names(what string, v any) ([]string, error) {
 	if v == nil {
 		return nil, nil

@@ -14,8 +14,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// check runs an action over inputs in JSON; want is its output, or the beginning of an
-// error's code and a part of its text as "code: text".
+// check runs an action with inputs in JSON; want is its output, or the beginning of an error's code
+// and a part of its text as "code: text".
 func check(t *testing.T, a engine.Action, with, want string) {
 	t.Helper()
 	in, err := value.DecodeJSON([]byte(with))
@@ -140,7 +140,7 @@ func TestXMLIsReadAndWritten(t *testing.T) {
 	}
 }
 
-// FuzzXML: what is written of parsed data is read back as the same data.
+// FuzzXML checks that parsed data written as XML is parsed as the same data.
 func FuzzXML(f *testing.F) {
 	f.Add(`<o id="7"><l>a</l><l>b</l><n/>t</o>`)
 	f.Add("<a:b xmlns:a='x'>\r\n&#13;</a:b>")
@@ -151,7 +151,7 @@ func FuzzXML(f *testing.F) {
 		}
 		made, err := transform.XMLMake{}.Do(t.Context(), engine.Input{With: map[string]any{"value": first}})
 		if err != nil {
-			t.Skip(err) // a name with a prefix only, or a text beyond XML 1.0
+			t.Skip(err) // only a name with a prefix, or a text beyond XML 1.0
 		}
 		again, err := transform.XMLParse{}.Do(t.Context(), engine.Input{With: map[string]any{"text": made.(map[string]any)["text"]}})
 		a, _ := value.EncodeJSON(first)

@@ -45,13 +45,13 @@ var XMLMakeSpec = workflows.ActionSpec{Name: "xml/make", Help: "writes an object
     order: [sku, quantity]
 `}
 
-// XMLParse carries xml/parse out.
+// XMLParse executes xml/parse.
 type XMLParse struct{}
 
-// XMLMake carries xml/make out.
+// XMLMake executes xml/make.
 type XMLMake struct{}
 
-// element is one that is being read.
+// element is an element being parsed.
 type element struct {
 	name   string
 	fields map[string]any
@@ -67,7 +67,7 @@ func (XMLParse) Do(ctx context.Context, in engine.Input) (any, error) {
 	p := &parser{lists: lists}
 	p.prefixes, _ = in.With["prefixes"].(bool)
 	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(value.Shown(in.With["text"]), "\ufeff")))
-	// The text is decoded already, whatever its declaration says.
+	// The text is already decoded, whatever its declaration says.
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	for {
 		t, err := d.RawToken()
@@ -92,7 +92,7 @@ func (XMLParse) Do(ctx context.Context, in engine.Input) (any, error) {
 	return fit(p.root)
 }
 
-// parser makes the object of one document.
+// parser builds the object of one document.
 type parser struct {
 	lists    []string
 	prefixes bool
@@ -199,7 +199,7 @@ func (XMLMake) Do(ctx context.Context, in engine.Input) (any, error) {
 	return fit(map[string]any{"text": w.out.String()})
 }
 
-// writer makes the text of one document; its first error stays.
+// writer writes one document; it keeps its first error.
 type writer struct {
 	order []string
 	out   bounded
@@ -247,7 +247,7 @@ func (w *writer) element(name string, v any, depth int) {
 	w.put("</" + name + ">")
 }
 
-// sorted are the child elements, in the order that they are written.
+// sorted returns the child elements in the order in which they are written.
 func (w *writer) sorted(fields map[string]any) []string {
 	var out []string
 	for k := range fields {
@@ -290,12 +290,12 @@ func (w *writer) fail(err error) {
 	}
 }
 
-// validChar is Char of XML 1.0, 2.2.
+// validChar implements Char of XML 1.0, 2.2.
 func validChar(r rune) bool {
 	return r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r <= 0xd7ff || r >= 0xe000 && r <= 0xfffd || r >= 0x10000
 }
 
-// validName is Name of XML 1.0, 2.3, with the letters and digits of Unicode.
+// validName implements Name of XML 1.0, 2.3, with the letters and digits of Unicode.
 func validName(s string) bool {
 	for i, r := range s {
 		if !(unicode.IsLetter(r) || r == '_' || i > 0 && (unicode.IsDigit(r) || strings.ContainsRune("-.:", r))) {
