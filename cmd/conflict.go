@@ -59,6 +59,9 @@ For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 
 // printIdentity says how an event was named, where that is not plain.
 func (a *app) printIdentity(i *engine.EventItem) {
+	if i.Test {
+		a.printf("  test      a sample of hookloom send or the console\n")
+	}
 	switch i.Identity {
 	case engine.ByContent.String():
 		a.printf("  identity  by content: it has no event ID\n")

@@ -100,7 +100,7 @@ func (a *app) eventsCmd() *cobra.Command {
 			})
 		}}
 	f.add(c)
-	c.Flags().Lookup("status").Usage = "only with this outcome, or unreadable, invalid, by-content, repeated-body or conflicting"
+	c.Flags().Lookup("status").Usage = "only with this outcome, or unreadable, invalid, by-content, repeated-body, conflicting or test"
 	return c
 }
 

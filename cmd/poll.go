@@ -192,6 +192,13 @@ func (a *app) printComparison(x engine.Comparison) error {
 		return err
 	}
 	a.printf("Delay is measured from the event's own time, if the sender sends it.\n")
+	if x.Tests > 0 {
+		a.printf("Not compared: %d test %s of hookloom send or the console.\n", x.Tests, plural(x.Tests, "event"))
+	}
+	if x.FarTimes > 0 {
+		a.printf("Without a delay: %d %s whose own time is more than 7 days before or an hour after the arrival.\n", x.FarTimes,
+			plural(x.FarTimes, "event"))
+	}
 	if x.Polls > 0 {
 		a.printf("\nPolling: %d polls, %d of them empty, %d failed; %d requests, %s", x.Polls, x.EmptyPolls, x.FailedPolls, x.Requests,
 			console.Bytes(x.Bytes))

@@ -33,7 +33,7 @@ func (a *app) runsCmd() *cobra.Command {
 				}
 				t := newTable("RUN", "STARTED", "WORKFLOW", "EVENT KEY", "STATUS", "WORKED", "WAITED", "WAITS FOR", "ERROR")
 				for _, i := range p.Items {
-					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, short(i.EventKey, 30), i.Status, workedText(i), millisText(i.WaitedMS),
+					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, short(i.EventKey, 30)+testMark(i), i.Status, workedText(i), millisText(i.WaitedMS),
 						waitsText(i), short(i.Trouble(), 80))
 				}
 				return printList(a, t, p)
@@ -44,6 +44,14 @@ func (a *app) runsCmd() *cobra.Command {
 	c.Flags().StringVar(&f.q.WaitsFor, "waits-for", "", "only those that wait for one of these, separated by commas: "+
 		strings.Join(engine.WaitKinds, ", "))
 	return c
+}
+
+// testMark marks the runs of samples in lists.
+func testMark(i engine.RunItem) string {
+	if i.Test {
+		return " (test)"
+	}
+	return ""
 }
 
 func (a *app) runCmd() *cobra.Command {

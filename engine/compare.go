@@ -26,6 +26,8 @@ type SeenEvent struct {
 	// Repeats counts deliveries after the first.
 	Repeats   int
 	Recovered bool
+	// Test reports a sample of hookloom send or the console.
+	Test bool
 }
 
 // See records that an inlet saw the event; only the first time counts.
@@ -63,6 +65,11 @@ type Comparison struct {
 	// Recovered are events that only polling found; Repeats are repeated deliveries.
 	Recovered int `json:"recovered"`
 	Repeats   int `json:"repeats"`
+	// Tests are samples of hookloom send and the console, which are not compared. FarTimes are
+	// events whose own time is too far from their arrival to be the time at which they happened:
+	// they have no delay.
+	Tests    int `json:"tests"`
+	FarTimes int `json:"far_times"`
 	// Inlets are what each inlet found, and its delay: the webhook, then the poll.
 	Inlets []InletFigures `json:"inlets"`
 	// WebhookDelay and PollDelay are from the event's own time to its arrival; Lag is how much
@@ -136,9 +143,27 @@ func inlets(events []SeenEvent) []InletFigures {
 	return out
 }
 
-// ownTime reports whether the sender sent the time of the event.
+// ownTime reports whether the sender sent the time at which the event happened.
 func (e *SeenEvent) ownTime() bool {
-	return !e.Time.IsZero() && !e.Time.Equal(e.Webhook) && !e.Time.Equal(e.Poll)
+	return !e.Time.IsZero() && !e.Time.Equal(e.Webhook) && !e.Time.Equal(e.Poll) && !e.farTime()
+}
+
+// An event's own time is its time only within these bounds of its arrival: providers repeat a
+// delivery for up to a week, and clocks differ by minutes.
+const (
+	maxEventAge   = 7 * 24 * time.Hour
+	maxEventAhead = time.Hour
+)
+
+// farTime reports that the event's own time is too far from its arrival, as in samples with a
+// fixed date, items of a backfill, and times of another meaning.
+func (e *SeenEvent) farTime() bool {
+	first := e.Webhook
+	if first.IsZero() || !e.Poll.IsZero() && e.Poll.Before(first) {
+		first = e.Poll
+	}
+	delay := first.Sub(e.Time)
+	return delay > maxEventAge || delay < -maxEventAhead
 }
 
 // Delays are the delays of many events, in seconds.
@@ -164,7 +189,9 @@ type IntervalCost struct {
 
 // Compare computes a comparison from recorded events and polls.
 func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
-	c := Comparison{Trigger: trigger, Since: since, Events: len(s.Events)}
+	tests := len(s.Events)
+	s.Events = slices.DeleteFunc(slices.Clone(s.Events), func(e SeenEvent) bool { return e.Test })
+	c := Comparison{Trigger: trigger, Since: since, Events: len(s.Events), Tests: tests - len(s.Events)}
 	var webhook, poll, lag []time.Duration
 	var times []time.Time
 	for _, e := range s.Events {
@@ -188,6 +215,10 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 			c.Recovered++
 		}
 		c.Repeats += e.Repeats
+		if e.farTime() {
+			c.FarTimes++
+			continue
+		}
 		times = append(times, e.Time)
 	}
 	c.WebhookDelay, c.PollDelay, c.Lag = DelaysOf(webhook), DelaysOf(poll), DelaysOf(lag)

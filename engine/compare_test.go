@@ -33,3 +33,28 @@ func TestCompareGivesEachInletItsOwnFigures(t *testing.T) {
 		t.Errorf("the poll: %+v, delay %+v, behind %+v", p, p.Delay, p.Behind)
 	}
 }
+
+// A sample with a date of last year would make the delay months, and a test is no delivery of the
+// provider.
+func TestTestsAndFarTimesHaveNoDelay(t *testing.T) {
+	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	see := func(own time.Duration, test bool) engine.SeenEvent {
+		e := engine.SeenEvent{Time: at.Add(own), Test: test}
+		e.See("webhook", at)
+		return e
+	}
+	c := engine.Compare("orders", at.Add(-time.Hour), at.Add(time.Hour), engine.Sightings{Events: []engine.SeenEvent{
+		see(-7913*time.Hour, false), see(20*time.Hour, false), see(-2*time.Second, false), see(-time.Second, true),
+	}})
+	if c.Events != 3 || c.Tests != 1 || c.FarTimes != 2 || c.WebhookOnly != 3 {
+		t.Errorf("events %d, tests %d, far times %d", c.Events, c.Tests, c.FarTimes)
+	}
+	if d := c.WebhookDelay; d == nil || d.Count != 1 || d.Max != 2 {
+		t.Errorf("the delay: %+v", d)
+	}
+	for _, i := range c.Intervals {
+		if i.Mean > 3600 {
+			t.Errorf("every %s: %g s", i.Interval, i.Mean)
+		}
+	}
+}

@@ -26,6 +26,10 @@ func CheckInlet(i Inlet) error {
 	return fmt.Errorf("unknown kind of inlet %q", i)
 }
 
+// SampleAgent is the User-Agent of the samples that hookloom send and the console send. An event
+// of it is a test: it runs like any other, is marked in lists, and is left out of comparisons.
+const SampleAgent = "hookloom-send"
+
 // Delivery is one inbound request or polled item whose sender was verified.
 type Delivery struct {
 	Trigger string

@@ -83,6 +83,8 @@ type EventItem struct {
 	Flag string `json:"flag,omitempty"`
 	// RuleFailures is how many workflows could not decide about it.
 	RuleFailures int `json:"rule_failures,omitempty"`
+	// Test reports a sample of hookloom send or the console.
+	Test bool `json:"test,omitempty"`
 }
 
 // Shown is the outcome as lists show it: a failed rule is not hidden by a workflow that ran.
@@ -196,6 +198,8 @@ type RunItem struct {
 	// EventKey and EventType are those of its event.
 	EventKey  string `json:"event_key,omitempty"`
 	EventType string `json:"event_type,omitempty"`
+	// Test reports that its event is a sample of hookloom send or the console.
+	Test bool `json:"test,omitempty"`
 	// WorkedMS is its working time; WaitedMS is the rest of the time from its creation to its end,
 	// or to now while it waits.
 	WorkedMS int64 `json:"worked_ms"`

@@ -94,6 +94,9 @@ const maxCompared = 4 << 20
 // Marks lists in a few words what is unusual about the event's identity.
 func (i EventItem) Marks() []string {
 	var out []string
+	if i.Test {
+		out = append(out, "test")
+	}
 	if i.Identity == ByContent.String() {
 		out = append(out, "by content")
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -68,7 +69,7 @@ func Sample(p *workflows.Project, trigger string, secret func(string) (string, b
 	}
 	s := &SampleRequest{Method: r.deliver[0], Path: t.Webhook.Path, Query: url.Values{}, Header: http.Header{}}
 	s.Header.Set("Content-Type", "application/json")
-	s.Header.Set("User-Agent", "hookloom-send")
+	s.Header.Set("User-Agent", engine.SampleAgent)
 	if err := s.fill(r, o); err != nil {
 		return nil, err
 	}

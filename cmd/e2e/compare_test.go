@@ -76,6 +76,7 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		sample.Header.Set("User-Agent", "shop") // a sample is a test, which is not compared
 		if status, body, err := deliver(t.Context(), x.hooksURL(), sample); err != nil || status/100 != 2 {
 			t.Fatalf("%d %s %v", status, body, err)
 		}

@@ -132,7 +132,7 @@ func (c *Console) flowNames() map[string]string {
 // eventStatuses are what the page of events can be narrowed by.
 var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, engine.Invalid,
 	"by-content", "repeated-body",
-	"conflicting")
+	"conflicting", "test")
 
 func (c *Console) eventsPage(w http.ResponseWriter, r *http.Request) {
 	l := c.filters(r, eventFilters)

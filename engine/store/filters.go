@@ -39,6 +39,8 @@ const (
 			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL
 				AND r.started_at IS NULL THEN 'rate' END
 				FROM places p WHERE p.run_id = r.id), 'slot') END END, '')`
+	// isTest reports whether an event is a sample, by its User-Agent.
+	isTest = `(CASE WHEN e.headers LIKE '%"user-agent":"` + engine.SampleAgent + `"%' THEN 1 ELSE 0 END)`
 	// asksAPerson finds the runs that wait for a person, using only the indexes waits_by_kind and
 	// runs_due.
 	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM waits WHERE kind = 'approval'
@@ -97,6 +99,8 @@ func eventConditions(q engine.Query) (w, x where, costly bool, err error) {
 	case q.Status == engine.Unreadable:
 		w.add(unreadable) // it has its own index
 		indexed++
+	case q.Status == "test":
+		w.add(isTest + " = 1")
 	case q.Status == engine.Invalid:
 		w.add(`substr(e.flag, 1, ?) = ?`, len(engine.InvalidFlag), engine.InvalidFlag)
 	default:

@@ -202,7 +202,8 @@ func (h *History) Known(ctx context.Context, trigger string, keys []string) (map
 // Sightings returns the data that compare needs of a trigger's events since a time.
 func (h *History) Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error) {
 	var out engine.Sightings
-	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at FROM events e
+	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at,
+		`+isTest+` FROM events e
 		LEFT JOIN sightings s ON s.event_id = e.id
 		WHERE e.trigger = ? AND e.id >= ? AND e.inlet IN ('webhook', 'poll') ORDER BY e.id, s.at`, trigger, engine.FirstID(since))
 	if err != nil {
@@ -214,14 +215,15 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 		var key string
 		var inlet engine.Inlet
 		var at, received, recovered int64
+		var test bool
 		var again sql.NullString
 		var when sql.NullInt64
-		if err := rows.Scan(&key, &inlet, &at, &received, &recovered, &again, &when); err != nil {
+		if err := rows.Scan(&key, &inlet, &at, &received, &recovered, &again, &when, &test); err != nil {
 			return out, classify(err)
 		}
 		if key != last {
 			last = key
-			out.Events = append(out.Events, engine.SeenEvent{Key: key, Time: fromMillis(at), Recovered: recovered == 1})
+			out.Events = append(out.Events, engine.SeenEvent{Key: key, Time: fromMillis(at), Recovered: recovered == 1, Test: test})
 			out.Events[len(out.Events)-1].See(inlet, fromMillis(received))
 		}
 		if again.Valid {

@@ -23,7 +23,8 @@ const eventItem = `SELECT e.id, e.trigger, e.inlet, e.type, e.key, e.flag, e.rec
 	       CASE WHEN EXISTS (SELECT 1 FROM ended_waits x WHERE x.event_id = e.id) THEN 'ended_wait' ELSE 'unmatched' END) END,
 	(SELECT count(*) FROM runs r WHERE r.event_id = e.id), (SELECT count(*) FROM decisions d WHERE d.event_id = e.id
 		AND d.outcome = 'rule_failed'),
-	e.identity, coalesce(e.same_body, 0), (SELECT count(*) FROM conflicts c WHERE c.event_id = e.id), coalesce(e.proof, '') FROM events e`
+	e.identity, coalesce(e.same_body, 0), (SELECT count(*) FROM conflicts c WHERE c.event_id = e.id), coalesce(e.proof, ''),
+	` + isTest + ` FROM events e`
 
 func scanEventItem(row scanner) (engine.EventItem, error) {
 	var it engine.EventItem
@@ -31,7 +32,7 @@ func scanEventItem(row scanner) (engine.EventItem, error) {
 	var at, same number
 	var named engine.Identity
 	err := row.Scan(&id, &it.Trigger, &it.Inlet, &it.Type, &it.Key, &it.Flag, &at, &it.Duplicates, &it.Outcome, &it.Runs,
-		&it.RuleFailures, &named, &same, &it.Conflicts, &it.Proof)
+		&it.RuleFailures, &named, &same, &it.Conflicts, &it.Proof, &it.Test)
 	it.Identity = named.String()
 	if same != 0 {
 		it.RepeatsBodyOf = engine.EventID(same).String()

@@ -21,7 +21,7 @@ const runItem = `SELECT r.id, r.workflow, r.version, r.event_id, r.status, r.cre
 	` + errorMessage + `, ` + errorStep + `, ` + errorCode + `, r.active_ms, coalesce(e.key, ''), coalesce(e.type, ''),
 	` + runHost + `, ` + runWaitsFor + `,
 	(SELECT count(*) FROM step_notes n WHERE n.run_id = r.id),
-	coalesce((SELECT path || ': ' || note FROM step_notes n WHERE n.run_id = r.id LIMIT 1), '') FROM runs r LEFT JOIN events e
+	coalesce((SELECT path || ': ' || note FROM step_notes n WHERE n.run_id = r.id LIMIT 1), ''), ` + isTest + ` FROM runs r LEFT JOIN events e
 		ON e.id = r.event_id`
 
 func scanRunItem(row scanner) (engine.RunItem, error) {
@@ -31,7 +31,7 @@ func scanRunItem(row scanner) (engine.RunItem, error) {
 	var started, finished, due, repeats sql.NullInt64
 	err := row.Scan(&id, &it.Workflow, &it.Version, &event, &it.Status, &created, maybe{&started}, maybe{&finished}, maybe{&due},
 		maybe{&repeats}, &it.ReplayedBy, &it.Error, &it.ErrorStep, &it.ErrorCode, &worked, &it.EventKey, &it.EventType, &it.Host,
-		&it.WaitsFor, &it.Warnings, &it.Warning)
+		&it.WaitsFor, &it.Warnings, &it.Warning, &it.Test)
 	it.ID, it.Event, it.CreatedAt = engine.RunID(id).String(), engine.EventID(event).String(), fromMillis(int64(created))
 	it.WorkedMS = int64(worked)
 	it.StartedAt, it.FinishedAt, it.DueAt = timePointer(started), timePointer(finished), timePointer(due)

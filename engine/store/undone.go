@@ -41,7 +41,7 @@ const (
 // eventStatus narrows events to those of a status. It uses the same condition that lists show, so
 // each listed event has the status.
 func eventStatus(w *where, text string) error {
-	list, err := statuses(text, eventStatuses, "by-content", "repeated-body", "conflicting")
+	list, err := statuses(text, eventStatuses, "by-content", "repeated-body", "conflicting", "test")
 	if err != nil {
 		return err
 	}

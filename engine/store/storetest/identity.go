@@ -13,6 +13,7 @@ import (
 // identities are the promises of EventStore about what makes two deliveries one event.
 var identities = []test{
 	{"an equal body under another id is another event, and marked", equalBodyMarked},
+	{"a sample is marked as a test in events, runs and sightings", sampleMarked},
 	{"with replays: body an equal type and body is the same event", equalBodyIsTheSame},
 	{"the same signature is the same event whatever its id", sameClaim},
 	{"each signature of a known event is spent", claimsAreSpent},
@@ -24,6 +25,31 @@ var identities = []test{
 	{"the same event id again with its decisions is the same acceptance", sameIDDecidedIsMine},
 	{"the same event ids again of a request or a poll are the same acceptance", sameIDsAreMine},
 	{"an id that another event has is refused", takenID},
+}
+
+func sampleMarked(t *testing.T, s Opened) {
+	sample := delivery("shop", "sample")
+	sample.Headers = map[string]string{"user-agent": engine.SampleAgent, "x-event-id": "sample"}
+	if _, _, err := s.AcceptDecided(t.Context(), event(1), sample, matched(event(1), start(run(1), event(1)))); err != nil {
+		t.Fatal(err)
+	}
+	accept(t, s, event(2), delivery("shop", "genuine"))
+	page, err := s.History.EventPage(t.Context(), engine.Query{})
+	if err != nil || len(page.Items) != 2 || page.Items[0].Test || !page.Items[1].Test {
+		t.Fatalf("%+v %v", page.Items, err)
+	}
+	page, err = s.History.EventPage(t.Context(), engine.Query{Status: "test"})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Key != "sample" {
+		t.Errorf("%+v %v", page.Items, err)
+	}
+	runs, err := s.History.RunPage(t.Context(), engine.Query{})
+	if err != nil || len(runs.Items) != 1 || !runs.Items[0].Test {
+		t.Errorf("%+v %v", runs, err)
+	}
+	seen, err := s.History.Sightings(t.Context(), "shop", at.Add(-time.Hour))
+	if err != nil || len(seen.Events) != 2 || !seen.Events[0].Test || seen.Events[1].Test {
+		t.Errorf("%+v %v", seen, err)
+	}
 }
 
 func equalBodyMarked(t *testing.T, s Opened) {
