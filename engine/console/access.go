@@ -18,7 +18,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Role is what a caller may do: look, or act too.
+// Role is what a caller may do: view, or also act.
 type Role string
 
 // The roles. A caller without one is asked to log in.
@@ -29,23 +29,23 @@ const (
 
 // caller is who makes a request.
 type caller struct {
-	// Name is what the caller says; with a shared token it is a word, not a proof.
+	// Name is the name that the caller gives; with a shared token it is unverified.
 	Name string
 	Role Role
 	// proved reports whether the token proves the name.
 	proved bool
-	// session is empty for a token in the request's own header, and on loopback
-	// without tokens; until is when it ends.
+	// session is empty for a request with a token in its header, and on loopback without tokens;
+	// until is when the session ends.
 	session string
 	until   time.Time
-	// byHeader reports whether the request carries its token itself, which no other site
-	// can make a browser do.
+	// byHeader reports whether the request itself carries its token, which no other site can make a
+	// browser send.
 	byHeader bool
 }
 
 func (c caller) operates() bool { return c.Role == Operate }
 
-// proof is what the caller showed, for the audit log.
+// proof describes how the caller was authenticated, for the audit log.
 func (c caller) proof() string {
 	switch {
 	case c.session != "":
@@ -56,8 +56,8 @@ func (c caller) proof() string {
 	return "none"
 }
 
-// roleOf tells what a token allows, empty for nothing, and whose it is if it is one
-// person's. It takes the same time for all wrong ones.
+// roleOf returns the role of a token, empty if it is wrong, and its owner if it is a personal one.
+// It takes the same time for all wrong tokens.
 func (c *Console) roleOf(token string) (role Role, whose string) {
 	got := sha256.Sum256([]byte(token))
 	tokens := c.tokens()
@@ -76,13 +76,13 @@ func (c *Console) roleOf(token string) (role Role, whose string) {
 	return role, whose
 }
 
-// secured reports whether the browser speaks https to us or to a proxy before us.
+// secured reports whether the browser uses HTTPS to this server or to a proxy in front of it.
 func secured(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// who finds out who calls. wait is not zero when the address has to wait before
-// another token of it is looked at.
+// who identifies the caller. If wait is not zero, the address must wait before another of its
+// tokens is checked.
 func (c *Console) who(r *http.Request) (by caller, wait time.Duration) {
 	tokens := c.tokens()
 	if tokens.none() {
@@ -111,8 +111,8 @@ func (c *Console) who(r *http.Request) (by caller, wait time.Duration) {
 	return caller{}, 0
 }
 
-// try looks at a token that a caller gives, and names whose it is if it is one person's.
-// An address that gave wrong ones waits.
+// try checks a token, and names its owner if it is a personal one. After wrong tokens an address
+// must wait.
 func (c *Console) try(r *http.Request, token string) (caller, time.Duration) {
 	now, ip := time.Now(), c.address(r)
 	if wait := c.guesses.wait(ip, now); wait > 0 {
@@ -124,14 +124,14 @@ func (c *Console) try(r *http.Request, token string) (caller, time.Duration) {
 		return caller{Name: whose, Role: role, proved: whose != ""}, 0
 	}
 	if c.guesses.wrong(ip, now) {
-		// It goes to the log, not to the audit log: that is bounded, and who has no token
-		// must not be able to push out of it what others did.
+		// This is logged and not added to the audit log: that is limited in size, and a caller
+		// without a token must not be able to evict the entries of others.
 		c.o.Logger.Warn("a wrong token was given", "remote", ip.String(), "path", r.URL.Path)
 	}
 	return caller{}, 0
 }
 
-// address is the caller's, or what a trusted proxy says of it.
+// address returns the caller's address, as reported by a trusted proxy if there is one.
 func (c *Console) address(r *http.Request) netip.Addr {
 	if c.o.Address != nil {
 		return c.o.Address(r)
@@ -143,7 +143,7 @@ func (c *Console) address(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-// csrf is the token that forms and scripts of our own pages send along.
+// csrf returns the CSRF token for the forms and scripts of our own pages.
 func (c *Console) csrf(by caller) string { return c.sessions.csrf(by) }
 
 type callerKey struct{}
@@ -153,9 +153,8 @@ func callerOf(r *http.Request) caller {
 	return c
 }
 
-// guard lets callers in by their role. Without tokens, which only loopback may do
-// without, those who name a loopback host: a page of another site that points its
-// own name here (DNS rebinding) sends that name.
+// guard admits callers by role. Without tokens, which is allowed on loopback only, the request must
+// name a loopback host: with DNS rebinding, the page of another site sends its own host name.
 func (c *Console) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.tokens().none() && !loopbackHost(r.Host) {
@@ -199,13 +198,13 @@ func (c *Console) guard(next http.Handler) http.Handler {
 	})
 }
 
-// genuine reports whether a request that acts comes from our own pages, from a caller
-// with a token of its own, or from no browser.
+// genuine reports whether a request that changes something comes from our own pages, from a caller
+// with a personal token in a header, or from a client that is not a browser.
 func (c *Console) genuine(w http.ResponseWriter, r *http.Request, by caller, api bool) bool {
 	want := c.csrf(by)
 	if api {
-		// Without tokens the caller proves nothing. What a step's URL or a page of another
-		// site can make someone send has no header of ours.
+		// Without tokens the caller is not authenticated. A request caused by a step's URL or by
+		// another site's page does not have our header.
 		return by.byHeader || by.session == "" && r.Header.Get(ClientHeader) != "" || want != "" &&
 			hmac.Equal([]byte(r.Header.Get("X-CSRF-Token")), []byte(want))
 	}
@@ -213,11 +212,11 @@ func (c *Console) genuine(w http.ResponseWriter, r *http.Request, by caller, api
 	return r.ParseForm() == nil && want != "" && hmac.Equal([]byte(r.PostForm.Get("csrf")), []byte(want))
 }
 
-// AgentHeader names the agent that acts for the caller, in the audit log. It is no proof.
+// AgentHeader names the agent that acts for the caller, for the audit log. It is not authenticated.
 const AgentHeader = "X-Hookloom-Agent"
 
-// ClientHeader is what a caller of the API sends, with any value, when the server
-// has no tokens: that it means to act here.
+// ClientHeader must be sent, with any value, by API callers if the server has no tokens. It shows
+// that the request is intended.
 const ClientHeader = "X-Hookloom"
 
 func ungenuine(api bool) string {
@@ -228,8 +227,8 @@ func ungenuine(api bool) string {
 	return "this form has expired or came from another site: reload the page"
 }
 
-// private reports whether what a caller sends cannot be read on its way: loopback, https,
-// or a proxy that is trusted with it.
+// private reports whether the request cannot be read in transit: loopback, HTTPS, or a trusted
+// proxy.
 func (c *Console) private(r *http.Request) bool {
 	if c.o.Loopback || r.TLS != nil {
 		return true
@@ -282,7 +281,7 @@ func loopbackHost(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// loginPage shows the form; login takes a token for a session.
+// loginPage shows the form; login exchanges a token for a session.
 func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "login", map[string]any{"Title": "Log in", "To": backTo(r.URL.Query().Get("to"))})
 }
@@ -336,7 +335,7 @@ func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// backTo keeps a redirect inside of the console.
+// backTo keeps a redirect within the console.
 func backTo(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") ||
@@ -346,8 +345,8 @@ func backTo(path string) string {
 	return path
 }
 
-// audit keeps what a caller did. It is kept after the action: an action that could
-// not be stored answers with an error and is noted as such.
+// audit records what a caller did. It is called after the action: if the action could not be
+// stored, it responds with an error and records that.
 func (c *Console) audit(r *http.Request, by caller, action, target, detail string, status int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
 	defer cancel()
@@ -365,8 +364,8 @@ func (c *Console) audit(r *http.Request, by caller, action, target, detail strin
 	}
 }
 
-// acting makes a handler that is in the audit log. The target is what the handler
-// names by aim, else the path's id.
+// acting wraps a handler whose calls are recorded in the audit log. The target is the one set with
+// aimAt, or else the id in the path.
 func (c *Console) acting(action string, do http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		target := r.PathValue("id") + r.PathValue("name")
@@ -377,7 +376,7 @@ func (c *Console) acting(action string, do http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// aim is what an action is about, and who says so, as far as only the handler knows.
+// aim is the target of an action and the name of its author, as far as only the handler knows them.
 type aim struct {
 	target, detail string
 	by             caller
@@ -385,7 +384,7 @@ type aim struct {
 
 type aimKey struct{}
 
-// aimAt notes the target of an action, and a name that the order itself gives.
+// aimAt sets the target of an action, and a name given in the request.
 func aimAt(r *http.Request, target, by string) {
 	a, ok := r.Context().Value(aimKey{}).(*aim)
 	if !ok {
@@ -399,11 +398,11 @@ func aimAt(r *http.Request, target, by string) {
 	}
 }
 
-// maxDetail bounds what the audit log keeps of an order.
+// maxDetail is the maximum size of the details in an audit entry.
 const maxDetail = 2000
 
-// note keeps what an action was asked to do: names and values in turn, those without a
-// value left out. Inputs do not belong here: they may be secret.
+// note records the parameters of an action: alternating names and values; empty values are omitted.
+// Inputs must not be recorded, since they may be secret.
 func note(r *http.Request, pairs ...string) {
 	a, ok := r.Context().Value(aimKey{}).(*aim)
 	if !ok {
@@ -425,7 +424,7 @@ func noted(pairs ...string) string {
 	return strings.Join(out, " ")
 }
 
-// statusWriter remembers the status.
+// statusWriter records the status.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -436,5 +435,5 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.ResponseController through.
+// Unwrap supports http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

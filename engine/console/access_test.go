@@ -53,7 +53,7 @@ func csrfOf(t *testing.T, c http.Handler, path string, k *http.Cookie) string {
 	return m[1]
 }
 
-// tokens are the options of a console with these.
+// tokens returns the options of a console with these tokens.
 func tokens(operate, view string) console.Options {
 	return console.Options{Loopback: true, Tokens: func() console.Tokens { return console.Tokens{Operate: operate, View: view} }}
 }
@@ -158,14 +158,14 @@ func TestEveryActionIsInTheAuditLog(t *testing.T) {
 	}
 	want := []string{"ada operate login  See Other", "ada operate run.cancel run_0000000000000002 Conflict",
 		"ada operate workflow.disable w See Other", "grace operate run.replay run_0000000000000002 Accepted",
-		"api operate workflow.fire billing/refund Accepted"} // and not the refused login: strangers must not fill the log
+		"api operate workflow.fire billing/refund Accepted"} // and not the refused login: unauthenticated callers must not fill the log
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// TestSessionsSurviveARestartAndEndWithTheirToken: a cookie is proved by the key
-// that is kept, until its token is changed or it is logged out, also by the process before.
+// TestSessionsSurviveARestartAndEndWithTheirToken checks that a cookie is valid until its token is
+// changed or it is logged out, even if another process issued it.
 func TestSessionsSurviveARestartAndEndWithTheirToken(t *testing.T) {
 	key := func() ([]byte, error) { return []byte("the key of this project, kept beside"), nil }
 	ended := &endedSessions{}
@@ -199,7 +199,7 @@ func TestSessionsSurviveARestartAndEndWithTheirToken(t *testing.T) {
 	}
 }
 
-// endedSessions keeps them as the store does.
+// endedSessions stores them like the store.
 type endedSessions struct{ ids map[string]time.Time }
 
 func (e *endedSessions) EndSession(_ context.Context, id string, until time.Time) error {
@@ -211,8 +211,8 @@ func (e *endedSessions) EndedSessions(context.Context) (map[string]time.Time, er
 	return maps.Clone(e.ids), nil
 }
 
-// TestGuessesAreSlowedByAddress: five wrong tokens cost nothing, then an address
-// waits, with a header or by the form; another address does not, nor does a session.
+// TestGuessesAreSlowedByAddress checks that five wrong tokens have no effect and that the address
+// must wait after that, with a header or the form; other addresses and sessions are not affected.
 func TestGuessesAreSlowedByAddress(t *testing.T) {
 	o := tokens("a-token", "")
 	from := netip.MustParseAddr("192.0.2.1")
@@ -243,8 +243,8 @@ func TestGuessesAreSlowedByAddress(t *testing.T) {
 	}
 }
 
-// TestNothingActsWithoutAProof: on loopback without tokens a call of the API needs a
-// header that no form of another site and no URL of a step brings along.
+// TestNothingActsWithoutAProof checks that on loopback without tokens an API call needs a header
+// that neither a form of another site nor a step's URL can send.
 func TestNothingActsWithoutAProof(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	path := "/api/v1/runs/run_0000000000000002/cancel"
@@ -257,7 +257,7 @@ func TestNothingActsWithoutAProof(t *testing.T) {
 	}
 }
 
-// TestAnOpenAddressNeedsAWayThatCannotBeRead and a token for each role.
+// TestAnOpenAddressNeedsAWayThatCannotBeRead also checks that it needs a token for each role.
 func TestAnOpenAddressNeedsAWayThatCannotBeRead(t *testing.T) {
 	for _, c := range []struct {
 		loopback, https, proxied bool
@@ -297,9 +297,9 @@ func TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress(t *testing.T) {
 	}
 }
 
-// TestOnlyATokenOfItsOwnProvesAName: the name that is typed at the login, in the order
-// or as the user of basic authentication is passed on without a proof, and that of a
-// token cannot be changed by any of them.
+// TestOnlyATokenOfItsOwnProvesAName checks that a name given at login, in the request or as the
+// user of basic authentication is marked as unverified, and that none of them changes the name of a
+// token.
 func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
 	o := tokens("a-shared-token", "")
 	now := console.Tokens{Operate: "a-shared-token", Named: map[string]string{"bob": "the-token-of-bob"}}
@@ -308,7 +308,7 @@ func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
 	const path = "/runs/run_0000000000000001"
 	answered := func(token string) string {
 		t.Helper()
-		k, _ := login(t, c, token, "/", nil) // types ada as the name
+		k, _ := login(t, c, token, "/", nil) // enters ada as the name
 		if k == nil {
 			t.Fatalf("%s does not log in", token)
 		}

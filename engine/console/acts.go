@@ -12,10 +12,10 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is what forms of the pages do. Each answers with a page: of what it
-// made, or of why it could not.
+// This file handles the forms of the pages. Each responds with a page: the result, or the reason
+// for the failure.
 
-// done leads to a page that says what was done.
+// done redirects to a page that reports what was done.
 func done(w http.ResponseWriter, r *http.Request, path, what string) {
 	sep := "?"
 	if strings.Contains(path, "?") {
@@ -24,7 +24,7 @@ func done(w http.ResponseWriter, r *http.Request, path, what string) {
 	http.Redirect(w, r, path+sep+"said="+what, http.StatusSeeOther)
 }
 
-// cannot shows why an order was not carried out.
+// cannot shows why a request was not carried out.
 func (c *Console) cannot(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) ||
 		errors.Is(err, engine.ErrClosed) {
@@ -181,20 +181,20 @@ func (c *Console) doResume(w http.ResponseWriter, r *http.Request) {
 }
 
 const (
-	// deadShown is how many dead letters a page groups, deadAtOnce how many one order
-	// replays.
+	// deadShown is the number of dead letters that a page groups, deadAtOnce the number that one
+	// request replays.
 	deadShown  = 500
 	deadAtOnce = 1000
 )
 
-// madeRun is a dead letter and the run that was made of it.
+// madeRun is a dead letter and the run created from it.
 type madeRun struct {
 	Of, Run string
 	Already bool
 }
 
-// replayMany replays dead letters one after another; what cannot be replayed does not
-// stop the others. A rule that failed is asked again: evt_... and its workflow name it.
+// replayMany replays dead letters one at a time; a failure does not stop the others. A rule that
+// failed is evaluated again; it is identified by event id and workflow.
 func (c *Console) replayMany(ctx context.Context, ids []string, o replayOrder) (made []madeRun, problems []string) {
 	made = []madeRun{}
 	for _, text := range ids {

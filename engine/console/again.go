@@ -14,35 +14,35 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is the part of the API that runs again what is stored, and that switches
-// workflows off and on.
+// This file is the part of the API that replays stored events and runs, and that switches workflows
+// off and on.
 
 type (
-	// replayEventOrder is how an event is run again.
+	// replayEventOrder says how to replay an event.
 	replayEventOrder struct {
 		replayOrder
-		// Workflow has the event decided again by this workflow.
+		// Workflow is the workflow that evaluates the event again.
 		Workflow string `json:"workflow,omitempty"`
-		// DryRun only tells what would be done.
+		// DryRun only reports what would be done.
 		DryRun bool `json:"dry_run,omitempty"`
 	}
-	// replaysOrder is how many events are decided again.
+	// replaysOrder selects events to evaluate again.
 	replaysOrder struct {
 		Trigger  string `json:"trigger,omitempty"`
 		Workflow string `json:"workflow,omitempty"`
 		Status   words  `json:"status,omitempty"`
-		// Since and Until are such as 30d or 2026-01-31T10:00:00Z.
+		// Since and Until are, for example, 30d or 2026-01-31T10:00:00Z.
 		Since string `json:"since"`
 		Until string `json:"until,omitempty"`
 		Again bool   `json:"again,omitempty"`
-		// SkipDone is again, and takes over the steps that earlier runs carried out.
+		// SkipDone implies Again, and keeps the results of steps that earlier runs completed.
 		SkipDone bool `json:"skip_done,omitempty"`
-		// Rate is how many runs begin in a second.
+		// Rate is the number of runs to start per second.
 		Rate   int    `json:"rate,omitempty"`
 		DryRun bool   `json:"dry_run,omitempty"`
 		By     string `json:"by,omitempty"`
 	}
-	// cancelOrder names the runs to end by the filters of the lists.
+	// cancelOrder selects the runs to cancel by the filters of the lists.
 	cancelOrder struct {
 		Workflow string `json:"workflow,omitempty"`
 		Trigger  string `json:"trigger,omitempty"`
@@ -53,26 +53,26 @@ type (
 	}
 	switchOrder struct {
 		By string `json:"by,omitempty"`
-		// Hold keeps what comes while it is off, and runs it when it is switched on.
+		// Hold keeps the events that arrive while the workflow is off, and runs them when it is
+		// switched on.
 		Hold bool `json:"hold,omitempty"`
 	}
 
-	// replayedAnswer names the runs that replays made.
+	// replayedAnswer lists the runs created by a replay.
 	replayedAnswer struct {
 		Runs []string `json:"runs"`
-		// AlreadyReplayed reports whether an earlier order made all of them.
+		// AlreadyReplayed reports whether an earlier request created all of them.
 		AlreadyReplayed bool `json:"already_replayed,omitempty"`
-		// InDoubt is how many calls of the old runs may have taken effect.
+		// InDoubt is the number of calls of the old runs that may have taken effect.
 		InDoubt int            `json:"in_doubt,omitempty"`
 		Items   []replayedItem `json:"items,omitempty"`
 	}
 	replayedItem struct {
-		// How is repeat, for a run that is made again, or decide, for a rule that is
-		// asked again.
+		// How is repeat for a new run, or decide for a rule that is evaluated again.
 		How string `json:"how"`
 		engine.Again
 	}
-	// batchAnswer is a batch, or, for a dry run, the plan alone.
+	// batchAnswer is a batch, or only its plan for a dry run.
 	batchAnswer struct {
 		engine.Batch
 		Plan *ReplayPlan `json:"plan,omitempty"`
@@ -80,18 +80,18 @@ type (
 	cancelledAnswer struct {
 		Count int      `json:"count"`
 		Runs  []string `json:"runs"`
-		// More reports whether there are others still.
+		// More reports whether there are more.
 		More bool `json:"more,omitempty"`
 	}
 	switchedAnswer struct {
 		Status string `json:"status"`
 		engine.Switched
-		// Command runs what it missed.
+		// Command runs the events that it missed.
 		Command string `json:"command,omitempty"`
 	}
 )
 
-// words is a list of texts, also as one text separated by commas.
+// words is a list of texts, which may be given as one comma-separated text.
 type words []string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -114,7 +114,7 @@ type (
 	postRoute func(path, id, about, action string, status int, body, answer any, h http.HandlerFunc) route
 )
 
-// againAPI lists its calls.
+// againAPI lists the calls of this part.
 func (c *Console) againAPI(get getRoute, post postRoute) []route {
 	return []route{
 		post("events/{id}/replay", "replayEvent",
@@ -150,7 +150,7 @@ func (c *Console) againAPI(get getRoute, post postRoute) []route {
 	}
 }
 
-// orderOf reads the body of an order into o, and who gives it.
+// orderOf decodes the body of a request into o, and returns the author.
 func orderOf[T any](w http.ResponseWriter, r *http.Request, o *T, by *string, check func() error) bool {
 	err := readOrder(r, o)
 	if err == nil && check != nil {
@@ -186,7 +186,8 @@ func (o replayOrder) order() engine.ReplayOrder {
 	return engine.ReplayOrder{From: o.From, Version: o.Version, By: o.By, Again: o.Again}
 }
 
-// replyReplayed answers 202 when something was begun, 200 when an earlier order did.
+// replyReplayed responds with 202 if a run was started, and with 200 if an earlier request started
+// it.
 func replyReplayed(w http.ResponseWriter, a replayedAnswer) {
 	status := http.StatusAccepted
 	if a.AlreadyReplayed {
@@ -224,8 +225,8 @@ func (c *Console) replayEvent(w http.ResponseWriter, r *http.Request) {
 	replyReplayed(w, a)
 }
 
-// runAgain runs an event again: by the workflow that is named; else its runs, once a
-// workflow; else by all workflows that listen to it today. A dry run only names them.
+// runAgain replays an event: for the named workflow; or else its runs, one per workflow; or else
+// for all workflows that listen to it now. A dry run only lists them.
 func (c *Console) runAgain(ctx context.Context, id engine.EventID, o replayEventOrder) ([]replayedItem, error) {
 	plan, err := c.runsOf(ctx, id, o)
 	if err != nil || o.DryRun {
@@ -251,7 +252,7 @@ func (c *Console) runAgain(ctx context.Context, id engine.EventID, o replayEvent
 	return plan, nil
 }
 
-// runsOf names the workflows that an order is for.
+// runsOf returns the workflows of a request.
 func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOrder) ([]replayedItem, error) {
 	if o.Workflow != "" {
 		if c.o.Project().Workflows[o.Workflow] == nil {
@@ -264,8 +265,8 @@ func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOr
 		return nil, err
 	}
 	var plan []replayedItem
-	// The run to repeat is the newest; or, unless it is to be repeated again, the one that
-	// it repeats, so that an order that comes twice finds what it has made.
+	// The run to repeat is the newest; or, unless it is to be repeated again, the one that it
+	// repeats, so that a duplicate request finds the run that the first created.
 	newest := map[string]engine.RunItem{}
 	for _, run := range runs.Items {
 		if had, known := newest[run.Workflow]; !known || had.Repeats == run.ID && !o.Again {
@@ -275,7 +276,7 @@ func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOr
 	for _, name := range sortedNames(newest) {
 		run := newest[name]
 		if run.Repeats == "" && run.ReplayedBy != "" && !o.Again {
-			plan = append(plan, replayedItem{How: "decide", Again: engine.Again{Workflow: name}}) // an order made it
+			plan = append(plan, replayedItem{How: "decide", Again: engine.Again{Workflow: name}}) // a request created it
 			continue
 		}
 		plan = append(plan, replayedItem{How: "repeat", Again: engine.Again{Workflow: name, Version: run.Version, Repeats: run.ID}})
@@ -296,7 +297,7 @@ func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOr
 	return plan, nil
 }
 
-// selection reads which events an order is for.
+// selection parses the selection of events.
 func (o replaysOrder) selection(now time.Time) (s engine.Selection, err error) {
 	s = engine.Selection{Trigger: o.Trigger, Workflow: o.Workflow, Statuses: o.Status, Again: o.Again, SkipDone: o.SkipDone}
 	if o.Since != "" {
@@ -387,10 +388,10 @@ func (c *Console) changeBatch(to string) http.HandlerFunc {
 	}
 }
 
-// cancelAtOnce is how many runs one order ends.
+// cancelAtOnce is the maximum number of runs that one request cancels.
 const cancelAtOnce = 1000
 
-// cancelRuns ends the runs that filters find.
+// cancelRuns cancels the runs that match the filters.
 func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 	var o cancelOrder
 	if err := readOrder(r, &o); err != nil {
@@ -439,7 +440,7 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 	reply(w, status, a)
 }
 
-// cancelAll ends what a query finds. A run that has ended meanwhile is no error.
+// cancelAll cancels the runs of a query. A run that has ended in the meantime is not an error.
 func (c *Console) cancelAll(ctx context.Context, q engine.Query, dry bool) (cancelledAnswer, error) {
 	a := cancelledAnswer{Runs: []string{}}
 	for {
@@ -493,7 +494,7 @@ func (c *Console) switched(w http.ResponseWriter, r *http.Request, on bool) {
 	reply(w, http.StatusOK, a)
 }
 
-// missedCommand is what runs the events that a workflow missed.
+// missedCommand returns the command that runs the events a workflow missed.
 func missedCommand(id string, x engine.Switched) string {
 	return fmt.Sprintf("hookloom replay --workflow %s --status disabled --since %s", id, x.Since.UTC().Format("2006-01-02T15:04:05.000Z"))
 }

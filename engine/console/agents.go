@@ -5,19 +5,19 @@ import (
 	"net/http"
 )
 
-// MCPPath is where agents reach the Model Context Protocol.
+// MCPPath is the path of the Model Context Protocol.
 const MCPPath = "/mcp"
 
-// maxToolCall bounds a request of the protocol, in bytes; the texts of workflows are in it.
+// maxToolCall is the maximum size of a request in bytes; it may contain workflow files.
 const maxToolCall = 4 << 20
 
-// remoteHeader carries the address of a request to the handler of the protocol, which passes
-// only headers on. What a caller sends in it is overwritten.
+// remoteHeader passes the address of a request to the protocol's handler, which receives only
+// headers. A value sent by a caller is overwritten.
 const remoteHeader = "X-Hookloom-Remote"
 
-// agentPages serves the protocol. Streams that wait for messages of the server are refused
-// with 405, as the protocol permits: no tool sends any
-// (modelcontextprotocol.io, Transports, "Listening for Messages from the Server").
+// agentPages serves the protocol. Requests for a stream of server messages get 405, as the protocol
+// permits: no tool sends any (modelcontextprotocol.io, Transports, "Listening for Messages from the
+// Server").
 func (c *Console) agentPages(mux *http.ServeMux) {
 	if c.o.MCP == nil {
 		return
@@ -36,8 +36,8 @@ func (c *Console) agentPages(mux *http.ServeMux) {
 	})
 }
 
-// agentProblem says why a caller may not use the protocol; empty when he may. Tools that act
-// check the role again, with the token of the call.
+// agentProblem returns why a caller may not use the protocol; empty if it may. Tools that act check
+// the role again, with the token of the call.
 func agentProblem(by caller) string {
 	if by.byHeader {
 		return ""
@@ -45,15 +45,16 @@ func agentProblem(by caller) string {
 	return "agents need a token: send Authorization: Bearer TOKEN, with the token of server.token, server.view_token or server.tokens"
 }
 
-// RoleOf is the role of the caller of a request that the console has let in; it is empty for
-// another one.
+// RoleOf returns the role of the caller of a request that the console admitted; it is empty for
+// other requests.
 func RoleOf(ctx context.Context) Role {
 	by, _ := ctx.Value(callerKey{}).(caller)
 	return by.Role
 }
 
-// OnBehalf is the API for a tool that acts for a caller. header is that of the request which
-// called the tool: its token decides what is allowed, and its address is in the audit log.
+// OnBehalf returns the API for a tool that acts for a caller. header is that of the request that
+// called the tool: its token determines the permissions, and its address is recorded in the audit
+// log.
 func (c *Console) OnBehalf(header http.Header) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked := &http.Request{Header: header, RemoteAddr: header.Get(remoteHeader)}

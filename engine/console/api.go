@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// named reads the id in a path; what is no id is answered.
+// named parses the id in a path; it responds with an error if the id is invalid.
 func named[T any](c *Console, w http.ResponseWriter, r *http.Request, parse func(string) (T, error)) (id T, ok bool) {
 	id, err := parse(r.PathValue("id"))
 	switch {
@@ -47,7 +47,7 @@ func (c *Console) oneRefusal(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, item)
 }
 
-// admit judges a refused delivery again and stores it when it is genuine now.
+// admit verifies a refused delivery again and stores it if it is valid now.
 func (c *Console) admit(w http.ResponseWriter, r *http.Request) {
 	id, ok := named(c, w, r, refusalID)
 	if !ok {
@@ -74,7 +74,7 @@ func (c *Console) oneEvent(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, d)
 }
 
-// pollNow asks a trigger's service for what is new.
+// pollNow polls a trigger's service.
 func (c *Console) pollNow(w http.ResponseWriter, r *http.Request) {
 	report, err := c.o.Poll(r.Context(), r.PathValue("name"))
 	switch {
@@ -87,7 +87,7 @@ func (c *Console) pollNow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// compare sets the webhook of a trigger against its poll.
+// compare compares the webhook of a trigger with its poll.
 func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("trigger")
 	if c.o.Project().Triggers[name] == nil {
@@ -111,11 +111,11 @@ func (c *Console) compare(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, engine.Compare(name, since.UTC(), now, s))
 }
 
-// NoRoomAfterPrune says what helps where pruning does not make room on a full disk.
+// NoRoomAfterPrune is the advice if pruning does not free space on a full disk.
 const NoRoomAfterPrune = "the disk is full, and pruning does not free enough space: " +
 	"free some space on it, or keep less with shorter --keep and --bodies"
 
-// prune removes old history; what is not given is as hookloom.yaml says.
+// prune removes old history; parameters that are not given come from hookloom.yaml.
 func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
 	var o pruneOrder
 	if err := readOrder(r, &o); err != nil {
@@ -141,7 +141,7 @@ func (c *Console) prune(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, n)
 }
 
-// resumeEndpoint lets an endpoint go on that answered 410, or a destination that is held.
+// resumeEndpoint resumes an endpoint that answered 410, or a destination that is held.
 func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
 	var o resumeOrder
 	if err := readOrder(r, &o); err != nil {
@@ -179,7 +179,7 @@ func (c *Console) sendSample(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stored says what became of a delivery.
+// stored describes the outcome of a delivery.
 func stored(r engine.Receipt) string {
 	if r.Duplicate {
 		return "duplicate"

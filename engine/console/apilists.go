@@ -30,12 +30,12 @@ func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, destinationsAnswer{items, c.o.Operator.Paused()})
 }
 
-// stands returns the totals of the whole history, at most a few seconds old.
+// stands returns the totals of the complete history, at most a few seconds old.
 func (c *Console) stands(ctx context.Context) (engine.Standing, error) {
 	return c.standing.get(true, time.Now(), func() (engine.Standing, error) { return c.o.Log.Standing(ctx) })
 }
 
-// overview returns the totals of the whole history, and what happened lately.
+// overview returns the totals of the complete history, and recent activity.
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	since, step, err := now.Add(-24*time.Hour), time.Hour, error(nil)
@@ -65,7 +65,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, overviewAnswer{standing, buckets, c.o.State()})
 }
 
-// listAlerts lists the alerts whose condition holds.
+// listAlerts lists the active alerts.
 func (c *Console) listAlerts(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, engine.Page[engine.OpenAlert]{Items: c.o.Operator.OpenAlerts()})
 }
@@ -76,21 +76,21 @@ type triggerItem struct {
 	Path     string   `json:"path,omitempty"`
 	Provider string   `json:"provider,omitempty"`
 	Methods  []string `json:"methods,omitempty"`
-	// Identity says what names the webhook's events.
+	// Identity describes what identifies the webhook's events.
 	Identity string `json:"identity,omitempty"`
-	// Secrets are named, with their use; their values are not here.
+	// Secrets are listed by name, with their use and without their values.
 	Secrets []engine.SecretState `json:"secrets,omitempty"`
-	// Inlets are its polls, with how they stand.
+	// Inlets are its polls, with their state.
 	Inlets []engine.InletHealth `json:"inlets,omitempty"`
 	engine.TriggerStats
-	// Expect is how long it may be quiet, in seconds; 0 for ever, or when that is not
-	// learned yet.
+	// Expect is how long the trigger may receive nothing, in seconds; 0 for no limit, or if it has
+	// not been learned yet.
 	Expect float64 `json:"expect,omitempty"`
-	// Silent reports whether it is quiet for longer.
+	// Silent reports whether that time is exceeded.
 	Silent bool `json:"silent,omitempty"`
 }
 
-// triggers lists the project's triggers, with how they did since a moment.
+// triggers lists the project's triggers, with their statistics since a time.
 func (c *Console) triggers(ctx context.Context, since time.Time) ([]triggerItem, error) {
 	items := []triggerItem{}
 	uses, err := c.o.Log.SecretUses(ctx)
@@ -148,10 +148,10 @@ type workflowItem struct {
 	File        string `json:"file"`
 	Version     string `json:"version"`
 	Enabled     bool   `json:"enabled"`
-	// SwitchedOffBy names who switched it off here, whatever its file says.
+	// SwitchedOffBy is who switched it off here, whatever its file says.
 	SwitchedOffBy string `json:"switched_off_by,omitempty"`
-	// Holds reports whether events are held for it; Draining that it is switched on, and what
-	// was held is being decided.
+	// Holds reports whether events are held for it; Draining reports whether it is on again and the
+	// held events are being evaluated.
 	Holds    bool `json:"holds,omitempty"`
 	Draining bool `json:"draining,omitempty"`
 	engine.WorkflowStats

@@ -28,7 +28,7 @@ func (c *Console) oneRun(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, d)
 }
 
-// sent fills in the requests and responses of a run's attempts.
+// sent sets the requests and responses of a run's attempts.
 func (c *Console) sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow) {
 	if c.o.Sent != nil {
 		c.o.Sent(ctx, d, flow)
@@ -60,10 +60,10 @@ func (o *replayOrder) check() error {
 	return nil
 }
 
-// conflict answers an order that cannot be carried out as things stand.
+// conflict responds to a request that is not possible in the current state.
 func (c *Console) conflict(w http.ResponseWriter, err error) {
 	if errors.Is(err, engine.ErrNotFound) {
-		problem(w, http.StatusNotFound, err.Error()) // an order names several things
+		problem(w, http.StatusNotFound, err.Error()) // a request may name several things
 		return
 	}
 	if errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrQuery) {
@@ -85,7 +85,7 @@ func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, statusAnswer{Status: "cancelled"})
 }
 
-// answerRun returns a person's word to a run that waits for one.
+// answerRun records a person's answer to a run that waits for one.
 func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 	id, ok := named(c, w, r, engine.ParseRunID)
 	if !ok {
@@ -97,14 +97,14 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if o.Link {
-		// Who hands it out is recorded as the caller; who answers by it is o.By.
+		// The caller is recorded as the one who hands the link out; o.By is the one who answers.
 		token, q, err := c.o.Operator.Link(r.Context(), id, o.Step, o.By)
 		if err != nil {
 			c.conflict(w, err)
 			return
 		}
 		aimAt(r, id.String()+" "+q.Path+" link for "+cmp.Or(o.By, "anybody"), "")
-		notKept(w) // whoever has the link may answer
+		notKept(w) // whoever has the link can answer
 		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: c.hooksURL() + ApprovePath + token})
 		return
 	}
@@ -132,7 +132,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Verdict: response.Verdict})
 }
 
-// fire starts a workflow by hand.
+// fire starts a workflow manually.
 func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 	var o fireOrder
 	if err := readOrder(r, &o); err != nil {
@@ -168,7 +168,7 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, statusAnswer{"accepted", receipt.Event.String()})
 }
 
-// nameProof is what proves a caller's name: a token of his own, or nothing.
+// nameProof describes what authenticates a caller's name: a personal token, or nothing.
 func nameProof(r *http.Request) string {
 	if callerOf(r).proved {
 		return "token"
@@ -176,8 +176,8 @@ func nameProof(r *http.Request) string {
 	return ""
 }
 
-// signer is the name that an order is recorded under: the one that a token or a session
-// proves, or with a shared token the one that the caller gives.
+// signer returns the name to record for a request: the one authenticated by a token or a session,
+// or with a shared token the one that the caller gives.
 func signer(r *http.Request, said string) string {
 	by := callerOf(r)
 	if by.session != "" || by.proved || said == "" {

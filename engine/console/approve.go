@@ -14,19 +14,19 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// ApprovePath is where signed links lead to, on the hooks address: who gets one
-// may have no access to the console.
+// ApprovePath is the path of signed links, on the hooks address: a recipient may have no access to
+// the console.
 const ApprovePath = "/approve/"
 
-// Linked answers questions by signed links. The engine fits.
+// Linked answers questions through signed links. The engine implements it.
 type Linked interface {
 	LinkQuestion(ctx context.Context, token string) (plan.Question, error)
 	AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error)
 	Audit(ctx context.Context, a engine.AuditEntry) error
 }
 
-// Approvals serves the page of a signed link. A GET only shows the question,
-// since mail programs open links to look at them; a POST answers it.
+// Approvals serves the page of a signed link. A GET only shows the question, since mail programs
+// fetch links to preview them; a POST answers it.
 func Approvals(e Linked, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := strings.TrimPrefix(r.URL.Path, ApprovePath)
@@ -70,11 +70,11 @@ func Approvals(e Linked, log *slog.Logger) http.Handler {
 		}
 		pageHeaders(w.Header())
 		w.WriteHeader(status)
-		_, _ = w.Write(b.Bytes()) // the reader is gone if this fails
+		_, _ = w.Write(b.Bytes()) // on failure the client has disconnected
 	})
 }
 
-// auditLink keeps that a question was answered by a link: the link proves who.
+// auditLink records that a question was answered by a link: the link identifies the person.
 func auditLink(r *http.Request, e Linked, log *slog.Logger, a engine.Answer, verdict string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
 	defer cancel()

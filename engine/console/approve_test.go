@@ -36,8 +36,8 @@ func (l *linked) Audit(_ context.Context, a engine.AuditEntry) error {
 	return nil
 }
 
-// TestALinkIsAnsweredByAPostOnly: mail programs open links, and nobody has
-// approved by that. What is asked is shown as text.
+// TestALinkIsAnsweredByAPostOnly checks that fetching a link, as mail programs do, approves
+// nothing, and that the question is shown as text.
 func TestALinkIsAnsweredByAPostOnly(t *testing.T) {
 	l := &linked{}
 	h := console.Approvals(l, slog.New(slog.DiscardHandler))

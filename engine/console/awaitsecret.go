@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// awaitSecret opens the window in which a trigger takes its provider's secret.
+// awaitSecret starts the period in which a trigger accepts its provider's secret.
 func (c *Console) awaitSecret(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if c.o.AwaitSecret == nil {
@@ -26,7 +26,7 @@ func (c *Console) awaitSecret(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// doAwaitSecret is the button of a trigger's page.
+// doAwaitSecret handles the button of a trigger's page.
 func (c *Console) doAwaitSecret(w http.ResponseWriter, r *http.Request) {
 	name := r.PostForm.Get("name")
 	aimAt(r, name, "")

@@ -17,9 +17,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is the pages that run again what is stored, and what keeps a form from
-// acting twice: each form that acts answers with a redirect (RFC 9110, 15.4.4), so that
-// loading the page again does nothing.
+// This file handles the pages that replay stored events, and prevents a form from acting twice: a
+// form that acts responds with a redirect (RFC 9110, 15.4.4), so reloading the page does nothing.
 
 func (c *Console) againPages(mux *http.ServeMux) {
 	for path, h := range map[string]http.HandlerFunc{
@@ -55,7 +54,7 @@ func (c *Console) batchPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "batch", map[string]any{"Title": "Batch", "B": b})
 }
 
-// replaysForm reads the form of a batch.
+// replaysForm parses the form of a batch.
 func replaysForm(v url.Values, by string) (replaysOrder, error) {
 	o := replaysOrder{Trigger: v.Get("trigger"), Workflow: v.Get("workflow"), Since: strings.TrimSpace(v.Get("since")),
 		Until: strings.TrimSpace(v.Get("until")), Again: v.Get("again") != "",
@@ -144,11 +143,11 @@ func nonce() string {
 	return hex.EncodeToString(b[:])
 }
 
-// maxForms is how many forms, and how many answers, are remembered.
+// maxForms is the number of forms, and of responses, that are remembered.
 const maxForms = 1000
 
-// forms remembers what forms made, by the word that each form was shown with, and what
-// the page says that a form leads to.
+// forms remembers the results of forms, by the token in each form, and the data for the page to
+// which a form redirects.
 type forms struct {
 	mu    sync.Mutex
 	made  map[string]string
@@ -161,8 +160,7 @@ type shownPage struct {
 	data []byte
 }
 
-// once carries a form out, or gives what it made before. A form without a word acts
-// each time.
+// once executes a form, or returns its earlier result. A form without a token executes each time.
 func (f *forms) once(word string, do func() (string, error)) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -177,7 +175,7 @@ func (f *forms) once(word string, do func() (string, error)) (string, error) {
 	return made, err
 }
 
-// remember makes room for a word; it is called with the lock held.
+// remember makes room for a token. The caller holds the lock.
 func (f *forms) remember(word string) {
 	if f.made == nil {
 		f.made, f.pages = map[string]string{}, map[string]shownPage{}
@@ -190,7 +188,7 @@ func (f *forms) remember(word string) {
 	}
 }
 
-// put keeps what a page is to show.
+// put keeps data for a page.
 func (f *forms) put(name string, data map[string]any) (key string, err error) {
 	b, err := json.Marshal(data)
 	if err != nil {
@@ -211,7 +209,7 @@ func (f *forms) get(key string) (shownPage, bool) {
 	return p, ok
 }
 
-// shown leads to a page that says what was done.
+// shown redirects to a page that reports what was done.
 func (c *Console) shown(w http.ResponseWriter, r *http.Request, name string, data map[string]any) {
 	key, err := c.forms.put(name, data)
 	if err != nil {
@@ -221,7 +219,7 @@ func (c *Console) shown(w http.ResponseWriter, r *http.Request, name string, dat
 	http.Redirect(w, r, "/shown/"+key, http.StatusSeeOther)
 }
 
-// keep leads to a page that shows data besides its own.
+// keep redirects to a page that shows additional data.
 func (c *Console) keep(w http.ResponseWriter, r *http.Request, path string, data map[string]any) {
 	key, err := c.forms.put("", data)
 	if err != nil {
@@ -231,7 +229,7 @@ func (c *Console) keep(w http.ResponseWriter, r *http.Request, path string, data
 	http.Redirect(w, r, path+"&shown="+key, http.StatusSeeOther)
 }
 
-// kept is the data that a form left for the page it led to.
+// kept returns the data that a form kept for the page to which it redirected.
 func (c *Console) kept(r *http.Request) map[string]any {
 	data := map[string]any{}
 	if p, ok := c.forms.get(r.URL.Query().Get("shown")); ok && p.name == "" {

@@ -10,20 +10,20 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file asks before an action of a page takes effect: it says what would happen.
+// This file asks for confirmation before a page's action takes effect: it shows what would happen.
 
-// asking is a page that says what an action would do, with the button that does it.
+// asking is a page that describes an action, with a button that executes it.
 type asking struct {
 	Title, Text string
-	// Effects are what happens, one by one.
+	// Effects are the effects, one per line.
 	Effects []string
 	Button  string
 	Danger  bool
-	// Back leads to the page with the form.
+	// Back is the link to the page with the form.
 	Back string
 }
 
-// confirmed asks before it acts, unless the form says that it was asked.
+// confirmed asks before it acts, unless the form contains the confirmation.
 func (c *Console) confirmed(action string, ask func(*http.Request) (asking, error), do http.HandlerFunc) http.HandlerFunc {
 	act := c.acting(action, do)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +115,7 @@ func (c *Console) askDisable(r *http.Request) (asking, error) {
 	return q, nil
 }
 
-// judgedSample is what would become of a sample delivery.
+// judgedSample is the predicted outcome of a sample delivery.
 type judgedSample struct {
 	Result, Reason string
 	Events         []judgedEvent
@@ -126,7 +126,7 @@ type judgedEvent struct {
 	Decisions []engine.Decision
 }
 
-// judge tells what the workflows would decide about a sample. It changes nothing.
+// judge returns what the workflows would decide about a sample. It changes nothing.
 func (c *Console) judge(r *http.Request) (*judgedSample, error) {
 	name := r.PostForm.Get("name")
 	result, reason, deliveries, err := c.o.Judge(r.Context(), name, r.PostForm.Get("kind"))
@@ -179,7 +179,7 @@ func (c *Console) askSend(r *http.Request) (asking, error) {
 	return q, nil
 }
 
-// trySend judges a sample, or asks before it sends one.
+// trySend evaluates a sample, or asks for confirmation before it sends one.
 func (c *Console) trySend(send http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.PostForm.Get("how") == "send" {

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAnActionOfAPageAsksFirst: one click changes nothing in production.
+// TestAnActionOfAPageAsksFirst checks that one click changes nothing.
 func TestAnActionOfAPageAsksFirst(t *testing.T) {
 	c, op := made(t, tokens("a-token", ""))
 	k, _ := login(t, c, "a-token", "/", nil)
@@ -44,7 +44,7 @@ func TestAnActionOfAPageAsksFirst(t *testing.T) {
 	}
 }
 
-// TestASampleIsJudgedUnlessItIsToBeSent: judging sends nothing.
+// TestASampleIsJudgedUnlessItIsToBeSent checks that evaluating a sample sends nothing.
 func TestASampleIsJudgedUnlessItIsToBeSent(t *testing.T) {
 	sent := 0
 	o := tokens("a-token", "")

@@ -12,7 +12,7 @@ func conflictID(s string) (string, error) {
 	return s, err
 }
 
-// admitConflict makes a conflicting delivery an event of its own.
+// admitConflict stores a conflicting delivery as a separate event.
 func (c *Console) admitConflict(w http.ResponseWriter, r *http.Request) {
 	id, ok := named(c, w, r, conflictID)
 	if !ok {
@@ -31,7 +31,7 @@ func (c *Console) admitConflict(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, statusAnswer{stored(receipt), receipt.Event.String()})
 }
 
-// doAdmitConflict is the same for a form of the console.
+// doAdmitConflict is admitConflict for a form.
 func (c *Console) doAdmitConflict(w http.ResponseWriter, r *http.Request) {
 	id, ok := named(c, w, r, conflictID)
 	if !ok {

@@ -11,18 +11,19 @@ import (
 // Connections shows, tests and connects the project's connections.
 type Connections interface {
 	ConnectionItems(ctx context.Context) ([]engine.ConnectionItem, error)
-	// TestConnection makes a harmless call, and gives what was tried.
+	// TestConnection makes a harmless call, and returns what was tried.
 	TestConnection(ctx context.Context, name string) (string, error)
-	// BeginConnect starts to connect; redirect is where the service sends the browser.
+	// BeginConnect starts to connect; redirect is the URL to which the service redirects the
+	// browser.
 	BeginConnect(ctx context.Context, name, redirect string) (engine.ConnectStart, error)
 	FinishConnect(ctx context.Context, state, code string) (engine.ConnectEnd, error)
 }
 
-// CallbackPath is the console's redirect URI for connections: the service sends the
-// browser there with a code. The state in its query, which nobody can guess, is the proof.
+// CallbackPath is the console's redirect URI for connections: the service redirects the browser
+// there with a code. The unguessable state in its query authenticates the request.
 const CallbackPath = "/connections/callback"
 
-// The bodies of orders, and what answers a test.
+// The bodies of requests, and the result of a test.
 type (
 	beginConnectOrder struct {
 		Redirect string `json:"redirect,omitempty"`
@@ -104,8 +105,8 @@ func (c *Console) finishConnect(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, end)
 }
 
-// callback ends a connect in the browser that the service sent here. It asks for no login:
-// the browser comes from another site, so that the session's cookie stays behind.
+// callback completes a connect in the browser that the service redirected here. It requires no
+// login: the browser comes from another site, so it does not send the session's cookie.
 func (c *Console) callback(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")

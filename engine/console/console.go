@@ -1,10 +1,9 @@
-// Package console is the admin address: the pages where people look at what
-// happened and act on it, the API under /api/v1, health and metrics. Payloads are
-// hostile to it: they are shown as text only, under a strict content security
-// policy.
+// Package console serves the admin address: the pages on which people inspect and act on what
+// happened, the API under /api/v1, health and metrics. It treats payloads as hostile: they are
+// shown as text only, under a strict content security policy.
 //
-// It knows the engine's nouns and two contracts, Log and Operator. It must not
-// know SQL, triggers or actions.
+// It knows the engine's nouns and two contracts, Log and Operator. It must not know SQL, triggers
+// or actions.
 package console
 
 import (
@@ -29,11 +28,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Log is what the console reads. The store's History fits. Lists are pages whose
-// cost does not grow with the history.
+// Log is what the console reads. The store's History implements it. Lists are paginated, at a cost
+// that does not grow with the history.
 type Log = engine.History
 
-// Operator is what the console may do. The engine fits.
+// Operator is what the console may do. The engine implements it.
 type Operator interface {
 	Fire(ctx context.Context, workflow string, inputs map[string]any, who, why string) (engine.Receipt, error)
 	ReplayRun(ctx context.Context, of engine.RunID, o engine.ReplayOrder) (engine.Replayed, error)
@@ -62,63 +61,63 @@ type Operator interface {
 	DeleteValue(ctx context.Context, c engine.ValueChange) error
 }
 
-// Options are the console's parts.
+// Options configure a Console.
 type Options struct {
 	Log      Log
 	Operator Operator
-	// Signals tells live readers when to look; without it they look every streamPause.
+	// Signals tells live readers when to read; without it they read every streamPause.
 	Signals engine.Signals
 	Project func() *workflows.Project
-	// Tokens returns those in force; both may be empty on loopback only.
+	// Tokens returns the current tokens; both may be empty on loopback only.
 	Tokens func() Tokens
-	// SessionKey signs sessions, nil for a key that ends with the process; Sessions
-	// keeps which were ended, nil to forget them.
+	// SessionKey signs sessions, nil for a key that lasts as long as the process; Sessions records
+	// ended sessions, nil to forget them.
 	SessionKey func() ([]byte, error)
 	Sessions   SessionLog
-	// Address tells a caller's address, also behind a trusted proxy; nil for the
-	// connection's.
+	// Address returns a caller's address, also behind a trusted proxy; nil for the connection's.
 	Address func(*http.Request) netip.Addr
-	// Loopback reports whether only this machine reaches the address; TLS that it speaks https.
+	// Loopback reports whether only this machine can reach the address; TLS reports whether it uses
+	// HTTPS.
 	Loopback, TLS bool
 	Ready         func() Readiness
-	// State tells which of the project's files are in force; nil for all.
+	// State returns which of the project's files are in use; nil for all.
 	State  func() *engine.ProjectState
 	Logger *slog.Logger
-	// HooksURL is where triggers are reached, without a slash at its end.
+	// HooksURL is the URL of the hooks address, without a trailing slash.
 	HooksURL string
-	// Admit judges a refused delivery again and stores it when it is genuine now.
+	// Admit verifies a refused delivery again and stores it if it is valid now.
 	Admit func(ctx context.Context, id string) (engine.Receipt, error)
-	// AwaitSecret has a trigger take the secret that its provider's next handshake
-	// brings, until the moment that it gives.
+	// AwaitSecret makes a trigger accept the secret in its provider's next handshake, until the
+	// returned time.
 	AwaitSecret func(trigger string) (time.Time, error)
-	// Poll polls a trigger now and tells how that went.
+	// Poll polls a trigger now and returns the result.
 	Poll func(ctx context.Context, trigger string) (any, error)
-	// Send makes a signed sample delivery of a trigger's provider and has it
-	// received; it gives the answer.
+	// Send sends a signed sample delivery of a trigger's provider to it and returns the response.
 	Send func(ctx context.Context, trigger, kind string) (status int, answer string, err error)
 	// Judge verifies such a sample without storing it. result is accepted, handshake or refused.
 	Judge func(ctx context.Context, trigger, kind string) (result, reason string, deliveries []*engine.Delivery, err error)
-	// MCP answers agents at MCPPath; nil for none. It sees only callers with a token.
+	// MCP handles agents' requests at MCPPath; nil for none. It receives only requests with a
+	// token.
 	MCP http.Handler
-	// Sent fills in the requests and responses of a run's attempts; nil leaves them out. flow is the
-	// version that ran, nil if it cannot be read.
+	// Sent sets the requests and responses of a run's attempts; nil omits them. flow is the version
+	// that ran, nil if it cannot be read.
 	Sent func(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow)
-	// Evaluate gives the value of an expression, or of a text with ${{ }}, over a recorded event
-	// (its id, or last), or over data, which is JSON. Its error says what is wrong with them.
+	// Evaluate evaluates an expression, or a text with ${{ }}, for a recorded event (its id, or
+	// last), or for data, which is JSON. Its error says what is wrong with them.
 	Evaluate func(ctx context.Context, text, event, data string) (*expr.Evaluation, error)
-	// Backtest compares an edited workflow with what ran. When its context ends by its deadline, it
-	// gives what it has found so far.
+	// Backtest compares an edited workflow with what ran. At the deadline of its context it returns
+	// what it has found so far.
 	Backtest func(ctx context.Context, o BacktestOrder) (*BacktestResult, error)
 	// Connections shows and connects connections; nil for none.
 	Connections Connections
-	// Metrics answers /metrics; nil for none. Acks gives the seconds in which
-	// deliveries were answered since the start; nil when nothing is measured.
+	// Metrics serves /metrics; nil for none. Acks returns the response times of deliveries since
+	// the start in seconds; nil if they are not measured.
 	Metrics http.Handler
 	Acks    func() *engine.Delays
 }
 
-// Tokens are what callers show: Operate lets them act, View look. Named are those of
-// single persons, by name, who may act too: they prove who a caller is.
+// Tokens are the accepted tokens: Operate permits changes, View reading. Named are personal tokens
+// by name, which permit changes too: they identify the caller.
 type Tokens struct {
 	Operate, View string
 	Named         map[string]string
@@ -126,7 +125,7 @@ type Tokens struct {
 
 func (t Tokens) none() bool { return t.Operate == "" && t.View == "" && len(t.Named) == 0 }
 
-// twice names two tokens that are the same; empty when all differ.
+// twice returns the names of two equal tokens; empty if all differ.
 func (t Tokens) twice() (a, b string) {
 	seen := map[string]string{}
 	if t.Operate != "" {
@@ -148,14 +147,14 @@ func (t Tokens) twice() (a, b string) {
 type Console struct {
 	o       Options
 	handler http.Handler
-	// open is what callers without a role get.
+	// open handles requests of callers without a role.
 	open http.Handler
-	// routes is what callers with a role get.
+	// routes handles requests of callers with a role.
 	routes   http.Handler
 	sessions *sessions
 	guesses  guesses
 	streams  atomic.Int32
-	// backtesting is set while a backtest is under way.
+	// backtesting is set while a backtest is running.
 	backtesting atomic.Bool
 	activity    activity
 	forms       forms
@@ -163,16 +162,16 @@ type Console struct {
 	standing    kept[bool, engine.Standing]
 	dead        kept[bool, []engine.DeadGroup]
 	needs       kept[bool, int]
-	// denied bounds how many refused tries are in the audit log: they must not push out
-	// of it what others did.
+	// denied limits the number of refused attempts in the audit log: they must not evict other
+	// entries.
 	denied *rate.Limiter
 	// done ends the live streams when the server stops.
 	done  chan struct{}
 	close sync.Once
 }
 
-// New makes the handler. An address that others can reach needs a token, and a way
-// on which it cannot be read.
+// New returns a new Console. An address that others can reach needs a token, and a connection that
+// cannot be read in transit.
 func New(o Options) (*Console, error) {
 	if o.Tokens == nil {
 		o.Tokens = func() Tokens { return Tokens{} }
@@ -205,7 +204,7 @@ func New(o Options) (*Console, error) {
 	}
 	c.open, c.routes = open, mux
 	c.agentPages(mux)
-	// Browsers of other sites may not act here, token or not.
+	// Requests from other sites' pages may not change anything, with or without a token.
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(foreignOrigin))
 	guarded := origins.Handler(c.guard(routed(mux)))
@@ -220,10 +219,10 @@ func New(o Options) (*Console, error) {
 	return c, nil
 }
 
-// tokens are those in force.
+// tokens returns the current tokens.
 func (c *Console) tokens() Tokens { return c.o.Tokens() }
 
-// Reachable reports whether the admin address may be served with these tokens.
+// Reachable returns an error if the admin address must not be served with these tokens.
 func Reachable(loopback, https, proxied bool, t Tokens) error {
 	same, other := t.twice()
 	switch {
@@ -242,7 +241,7 @@ func Reachable(loopback, https, proxied bool, t Tokens) error {
 	return nil
 }
 
-// Close ends what would keep connections open.
+// Close ends the live streams, which would keep connections open.
 func (c *Console) Close() { c.close.Do(func() { close(c.done) }) }
 
 // ServeHTTP implements http.Handler.
@@ -262,10 +261,10 @@ func reply(w http.ResponseWriter, status int, v any) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // the caller is gone if this fails
+	_, _ = w.Write(append(b, '\n')) // on failure the client has disconnected
 }
 
-// fail answers an error: what the caller did wrong in words, the rest as 500.
+// fail responds with an error: a mistake of the caller is explained, other errors are 500.
 func (c *Console) fail(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):

@@ -23,13 +23,13 @@ import (
 
 const script = `"><script>alert(1)</script><img src=x onerror=alert(2)>'{{.}}`
 
-// operator notes what it is asked to do.
+// operator records the calls it receives.
 type operator struct {
 	asked   []string
 	audited []engine.AuditEntry
 	orders  map[string]*engine.Order
 	digests map[string][]byte
-	// full makes pruning fail: there is no room.
+	// full makes pruning fail because the disk is full.
 	full bool
 }
 
@@ -103,15 +103,15 @@ func (o *operator) Link(_ context.Context, id engine.RunID, path, by string) (st
 	return "token", plan.Question{Path: "ok"}, nil
 }
 
-// made is a console over a real store, in which every field that a sender
-// controls holds a script.
+// made returns a console over a real store, in which every field that a sender controls contains a
+// script.
 func made(t *testing.T, o console.Options) (*console.Console, *operator) {
 	t.Helper()
 	c, op, _ := madeOf(t, o)
 	return c, op
 }
 
-// madeOf is made, with the project that the console shows.
+// madeOf is made with a given project.
 func madeOf(t *testing.T, o console.Options) (*console.Console, *operator, *workflows.Project) {
 	t.Helper()
 	ctx := context.Background()
@@ -171,7 +171,7 @@ func get(c http.Handler, method, path string, header map[string]string, body str
 	return w
 }
 
-// TestPruneOnAFullDiskDoesNotAdviseToPrune, but says what makes room.
+// TestPruneOnAFullDiskDoesNotAdviseToPrune checks that the message says what frees space.
 func TestPruneOnAFullDiskDoesNotAdviseToPrune(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	op.full = true

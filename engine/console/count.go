@@ -8,9 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// activity keeps the stretches that are over, so that a page does not count a long
-// history again. A run that ends late changes an old stretch, so they are counted
-// anew now and then.
+// activity caches the counts of past intervals, so that a page does not count a long history again.
+// A run that ends late changes a past interval, so they are recounted at intervals.
 type activity struct {
 	mu      sync.Mutex
 	step    time.Duration
@@ -22,11 +21,11 @@ type activity struct {
 const (
 	activityFresh = 2 * time.Second
 	activityWhole = 5 * time.Minute
-	// activityOpen is how many of the last stretches may still change much.
+	// activityOpen is the number of the last intervals that may still change much.
 	activityOpen = 2
 )
 
-// get returns the n stretches up to now.
+// get returns the n intervals up to now.
 func (a *activity) get(ctx context.Context, log Log, now time.Time, step time.Duration, n int) ([]engine.Bucket, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -55,7 +54,7 @@ func (a *activity) get(ctx context.Context, log Log, now time.Time, step time.Du
 	return a.buckets, nil
 }
 
-// kept keeps what a page counts for a moment: many who look share the cost.
+// kept caches a page's counts for a short time, so that many viewers share the cost.
 type kept[K comparable, V any] struct {
 	mu sync.Mutex
 	by map[K]keptValue[V]
@@ -66,7 +65,7 @@ type keptValue[V any] struct {
 	value V
 }
 
-// keptFor is how old a kept figure may be.
+// keptFor is the maximum age of a cached count.
 const keptFor = 5 * time.Second
 
 func (k *kept[K, V]) get(key K, now time.Time, count func() (V, error)) (V, error) {

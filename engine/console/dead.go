@@ -13,10 +13,10 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is dead letters: added up by cause, and replayed by filter.
+// This file handles dead letters: grouped by cause, and replayed by filter.
 
 type (
-	// deadOrder names dead letters by the filters of their list, or one cause.
+	// deadOrder selects dead letters by the filters of their list, or by one cause.
 	deadOrder struct {
 		// Group is the id of a group.
 		Group    string `json:"group,omitempty"`
@@ -32,8 +32,8 @@ type (
 		replayOrder
 		DryRun bool `json:"dry_run,omitempty"`
 	}
-	// deadAnswer is what is, or would be, replayed. Left are those beyond what one order
-	// takes.
+	// deadAnswer lists what is, or would be, replayed. Left is the number beyond the maximum of one
+	// request.
 	deadAnswer struct {
 		Count    int        `json:"count"`
 		Left     int        `json:"left"`
@@ -41,23 +41,23 @@ type (
 		Runs     []string   `json:"runs"`
 		Problems []string   `json:"problems,omitempty"`
 	}
-	// deadPlan is a line of what a replay of many would do.
+	// deadPlan is a line of the plan for a replay.
 	deadPlan struct {
 		Workflow string `json:"workflow"`
 		Step     string `json:"step,omitempty"`
 		Host     string `json:"host,omitempty"`
 		Code     string `json:"code,omitempty"`
 		Count    int    `json:"count"`
-		// Circuit reports whether the host answers: see the list of destinations.
+		// Circuit is the state of the host's circuit breaker: see the list of destinations.
 		Circuit string `json:"circuit,omitempty"`
-		// Changed are those that ran on another version than the current one.
+		// Changed is the number that ran on another version than the current one.
 		Changed int `json:"other_version"`
-		// Current is today's version; empty when the project has the workflow no more.
+		// Current is the current version; empty if the project no longer has the workflow.
 		Current string `json:"current,omitempty"`
 	}
 )
 
-// allDead adds up all dead letters, as of a few seconds ago at most.
+// allDead groups all dead letters; the result may be a few seconds old.
 func (c *Console) allDead(ctx context.Context) ([]engine.DeadGroup, error) {
 	return c.dead.get(true, time.Now(), func() ([]engine.DeadGroup, error) { return c.o.Log.DeadGroups(ctx, engine.Query{}) })
 }
@@ -81,15 +81,14 @@ func (c *Console) listDeadGroups(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, engine.Page[engine.DeadGroup]{Items: groups, Total: &n})
 }
 
-// query returns the filters of the order.
+// query returns the filters of the request.
 func (o *deadOrder) query(now time.Time, zone *time.Location) (engine.Query, error) {
 	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Host: o.Host,
 		Reason: strings.Join(o.Reason, ","), Grep: o.Q, DeadOnly: true}
 	return q, Window(&q, o.Since, o.Until, now, zone)
 }
 
-// chosen lists the dead letters that an order names, the oldest last, and how many there
-// are beyond most.
+// chosen lists the dead letters of a request, newest first, and the number beyond most.
 func (c *Console) chosen(ctx context.Context, q engine.Query, group string, most int) (out []engine.DeadLetter, left int, err error) {
 	q.Limit, q.After = 1000, ""
 	for {
@@ -112,7 +111,7 @@ func (c *Console) chosen(ctx context.Context, q engine.Query, group string, most
 	}
 }
 
-// planOf adds up what a replay of dead letters would do.
+// planOf summarizes what a replay of dead letters would do.
 func (c *Console) planOf(list []engine.DeadLetter) []deadPlan {
 	p := c.o.Project()
 	circuits := map[string]string{}
@@ -145,7 +144,8 @@ func (c *Console) planOf(list []engine.DeadLetter) []deadPlan {
 	return out
 }
 
-// deadID names a dead letter in an order: a rule that failed by its event and workflow.
+// deadID returns the id of a dead letter in a request: a rule that failed is identified by event
+// and workflow.
 func deadID(d engine.DeadLetter) string {
 	if d.Kind == "rule_failed" {
 		return d.ID + " " + d.Workflow
@@ -153,7 +153,7 @@ func deadID(d engine.DeadLetter) string {
 	return d.ID
 }
 
-// replayDeadLetters replays what the filters leave.
+// replayDeadLetters replays the dead letters that match the filters.
 func (c *Console) replayDeadLetters(w http.ResponseWriter, r *http.Request) {
 	var o deadOrder
 	if !orderOf(w, r, &o, &o.By, o.check) {
@@ -196,7 +196,7 @@ func (c *Console) replayDeadLetters(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, a)
 }
 
-// madeText names the first of what was replayed, for the audit log.
+// madeText names the first of the created runs, for the audit log.
 func madeText(made []madeRun) string {
 	var out []string
 	for _, m := range firstN(made, 60) {
@@ -205,8 +205,8 @@ func madeText(made []madeRun) string {
 	return strings.Join(out, ",")
 }
 
-// deadOf returns the dead letters that a form names: runs that were chosen, or one cause
-// with the filters of the page.
+// deadOf returns the dead letters that a form selects: individual runs, or one cause with the
+// filters of the page.
 func (c *Console) deadOf(r *http.Request) (list []engine.DeadLetter, left int, err error) {
 	if group := r.PostForm.Get("group"); group != "" {
 		v, err := url.ParseQuery(r.PostForm.Get("filters"))
@@ -247,7 +247,7 @@ func (c *Console) deadOf(r *http.Request) (list []engine.DeadLetter, left int, e
 	return list, 0, nil
 }
 
-// deadReplay shows what would be replayed, and with confirm replays it, the oldest first.
+// deadReplay shows what would be replayed, and with confirm replays it, oldest first.
 func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 	o, err := c.formOrder(r)
 	if err != nil {
@@ -268,7 +268,7 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 	for i, d := range list {
 		ids[i] = deadID(d)
 	}
-	slices.Sort(ids) // ids rise with time
+	slices.Sort(ids) // ids increase with time
 	if r.PostForm.Get("confirm") == "" {
 		data := map[string]any{"Title": "Replay dead letters?", "Count": len(list), "Left": left, "Plan": c.planOf(list), "Order": o,
 			"Group": group, "Filters": filters, "Names": c.flowNames()}

@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// A filter that is not known, and a value that nothing can have, is answered with 400 and
-// with what there is; on a page the form stays.
+// TestUnknownFiltersAndValuesAreErrors checks that an unknown filter, or an impossible value, gets
+// 400 with the valid ones; on a page the form is kept.
 func TestUnknownFiltersAndValuesAreErrors(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	for path, known := range map[string]string{
@@ -53,7 +53,7 @@ func TestUnknownFiltersAndValuesAreErrors(t *testing.T) {
 	}
 }
 
-// Nothing found is not nothing there.
+// TestEmptyListsSayWhy distinguishes an empty result from an empty list.
 func TestEmptyListsSayWhy(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	for path, bad := range map[string]string{"/events?q=zzz": "No events yet", "/runs?q=zzz": "No runs yet",
@@ -75,7 +75,8 @@ func TestEmptyListsSayWhy(t *testing.T) {
 	}
 }
 
-// All times of a page are in one timezone, which it names, and are readable for programs.
+// TestTimesAreInOneNamedTimezone checks that all times of a page are in one time zone, which it
+// names, and are machine-readable.
 func TestTimesAreInOneNamedTimezone(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	for zone, want := range map[string][2]string{"": {"Times in UTC", ">2026-05-01 10:00:00.000<"},
@@ -98,7 +99,8 @@ func TestTimesAreInOneNamedTimezone(t *testing.T) {
 	}
 }
 
-// The audit log says what was asked for, and holds what was refused to who may look only.
+// TestTheAuditLogSaysWhat checks that entries contain the parameters, and that refused requests of
+// viewers are recorded.
 func TestTheAuditLogSaysWhat(t *testing.T) {
 	c, op, p := madeOf(t, tokens("operate-token", "view-token"))
 	p.Workflows["w"].Inputs = []workflows.Input{{Name: "card", Type: "string", Secret: true}}
@@ -122,7 +124,7 @@ func TestTheAuditLogSaysWhat(t *testing.T) {
 	}
 }
 
-// timedWriter notes until when each write may take.
+// timedWriter records the deadline of each write.
 type timedWriter struct {
 	*httptest.ResponseRecorder
 	until  time.Time
@@ -130,7 +132,7 @@ type timedWriter struct {
 	writes int
 }
 
-// SetWriteDeadline serves http.ResponseController.
+// SetWriteDeadline supports http.ResponseController.
 func (w *timedWriter) SetWriteDeadline(t time.Time) error {
 	w.until = t
 	return nil
@@ -144,8 +146,8 @@ func (w *timedWriter) Write(b []byte) (int, error) {
 	return w.ResponseRecorder.Write(b)
 }
 
-// TestALiveReaderThatDoesNotReadLosesItsPlace: there are 64 places, and each write to a
-// reader has a deadline.
+// TestALiveReaderThatDoesNotReadLosesItsPlace checks that each write has a deadline, since the
+// number of readers is limited to 64.
 func TestALiveReaderThatDoesNotReadLosesItsPlace(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

@@ -17,10 +17,10 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Pictures are SVG made here: they need no script, print, scale, and carry their
-// figures as text. Colours come from the style sheet by class.
+// Pictures are SVG generated here: they need no script, can be printed, scale, and contain their
+// figures as text. The style sheet colors them by class.
 
-// svg gathers one picture. All text passes through escaping.
+// svg builds one picture. All text is escaped.
 type svg struct{ strings.Builder }
 
 func (s *svg) put(format string, args ...any) {
@@ -40,7 +40,7 @@ func clip(text string, n int) string {
 	return string([]rune(text)[:n-1]) + "…"
 }
 
-// series is one colour of a chart.
+// series is one color of a chart.
 type series struct {
 	class, name string
 	value       func(engine.Bucket) int
@@ -55,8 +55,7 @@ var (
 		{"c-dim", "cancelled", func(b engine.Bucket) int { return b.Cancelled }}}
 )
 
-// bars draws stretches of time as stacked bars; each leads to what it counts, on the page
-// of a list.
+// bars draws time intervals as stacked bars; each links to what it counts, on the page of a list.
 func bars(title, page string, buckets []engine.Bucket, step time.Duration, list []series, zone *time.Location) template.HTML {
 	const width, height, base, left = 640, 150, 124, 44
 	most := 1
@@ -103,7 +102,7 @@ func bars(title, page string, buckets []engine.Bucket, step time.Duration, list 
 		}
 	}
 	p.put(`</svg>`)
-	return template.HTML(p.String()) // every text in it was escaped by put
+	return template.HTML(p.String()) // put escaped every text in it
 }
 
 func timeFormat(b []engine.Bucket) string {
@@ -113,7 +112,7 @@ func timeFormat(b []engine.Bucket) string {
 	return "15:04"
 }
 
-// count writes a number short.
+// count formats a number briefly.
 func count(n int) string {
 	switch {
 	case n >= 10_000_000:
@@ -140,7 +139,7 @@ func shortTime(d time.Duration) string {
 	return fmt.Sprintf("%d d", int(d.Hours()/24))
 }
 
-// intervals draws what polling at other intervals would be like, below the webhook.
+// intervals draws the effect of other polling intervals, below the webhook.
 func intervals(c engine.Comparison) template.HTML {
 	if len(c.Intervals) == 0 {
 		return ""
@@ -162,7 +161,7 @@ func intervals(c engine.Comparison) template.HTML {
 	p.put(`<svg class="chart narrow" viewBox="0 0 %d %d" role="img" `+
 		`aria-label="Expected delay by polling interval, compared with the webhook's">`, width, height)
 	line := func(n int, name string, mean, p95 float64, class, note string) {
-		// Delays span seconds to hours: the axis is logarithmic.
+		// Delays range from seconds to hours, so the axis is logarithmic.
 		scale := func(v float64) float64 {
 			return math.Log10(1+9*v/most*10) / math.Log10(91) * (width - left - 190)
 		}
@@ -180,12 +179,12 @@ func intervals(c engine.Comparison) template.HTML {
 			fmt.Sprintf("mean %s, %.0f requests per day", seconds(x.Mean), x.RequestsPerDay))
 	}
 	p.put(`</svg>`)
-	return template.HTML(p.String()) // every text in it was escaped by put
+	return template.HTML(p.String()) // put escaped every text in it
 }
 
 func seconds(s float64) string { return shortTime(time.Duration(s * float64(time.Second))) }
 
-// block is a part of a workflow's graph that knows its size.
+// block is a part of a workflow's graph with its size.
 type block struct {
 	w, h float64
 	draw func(p *svg, x, y float64)
@@ -195,7 +194,7 @@ const (
 	nodeW, nodeH, gap = 210.0, 40.0, 22.0
 )
 
-// graph draws a workflow, and with steps the path that a run took.
+// graph draws a workflow and, with steps, the path that a run took.
 func graph(w *workflows.Workflow, steps []engine.StepItem) template.HTML {
 	if w == nil {
 		return ""
@@ -221,7 +220,7 @@ func graph(w *workflows.Workflow, steps []engine.StepItem) template.HTML {
 		fmt.Sprintf("Graph of workflow %s with %d steps", w.ID, len(w.Steps)))
 	all.draw(&p, 1, 1)
 	p.put(`</svg>`)
-	return template.HTML(p.String()) // every text in it was escaped by put
+	return template.HTML(p.String()) // put escaped every text in it
 }
 
 type grapher struct {
@@ -229,9 +228,9 @@ type grapher struct {
 	drawn bool
 }
 
-// at finds what a run did at a node: the status of its last attempt, which attempt that
-// was, -1 for none, and how many there were. In a loop a node stands for all its items:
-// the worst of their last attempts.
+// at returns what a run did at a node: the status of its last attempt, the index of that attempt,
+// -1 if there is none, and the number of attempts. In a loop a node stands for all items: the worst
+// of their last attempts.
 func (g *grapher) at(path string) (status string, at, tries int) {
 	at = -1
 	last := map[string]int{}
@@ -249,8 +248,8 @@ func (g *grapher) at(path string) (status string, at, tries int) {
 	return status, at, tries
 }
 
-// fits reports whether an attempt's path is of a node; * in the node's stands for an
-// index of a loop.
+// fits reports whether an attempt's path belongs to a node; * in the node's path stands for a loop
+// index.
 func fits(node, path string) bool {
 	for {
 		n, nodeRest, more := strings.Cut(node, "/")
@@ -277,7 +276,7 @@ func worse(a, b string) string {
 	return a
 }
 
-// starts names what begins a workflow.
+// starts returns what starts a workflow.
 func starts(w *workflows.Workflow) []string {
 	var out []string
 	for _, s := range w.Starts {
@@ -310,7 +309,7 @@ func (g *grapher) node(name, what, path, class string) block {
 	}}
 }
 
-// sequence makes the blocks of a list of steps.
+// sequence returns the blocks of a list of steps.
 func (g *grapher) sequence(list []*workflows.Step, prefix string) []block {
 	var out []block
 	for _, s := range list {
@@ -373,7 +372,7 @@ func (g *grapher) step(s *workflows.Step, path string) block {
 	return framed("", stack(append([]block{head}, parts...)))
 }
 
-// stack puts blocks below each other, joined by lines.
+// stack arranges blocks vertically, joined by lines.
 func stack(list []block) block {
 	var b block
 	for _, x := range list {
@@ -393,7 +392,7 @@ func stack(list []block) block {
 	return b
 }
 
-// beside puts blocks side by side.
+// beside arranges blocks horizontally.
 func beside(list []block) block {
 	var b block
 	for _, x := range list {
@@ -410,7 +409,7 @@ func beside(list []block) block {
 	return b
 }
 
-// framed draws a border with a name around a block.
+// framed draws a named border around a block.
 func framed(name string, in block) block {
 	top := 10.0
 	if name != "" {
@@ -423,7 +422,7 @@ func framed(name string, in block) block {
 	}}
 }
 
-// facts reads the conditions of a decision.
+// facts parses the conditions of a decision.
 func facts(raw json.RawMessage) []engine.Condition {
 	var out []engine.Condition
 	if json.Unmarshal(raw, &out) != nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file starts workflows by hand: a form with a control for each input.
+// This file starts workflows manually: a form with a control for each input.
 
-// inputField is the control of an input, with what was typed into it and what is wrong with that.
+// inputField is the control of an input, with its entered value and its problem.
 type inputField struct {
 	workflows.Input
 	// Control is text, number, choice or json.
 	Control string
-	// Step is that of a number.
+	// Step is the step attribute of a number.
 	Step           string
 	Value, Problem string
 	Choices        []choice
@@ -28,7 +28,8 @@ type choice struct {
 	Selected bool
 }
 
-// inputFields are the controls for a workflow's inputs. typed is nil for a form that was not sent.
+// inputFields returns the controls for a workflow's inputs. typed is nil if the form was not
+// submitted.
 func inputFields(w *workflows.Workflow, typed url.Values) []inputField {
 	out := make([]inputField, 0, len(w.Inputs))
 	given := formInputs(w, typed)
@@ -66,7 +67,7 @@ func inputFields(w *workflows.Workflow, typed url.Values) []inputField {
 	return out
 }
 
-// inputProblem says what is wrong with one input; nothing for a right one.
+// inputProblem returns what is wrong with an input; empty if it is valid.
 func inputProblem(in workflows.Input, given map[string]any) string {
 	one := map[string]any{}
 	if v, has := given[in.Name]; has {
@@ -76,7 +77,7 @@ func inputProblem(in workflows.Input, given map[string]any) string {
 	return strings.Join(problems, "; ")
 }
 
-// fieldText is a value as it is typed into a field: text as it is, else JSON.
+// fieldText returns a value as it is entered in a field: text unchanged, otherwise JSON.
 func fieldText(v any) string {
 	if s, ok := v.(string); ok {
 		return s
@@ -113,8 +114,8 @@ func (c *Console) doFire(w http.ResponseWriter, r *http.Request) {
 	done(w, r, "/events/"+event, "fired")
 }
 
-// formInputs reads the fields of a form by the types that the workflow declares. A
-// field left empty is not given, so that its default stands.
+// formInputs parses the fields of a form by the types that the workflow declares. An empty field
+// counts as not given, so its default applies.
 func formInputs(w *workflows.Workflow, form url.Values) map[string]any {
 	out := map[string]any{}
 	for _, in := range w.Inputs {

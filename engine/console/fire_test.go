@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// refunds is a console with a workflow that has inputs of several types.
+// refunds returns a console with a workflow that has inputs of several types.
 func refunds(t *testing.T) (*console.Console, *operator) {
 	c, op, p := madeOf(t, tokens("a-token", ""))
 	w := &workflows.Workflow{ID: "refund", Enabled: true, Starts: []workflows.Start{{Kind: "manual"}}, Inputs: []workflows.Input{
@@ -32,7 +32,7 @@ func TestAFormHasAControlForEachTypeAndTheDefaults(t *testing.T) {
 	}
 }
 
-// TestAWrongValueKeepsTheFormAndSaysWhere: nothing that was typed is lost, but for secrets.
+// TestAWrongValueKeepsTheFormAndSaysWhere checks that all entered values except secrets are kept.
 func TestAWrongValueKeepsTheFormAndSaysWhere(t *testing.T) {
 	c, op := refunds(t)
 	k, _ := login(t, c, "a-token", "/", nil)

@@ -7,17 +7,18 @@ import (
 )
 
 const (
-	// freeGuesses wrong tokens of one address cost nothing: a person mistypes.
+	// freeGuesses is the number of wrong tokens per address without a wait, to allow typing
+	// mistakes.
 	freeGuesses = 5
-	// longestPause is the most that an address waits after a wrong token.
+	// longestPause is the maximum wait after a wrong token.
 	longestPause = time.Minute
-	// forgetGuesses is how long an address must be quiet to begin anew, and
-	// maxGuessers how many are followed.
+	// forgetGuesses is the time without wrong tokens after which an address starts over;
+	// maxGuessers is the number of addresses tracked.
 	forgetGuesses = 15 * time.Minute
 	maxGuessers   = 10_000
 )
 
-// guesses slows down whoever tries tokens, by address.
+// guesses delays guessing of tokens, per address.
 type guesses struct {
 	mu   sync.Mutex
 	byIP map[netip.Addr]*guesser
@@ -29,8 +30,7 @@ type guesser struct {
 	until time.Time
 }
 
-// wait is how long an address has to wait before its next token is looked at; 0 for
-// not at all.
+// wait returns how long an address must wait before its next token is checked; 0 if it need not.
 func (g *guesses) wait(ip netip.Addr, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -41,8 +41,8 @@ func (g *guesses) wait(ip netip.Addr, now time.Time) time.Duration {
 	return max(0, x.until.Sub(now))
 }
 
-// wrong notes a wrong token. It reports whether it is to be logged: the first of an
-// address, and the one from which on it has to wait.
+// wrong records a wrong token. It reports whether to log it: the first of an address, and the one
+// after which it has to wait.
 func (g *guesses) wrong(ip netip.Addr, now time.Time) (log bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -60,7 +60,7 @@ func (g *guesses) wrong(ip netip.Addr, now time.Time) (log bool) {
 	return x.wrong == 1 || x.wrong == freeGuesses
 }
 
-// right forgets an address that knows a token.
+// right forgets an address that has a valid token.
 func (g *guesses) right(ip netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -81,7 +81,7 @@ func (g *guesses) makeRoom(now time.Time) {
 	}
 }
 
-// network is what one guesser has of addresses: one, or a /64 of IPv6.
+// network returns the addresses that one attacker controls: one address, or a /64 of IPv6.
 func network(ip netip.Addr) netip.Addr {
 	ip = ip.Unmap()
 	if ip.Is6() {

@@ -8,18 +8,17 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Readiness is what /readyz answers.
+// Readiness is the response of /readyz.
 type Readiness struct {
-	// Err keeps traffic away: deliveries cannot be stored.
+	// Err makes the server not ready: deliveries cannot be stored.
 	Err error
-	// Warnings are said beside a ready answer, in words that anybody may read: the
-	// hooks address answers too.
+	// Warnings are part of a ready response. They must not be confidential: the hooks address
+	// serves /readyz too.
 	Warnings []string
 }
 
-// Health answers /healthz, which is 200 while the process runs, and /readyz,
-// which is 200 while it can store: {"status":"ok"}, with "warnings" when something
-// needs a person.
+// Health serves /healthz, which is 200 while the process runs, and /readyz, which is 200 while it
+// can store: {"status":"ok"}, with "warnings" if something needs attention.
 func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
 	answer := struct {
 		Status   string   `json:"status"`
@@ -32,7 +31,7 @@ func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
 		answer.Warnings = x.Warnings
 		if x.Err != nil {
 			answer.Status, status = "not ready", http.StatusServiceUnavailable
-			if errors.Is(x.Err, engine.ErrFull) { // other reasons name files
+			if errors.Is(x.Err, engine.ErrFull) { // other errors contain file names
 				answer.Reason = "the disk is full: deliveries are answered 503 until there is space"
 			}
 		}
@@ -44,5 +43,5 @@ func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // the caller is gone if this fails
+	_, _ = w.Write(append(b, '\n')) // on failure the client has disconnected
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is the hosts that steps go to, and what gave up there.
+// This file lists the hosts that steps call, and their dead letters.
 
-// CheckHost refuses a filter by a host that the project does not name and to which no
+// CheckHost returns an error for a filter by a host that the project does not name and to which no
 // attempt is recorded. p and live may be nil.
 func CheckHost(ctx context.Context, host string, p *workflows.Project, live func() []destination.State, log HostLog) error {
 	if host == "" {
@@ -47,7 +47,7 @@ func CheckHost(ctx context.Context, host string, p *workflows.Project, live func
 	return fmt.Errorf("%w: no attempt went to host %q; known are %s", engine.ErrQuery, host, some(slices.Compact(known)))
 }
 
-// bareHost is a host without its scheme and path.
+// bareHost returns a host without scheme and path.
 func bareHost(name string) string {
 	name = strings.ToLower(strings.TrimSpace(name))
 	if _, rest, ok := strings.Cut(name, "://"); ok {
@@ -57,19 +57,19 @@ func bareHost(name string) string {
 	return name
 }
 
-// destinationItem is how a host stands, and what gave up there.
+// destinationItem is the state of a host, with its dead letters.
 type destinationItem struct {
 	destination.State
-	// DeadLetters went there, and were not replayed.
+	// DeadLetters is the number of dead letters for it that were not replayed.
 	DeadLetters int `json:"dead_letters"`
-	// Down reports whether it does not answer.
+	// Down reports whether it does not respond.
 	Down bool `json:"down"`
 }
 
-// unused is the circuit of a host that was not used since the server began.
+// unused is the circuit state of a host that was not called since the server started.
 const unused = "unused"
 
-// destinations lists the hosts that steps go to, those with trouble first.
+// destinations lists the hosts that steps call, those with problems first.
 func (c *Console) destinations(ctx context.Context) ([]destinationItem, error) {
 	dead, err := c.deadByHost(ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *Console) destinations(ctx context.Context) ([]destinationItem, error) {
 	return items, nil
 }
 
-// deadByHost counts all dead letters by their host.
+// deadByHost counts all dead letters by host.
 func (c *Console) deadByHost(ctx context.Context) (map[string]int, error) {
 	groups, err := c.allDead(ctx)
 	out := map[string]int{}

@@ -13,35 +13,35 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// listing is what all pages with lists share: the filters, how many items there are, and
-// where the list goes on.
+// listing is what all pages with lists share: the filters, the number of items, and the links to
+// other pages.
 type listing struct {
 	Q            engine.Query
 	Since, Until string
-	// Problem says what is wrong with the filters; the form stays as it was.
+	// Problem says what is wrong with the filters; the form is kept.
 	Problem string
-	// Next leads to the older page, First to the newest.
+	// Next links to the older page, First to the newest.
 	Next, First string
 	SearchedTo  *time.Time
 	Total       *int
 	TotalMore   bool
-	// Filtered reports whether filters are set, so that nothing found is not nothing there.
+	// Filtered reports whether filters are set, to distinguish an empty result from an empty list.
 	Filtered bool
-	// Query are the filters as in the address, without the page.
+	// Query are the filters as in the URL, without the page.
 	Query string
 }
 
-// Has reports whether a filter of several values has one of them.
+// Has reports whether a filter with several values contains one.
 func (l listing) Has(list, value string) bool {
 	return slices.ContainsFunc(strings.Split(list, ","), func(s string) bool { return strings.TrimSpace(s) == value })
 }
 
-// With returns the query of the page's own address with one more parameter.
+// With returns the query of the page's URL with one more parameter.
 func (l listing) With(name, value string) template.URL {
 	return template.URL(strings.TrimPrefix(l.Query+"&"+name+"="+url.QueryEscape(value), "&")) // both are encoded
 }
 
-// filters reads the form's fields.
+// filters parses the form's fields.
 func (c *Console) filters(r *http.Request, known []string) listing {
 	v := r.URL.Query()
 	v.Del("said")
@@ -68,14 +68,14 @@ func (c *Console) filters(r *http.Request, known []string) listing {
 	return l
 }
 
-// problem notes what is wrong with the filters.
+// problem records what is wrong with the filters.
 func (l *listing) problem(err error) {
 	if err != nil {
 		l.Problem = strings.TrimPrefix(err.Error(), engine.ErrQuery.Error()+": ")
 	}
 }
 
-// status is that of the page.
+// status returns the HTTP status of the page.
 func (l *listing) status() int {
 	if l.Problem != "" {
 		return http.StatusBadRequest
@@ -83,7 +83,7 @@ func (l *listing) status() int {
 	return http.StatusOK
 }
 
-// shown reads a page of a list and counts it. ok is false when an error was shown.
+// shown reads a page of a list and counts it. ok is false if it responded with an error.
 func shown[T any](c *Console, w http.ResponseWriter, r *http.Request, l *listing,
 	get func(context.Context, engine.Query) (engine.Page[T], error),
 	count func(context.Context, engine.Query, *engine.Page[T]) error) (items []T, ok bool) {
@@ -120,7 +120,7 @@ func (c *Console) runsPage(w http.ResponseWriter, r *http.Request) {
 		"Workflows": sortedNames(c.o.Project().Workflows), "Triggers": sortedNames(c.o.Project().Triggers)})
 }
 
-// flowNames are what the workflows' files call them.
+// flowNames returns the names of the workflows in their files.
 func (c *Console) flowNames() map[string]string {
 	out := map[string]string{}
 	for id, w := range c.o.Project().Workflows {
@@ -129,7 +129,7 @@ func (c *Console) flowNames() map[string]string {
 	return out
 }
 
-// eventStatuses are what the page of events can be narrowed by.
+// eventStatuses are the filters of the page of events.
 var eventStatuses = append(slices.Clone(engine.Outcomes), "pending", "ended_wait", engine.Unreadable, engine.Invalid,
 	"by-content", "repeated-body",
 	"conflicting", "test")
@@ -171,7 +171,7 @@ func (c *Console) auditPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, l.status(), "audit", map[string]any{"Title": "Audit log", "Items": items, "L": l, "Actions": c.actions()})
 }
 
-// deadPage shows all dead letters by cause, and those of one cause one by one.
+// deadPage shows all dead letters by cause, and those of one cause individually.
 func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 	known := append([]string{"group"}, deadFilters...)
 	l := c.filters(r, known)
@@ -212,7 +212,7 @@ func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, l.status(), "deadletters", data)
 }
 
-// searchPage looks for a text, or an id, in all that is recorded.
+// searchPage searches everything recorded for a text or an id.
 func (c *Console) searchPage(w http.ResponseWriter, r *http.Request) {
 	text := strings.TrimSpace(r.URL.Query().Get("q"))
 	if to := c.pageOfID(r.Context(), text); to != "" {
@@ -234,7 +234,7 @@ func (c *Console) searchPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "search", data)
 }
 
-// pageOfID returns the page of what an id names, if it is there.
+// pageOfID returns the page for an id, if the id exists.
 func (c *Console) pageOfID(ctx context.Context, text string) string {
 	if id, err := engine.ParseRunID(text); err == nil {
 		if _, err := c.o.Log.RunOne(ctx, id); err == nil {
@@ -254,13 +254,13 @@ func (c *Console) pageOfID(ctx context.Context, text string) string {
 	return ""
 }
 
-// needed is a run that waits for a person, with what it asks.
+// needed is a run that waits for a person, with its question.
 type needed struct {
 	engine.RunItem
 	Questions []question
 }
 
-// needsPage is the inbox of what waits for a person, the oldest first.
+// needsPage lists what waits for a person, oldest first.
 func (c *Console) needsPage(w http.ResponseWriter, r *http.Request) {
 	l := c.filters(r, []string{"after", "limit", "workflow"})
 	l.Q.WaitsFor, l.Q.Ascending = "approval,review", true
@@ -287,7 +287,7 @@ func (c *Console) needsPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, l.status(), "needs", map[string]any{"Title": "Waiting for a person", "Items": list, "L": l, "Names": c.flowNames()})
 }
 
-// hostsPage lists the hosts that steps go to; hostPage is one of them.
+// hostsPage lists the hosts that steps call; hostPage shows one of them.
 func (c *Console) hostsPage(w http.ResponseWriter, r *http.Request) {
 	items, err := c.destinations(r.Context())
 	if err != nil {
@@ -325,7 +325,7 @@ func (c *Console) hostPage(w http.ResponseWriter, r *http.Request) {
 		"Circuits": map[string]string{}, "L": listing{Query: "host=" + url.QueryEscape(host), Filtered: true}})
 }
 
-// row is a run with what its workflow is called.
+// row is a run with the name of its workflow.
 type row struct {
 	Run  engine.RunItem
 	Name string
@@ -338,7 +338,7 @@ func rowOf(r engine.RunItem, names map[string]string) row {
 	return row{r, r.Workflow}
 }
 
-// targetPage is the page of what an action in the audit log was about; empty for none.
+// targetPage returns the page for the target of an audit log entry; empty if there is none.
 func targetPage(a engine.AuditEntry) string {
 	id, _, _ := strings.Cut(a.Target, " ")
 	switch kind, _, _ := strings.Cut(a.Action, "."); {

@@ -14,10 +14,10 @@ import (
 	"github.com/yuin/goldmark/parser"
 )
 
-// markdown renders pages of the manual. It leaves raw HTML out.
+// markdown renders pages of the manual. It omits raw HTML.
 var markdown = goldmark.New(goldmark.WithExtensions(extension.Table), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
 
-// maxHits is how many lines a search of the manual shows.
+// maxHits is the maximum number of results of a search in the manual.
 const maxHits = 100
 
 func (c *Console) manualPages(mux *http.ServeMux) {
@@ -25,8 +25,8 @@ func (c *Console) manualPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /llms.txt", c.llms)
 }
 
-// manualPage shows a page of the manual, its Markdown for a name that ends in .md, or the
-// list of pages with a search; or a picture of a page.
+// manualPage shows a page of the manual, its Markdown for a name that ends in .md, or the list of
+// pages with a search; or an image of a page.
 func (c *Console) manualPage(w http.ResponseWriter, r *http.Request) {
 	name := strings.Trim(r.PathValue("page"), "/")
 	if name == "" {
@@ -37,7 +37,7 @@ func (c *Console) manualPage(w http.ResponseWriter, r *http.Request) {
 	}
 	if b, ok := docs.Picture(name); ok {
 		w.Header().Set("Content-Type", "image/png")
-		_, _ = w.Write(b) // the reader has gone
+		_, _ = w.Write(b) // the client has disconnected
 		return
 	}
 	p, ok := docs.Find(name)
@@ -49,7 +49,7 @@ func (c *Console) manualPage(w http.ResponseWriter, r *http.Request) {
 		plainText(w, "text/markdown", p.Text)
 		return
 	}
-	if p.Name != name { // links on the page are relative to its whole name
+	if p.Name != name { // links on the page are relative to its full name
 		http.Redirect(w, r, "/docs/"+p.Name, http.StatusFound)
 		return
 	}
@@ -62,8 +62,8 @@ func (c *Console) manualPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "manualpage", map[string]any{"Title": p.Title, "Name": p.Name, "Page": template.HTML(b.String())})
 }
 
-// forConsole takes the title off a page, which the console shows itself, and leads its links
-// to the console's pages.
+// forConsole removes the title of a page, which the console shows itself, and changes its links to
+// the console's pages.
 func forConsole(p docs.Page) string {
 	_, text, found := strings.Cut(p.Text, "\n")
 	if !found || !strings.HasPrefix(p.Text, "# ") {
@@ -92,5 +92,5 @@ func (c *Console) llms(w http.ResponseWriter, _ *http.Request) {
 func plainText(w http.ResponseWriter, kind, text string) {
 	w.Header().Set("Content-Type", kind+"; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write([]byte(text)) // the reader has gone
+	_, _ = w.Write([]byte(text)) // the client has disconnected
 }

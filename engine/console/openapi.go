@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// openEnded takes apart a path such as /workflows/{id...}/fire.
+// openEnded splits a path such as /workflows/{id...}/fire.
 func openEnded(path string) (head, name, end string, open bool) {
 	head, rest, open := strings.Cut(path, "{")
 	name, end, _ = strings.Cut(rest, "...}")
 	return head, name, end, open && strings.Contains(path, "...}")
 }
 
-// byEnd picks the call by the end of its path.
+// byEnd selects the call by the end of its path.
 func (c *Console) byEnd(name string, calls map[string]http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for end, h := range calls {
@@ -32,8 +32,8 @@ func (c *Console) byEnd(name string, calls map[string]http.HandlerFunc) http.Han
 	}
 }
 
-// openapi answers the description of the API, made from the list of its calls and
-// the types that they take and give (OpenAPI 3.1.1).
+// openapi serves the description of the API, generated from the list of its calls and their request
+// and response types (OpenAPI 3.1.1).
 func (c *Console) openapi(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, c.describe())
 }
@@ -93,7 +93,7 @@ func content(schema any) map[string]any {
 	return map[string]any{"application/json": map[string]any{"schema": schema}}
 }
 
-// schemas makes a JSON Schema of each Go type once.
+// schemas generates the JSON Schema of each Go type once.
 type schemas struct{ byName map[string]any }
 
 var (
@@ -141,7 +141,7 @@ func (s *schemas) object(t reflect.Type) map[string]any {
 	if _, known := s.byName[name]; known {
 		return ref
 	}
-	s.byName[name] = nil // it may hold itself
+	s.byName[name] = nil // it may contain itself
 	fields, required := map[string]any{}, []any{}
 	s.fields(t, fields, &required)
 	s.byName[name] = map[string]any{"type": "object", "properties": fields, "required": required, "additionalProperties": false}

@@ -1,6 +1,6 @@
 package console
 
-// Operation is a call of the API as the manual lists it.
+// Operation is a call of the API, for the manual.
 type Operation struct {
 	Method, Path, About string
 	// Query are the names of its query parameters.

@@ -11,19 +11,19 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file carries out an order of the API once, however often it comes, when its
-// caller names it by an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07):
-// the same order again gets the first answer, another order under the same key 422, and
-// one that is still being carried out 409.
+// This file executes an API request once, however often it is sent, if its caller names it by an
+// Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): the same request again gets the
+// first response, another request with the same key gets 422, and one that is still being executed
+// gets 409.
 
-// maxKey bounds an Idempotency-Key, in bytes; maxAnswer is how much of an answer is
-// kept.
+// maxKey is the maximum size of an Idempotency-Key in bytes; maxAnswer is the maximum size of a
+// stored response.
 const (
 	maxKey    = 255
 	maxAnswer = 1 << 20
 )
 
-// onceOnly wraps what carries an order out.
+// onceOnly wraps a handler that executes a request.
 func (c *Console) onceOnly(do http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		key := r.Header.Get("Idempotency-Key")
@@ -61,16 +61,16 @@ func (c *Console) onceOnly(do http.HandlerFunc) http.HandlerFunc {
 			h.Set("Cache-Control", "no-store")
 			h.Set("Idempotent-Replayed", "true")
 			w.WriteHeader(o.Status)
-			_, _ = w.Write(o.Answer) // the caller is gone if this fails
+			_, _ = w.Write(o.Answer) // on failure the client has disconnected
 		}
 	}
 }
 
-// carryOut does the order and keeps its answer; one that failed may be tried again.
+// carryOut executes the request and stores its response; a failed request may be retried.
 func (c *Console) carryOut(w http.ResponseWriter, r *http.Request, key string, do http.HandlerFunc) {
 	seen := &answerWriter{statusWriter: statusWriter{ResponseWriter: w, status: http.StatusOK}}
 	defer func() {
-		var o engine.Order // the key is given back
+		var o engine.Order // the key is released
 		if seen.status < http.StatusBadRequest && seen.body.Len() > 0 && !seen.secret {
 			o.Status, o.Answer = seen.status, seen.body.Bytes()
 		}
@@ -85,11 +85,11 @@ func (c *Console) carryOut(w http.ResponseWriter, r *http.Request, key string, d
 type answerWriter struct {
 	statusWriter
 	body bytes.Buffer
-	// secret answers are not kept: their order may be given again.
+	// secret responses are not stored: their request may be sent again.
 	secret bool
 }
 
-// notKept says that an answer holds what must not be in the database.
+// notKept marks a response that must not be stored in the database.
 func notKept(w http.ResponseWriter) {
 	if a, ok := w.(*answerWriter); ok {
 		a.secret = true

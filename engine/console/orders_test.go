@@ -68,8 +68,8 @@ func (o *operator) EndOrder(_ context.Context, key string, x engine.Order) error
 	return nil
 }
 
-// TestAnOrderWithAKeyIsCarriedOutOnce: the same order again gets the first answer,
-// another one under the same key is refused, and one that failed may be tried again.
+// TestAnOrderWithAKeyIsCarriedOutOnce checks that the same request again gets the first response,
+// that another one with the same key is refused, and that a failed one may be retried.
 func TestAnOrderWithAKeyIsCarriedOutOnce(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	post := func(path, key, body string) *httptest.ResponseRecorder {

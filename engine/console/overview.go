@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// timeRange is a stretch of time that the overview shows, up to now.
+// timeRange is an interval up to now that the overview shows.
 type timeRange struct {
 	Name string
 	step time.Duration
@@ -44,10 +44,10 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "overview", data)
 }
 
-// destinationsShown is how many hosts the overview shows, those with trouble first.
+// destinationsShown is the number of hosts that the overview shows, those with problems first.
 const destinationsShown = 10
 
-// overviewData gathers what the overview shows, those with trouble first.
+// overviewData collects the data of the overview, problems first.
 func (c *Console) overviewData(r *http.Request, pick timeRange, now time.Time, data map[string]any) error {
 	ctx, zone := r.Context(), c.zoneOf(r).At
 	standing, err := c.stands(ctx)
@@ -100,12 +100,12 @@ func (c *Console) overviewData(r *http.Request, pick timeRange, now time.Time, d
 type question struct {
 	Path, Text string
 	Review     bool
-	// By are those who may answer; none for anybody. Until is when it is too late.
+	// By are the people who may answer; empty for anybody. Until is the deadline.
 	By    []string
 	Until *time.Time
 }
 
-// questions finds what a run asks of people.
+// questions returns a run's open questions to people.
 func questions(d *engine.RunDetail) []question {
 	var out []question
 	if d.Status != string(engine.Waiting) {
@@ -164,7 +164,7 @@ func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "run", data)
 }
 
-// questionOf reads the approval that a step waits for.
+// questionOf returns the approval that a step waits for.
 func questionOf(s engine.StepItem) (question, bool) {
 	var what struct {
 		Approval string

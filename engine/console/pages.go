@@ -33,7 +33,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": 
 	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files,
 	"pages/*.html"))
 
-// jsonText writes a value of a condition.
+// jsonText formats a value of a condition.
 func jsonText(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -51,8 +51,8 @@ func sortedNames[V any](m map[string]V) []string {
 	return out
 }
 
-// static serves the style sheet, the script and the icon. They are the same for
-// everybody and may be kept by the browser.
+// static serves the style sheet, the script and the icon. They are the same for all users, so
+// browsers may cache them.
 func static() http.Handler {
 	dir, err := fs.Sub(files, "static")
 	if err != nil {
@@ -74,13 +74,13 @@ func pageHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// policy lets a page load its own style sheet and script, ask its own server, and
-// nothing else. The pages work without their script: forms and links are enough.
+// policy allows a page its own style sheet and script and requests to its own server, and nothing
+// else. The pages work without their script, using forms and links.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
 	"img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// said are the words for what was just done, by the code in the URL: a text in a
-// URL could be anybody's.
+// said are the messages after an action, by the code in the URL: a text in a URL could come from
+// anybody.
 var said = map[string]string{
 	"replayed": "Replayed. This is the new run.", "cancelled": "The run is being cancelled.", "answered": "Your answer is recorded.",
 	"admitted": "The delivery is valid now: this is its event.",
@@ -143,7 +143,7 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, nam
 	zone := c.zoneOf(r)
 	data["Zone"] = zone
 	if by.Role != "" {
-		// The page is more than this figure: without it the menu has none.
+		// The page does not depend on this number: on failure the menu shows none.
 		data["Needs"], _ = c.needs.get(true, time.Now(), func() (int, error) { return c.o.Log.NeedsPeople(r.Context()) })
 	}
 	t, err := byZone.get(zone.At)
@@ -158,15 +158,15 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, nam
 	}
 	pageHeaders(w.Header())
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the reader is gone if this fails
+	_, _ = w.Write(b.Bytes()) // on failure the client has disconnected
 }
 
-// sorry shows what is wrong as a page.
+// sorry shows an error page.
 func (c *Console) sorry(w http.ResponseWriter, r *http.Request, status int, text string) {
 	c.render(w, r, status, "sorry", map[string]any{"Title": http.StatusText(status), "Text": text})
 }
 
-// trouble shows an error as a page: in words when the caller can do something.
+// trouble shows an error as a page, with an explanation if the caller can do something about it.
 func (c *Console) trouble(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
@@ -188,7 +188,7 @@ func (c *Console) livePage(w http.ResponseWriter, r *http.Request) {
 		"Triggers": sortedNames(c.o.Project().Triggers), "Workflows": sortedNames(c.o.Project().Workflows)})
 }
 
-// previewPage shows what a replay would do again.
+// previewPage shows what a replay would repeat.
 func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 	d, ok := c.runOf(w, r, r.PathValue("id"))
 	if !ok {
@@ -216,7 +216,7 @@ func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 		case o.From == "failed" && s.Status == "succeeded" && !strings.HasPrefix(path, "on_failure/") &&
 			!strings.HasPrefix(path, plan.FinallyPath+"/"):
 			kept = append(kept, s)
-		case strings.Contains(s.Action, "/"): // log, set and groups leave nothing outside
+		case strings.Contains(s.Action, "/"): // log, set and groups have no external effects
 			again = append(again, s)
 		}
 	}
@@ -224,7 +224,7 @@ func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "preview", data)
 }
 
-// runOf loads a run, or shows why it cannot.
+// runOf loads a run, or shows why it cannot be loaded.
 func (c *Console) runOf(w http.ResponseWriter, r *http.Request, text string) (*engine.RunDetail, bool) {
 	id, err := engine.ParseRunID(text)
 	if err != nil {
@@ -239,8 +239,8 @@ func (c *Console) runOf(w http.ResponseWriter, r *http.Request, text string) (*e
 	return d, true
 }
 
-// flowOf is the version of the workflow that a run is pinned to; nil when it can no
-// longer be read.
+// flowOf returns the version of the workflow to which a run is pinned; nil if it can no longer be
+// read.
 func (c *Console) flowOf(ctx context.Context, d *engine.RunDetail) *workflows.Workflow {
 	p := c.o.Project()
 	if w := p.Workflows[d.Workflow]; w != nil && w.Version == d.Version {
@@ -276,8 +276,8 @@ func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 		"Workflows": listening(c.o.Project(), d.Trigger)})
 }
 
-// splitDecisions puts what an event did before what it did not: matched, failed, and the
-// rest; those that were filtered come apart.
+// splitDecisions sorts an event's decisions: matched, failed, then the rest; filtered ones are
+// returned separately.
 func splitDecisions(list []engine.DecisionItem) (ran, filtered []engine.DecisionItem) {
 	rank := map[string]int{"matched": 0, "rule_failed": 1}
 	for _, d := range list {
@@ -301,7 +301,7 @@ func splitDecisions(list []engine.DecisionItem) (ran, filtered []engine.Decision
 	return ran, filtered
 }
 
-// listening are the workflows that listen to a trigger today.
+// listening returns the workflows that now listen to a trigger.
 func listening(p *workflows.Project, trigger string) []string {
 	return slices.DeleteFunc(sortedNames(p.Workflows), func(name string) bool {
 		return !slices.ContainsFunc(p.Workflows[name].Starts, func(s workflows.Start) bool { return s.Trigger == trigger })
@@ -330,7 +330,7 @@ func (c *Console) triggersPage(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, "triggers", map[string]any{"Title": "Triggers", "Items": items, "HooksURL": c.hooksURL()})
 }
 
-// hooksURL is where senders reach the triggers.
+// hooksURL returns the URL at which senders reach the triggers.
 func (c *Console) hooksURL() string {
 	return strings.TrimRight(cmp.Or(c.o.Project().Server.PublicURL, c.o.HooksURL), "/")
 }
@@ -394,7 +394,7 @@ func (c *Console) workflowPage(w http.ResponseWriter, r *http.Request) {
 	c.showWorkflow(w, r, http.StatusOK, map[string]any{"ID": r.URL.Query().Get("id")})
 }
 
-// showWorkflow shows a workflow by its ID, and its form with what was Typed into it.
+// showWorkflow shows a workflow by its ID, and its form with the entered values.
 func (c *Console) showWorkflow(w http.ResponseWriter, r *http.Request, status int, data map[string]any) {
 	id, _ := data["ID"].(string)
 	version, from := r.URL.Query().Get("version"), r.URL.Query().Get("from")
@@ -450,5 +450,5 @@ func (c *Console) showWorkflow(w http.ResponseWriter, r *http.Request, status in
 	c.render(w, r, status, "workflow", data)
 }
 
-// firstN returns at most n of a list.
+// firstN returns the first n elements of a list, or fewer.
 func firstN[T any](list []T, n int) []T { return list[:min(len(list), n)] }

@@ -18,8 +18,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// This file reads the filters of lists. A filter that is not known, or a value that
-// nothing can have, is an error: a monitor with a typing mistake must not read "none".
+// This file parses the filters of lists. An unknown filter, or an impossible value, is an error: a
+// monitor with a typing mistake must not read "none".
 
 // The filters of each list, by their names in the query.
 var (
@@ -33,10 +33,10 @@ var (
 	auditFilters   = []string{"limit", "after", "since", "until", "q", "who", "action"}
 )
 
-// several are the filters that take more than one value, separated by commas.
+// several are the filters that accept multiple values, separated by commas.
 var several = []string{"status", "reason", "waits_for", "action"}
 
-// onlyKnown refuses query parameters that a call does not take.
+// onlyKnown returns an error for unknown query parameters.
 func onlyKnown(v url.Values, known []string) error {
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		if !slices.Contains(known, name) {
@@ -52,7 +52,7 @@ func onlyKnown(v url.Values, known []string) error {
 	return nil
 }
 
-// strict answers a call with parameters that it does not take.
+// strict refuses requests with unknown query parameters.
 func (c *Console) strict(known []string, do http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := onlyKnown(r.URL.Query(), known); err != nil {
@@ -63,7 +63,7 @@ func (c *Console) strict(known []string, do http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// query reads the filters of a list. Times without a zone are in zone.
+// query parses the filters of a list. Times without a zone are in zone.
 func query(v url.Values, zone *time.Location) (engine.Query, error) {
 	list := func(name string) string {
 		return strings.Join(slices.DeleteFunc(slices.Clone(v[name]), func(s string) bool { return s == "" }), ",")
@@ -82,7 +82,7 @@ func query(v url.Values, zone *time.Location) (engine.Query, error) {
 	return q, err
 }
 
-// Window reads since and until into a query; empty texts bound nothing.
+// Window parses since and until into a query; empty texts set no limit.
 func Window(q *engine.Query, since, until string, now time.Time, zone *time.Location) (err error) {
 	if since != "" {
 		if q.Since, err = Moment("since", since, now, zone); err != nil {
@@ -100,8 +100,8 @@ func Window(q *engine.Query, since, until string, now time.Time, zone *time.Loca
 	return nil
 }
 
-// Moment reads a moment: RFC 3339 and its relatives, or a duration back from now such as
-// 2h or 7d. Text without a zone of its own is in zone.
+// Moment parses a time: RFC 3339 and similar formats, or a duration before now such as 2h or 7d.
+// Text without a zone is in zone.
 func Moment(name, s string, now time.Time, zone *time.Location) (time.Time, error) {
 	if d, err := workflows.ParseDuration(s); err == nil {
 		return now.Add(-d), nil
@@ -112,10 +112,10 @@ func Moment(name, s string, now time.Time, zone *time.Location) (time.Time, erro
 	return time.Time{}, fmt.Errorf("%s %q: write 2h, 7d, 2026-01-31 10:00 or 2026-01-31T10:00:00Z", name, s)
 }
 
-// Since reads a moment in UTC; see Moment.
+// Since parses a time in UTC; see Moment.
 func Since(s string, now time.Time) (time.Time, error) { return Moment("since", s, now, time.UTC) }
 
-// names refuses filters by workflows, triggers and hosts that there never were.
+// names returns an error for filters by workflows, triggers and hosts that never existed.
 func (c *Console) names(ctx context.Context, q engine.Query) error {
 	p := c.o.Project()
 	for kind, name := range map[string]string{"workflow": q.Workflow, "trigger": q.Trigger} {
@@ -146,7 +146,7 @@ func (c *Console) names(ctx context.Context, q engine.Query) error {
 	return CheckHost(ctx, q.Host, p, c.o.Operator.Destinations, c.o.Log)
 }
 
-// actions are the names in the audit log.
+// actions returns the action names in the audit log.
 func (c *Console) actions() []string {
 	list := []string{"login", "logout", "endpoint.resume", "refused"}
 	for _, r := range c.api() {
@@ -158,13 +158,13 @@ func (c *Console) actions() []string {
 	return slices.Compact(list)
 }
 
-// HostLog knows the hosts of the history.
+// HostLog provides the hosts of the history.
 type HostLog interface {
 	HasHost(ctx context.Context, host string) (bool, error)
 	FailedHosts(ctx context.Context) ([]string, error)
 }
 
-// some writes the first names of a list.
+// some formats the first names of a list.
 func some(list []string) string {
 	if len(list) == 0 {
 		return "none"
@@ -176,7 +176,7 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// list answers a list of the API, a page of it at a time.
+// list serves a list of the API, one page at a time.
 func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(context.Context, engine.Query) (engine.Page[T], error),
 	count func(context.Context, engine.Query, *engine.Page[T]) error) {
 	q, err := query(r.URL.Query(), c.o.Project().Zone())
@@ -219,7 +219,7 @@ func (c *Console) listDead(w http.ResponseWriter, r *http.Request) {
 	list(c, w, r, c.o.Log.DeadLetters, c.o.Log.CountDead)
 }
 
-// refusals lists refused deliveries as a page.
+// refusals returns a page of refused deliveries.
 func (c *Console) refusals(ctx context.Context, q engine.Query) (engine.Page[engine.RefusalItem], error) {
 	limit := cmp.Or(q.Limit, 50)
 	q.Limit = limit + 1

@@ -11,24 +11,24 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file is about many refused deliveries at once: their causes, and judging again all that
-// had one, once the cause is gone.
+// This file handles many refused deliveries at once: it groups them by cause, and verifies all with
+// the same cause again once that is fixed.
 
 type (
-	// judgeOrder names refused deliveries by their trigger and reason.
+	// judgeOrder selects refused deliveries by trigger and reason.
 	judgeOrder struct {
 		Trigger string `json:"trigger"`
 		Reason  string `json:"reason,omitempty"`
 		Since   string `json:"since,omitempty"`
 	}
-	// judgedAnswer says what became of them.
+	// judgedAnswer is the result of verifying them again.
 	judgedAnswer struct {
-		// Admitted are the events that were made; Refused counts those that still prove nothing.
+		// Admitted are the created events; Refused is the number that still fail.
 		Admitted []string `json:"admitted"`
 		Refused  int      `json:"refused"`
-		// Problem is why the last of those was refused.
+		// Problem is why the last of those failed.
 		Problem string `json:"problem,omitempty"`
-		// Left is set when there are more.
+		// Left is set if there are more.
 		Left bool `json:"left,omitempty"`
 	}
 )
@@ -48,11 +48,11 @@ func (c *Console) listRefusalGroups(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, engine.Page[engine.RefusalGroup]{Items: groups, Total: &n})
 }
 
-// judgedAtOnce is how many deliveries one order judges again.
+// judgedAtOnce is the maximum number of deliveries that one request verifies.
 const judgedAtOnce = 1000
 
-// judgeAgain judges what an order names, the oldest first, as of the moment each came. What was
-// admitted is left out.
+// judgeAgain verifies the deliveries of a request, oldest first, as of the time each was received.
+// Those that were admitted are skipped.
 func (c *Console) judgeAgain(ctx context.Context, o judgeOrder) (judgedAnswer, error) {
 	a := judgedAnswer{Admitted: []string{}}
 	q := engine.Query{Trigger: o.Trigger, Reason: o.Reason, Limit: judgedAtOnce, Ascending: true}

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAllOfAReasonAreJudgedAgainAtOnce: on the page it asks first; the answer says what became of
-// them, and why others are still refused.
+// TestAllOfAReasonAreJudgedAgainAtOnce checks that the page asks for confirmation first, and that
+// the response gives the results and why others are still refused.
 func TestAllOfAReasonAreJudgedAgainAtOnce(t *testing.T) {
 	o := tokens("a-token", "")
 	var asked []string

@@ -10,22 +10,22 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// route is one call of the API: what serves it, and what openapi.json says of it.
+// route is a call of the API: its handler, and its description in openapi.json.
 type route struct {
 	method, path string
 	// id is the operation's name; about says what it does.
 	id, about string
-	// action is its name in the audit log; empty for calls that only look.
+	// action is its name in the audit log; empty for calls that change nothing.
 	action string
 	// query are the parameters it takes, by name.
 	query []string
-	// body is a value of the type that it takes, answer of that which it gives.
+	// body is a value of the request type, answer of the response type.
 	body, answer any
 	status       int
 	handle       http.HandlerFunc
 }
 
-// parameters are all query parameters with their meaning.
+// parameters are all query parameters with their descriptions.
 var parameters = map[string]string{
 	"limit":     "How many items, 1 to 1000; 50 by default.",
 	"after":     "The next of the previous page. For the stream: the id of the last message received.",
@@ -48,18 +48,18 @@ var parameters = map[string]string{
 	"key":       "The key of the value.",
 }
 
-// The answers that are no items of the log.
+// Responses that are not items of the log.
 type (
-	// problemAnswer is what every failed call answers.
+	// problemAnswer is the response to every failed call.
 	problemAnswer struct {
 		Error string `json:"error"`
 	}
-	// statusAnswer tells what became of an order.
+	// statusAnswer is the outcome of a request.
 	statusAnswer struct {
 		Status string `json:"status"`
 		Event  string `json:"event,omitempty"`
 	}
-	// answerAnswer repeats what was asked, and what was said; or gives a link.
+	// answerAnswer repeats the question and the answer, or contains a link.
 	answerAnswer struct {
 		Run      string `json:"run"`
 		Step     string `json:"step"`
@@ -67,7 +67,7 @@ type (
 		Verdict  string `json:"verdict,omitempty"`
 		Link     string `json:"link,omitempty"`
 	}
-	// destinationsAnswer lists hosts, and the endpoints that asked for no more.
+	// destinationsAnswer lists hosts, and the endpoints that answered 410.
 	destinationsAnswer struct {
 		Items  []destinationItem `json:"items"`
 		Paused []engine.Pause    `json:"paused"`
@@ -75,32 +75,32 @@ type (
 	resumedAnswer struct {
 		Resumed int `json:"resumed"`
 	}
-	// overviewAnswer is how the whole stands, and what happened lately.
+	// overviewAnswer contains totals and recent activity.
 	overviewAnswer struct {
 		Standing engine.Standing `json:"standing"`
 		Buckets  []engine.Bucket `json:"buckets"`
-		// Project tells which of the project's files are in force.
+		// Project tells which of the project's files are in use.
 		Project *engine.ProjectState `json:"project,omitempty"`
 	}
-	// awaitAnswer is how long a trigger waits for its secret.
+	// awaitAnswer is how long a trigger accepts its secret.
 	awaitAnswer struct {
 		Trigger string    `json:"trigger"`
 		Until   time.Time `json:"until"`
 	}
-	// sentAnswer is what a sample delivery was answered.
+	// sentAnswer is the response to a sample delivery.
 	sentAnswer struct {
 		Status int    `json:"status"`
 		Answer string `json:"answer"`
 	}
 )
 
-// The bodies of orders.
+// Request bodies.
 type (
 	replayOrder struct {
 		From    string `json:"from,omitempty"`
 		Version string `json:"version,omitempty"`
 		By      string `json:"by,omitempty"`
-		// Again replays what was replayed already.
+		// Again replays what was already replayed.
 		Again bool `json:"again,omitempty"`
 	}
 	answerOrder struct {
@@ -109,7 +109,7 @@ type (
 		By      string          `json:"by,omitempty"`
 		Comment string          `json:"comment,omitempty"`
 		Result  json.RawMessage `json:"result,omitempty"`
-		// Link asks for a link with which somebody else answers.
+		// Link requests a link with which somebody else can answer.
 		Link bool `json:"link,omitempty"`
 	}
 	fireOrder struct {
@@ -133,7 +133,7 @@ type (
 	}
 )
 
-// api lists the calls: the mux and openapi.json are both made of it.
+// api lists the calls; the mux and openapi.json are both generated from it.
 func (c *Console) api() []route {
 	get := func(path, id, about string, query []string, answer any, h http.HandlerFunc) route {
 		return route{"GET", "/api/v1/" + path, id, about, "", query, nil, answer, 200, c.strict(query, h)}
@@ -192,8 +192,8 @@ func (c *Console) api() []route {
 	}...)
 }
 
-// serve adds the calls to a mux. A name that may hold slashes stands in the middle
-// of some paths, which the mux cannot say: those share a pattern.
+// serve adds the calls to a mux. Some paths have a name with slashes in the middle, which mux
+// patterns do not support: those share a pattern.
 func (c *Console) serve(mux *http.ServeMux) {
 	byEnd := map[string]map[string]http.HandlerFunc{}
 	for _, r := range c.api() {

@@ -15,36 +15,36 @@ import (
 	"time"
 )
 
-// SessionLog keeps which sessions were ended before their time. The store fits.
+// SessionLog records the sessions that were ended early. The store implements it.
 type SessionLog interface {
 	EndSession(ctx context.Context, id string, until time.Time) error
 	EndedSessions(ctx context.Context) (map[string]time.Time, error)
 }
 
-// session is one login, as its cookie says it: it is signed, so that nothing has to
-// be kept of it and it survives a restart.
+// session is a login, stored in its signed cookie: the server stores nothing, and it survives a
+// restart.
 type session struct {
 	ID    string `json:"i"`
 	Name  string `json:"n"`
 	Role  Role   `json:"r"`
 	Until int64  `json:"u"` // Unix seconds
-	// Token is a mark of the token that it was opened with: a session ends with it.
+	// Token is a digest of the token with which it was opened: the session ends with the token.
 	Token string `json:"t"`
-	// Proved reports whether the token is the name's own.
+	// Proved reports whether the token is a personal one.
 	Proved bool `json:"p,omitempty"`
 }
 
 const (
 	sessionTime = 12 * time.Hour
 	cookieName  = "hookloom"
-	// secureCookie is for https: the prefix keeps other hosts of the domain from
-	// setting it (RFC 6265bis, 4.1.3.2).
+	// secureCookie is for HTTPS: the prefix prevents other hosts of the domain from setting it (RFC
+	// 6265bis, 4.1.3.2).
 	secureCookie = "__Host-hookloom"
 )
 
-// sessions makes and proves them.
+// sessions creates and verifies sessions.
 type sessions struct {
-	// key signs; it is read when it is first needed.
+	// key signs; it is read on first use.
 	key func() ([]byte, error)
 	log SessionLog
 
@@ -52,8 +52,8 @@ type sessions struct {
 	ended map[string]time.Time // until when they would have lasted; guarded by mu
 }
 
-// newSessions reads which sessions were ended. Without a key one is made that
-// lasts as long as the process.
+// newSessions loads the ended sessions. Without a key it creates one that lasts as long as the
+// process.
 func newSessions(o Options) (*sessions, error) {
 	s := &sessions{key: o.SessionKey, log: o.Sessions, ended: map[string]time.Time{}}
 	if s.key == nil {
@@ -81,7 +81,7 @@ func (s *sessions) mac(parts ...string) ([]byte, error) {
 	return m.Sum(nil), nil
 }
 
-// begin makes a session and gives the cookie's value.
+// begin creates a session and returns the cookie's value.
 func (s *sessions) begin(by caller, token string, now time.Time) (string, error) {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
@@ -102,7 +102,7 @@ func (s *sessions) begin(by caller, token string, now time.Time) (string, error)
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac), nil
 }
 
-// mark reports whether a session's token is still in force, and tells nothing of it.
+// mark returns a digest that shows whether a session's token is still valid, without disclosing it.
 func (s *sessions) mark(token string) (string, error) {
 	m, err := s.mac("token", token)
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *sessions) mark(token string) (string, error) {
 	return hex.EncodeToString(m[:8]), nil
 }
 
-// get proves a cookie. The tokens in force are those of which one opened it.
+// get verifies a cookie. The session must have been opened with one of the current tokens.
 func (s *sessions) get(value string, tokens Tokens, now time.Time) (caller, bool) {
 	text, given, _ := strings.Cut(value, ".")
 	mac, err := base64.RawURLEncoding.Strict().DecodeString(given)
@@ -144,7 +144,7 @@ func (s *sessions) get(value string, tokens Tokens, now time.Time) (caller, bool
 	return caller{Name: x.Name, Role: x.Role, proved: x.Proved, session: x.ID, until: time.Unix(x.Until, 0)}, !ended
 }
 
-// end ends a session before its time, also for the next process.
+// end ends a session early, for later processes too.
 func (s *sessions) end(ctx context.Context, by caller) error {
 	if by.session == "" {
 		return nil
@@ -164,8 +164,8 @@ func (s *sessions) end(ctx context.Context, by caller) error {
 	return s.log.EndSession(ctx, by.session, by.until)
 }
 
-// csrf is the token that forms and scripts of our own pages send along: a page of
-// another site cannot know it. It is empty when there is no key.
+// csrf returns the token that forms and scripts of our own pages send: a page of another site
+// cannot know it. It is empty if there is no key.
 func (s *sessions) csrf(by caller) string {
 	m, err := s.mac("csrf", by.session)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// lossy loses signals: every one that keep does not name, counted from 1.
+// lossy drops the signals for which keep returns false, counted from 1.
 type lossy struct {
 	engine.Signals
 	keep func(n int) bool
@@ -38,7 +38,7 @@ func (l *lossy) Publish(s engine.Signal) {
 	}
 }
 
-// live is a reader of the stream. It notes when each event was told.
+// live is a reader of the stream that records when each event arrived.
 type live struct {
 	http.ResponseWriter
 	mu   sync.Mutex
@@ -58,8 +58,8 @@ func (l *live) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// followed stores events, 30 ms apart, while somebody reads the stream, and returns what the
-// reader was told, what there was, and the longest time between the two.
+// followed stores events, 30 ms apart, while a client reads the stream. It returns what the client
+// received, what was stored, and the longest delay.
 func followed(t *testing.T, keep func(int) bool) (told, stored []string, longest time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF",
@@ -101,8 +101,8 @@ func followed(t *testing.T, keep func(int) bool) (told, stored []string, longest
 	return told, stored, longest
 }
 
-// TestALiveReaderIsToldOfEverythingThoughHalfTheSignalsAreLost, once each and in order; and
-// so when all are lost, later.
+// TestALiveReaderIsToldOfEverythingThoughHalfTheSignalsAreLost checks that it receives each event
+// once and in order, and also, later, if all signals are lost.
 func TestALiveReaderIsToldOfEverythingThoughHalfTheSignalsAreLost(t *testing.T) {
 	for name, c := range map[string]struct {
 		keep    func(int) bool

@@ -12,25 +12,24 @@ import (
 )
 
 const (
-	// streamPause lies between two looks without a signal, streamBeat between two signs of
-	// life; streamGather after a signal, so that many commits cost one look.
+	// streamPause is the interval between reads without a signal, streamBeat between keep-alive
+	// messages. streamGather is the delay after a signal, so that many commits cause one read.
 	streamPause  = 250 * time.Millisecond
 	streamGather = 50 * time.Millisecond
 	streamBeat   = 15 * time.Second
-	// streamWrite is how long a message may take: a reader that does not read loses its
-	// place.
+	// streamWrite is the timeout of a message: a client that does not read is disconnected.
 	streamWrite = 30 * time.Second
 	maxStreams  = 64
-	// maxAtOnce is how many changes are read at a time.
+	// maxAtOnce is the maximum number of changes per read.
 	maxAtOnce = 500
 )
 
-// stream sends what happens, live (WHATWG HTML, 9.2 Server-sent events): each event when it
-// is decided and each status of each run, in the order of the commits, once. Its ids are
-// positions in the feed, in the form of an event's id. A reader that was cut off, also by a
-// restart of the server, continues after its last message with Last-Event-ID or ?after=. If
-// its cursor is older than the feed, what was missed is found by time, and the last seconds
-// before the cursor may be told again.
+// stream sends what happens, live (WHATWG HTML, 9.2 Server-sent events): each event when it is
+// decided and each status of each run, in commit order, once. The message ids are positions in the
+// feed, in the form of event ids. A client that was disconnected, even by a restart of the server,
+// continues after its last message with Last-Event-ID or ?after=. If its cursor is older than the
+// feed, the missed changes are found by time, and those of the last seconds before the cursor may
+// be repeated.
 func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	s := &follower{c: c, w: w, out: http.NewResponseController(w), q: engine.Query{Trigger: v.Get("trigger"), Workflow: v.Get("workflow")}}
@@ -75,7 +74,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 			}
 		case <-look.C:
 		case <-news:
-			select { // what comes with it is told with it
+			select { // further signals are handled together with it
 			case <-time.After(streamGather):
 			case <-r.Context().Done():
 			}
@@ -83,7 +82,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// news signals that there may be something to tell; nil where nobody does.
+// news signals that there may be changes; nil if there are no signals.
 func (c *Console) news(ctx context.Context) <-chan engine.Signal {
 	if c.o.Signals == nil {
 		return nil
@@ -91,21 +90,21 @@ func (c *Console) news(ctx context.Context) <-chan engine.Signal {
 	return c.o.Signals.Subscribe(ctx, engine.SignalEvents|engine.SignalRuns|engine.SignalAnswers)
 }
 
-// follower is one reader of the stream.
+// follower is a client of the stream.
 type follower struct {
 	c   *Console
 	w   http.ResponseWriter
 	out *http.ResponseController
 	q   engine.Query
-	// at is the position up to which all is told.
+	// at is the position up to which everything was sent.
 	at engine.Cursor
-	// one is the run that alone is followed, mark what was told of it.
+	// one is the run to follow, if only one; mark is what was sent about it.
 	one  engine.RunID
 	mark string
 }
 
-// from finds where the reader was. A position that does not exist yet is the end: it is
-// from another database, or from before this one was restored.
+// from finds the client's position. A position beyond the end is treated as the end: it comes from
+// another database, or from before this one was restored.
 func (s *follower) from(r *http.Request, after, run string) error {
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = last
@@ -123,7 +122,7 @@ func (s *follower) from(r *http.Request, after, run string) error {
 		s.one = id
 		s.mark, err = s.c.o.Log.RunMark(r.Context(), id)
 		if after != "" {
-			s.mark = "" // it may have changed meanwhile
+			s.mark = "" // it may have changed in the meantime
 		}
 		return err
 	}
@@ -138,7 +137,7 @@ func (s *follower) from(r *http.Request, after, run string) error {
 	return nil
 }
 
-// look tells what is new since the last look.
+// look sends what is new since the last call.
 func (s *follower) look(ctx context.Context) error {
 	if s.one != 0 {
 		return s.lookAtOne(ctx)
@@ -160,8 +159,8 @@ func (s *follower) look(ctx context.Context) error {
 	}
 }
 
-// tellMissed tells a reader what changed before the feed begins. Its messages have the
-// reader's own cursor: if it is cut off among them, they begin anew.
+// tellMissed sends a client the changes before the start of the feed. These messages carry the
+// client's own cursor: if it is disconnected during them, they start over.
 func (s *follower) tellMissed(ctx context.Context) error {
 	list, end, err := s.c.o.Log.MissedChanges(ctx, s.at)
 	if err != nil {
@@ -178,7 +177,7 @@ func (s *follower) tellMissed(ctx context.Context) error {
 	return nil
 }
 
-// tell sends the changes that the reader asks for, in their order.
+// tell sends the changes that the client asked for, in order.
 func (s *follower) tell(ctx context.Context, list []engine.FeedChange) error {
 	events, runs := engine.ChangedIDs(list)
 	eventItems, err := s.c.o.Log.FeedEvents(ctx, events, engine.Query{Trigger: s.q.Trigger})
@@ -203,7 +202,7 @@ func (s *follower) tell(ctx context.Context, list []engine.FeedChange) error {
 	return s.out.Flush()
 }
 
-// lookAtOne tells when something of the one run has changed.
+// lookAtOne sends a message if the run has changed.
 func (s *follower) lookAtOne(ctx context.Context) error {
 	mark, err := s.c.o.Log.RunMark(ctx, s.one)
 	if err != nil || mark == s.mark {
@@ -220,7 +219,7 @@ func (s *follower) lookAtOne(ctx context.Context) error {
 	return s.out.Flush()
 }
 
-// say sends one message. JSON holds no line break, which would end it.
+// say sends a message. JSON contains no line breaks, which would end it.
 func (s *follower) say(name string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -229,9 +228,9 @@ func (s *follower) say(name string, v any) error {
 	return s.write("id: %s\nevent: %s\ndata: %s\n\n", s.at, name, b)
 }
 
-// write writes to the reader, with a deadline that also holds for the flush.
+// write writes to the client, with a deadline that also covers the flush.
 func (s *follower) write(format string, args ...any) error {
-	// Not every ResponseWriter has deadlines; the server's has.
+	// Not every ResponseWriter supports deadlines; the server's does.
 	_ = s.out.SetWriteDeadline(time.Now().Add(streamWrite))
 	_, err := fmt.Fprintf(s.w, format, args...)
 	return err

@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// pretty indents JSON for reading; it stays text, whatever a payload holds.
+// pretty indents JSON; the result is text, whatever a payload contains.
 func pretty(raw json.RawMessage) string {
 	var b bytes.Buffer
 	if err := json.Indent(&b, raw, "", "  "); err != nil {
@@ -23,7 +23,7 @@ func pretty(raw json.RawMessage) string {
 	return b.String()
 }
 
-// bodyText shows a body: JSON indented, text as it is.
+// bodyText shows a body: JSON indented, text unchanged.
 func bodyText(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
@@ -35,8 +35,8 @@ func bodyText(raw json.RawMessage) string {
 // yamlToken is a comment, an expression, a quoted text, or a key.
 var yamlToken = regexp.MustCompile(`(^\s*#.*$|\s#.*$)|(\$\{\{.*?\}\})|("(?:[^"\\]|\\.)*"|'[^']*')|(^\s*(?:- )*[\w.$/-]+:(?:\s|$))`)
 
-// highlight shows YAML with its parts marked and its lines numbered. What it cannot
-// tell apart stays plain: it is only colour.
+// highlight shows YAML with highlighted syntax and line numbers. What it does not recognize stays
+// plain.
 func highlight(text string) template.HTML {
 	var b strings.Builder
 	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
@@ -68,7 +68,7 @@ func highlight(text string) template.HTML {
 // diffLine is a line of a comparison of two texts.
 type diffLine struct{ Class, Text string }
 
-// compareTexts returns the differences of two texts, nil when there are none.
+// compareTexts returns the differences of two texts, nil if there are none.
 func compareTexts(oldName, before, newName, after string) []diffLine {
 	var out []diffLine
 	for _, line := range strings.Split(strings.TrimRight(string(diff.Diff(oldName, []byte(before), newName, []byte(after))), "\n"), "\n") {
@@ -90,8 +90,8 @@ func compareTexts(oldName, before, newName, after string) []diffLine {
 	return out
 }
 
-// runText writes a run so that two of them can be compared: what it did, without
-// the times, which always differ.
+// runText formats a run for comparison with another: what it did, without the times, which always
+// differ.
 func runText(d *engine.RunDetail) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "workflow %s\nversion %s\nstatus %s\n", d.Workflow, d.Version, d.Status)
@@ -122,7 +122,7 @@ func took(from, to *time.Time) string {
 
 func took1(from time.Time, to *time.Time) string { return took(&from, to) }
 
-// iso is a moment as scripts read it.
+// iso formats a time for scripts.
 func iso(t *time.Time) string {
 	if t == nil {
 		return ""
@@ -130,7 +130,7 @@ func iso(t *time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// Bytes writes a number of bytes for people.
+// Bytes formats a number of bytes for people.
 func Bytes(n int64) string {
 	switch {
 	case n >= 1<<30:
@@ -145,7 +145,7 @@ func Bytes(n int64) string {
 
 func percent(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }
 
-// success writes the share of ended runs that succeeded; a dash when none has ended.
+// success formats the share of ended runs that succeeded; a dash if none has ended.
 func success(s engine.WorkflowStats) string {
 	share, ok := s.Success()
 	if !ok {
@@ -154,5 +154,5 @@ func success(s engine.WorkflowStats) string {
 	return percent(share)
 }
 
-// millis writes a number of milliseconds for people.
+// millis formats milliseconds for people.
 func millis(n int64) string { return shortTime(time.Duration(n) * time.Millisecond) }

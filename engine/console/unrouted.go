@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// This file answers calls of the API that reach none of its handlers, in the form of its other
+// This file responds to API requests that no handler matches, in the form of the API's other
 // errors.
 
 const apiPrefix = "/api/"
 
-// foreignOrigin refuses a request that the page of another site makes.
+// foreignOrigin refuses a request from another site's page.
 func foreignOrigin(w http.ResponseWriter, r *http.Request) {
 	const text = "the request comes from the page of another site: Origin does not match Host. " +
 		"A proxy in front must pass the Host header on unchanged"
@@ -21,7 +21,7 @@ func foreignOrigin(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, text, http.StatusForbidden)
 }
 
-// routed serves the routes, and says as JSON that a call of the API has another method.
+// routed serves the routes, and responds with JSON to an API request with a wrong method.
 func routed(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
@@ -41,7 +41,7 @@ func routed(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// unsent takes the answer of a handler and sends nothing.
+// unsent discards the response of a handler.
 type unsent struct {
 	header http.Header
 	status int

@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 )
 
-// TestEveryErrorOfTheAPIIsJSON asks in ways that reach no handler: the API describes each error
-// as {"error": text}, and so is each of these.
+// TestEveryErrorOfTheAPIIsJSON sends requests that no handler matches: the response must be
+// {"error": text}, like all errors of the API.
 func TestEveryErrorOfTheAPIIsJSON(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	act, foreign := map[string]string{"X-Hookloom": "1"}, map[string]string{"X-Hookloom": "1", "Origin": "https://evil.example"}

@@ -15,19 +15,18 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file shows the values that steps keep (store/set and its like), and lets people
-// change them.
+// This file shows the values that steps store (store/set and others), and lets people change them.
 
-// The bodies of orders.
+// Request bodies.
 type (
 	setValueOrder struct {
 		// Workflow is empty for values of the project.
 		Workflow string          `json:"workflow,omitempty"`
 		Key      string          `json:"key"`
 		Value    json.RawMessage `json:"value"`
-		// TTL is how long it is kept, such as 1h; for as long as nobody deletes it by default.
+		// TTL is how long it is kept, such as 1h; by default until it is deleted.
 		TTL string `json:"ttl,omitempty"`
-		// Expect is the value that must be there, null for none.
+		// Expect is the current value required for the change, null for none.
 		Expect json.RawMessage `json:"expect,omitempty"`
 		By     string          `json:"by,omitempty"`
 	}
@@ -38,7 +37,7 @@ type (
 	}
 )
 
-// valuesAPI lists its calls.
+// valuesAPI lists the calls of this part.
 func (c *Console) valuesAPI(get getRoute, post postRoute) []route {
 	return []route{
 		get("store", "listValues", "Stored values, by workflow and key; the project's values come first.",
@@ -55,7 +54,7 @@ func (c *Console) valuesPages(mux *http.ServeMux) {
 	mux.HandleFunc("POST /store/delete", c.acting("store.delete", c.doDeleteValue))
 }
 
-// valueQuery reads the filters of a list.
+// valueQuery parses the filters of a list.
 func valueQuery(v url.Values) (engine.ValueQuery, error) {
 	q := engine.ValueQuery{Workflow: v.Get("workflow"), Q: v.Get("q"), Limit: 50, Now: time.Now()}
 	switch scope := v.Get("scope"); scope {
@@ -116,7 +115,7 @@ func (c *Console) oneValue(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, item)
 }
 
-// change checks an order.
+// change validates a request.
 func (o setValueOrder) change() (c engine.ValueChange, err error) {
 	c.Workflow, c.Key = o.Workflow, o.Key
 	for raw, to := range map[*json.RawMessage]*string{&o.Value: &c.Value, &o.Expect: &c.Expect} {
@@ -180,7 +179,7 @@ func (c *Console) deleteValue(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, statusAnswer{Status: "deleted"})
 }
 
-// valueProblem answers why a value was not changed.
+// valueProblem responds with the reason why a value was not changed.
 func (c *Console) valueProblem(w http.ResponseWriter, err error) {
 	var e *plan.Error
 	if errors.As(err, &e) && e.Code != "conflict" && e.Code != "store_full" {
@@ -190,7 +189,7 @@ func (c *Console) valueProblem(w http.ResponseWriter, err error) {
 	c.conflict(w, err)
 }
 
-// valueName is a value's name in the audit log.
+// valueName returns a value's name in the audit log.
 func valueName(workflow, key string) string {
 	if workflow == "" {
 		return key
@@ -219,7 +218,7 @@ func (c *Console) doSetValue(w http.ResponseWriter, r *http.Request) {
 	f := r.PostForm
 	o := setValueOrder{Workflow: f.Get("workflow"), Key: f.Get("key"), TTL: strings.TrimSpace(f.Get("ttl")),
 		Value: json.RawMessage(f.Get("value"))}
-	if !json.Valid(o.Value) { // a person's plain word is a text
+	if !json.Valid(o.Value) { // a plain word that a person enters is a text
 		o.Value, _ = json.Marshal(f.Get("value"))
 	}
 	aimAt(r, valueName(o.Workflow, o.Key), "")

@@ -16,25 +16,25 @@ import (
 // work is solid, and as a list. The items of a long loop share a row.
 
 const (
-	// loopFrom is from how many items on a loop is one row.
+	// loopFrom is the number of items from which a loop is one row.
 	loopFrom = 20
-	// rowsMost bounds the rows of a waterfall, itemsMost the attempts of a loop that are
-	// listed before somebody asks for all.
+	// rowsMost is the maximum number of rows of a waterfall, itemsMost the number of a loop's
+	// attempts that are listed by default.
 	rowsMost  = 200
 	itemsMost = 50
 )
 
-// lane is one row: an attempt, the items of a loop, or a group of steps.
+// lane is a row: an attempt, the items of a loop, or a group of steps.
 type lane struct {
 	name  string
 	at    []int // its attempts, by their place in the run
 	begin time.Time
 	end   time.Time
-	// group reports whether it is a step that holds others.
+	// group reports whether it is a step that contains others.
 	group bool
 }
 
-// indexed takes the indexes out of a path: the items of a loop share what is left.
+// indexed removes the indexes from a path: the items of a loop share the result.
 func indexed(path string) string {
 	parts := strings.Split(path, "/")
 	for i, p := range parts {
@@ -45,7 +45,7 @@ func indexed(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// endOf is when an attempt ended, or now.
+// endOf returns when an attempt ended, or now.
 func endOf(s engine.StepItem, now time.Time) time.Time {
 	if s.FinishedAt != nil {
 		return *s.FinishedAt
@@ -53,7 +53,7 @@ func endOf(s engine.StepItem, now time.Time) time.Time {
 	return now
 }
 
-// lanes puts the attempts of a run into rows, in the order of their beginnings.
+// lanes arranges the attempts of a run in rows, by start time.
 func lanes(steps []engine.StepItem, now time.Time) []lane {
 	paths := map[string]map[string]bool{}
 	shape := func(s engine.StepItem) string { return indexed(s.Path) + " " + s.Action }
@@ -65,7 +65,7 @@ func lanes(steps []engine.StepItem, now time.Time) []lane {
 	}
 	var out []lane
 	loops := map[string]int{}
-	inner := map[string][]int{} // attempts below a step that holds others
+	inner := map[string][]int{} // attempts below a step that contains others
 	for i, s := range steps {
 		for path := s.Path; ; {
 			cut := strings.LastIndexByte(path, '/')
@@ -119,7 +119,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// waterfall is a picture being drawn.
+// waterfall is the drawing state.
 type waterfall struct {
 	svg
 	begin time.Time
@@ -132,12 +132,12 @@ const (
 	fallRoom                     = fallWidth - fallLeft - 180
 )
 
-// x is where a moment stands.
+// x returns the horizontal position of a time.
 func (p *waterfall) x(t time.Time) float64 {
 	return fallLeft + math.Min(1, math.Max(0, float64(t.Sub(p.begin))/p.span))*fallRoom
 }
 
-// bar draws a stretch of time.
+// bar draws a time interval.
 func (p *waterfall) bar(class string, from, to time.Time, thin int) {
 	if to.Before(from) {
 		to = from
@@ -199,10 +199,10 @@ func timeline(d *engine.RunDetail) template.HTML {
 			fmt.Sprintf("%d more rows are not drawn; all attempts are in the list below", left))
 	}
 	p.put(`</svg>`)
-	return template.HTML(p.String()) // every text in it was escaped by put
+	return template.HTML(p.String()) // put escaped every text in it
 }
 
-// label writes beside a bar, and goes to the next row.
+// label writes text beside a bar and advances to the next row.
 func (p *waterfall) label(end time.Time, text string) {
 	p.put(`<text class="axis" x="%.1f" y="%d">%s</text>`, p.x(end)+5, p.y+16, text)
 	p.y += fallRow
@@ -254,7 +254,7 @@ func (p *waterfall) lane(steps []engine.StepItem, l lane, now time.Time) {
 	p.put(`</a>`)
 }
 
-// pause draws the time between an attempt and the one before it.
+// pause draws the time between an attempt and the previous one.
 func (p *waterfall) pause(before []engine.StepItem, s engine.StepItem) {
 	for i := len(before) - 1; i >= 0; i-- {
 		if b := before[i]; b.Path == s.Path && b.FinishedAt != nil {
@@ -264,7 +264,7 @@ func (p *waterfall) pause(before []engine.StepItem, s engine.StepItem) {
 	}
 }
 
-// loop draws the items of a loop as a strip of cells, those that failed in their colour.
+// loop draws the items of a loop as a strip of cells; failed ones have their own color.
 func (p *waterfall) loop(steps []engine.StepItem, l lane, now time.Time) {
 	g := summed(steps, l.at, l.name)
 	p.put(`<a href="#s%d"><title>%s</title><rect class="rowhit" x="0" y="%d" width="%d" height="%d"/>`+
@@ -289,27 +289,27 @@ func (p *waterfall) loop(steps []engine.StepItem, l lane, now time.Time) {
 	p.put(`</a>`)
 }
 
-// listed is an attempt with its place in the run.
+// listed is an attempt with its index in the run.
 type listed struct {
 	Index int
 	engine.StepItem
-	// Open reports whether it is shown unfolded: it ended the run.
+	// Open reports whether it is expanded: it ended the run.
 	Open bool
 }
 
-// attempts are those of one step, or of the items of a loop.
+// attempts are the attempts of one step, or of the items of a loop.
 type attempts struct {
 	Name string
-	// Loop reports whether they are folded into one.
+	// Loop reports whether they are combined.
 	Loop                 bool
 	Items                []listed
 	Count, Failed, First int
-	// Left are not listed.
+	// Left is the number that are not listed.
 	Left           int
 	Worked, Waited *engine.Delays
 }
 
-// Words sums a loop up.
+// Words summarizes a loop.
 func (a attempts) Words() string {
 	s := fmt.Sprintf("%d attempts, %d failed, running p50 %s, p95 %s", a.Count, a.Failed, seconds(a.Worked.P50), seconds(a.Worked.P95))
 	if a.Waited.Max > 0 {
@@ -335,8 +335,8 @@ func summed(steps []engine.StepItem, at []int, name string) attempts {
 	return a
 }
 
-// attemptList lists the attempts of a run in their order; a long loop is one entry, with
-// what failed first. all leaves nothing out.
+// attemptList lists the attempts of a run in order; a long loop is one entry, with failures first.
+// all omits nothing.
 func attemptList(d *engine.RunDetail, all bool) []attempts {
 	last := map[string]int{}
 	for i, s := range d.Steps {

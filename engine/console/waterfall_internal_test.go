@@ -22,7 +22,8 @@ func drawn(status string, steps ...engine.StepItem) *engine.RunDetail {
 	return &engine.RunDetail{RunItem: engine.RunItem{Status: status, CreatedAt: at, StartedAt: &at, FinishedAt: &end}, Steps: steps}
 }
 
-// Waiting is hatched, work solid, and both are told in figures.
+// TestTheWaterfallDrawsWaitingApart checks that waiting is hatched, work is solid, and both are
+// given in figures.
 func TestTheWaterfallDrawsWaitingApart(t *testing.T) {
 	picture := string(timeline(drawn("succeeded", attempt("call", 1, "succeeded", 0, 34700*time.Millisecond, 22*time.Millisecond))))
 	for _, want := range []string{`class="bar b-wait"`, `class="bar b-succeeded"`, "22 ms, waited 34.7 s",
@@ -37,7 +38,8 @@ func TestTheWaterfallDrawsWaitingApart(t *testing.T) {
 	}
 }
 
-// The items of a long loop share a row; no failure is left out, and what is not shown is said.
+// TestALongLoopIsOneRow checks that the items share a row, that no failure is omitted, and that
+// omissions are reported.
 func TestALongLoopIsOneRow(t *testing.T) {
 	var steps []engine.StepItem
 	for i := range 500 {
@@ -71,7 +73,7 @@ func TestALongLoopIsOneRow(t *testing.T) {
 	}
 }
 
-// A step is as its last attempt; how often it was tried stands beside it.
+// TestAStepIsAsItsLastAttempt checks that the number of attempts is shown beside the status.
 func TestAStepIsAsItsLastAttempt(t *testing.T) {
 	g := &grapher{drawn: true, steps: []engine.StepItem{attempt("ship", 1, "failed", 0, 0, time.Second),
 		attempt("ship", 2, "succeeded", time.Second, 0, time.Second), attempt("ask", 1, "waiting", 0, 0, 0)}}

@@ -15,9 +15,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// This file is the two pages that answer "what would that do": a backtest of an edited workflow,
-// and the value of an expression over an event. Neither stores or sends anything. Both take an
-// operator: they cost processor time, and a text that is pasted in may read all events.
+// This file serves the two what-if pages: a backtest of an edited workflow, and the value of an
+// expression for an event. Neither stores or sends anything. Both require the operator role: they
+// cost CPU time, and a pasted text may read all events.
 
 func (c *Console) whatIfPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /playground", c.playgroundPage)
@@ -26,10 +26,10 @@ func (c *Console) whatIfPages(mux *http.ServeMux) {
 	mux.HandleFunc("POST /workflow/changes", c.changesPage)
 }
 
-// maxExpression bounds the text of the playground, in bytes.
+// maxExpression is the maximum size of a text in the playground, in bytes.
 const maxExpression = 64 << 10
 
-// playgroundPage evaluates an expression or a text with ${{ }} over an event.
+// playgroundPage evaluates an expression or a text with ${{ }} for an event.
 func (c *Console) playgroundPage(w http.ResponseWriter, r *http.Request) {
 	v := r.Form
 	if v == nil {
@@ -39,7 +39,7 @@ func (c *Console) playgroundPage(w http.ResponseWriter, r *http.Request) {
 	show := map[string]any{"Title": "Playground", "Expression": text, "Event": event, "Data": data}
 	status := http.StatusOK
 	if list, err := c.o.Log.EventPage(r.Context(), engine.Query{Limit: 20}); err == nil {
-		show["Recent"] = list.Items // without them an id can be typed
+		show["Recent"] = list.Items // without the list, an id can still be entered
 	}
 	if r.Method == http.MethodPost {
 		result, err := c.evaluate(r.Context(), text, event, data)
@@ -67,14 +67,14 @@ func (c *Console) evaluate(ctx context.Context, text, event, data string) (*expr
 // BacktestOrder is what a backtest compares: one workflow, or the events that are decided again.
 type BacktestOrder struct {
 	Workflow string
-	// Text is the edited file; empty for the one on disk.
+	// Text is the edited file; empty for the file on disk.
 	Text string
 	// Chosen, unless nil, are events that the workflows in use decide again.
 	Chosen []engine.Chosen
 	Query  engine.RecordedQuery
-	// Limit is how many events are looked at, the newest.
+	// Limit is the number of newest events to evaluate.
 	Limit int
-	// Keep is how many changes and reasons are kept.
+	// Keep is the maximum number of changes and reasons to return.
 	Keep int
 }
 
@@ -88,9 +88,9 @@ type BacktestResult struct {
 	Unknown  []backtest.Unknown `json:"unknown"`
 	Unknowns map[string]int     `json:"-"`
 	UnknownN int                `json:"unknown_runs"`
-	// Cut tells that the time ran out.
+	// Cut reports whether the time ran out.
 	Cut bool `json:"cut,omitempty"`
-	// Mistakes are those of the edited files, with their places; nothing was compared then.
+	// Mistakes are those of the edited files, with positions; nothing was compared in that case.
 	Mistakes string `json:"-"`
 }
 
@@ -102,8 +102,8 @@ type ReplayPlan struct {
 	Unavailable string `json:"backtest_problem,omitempty"`
 }
 
-// The bounds of a backtest in the console: the events at most and by default, its time, and the
-// changes that are shown.
+// Limits of a backtest in the console: the maximum and default number of events, its time, and the
+// number of changes shown.
 const (
 	maxBacktest     = 20_000
 	defaultBacktest = 1000
@@ -156,8 +156,7 @@ func (c *Console) changesPage(w http.ResponseWriter, r *http.Request) {
 
 var errBacktestBusy = errors.New("another backtest is under way here; try again when it has ended")
 
-// whatChanges runs one backtest at a time. It ends when its reader goes away, and when its time is
-// over.
+// whatChanges runs one backtest at a time. It ends when the client disconnects or its time is over.
 func (c *Console) whatChanges(r *http.Request, o BacktestOrder, since, limit string) (*BacktestResult, error) {
 	o.Limit = defaultBacktest
 	if limit != "" {
@@ -204,7 +203,7 @@ func (c *Console) planReplays(ctx context.Context, s engine.Selection, operates 
 	return plan, ctx.Err()
 }
 
-// lineOf writes a value in one line; nothing is a dash.
+// lineOf formats a value on one line; no value is a dash.
 func lineOf(v any) string {
 	if v == nil {
 		return "-"
@@ -218,5 +217,5 @@ func lineOf(v any) string {
 	return clip(strings.TrimSpace(b.String()), 2000)
 }
 
-// kindWords writes the kind of a change in words.
+// kindWords formats the kind of a change in words.
 func kindWords(kind string) string { return strings.ReplaceAll(kind, "_", " ") }

@@ -11,29 +11,29 @@ import (
 	"time"
 )
 
-// This file shows times. A page shows all of them in one timezone, which it names: the
-// project's, UTC, or the one that the browser says it is in.
+// This file formats times. A page shows all times in one time zone, which it names: the project's,
+// UTC, or the browser's.
 
-// zoneCookie keeps the choice: utc, project, or the name of a timezone.
+// zoneCookie stores the choice: utc, project, or the name of a time zone.
 const zoneCookie = "hookloom_zone"
 
 var zoneName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+/-]{0,60}$`)
 
-// shownZone is the timezone of a page.
+// shownZone is the time zone of a page.
 type shownZone struct {
 	// Choice is utc, project or browser.
 	Choice string
 	At     *time.Location
-	// Project is the project's.
+	// Project is the project's time zone.
 	Project *time.Location
-	// Here is the page, for the way back of a switch.
+	// Here is the page's URL, to return to after a change.
 	Here string
 }
 
-// Name is the name of the timezone with its present offset.
+// Name returns the name of the time zone with its current offset.
 func (z shownZone) Name() string { return zoneText(z.At, time.Now()) }
 
-// ProjectName is that of the project.
+// ProjectName returns the name of the project's time zone.
 func (z shownZone) ProjectName() string { return zoneText(z.Project, time.Now()) }
 
 // Differs reports whether the project's timezone is not UTC.
@@ -46,7 +46,7 @@ func zoneText(at *time.Location, now time.Time) string {
 	return at.String() + " (UTC" + now.In(at).Format("-07:00") + ")"
 }
 
-// zoneOf is the timezone in which a caller wants to see times.
+// zoneOf returns the time zone in which a user wants to see times.
 func (c *Console) zoneOf(r *http.Request) shownZone {
 	project := c.o.Project().Zone()
 	z := shownZone{Choice: "project", At: project, Project: project, Here: r.URL.RequestURI()}
@@ -69,7 +69,7 @@ func (c *Console) zoneOf(r *http.Request) shownZone {
 	return z
 }
 
-// setZone keeps the timezone that somebody wants to see, and goes back.
+// setZone stores the user's time zone, and redirects back.
 func (c *Console) setZone(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("zone")
 	if _, err := time.LoadLocation(name); name != "utc" && name != "project" && (err != nil || !zoneName.MatchString(name)) {
@@ -81,16 +81,16 @@ func (c *Console) setZone(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, backTo(r.URL.Query().Get("to")), http.StatusSeeOther)
 }
 
-// zoned keeps the templates for each timezone that is in use.
+// zoned caches the templates for each time zone in use.
 type zoned struct {
 	mu sync.Mutex
 	by map[string]*template.Template
 }
 
-// byZone are those of all consoles of the process.
+// byZone is shared by all consoles of the process.
 var byZone zoned
 
-// maxZones bounds how many there are: a cookie may name any.
+// maxZones is the maximum number of cached time zones: a cookie may name any.
 const maxZones = 16
 
 func (z *zoned) get(at *time.Location) (*template.Template, error) {
@@ -112,7 +112,7 @@ func (z *zoned) get(at *time.Location) (*template.Template, error) {
 	return t, nil
 }
 
-// momentOf reads what a template has as a time.
+// momentOf converts a template value to a time.
 func momentOf(v any) (time.Time, bool) {
 	switch t := v.(type) {
 	case time.Time:
@@ -125,13 +125,13 @@ func momentOf(v any) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// timeElement is a time for people and programs (WHATWG HTML, 4.5.14).
+// timeElement returns a time for people and programs (WHATWG HTML, 4.5.14).
 func timeElement(t time.Time, text, title string) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, t.UTC().Format(time.RFC3339Nano),
 		html.EscapeString(title), html.EscapeString(text)))
 }
 
-// when shows a moment in the page's timezone; its offset and its age are in the title.
+// when shows a time in the page's time zone, with its offset and age in the title.
 func when(v any, at *time.Location) template.HTML {
 	t, ok := momentOf(v)
 	if !ok {
@@ -140,7 +140,7 @@ func when(v any, at *time.Location) template.HTML {
 	return timeElement(t, t.In(at).Format("2006-01-02 15:04:05.000"), t.In(at).Format("Mon 15:04:05 -07:00")+", "+agoText(t))
 }
 
-// ago says roughly how long ago something was, with the moment in the title.
+// ago shows roughly how long ago a time was, with the time in the title.
 func ago(v any, at *time.Location) template.HTML {
 	t, ok := momentOf(v)
 	if !ok {
