@@ -61,7 +61,7 @@ The database is only read, with or without a running server. Exit status: 0; 1 w
 func (f *backtestFlags) addTo(c *cobra.Command) {
 	fl := c.Flags()
 	f.flags(fl)
-	fl.Lookup("db").Usage = "database file (default DIR/hookloom.db); it is only read"
+	fl.Lookup("db").Usage = "database: a file (default DIR/hookloom.db) or postgres://...; it is only read"
 	fl.StringVar(&f.against, "against", "", "a version, or a file, to compare with instead of the versions that ran")
 	fl.StringVar(&f.since, "since", "", "only events since 30d, \"2026-01-31 10:00\" or 2026-01-31T10:00:00Z")
 	fl.StringVar(&f.until, "until", "", "only events before then, in the forms of --since")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -74,7 +73,7 @@ func (l *loaded) listable() error {
 // connectionsOf lists connections as the database has them, beside a running server.
 func connectionsOf(ctx context.Context, l *loaded) ([]engine.ConnectionItem, error) {
 	var states []engine.TokenState
-	if _, err := os.Stat(l.database()); err == nil {
+	if hasDatabase(l.database()) == nil {
 		h, err := store.OpenHistory(l.database())
 		if err != nil {
 			return nil, err

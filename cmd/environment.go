@@ -9,7 +9,7 @@ var environment = []variable{
 	{"HOOKLOOM_LOG_FORMAT", "`text` or `json`, the form of the log; `--log-format` goes over it."},
 	{"HOOKLOOM_ADDR", "The address that receives deliveries. It overrides `server.addr`; `--addr` overrides it."},
 	{"HOOKLOOM_ADMIN_ADDR", "The address of console, API and metrics. It overrides `server.admin_addr`; `--admin-addr` overrides it."},
-	{"HOOKLOOM_DB", "The database file. It overrides `database`; `--db` overrides it."},
+	{"HOOKLOOM_DB", "The database: a file, or `postgres://...`. It overrides `database` and `server.db`; `--db` overrides it."},
 	{"HOOKLOOM_KEY", "The key for encrypted data, instead of the file `.hookloom-key`."},
 	{"HOOKLOOM_TOKEN", "The operator token: of the server, and of commands that call it."},
 	{"HOOKLOOM_VIEW_TOKEN", "The server's read-only token."},

@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -112,7 +113,7 @@ func untilRoom(ctx context.Context, path string, least time.Duration) error {
 			return nil
 		case <-ticker.C:
 		}
-		if waited := time.Since(began); waited >= least && store.Fits(path) || waited > roomTry {
+		if waited := time.Since(began); waited >= least && (postgres.IsAddress(path) || store.Fits(path)) || waited > roomTry {
 			return nil
 		}
 	}

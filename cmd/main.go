@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
@@ -26,7 +27,7 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 	exitIO      = 74 // EX_IOERR: the database cannot be trusted any more
-	exitInUse   = 75 // EX_TEMPFAIL: another process has the database
+	exitInUse   = 75 // EX_TEMPFAIL: another process has the database, or its server is away
 )
 
 // exitError carries an exit code with an error.
@@ -81,11 +82,12 @@ func report(w io.Writer, err error) int {
 	var mistakes workflows.Mistakes
 	var exit *exitError
 	var inUse *store.InUseError
+	var away *postgres.Error
 	code := exitFailure
 	switch {
 	case errors.As(err, &mistakes):
 		code = exitUsage
-	case errors.As(err, &inUse):
+	case errors.As(err, &inUse), errors.As(err, &away) && away.Temporary:
 		code = exitInUse
 	case errors.As(err, &exit):
 		code = exit.code

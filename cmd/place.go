@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 )
 
 // place names a project, and its database when that is not the project's own.
@@ -15,7 +16,7 @@ func (p *place) flags(f interface {
 	StringVar(to *string, name, standard, usage string)
 }) {
 	f.StringVar(&p.dir, "dir", ".", "project folder")
-	f.StringVar(&p.db, "db", "", "database file (default DIR/hookloom.db); a server that uses it is contacted")
+	f.StringVar(&p.db, "db", "", "database: a file (default DIR/hookloom.db) or postgres://...; a server that uses it is contacted")
 }
 
 // load reads the project.
@@ -49,11 +50,11 @@ func (l *loaded) adminURL(scheme string) (string, error) {
 	case h != nil && h.Admin != "":
 		return h.Admin, nil
 	case h != nil && h.Verb != "serve":
-		return "", fmt.Errorf("no server uses the database %s: %s uses it; try again when that has ended", l.database(), h)
+		return "", fmt.Errorf("no server uses the database %s: %s uses it; try again when that has ended", postgres.Name(l.database()), h)
 	case h == nil && os.Getenv("HOOKLOOM_ADMIN_ADDR") == "":
-		if _, err := os.Stat(l.database()); err == nil {
+		if hasDatabase(l.database()) == nil {
 			return "", fmt.Errorf("no server uses the database %s: hookloom serve starts one; --db names another database, HOOKLOOM_ADMIN_ADDR a "+
-				"server elsewhere", l.database())
+				"server elsewhere", postgres.Name(l.database()))
 		}
 	}
 	return scheme + strings.TrimPrefix(localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)), "http"), nil

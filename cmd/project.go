@@ -105,6 +105,9 @@ func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 	if p != nil {
 		mistakes = mistakes.With(p.Warnings(lookup, set.Expanded))
 	}
+	if p != nil && p.Server.DB != nil {
+		p.Database = addressOf(p.Server.DB, lookup)
+	}
 	shownIn.Store(p.Zone())
 	return &loaded{project: p, secrets: set, mistakes: mistakes, files: files}, nil
 }
@@ -142,23 +145,6 @@ func serious(ms workflows.Mistakes) workflows.Mistakes {
 		}
 	}
 	return out
-}
-
-// database returns the file of a project's history.
-func database(dir, flag string, p *workflows.Project) string {
-	if v := os.Getenv("HOOKLOOM_DB"); flag == "" && v != "" {
-		flag = v
-	}
-	if flag != "" {
-		return flag
-	}
-	if p != nil && p.Database != "" {
-		if filepath.IsAbs(p.Database) {
-			return p.Database
-		}
-		return filepath.Join(dir, p.Database)
-	}
-	return filepath.Join(dir, "hookloom.db")
 }
 
 // setting picks a flag over an environment variable over the file.

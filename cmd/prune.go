@@ -3,8 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -65,8 +63,8 @@ itself; a server that starts meanwhile gets the database at once and prunes the 
 func prune(ctx context.Context, l *loaded, h workflows.History, order map[string]string) (engine.Pruned, error) {
 	var n engine.Pruned
 	path := l.database()
-	if _, err := os.Stat(path); err != nil {
-		return n, fmt.Errorf("no database at %s", path)
+	if err := hasDatabase(path); err != nil {
+		return n, err
 	}
 	s, err := store.Open(ctx, path, store.Options{Verb: "prune"})
 	var inUse *store.InUseError

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/spf13/cobra"
 )
 
@@ -25,6 +26,9 @@ in place. Exit status 1 if something was lost.`,
 			path := database(at.dir, at.db, nil)
 			if err == nil {
 				path = l.database()
+			}
+			if postgres.IsAddress(path) {
+				return usageError("%s is on a PostgreSQL server: recover reads SQLite files; restore a backup with pg_restore", postgres.Name(path))
 			}
 			r, err := store.Recover(c.Context(), path, args[0])
 			if err != nil {

@@ -60,7 +60,7 @@ func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*load
 	if l.project.SettingsBroken() {
 		return nil, nil, l.usable()
 	}
-	if _, err := os.Stat(database(s.o.dir, s.o.db, l.project)); err != nil {
+	if hasDatabase(database(s.o.dir, s.o.db, l.project)) != nil {
 		// No earlier start has left files to go on with.
 		if _, _, err := l.choose(s.o.dir, nil); err != nil {
 			return nil, nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/spf13/cobra"
 )
 
@@ -28,6 +29,9 @@ files/ of the project, with the key of the backup.`,
 			path := database(at.dir, at.db, nil)
 			if err == nil {
 				path = l.database()
+			}
+			if postgres.IsAddress(path) {
+				return usageError("%s is on a PostgreSQL server: restore puts SQLite files in place; use pg_restore", postgres.Name(path))
 			}
 			r, err := store.Restore(c.Context(), path, args[0])
 			if err != nil {

@@ -293,9 +293,10 @@ func (s *server) recent(ctx context.Context, trigger string, limit int, visit fu
 	return err
 }
 
-// disk returns the free and all bytes of the database's disk.
+// disk returns the free and all bytes of the disk of the database, or of the project if the
+// database is on a server.
 func (s *server) disk() (free, total int64, err error) {
-	return store.DiskSpace(filepath.Dir(s.db))
+	return store.DiskSpace(diskOf(s.db, s.o.dir))
 }
 
 // hooksURL and consoleURL are where the server can be reached.
@@ -424,7 +425,7 @@ is loaded.`,
 	c.Flags().StringVar(&o.addr, "addr", "", "hooks address (default :8080)")
 	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; addresses other than loopback "+
 		"need a token and https)")
-	c.Flags().StringVar(&o.db, "db", "", "database file (default DIR/hookloom.db)")
+	c.Flags().StringVar(&o.db, "db", "", "database: a file (default DIR/hookloom.db) or postgres://...")
 	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long running steps may take to finish at shutdown")
 	c.Flags().BoolVar(&watch, "watch", false, "reload the project when a file changes")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -180,8 +179,8 @@ func (a *app) changeValue(ctx context.Context, f *listFlags, change engine.Value
 		return usageError("there is no workflow %q", w)
 	}
 	file := database(f.dir, f.db, l.project)
-	if _, err := os.Stat(file); err != nil {
-		return fmt.Errorf("no database at %s: hookloom serve makes it", file)
+	if err := hasDatabase(file); err != nil {
+		return fmt.Errorf("%w: hookloom serve makes it", err)
 	}
 	s, err := store.Open(ctx, file, store.Options{})
 	var inUse *store.InUseError

@@ -145,8 +145,8 @@ func (a *app) doctorCmd() *cobra.Command {
 			}
 			l.db = f.db
 			path := l.database()
-			list := slices.Concat(configHealth(l), diskHealth(path), databaseHealth(c.Context(), path),
-				pollHealth(c.Context(), l, path), serverHealth(c.Context(), l))
+			list := slices.Concat(configHealth(l), storageHealth(c.Context(), l), pollHealth(c.Context(), l, path),
+				serverHealth(c.Context(), l))
 			failed := slices.ContainsFunc(list, func(d diagnosis) bool { return d.Verdict == "fail" })
 			if a.json() {
 				if err := a.printJSON(map[string]any{"ok": !failed, "findings": list}); err != nil {
@@ -156,7 +156,7 @@ func (a *app) doctorCmd() *cobra.Command {
 				for _, d := range list {
 					a.printf("%-4s  %s: %s\n", d.Verdict, d.What, printable(d.Found))
 					if d.Do != "" {
-						a.printf("      %s\n", d.Do)
+						a.printf("      %s\n", strings.ReplaceAll(d.Do, "\n", "\n      "))
 					}
 				}
 			}
@@ -200,22 +200,13 @@ func configHealth(l *loaded) []diagnosis {
 
 // diskHealth measures what an acknowledgement waits for.
 func diskHealth(path string) []diagnosis {
-	var out []diagnosis
 	dir := filepath.Dir(path)
-	free, total, err := store.DiskSpace(dir)
-	if err != nil {
-		return []diagnosis{{"fail", "disk", err.Error(), "the database's folder must be there"}}
+	out := roomHealth(dir)
+	if out[0].What == "disk" && out[0].Do == noFolder {
+		return out
 	}
-	d := diagnosis{"ok", "disk", console.Bytes(free) + " free", ""}
-	switch {
-	case free < 64<<20:
-		d.Verdict, d.Do = "fail", "when it is full, deliveries are answered 503: free some space, or run hookloom prune"
-	case engine.DiskLow(free, total):
-		d.Verdict, d.Do = "warn", "free some space, or limit the history: history: {max_size: 2GB}"
-	}
-	out = append(out, d)
 	sync, err := syncTime(dir)
-	d = diagnosis{"ok", "disk flush", fmt.Sprintf("%s, the median of 20", sync.Round(10*time.Microsecond)), ""}
+	d := diagnosis{"ok", "disk flush", fmt.Sprintf("%s, the median of 20", sync.Round(10*time.Microsecond)), ""}
 	switch {
 	case err != nil:
 		d = diagnosis{"fail", "disk flush", err.Error(), "the database's folder must be writable"}
@@ -225,6 +216,24 @@ func diskHealth(path string) []diagnosis {
 		d.Verdict, d.Do = "warn", "a flush this fast reaches no disk (tmpfs, or flushes are ignored): a power cut can lose events"
 	}
 	return append(out, d)
+}
+
+const noFolder = "the database's folder must be there"
+
+// roomHealth looks at the free space of a folder's disk.
+func roomHealth(dir string) []diagnosis {
+	free, total, err := store.DiskSpace(dir)
+	if err != nil {
+		return []diagnosis{{"fail", "disk", err.Error(), noFolder}}
+	}
+	d := diagnosis{"ok", "disk", console.Bytes(free) + " free", ""}
+	switch {
+	case free < 64<<20:
+		d.Verdict, d.Do = "fail", "when it is full, deliveries are answered 503: free some space, or run hookloom prune"
+	case engine.DiskLow(free, total):
+		d.Verdict, d.Do = "warn", "free some space, or limit the history: history: {max_size: 2GB}"
+	}
+	return []diagnosis{d}
 }
 
 func syncTime(dir string) (median time.Duration, err error) {
@@ -262,6 +271,11 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 		out = append(out, diagnosis{"warn", "database", fmt.Sprintf("%s can be read by others (%s)", path, info.Mode().Perm()),
 			"chmod 600 " + path})
 	}
+	return append(out, historyHealth(ctx, path)...)
+}
+
+// historyHealth looks at what a database contains.
+func historyHealth(ctx context.Context, path string) (out []diagnosis) {
 	h, err := store.OpenHistory(path)
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), ""})
@@ -303,7 +317,7 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 // pollHealth names the polls whose last attempts failed. What is wrong with the database itself,
 // databaseHealth says.
 func pollHealth(ctx context.Context, l *loaded, path string) []diagnosis {
-	if _, err := os.Stat(path); err != nil {
+	if hasDatabase(path) != nil {
 		return nil
 	}
 	h, err := store.OpenHistory(path)

@@ -158,10 +158,10 @@ func (c *checker) whyNotSet(name string) (problem, hint string) {
 	return fmt.Sprintf("secret %s is not set", name), "set it in the environment, in .env or in /run/secrets"
 }
 
-// tokens warns about tokens of the admin address without a value: the server does not start without
-// them.
+// tokens warns about tokens of the admin address, and about a database, whose secret has no value:
+// the server does not start without them.
 func (c *checker) tokens() {
-	for key, v := range map[string]*Value{"token": c.p.Server.Token, "view_token": c.p.Server.ViewToken} {
+	for key, v := range map[string]*Value{"db": c.p.Server.DB, "token": c.p.Server.Token, "view_token": c.p.Server.ViewToken} {
 		v.exprs(func(e *Expr) {
 			for _, name := range e.SecretNames() {
 				if c.secrets != nil && !c.secrets(name) {

@@ -158,12 +158,16 @@ func (l *loader) server(d *decoder, s *objectNode) {
 	for _, key := range []string{"addr", "admin_addr"} {
 		d.listenAddress(s, key)
 	}
+	if l.p.Server.DB = d.value(s.vals["db"]); l.p.Server.DB != nil && l.p.Database != "" {
+		d.add(s.at("db"), "exclusive-keys", "server.db and database both name the database", "remove database")
+	}
 	if m := s.object("mcp"); m != nil {
 		l.p.Server.MCPWrite = m.boolean("allow_write", false)
 	}
 	d.webAddress(s, "public_url")
 	l.p.Server.Tokens = d.namedTokens(s)
 	tokens := []*Value{l.p.Server.Token, l.p.Server.ViewToken}
+	l.p.Server.DB.check(&expr.Scope{Where: "server", Names: secretsOnly()})
 	for _, name := range slices.Sorted(maps.Keys(l.p.Server.Tokens)) {
 		tokens = append(tokens, l.p.Server.Tokens[name])
 	}

@@ -51,6 +51,8 @@ type Project struct {
 // Server holds the settings of the server's listeners.
 type Server struct {
 	Addr, AdminAddr, PublicURL string
+	// DB is the database, a file or the address of a PostgreSQL database; nil for Project.Database.
+	DB *Value
 	// AdminURL is the console's public URL without a trailing slash; empty for the listener's own
 	// address.
 	AdminURL       string

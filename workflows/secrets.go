@@ -109,6 +109,7 @@ func (p *Project) eachSecret(visit func(e *Expr, name string)) {
 	for _, v := range p.SecretSources.Vault.values() {
 		v.exprs(each)
 	}
+	p.Server.DB.exprs(each)
 	p.Server.Token.exprs(each)
 	p.Server.ViewToken.exprs(each)
 	for _, name := range slices.Sorted(maps.Keys(p.Server.Tokens)) {

@@ -5,7 +5,7 @@ var projectShapes = map[string]*shape{
 	"project": {title: "hookloom.yaml", xKeys: true, fields: []field{
 		{"version", between(1, 1000), false, "the version of the language; 1 by default"},
 		{"server", object("server"), false, "addresses, TLS and tokens of the server"},
-		{"database", is(kindText), false, "hookloom.db by default"},
+		{"database", is(kindText), false, "the database file, hookloom.db by default; server.db may name a PostgreSQL database"},
 		{"timezone", is(kindText), false, "the time zone of schedules and of the console; the machine's by default"},
 		{"triggers", mapOf(object("trigger")), false, "triggers by name, which any workflow can listen to"},
 		{"connections", mapOf(is(kindAny)), false, "credentials by name, which steps use to reach services"},
@@ -23,6 +23,7 @@ var projectShapes = map[string]*shape{
 	"server": {title: "server", fields: []field{
 		{"addr", is(kindText), false, ":8080 by default"},
 		{"admin_addr", is(kindText), false, "127.0.0.1:8081 by default"},
+		{"db", is(kindValue), false, "the database: a file, or postgres://USER:PASSWORD@HOST/DATABASE with the password as a secret"},
 		{"public_url", is(kindText), false, "the URL of the hooks address as providers see it"},
 		{"admin_url", is(kindText), false, "the URL of the console as people see it, used in run.url and in alerts"},
 		{"trusted_proxies", list(is(kindText)), false, "proxies whose forwarding headers are trusted"},

@@ -22,15 +22,20 @@ import (
 // connect_timeout.
 const connectTimeout = 5 * time.Second
 
-// DefaultSchema is the schema of Hookloom's tables.
-const DefaultSchema = "hookloom"
+// Schema is the schema of Hookloom's tables.
+const Schema = "hookloom"
+
+// Unset is the address of a database whose address is not known: the secret that it needs is not set.
+const Unset = "postgres:unset"
 
 // schemes are what the address of a PostgreSQL database begins with.
 var schemes = []string{"postgres:", "postgresql:"}
 
-// IsAddress reports whether the name of a database is the address of one on a PostgreSQL server.
-// Any other name is that of a file.
-func IsAddress(database string) bool {
+// IsAddress reports whether the name of a database is the address of one on a server. Any other
+// name is that of a file. Parse refuses the addresses of other servers than PostgreSQL.
+func IsAddress(database string) bool { return strings.Contains(database, "://") || hasScheme(database) }
+
+func hasScheme(database string) bool {
 	return slices.ContainsFunc(schemes, func(s string) bool { return strings.HasPrefix(database, s) })
 }
 
@@ -41,10 +46,13 @@ func Name(database string) string {
 		return database
 	}
 	a, err := Parse(database)
-	if err != nil {
-		return "postgres://..."
+	if err == nil {
+		return a.String()
 	}
-	return a.String()
+	if scheme, _, found := strings.Cut(database, "://"); found && word.MatchString(scheme) {
+		return scheme + "://..."
+	}
+	return "postgres://..."
 }
 
 // HasPassword reports whether an address contains a password. Other users of the machine see it when
@@ -63,8 +71,6 @@ func HasPassword(database string) bool {
 
 // Address is the address of a database.
 type Address struct {
-	// Schema is the schema of Hookloom's tables.
-	Schema string
 	// Hints is false if nodes must not use LISTEN and NOTIFY (hints=off), as behind PgBouncer.
 	Hints bool
 	// AtomicPages is true if the storage writes pages of 8 KiB whole (atomic_pages=yes), so that
@@ -75,10 +81,13 @@ type Address struct {
 	hosts  string
 }
 
-// own are the parameters that Hookloom reads itself, with their values; nil for any.
-var own = map[string][]string{"schema": nil, "hints": {"on", "off"}, "atomic_pages": {"yes", "no"}}
+// own are the parameters that Hookloom reads itself, with their values.
+var own = map[string][]string{"hints": {"on", "off"}, "atomic_pages": {"yes", "no"}}
 
-// identifier is the name of a schema that needs no quotes.
+// word is the scheme of a URL.
+var word = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,20}$`)
+
+// identifier is a name that needs no quotes.
 var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 // escapes is how a password is written.
@@ -88,6 +97,13 @@ const escapes = `write characters such as @ / : # ? % of the password as %40 %2F
 // and those of Hookloom. What is missing comes from libpq's environment (PGPASSWORD, PGPASSFILE,
 // PGSSLMODE, ...). An error is a mistake in the address.
 func Parse(text string) (*Address, error) {
+	if text == Unset {
+		return nil, errors.New("the address of the database is not known: the secret in server.db is not set (a secret of a command or of " +
+			"Vault is asked by serve only; other commands read HOOKLOOM_DB)")
+	}
+	if !hasScheme(text) {
+		return nil, errors.New("the database is a file, or on a PostgreSQL server: write postgres://USER:PASSWORD@HOST:5432/DATABASE")
+	}
 	u, err := url.Parse(text)
 	var q url.Values
 	if err == nil {
@@ -96,15 +112,9 @@ func Parse(text string) (*Address, error) {
 	if err != nil || u.Opaque != "" || strings.Contains(u.Path, "@") || u.Fragment != "" {
 		return nil, fmt.Errorf("the address of the database cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE; %s", escapes)
 	}
-	a := &Address{Schema: DefaultSchema, Hints: q.Get("hints") != "off", AtomicPages: q.Get("atomic_pages") == "yes"}
-	if q.Has("schema") {
-		a.Schema = q.Get("schema")
-	}
-	if !identifier.MatchString(a.Schema) || strings.HasPrefix(a.Schema, "pg_") || a.Schema == "public" {
-		return nil, fmt.Errorf("schema=%.60s of the address: use a name of its own of a-z, 0-9 and _, such as %s", a.Schema, DefaultSchema)
-	}
+	a := &Address{Hints: q.Get("hints") != "off", AtomicPages: q.Get("atomic_pages") == "yes"}
 	for name, values := range own {
-		if v := q.Get(name); values != nil && q.Has(name) && !slices.Contains(values, v) {
+		if v := q.Get(name); q.Has(name) && !slices.Contains(values, v) {
 			return nil, fmt.Errorf("%s=%.60s of the address: it is %s", name, v, strings.Join(values, " or "))
 		}
 		q.Del(name)

@@ -28,11 +28,13 @@ func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
 		"postgres://ada:hunter2@/shop?host=/var/run/postgresql":      "postgres://ada@/shop?host=%2Fvar%2Frun%2Fpostgresql",
 		"postgres://ada:hun/ter2@db/shop":                            "postgres://...",
 		"postgres://ada:hunter2%@db/shop":                            "postgres://...",
+		postgres.Unset:                                               "postgres://...",
+		"mysql://ada:hunter2@db/shop":                                "mysql://...",
+		"hunter2@://db":                                              "postgres://...",
 		"postgres:ada:hunter2@db":                                    "postgres://...",
 		"postgres://ada:hunter2@db:port/shop":                        "postgres://...",
 		"postgres://ada:hunter2@db/shop?sslmode=hunter2":             "postgres://...",
 		"postgres://ada:hunter2@db/shop?sslrootcert=/nowhere/ca.pem": "postgres://...",
-		"postgres://ada:hunter2@db/shop?schema=Hunter2":              "postgres://...",
 	} {
 		if got := postgres.Name(text); got != want {
 			t.Errorf("%s is shown as %s, want %s", text, got, want)
@@ -40,7 +42,7 @@ func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
 		if _, err := postgres.Parse(text); err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", text, err)
 		}
-		if postgres.HasPassword(text) != strings.Contains(text, "hun") {
+		if postgres.HasPassword(text) != (strings.Contains(text, "hun") || text == postgres.Unset) {
 			t.Errorf("%s: HasPassword is %v", text, postgres.HasPassword(text))
 		}
 	}
@@ -50,20 +52,19 @@ func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
 func TestTheParametersOfAnAddress(t *testing.T) {
 	clean(t)
 	for text, want := range map[string]string{
-		"postgres://a:p@db/x":                               "hookloom true false tls",
-		"postgres://a:p@127.0.0.1/x":                        "hookloom true false tls or not",
-		"postgres://a:p@[::1]:5/x":                          "hookloom true false tls or not",
-		"postgres://a:p@localhost,db/x":                     "hookloom true false tls",
-		"postgres://a:p@db/x?sslmode=disable":               "hookloom true false no tls",
-		"postgres://a:p@db/x?sslmode=disable&schema=shop_2": "shop_2 true false no tls",
-		"postgres://a:p@db/x?hints=off&atomic_pages=yes":    "hookloom false true tls",
-		"postgres://a:p@db/x?schema=public":                 "schema=public of the address: use a name of its own of a-z, 0-9 and _",
-		"postgres://a:p@db/x?schema=a;b":                    "write postgres://USER:PASSWORD@HOST:5432/DATABASE",
-		"postgres://a:p@db/x?hints=maybe":                   "hints=maybe of the address: it is on or off",
-		"postgres://a:p@db/x?sslmode=yes":                   "sslmode is disable, prefer, require, verify-ca or verify-full",
-		"postgres://a:p@db/x?sslrootcert=/nowhere/ca.pem":   "sslrootcert of the address of the database: open /nowhere/ca.pem: no such file",
-		"postgres://a:p@ss/word@db/x":                       "write characters such as @ / : # ? % of the password as %40 %2F",
-		"postgres://a:p#1@db/x":                             "write characters such as",
+		"postgres://a:p@db/x":                             "true false tls",
+		"postgres://a:p@127.0.0.1/x":                      "true false tls or not",
+		"postgres://a:p@[::1]:5/x":                        "true false tls or not",
+		"postgres://a:p@localhost,db/x":                   "true false tls",
+		"postgres://a:p@db/x?sslmode=disable":             "true false no tls",
+		"postgres://a:p@db/x?hints=off&atomic_pages=yes":  "false true tls",
+		"postgres://a:p@db/x?hints=on;b":                  "write postgres://USER:PASSWORD@HOST:5432/DATABASE",
+		"mysql://a:p@db/x":                                "the database is a file, or on a PostgreSQL server",
+		"postgres://a:p@db/x?hints=maybe":                 "hints=maybe of the address: it is on or off",
+		"postgres://a:p@db/x?sslmode=yes":                 "sslmode is disable, prefer, require, verify-ca or verify-full",
+		"postgres://a:p@db/x?sslrootcert=/nowhere/ca.pem": "sslrootcert of the address of the database: open /nowhere/ca.pem: no such file",
+		"postgres://a:p@ss/word@db/x":                     "write characters such as @ / : # ? % of the password as %40 %2F",
+		"postgres://a:p#1@db/x":                           "write characters such as",
 	} {
 		a, err := postgres.Parse(text)
 		got := ""
@@ -80,8 +81,8 @@ func TestTheParametersOfAnAddress(t *testing.T) {
 					security = "tls or not"
 				}
 			}
-			got = strings.Join([]string{a.Schema, word(a.Hints), word(a.AtomicPages), security}, " ")
-			for _, own := range []string{"schema", "hints", "atomic_pages"} {
+			got = strings.Join([]string{truth(a.Hints), truth(a.AtomicPages), security}, " ")
+			for _, own := range []string{"hints", "atomic_pages"} {
 				if _, sent := c.RuntimeParams[own]; sent {
 					t.Errorf("%s: the server is sent %s", text, own)
 				}
@@ -93,7 +94,7 @@ func TestTheParametersOfAnAddress(t *testing.T) {
 	}
 }
 
-func word(b bool) string {
+func truth(b bool) string {
 	if b {
 		return "true"
 	}

@@ -1,0 +1,69 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/hookloom/hookloom/engine/store/postgres"
+)
+
+// storageHealth is what doctor says about the database and its disk.
+func storageHealth(ctx context.Context, l *loaded) []diagnosis {
+	path := l.database()
+	if !postgres.IsAddress(path) {
+		return slices.Concat(diskHealth(path), databaseHealth(ctx, path))
+	}
+	out := roomHealth(l.project.Dir) // the files of runs stay on this machine
+	found, ok := serverOfDatabase(ctx, path)
+	if out = append(out, found...); ok {
+		out = append(out, historyHealth(ctx, path)...)
+	}
+	return out
+}
+
+// serverOfDatabase looks at a PostgreSQL server; ok is whether the database can be read.
+func serverOfDatabase(ctx context.Context, path string) (out []diagnosis, ok bool) {
+	a, err := postgres.Parse(path)
+	if err != nil {
+		return []diagnosis{{"fail", "PostgreSQL", err.Error(), ""}}, false
+	}
+	c, err := a.Connect(ctx)
+	if err != nil {
+		return []diagnosis{problem("PostgreSQL", err)}, false
+	}
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it only reads
+	f, err := a.Inspect(ctx, c)
+	if err == nil {
+		err = a.Supported(f)
+	}
+	if err != nil {
+		return []diagnosis{problem("PostgreSQL", err)}, false
+	}
+	out = append(out, diagnosis{"ok", "PostgreSQL", f.Release + ", " + a.String(), ""})
+	for _, check := range []struct {
+		what string
+		err  error
+	}{{"database", a.Writable(f)}, {"durability", a.Durable(f)}, {"rights", a.Allowed(f, false)}} {
+		if check.err != nil {
+			out = append(out, problem(check.what, check.err))
+		}
+	}
+	if a.Durable(f) == nil {
+		out = append(out, diagnosis{"ok", "durability", "an answer 2xx means that the event is on " + f.Worth(), ""})
+	}
+	if f.Checksums != "on" {
+		out = append(out, diagnosis{"warn", "checksums", "the server does not notice pages that a disk has damaged (data_checksums is off)",
+			"stop the server, run pg_checksums --enable, and start it"})
+	}
+	return out, f.Rights.Exists && a.Allowed(f, false) == nil
+}
+
+// problem makes a finding of an error of the database.
+func problem(what string, err error) diagnosis {
+	var e *postgres.Error
+	if errors.As(err, &e) {
+		return diagnosis{"fail", what, e.Address + ": " + e.Problem, e.Fix}
+	}
+	return diagnosis{"fail", what, err.Error(), ""}
+}
