@@ -2,18 +2,17 @@ package egress
 
 import "net/netip"
 
-// notPublic are the blocks of the IANA special-purpose registries that are not
-// public, with the metadata addresses of the large clouds.
-// Source: RFC 6890 and its updates; iana-ipv4-special-registry,
+// notPublic are the non-public blocks of the IANA special-purpose registries, and the metadata
+// addresses of the large clouds. Source: RFC 6890 and its updates; iana-ipv4-special-registry,
 // iana-ipv6-special-registry, read 2026-11.
 var notPublic = prefixes(
 	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
 	"192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
 	"168.63.129.16/32", "2001::/23", "2001:db8::/32", "3fff::/20")
 
-// public6 are the IPv6 blocks outside of which nothing is public: the one block
-// that IANA allocates as global unicast (iana-ipv6-address-space), and the
-// well-known NAT64 prefix, which stands for the IPv4 address inside (RFC 6052).
+// public6 are the only public IPv6 blocks: the block that IANA allocates as global unicast
+// (iana-ipv6-address-space), and the well-known NAT64 prefix, which represents the embedded IPv4
+// address (RFC 6052).
 var public6 = prefixes("2000::/3", "64:ff9b::/96")
 
 var (
@@ -23,7 +22,7 @@ var (
 	teredo        = netip.MustParsePrefix("2001::/32")       // RFC 4380
 	translated    = netip.MustParsePrefix("::ffff:0:0:0/96") // RFC 2765, IPv4-translated
 	compatible    = netip.MustParsePrefix("::/96")           // RFC 4291, IPv4-compatible
-	unspecifiedV6 = netip.MustParsePrefix("::/127")          // :: and ::1 are no IPv4 addresses
+	unspecifiedV6 = netip.MustParsePrefix("::/127")          // :: and ::1 contain no IPv4 address
 )
 
 func prefixes(texts ...string) []netip.Prefix {
@@ -34,8 +33,7 @@ func prefixes(texts ...string) []netip.Prefix {
 	return out
 }
 
-// embedded returns the IPv4 addresses inside a transition address: the network
-// would deliver there.
+// embedded returns the IPv4 addresses in a transition address, to which the network would deliver.
 func embedded(a netip.Addr) []netip.Addr {
 	b := a.As16()
 	v4 := func(i int) netip.Addr { return netip.AddrFrom4([4]byte(b[i : i+4])) }
@@ -46,7 +44,7 @@ func embedded(a netip.Addr) []netip.Addr {
 	case sixToFour.Contains(a):
 		out = append(out, v4(2))
 	case teredo.Contains(a):
-		// The server's address, and the client's with its bits inverted.
+		// The server's address, and the client's with inverted bits.
 		out = append(out, v4(4), netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}))
 	}
 	if (b[8]&^0x03 == 0) && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe { // ISATAP, RFC 5214 6.1: the u and g bits vary
@@ -55,8 +53,8 @@ func embedded(a netip.Addr) []netip.Addr {
 	return out
 }
 
-// Allowed judges one address. Of a transition address both halves must pass: the
-// address itself, and each IPv4 address inside.
+// Allowed reports whether an address is allowed. For a transition address both parts must be
+// allowed: the address itself, and each embedded IPv4 address.
 func (gd *Guard) Allowed(a netip.Addr) bool {
 	a = a.WithZone("").Unmap()
 	if !a.IsValid() || !gd.allowedAlone(a) {
@@ -72,7 +70,7 @@ func (gd *Guard) Allowed(a netip.Addr) bool {
 	return true
 }
 
-// allowedAlone judges an address without looking inside.
+// allowedAlone checks an address without embedded ones.
 func (gd *Guard) allowedAlone(a netip.Addr) bool {
 	if within(gd.rules.Load().prefixes, a) {
 		return true

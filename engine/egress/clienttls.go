@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// ClientTLS is a client that shows a certificate, under the same rules as Client. Its
-// connections are its own: another certificate never travels over them.
+// ClientTLS returns a client with a client certificate, under the same rules as Client. It has its
+// own connections, so that no other certificate is used on them.
 func (gd *Guard) ClientTLS(cfg *tls.Config) *http.Client {
 	return &http.Client{
 		Transport:     &tlsTransport{guard: gd, cfg: cfg},
@@ -15,7 +15,7 @@ func (gd *Guard) ClientTLS(cfg *tls.Config) *http.Client {
 	}
 }
 
-// tlsTransport sends requests over connections that were made under the rules in force.
+// tlsTransport sends requests over connections made under the current rules.
 type tlsTransport struct {
 	guard *Guard
 	cfg   *tls.Config
@@ -30,7 +30,7 @@ func (t *tlsTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return sendOnce(t.transport(), r)
 }
 
-// CloseIdleConnections serves http.Client.CloseIdleConnections.
+// CloseIdleConnections supports http.Client.CloseIdleConnections.
 func (t *tlsTransport) CloseIdleConnections() { t.transport().CloseIdleConnections() }
 
 func (t *tlsTransport) transport() *http.Transport {

@@ -7,11 +7,11 @@ import (
 	"net/http"
 )
 
-// Dial connects to an address, as a Guard's clients do.
+// Dial connects to an address, like a Guard's clients.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// DialOf returns the way out for protocols other than HTTP, under the same rules: that of
-// the guard which made the client. A client that no guard made has none.
+// DialOf returns the dial function for protocols other than HTTP, under the rules of the guard that
+// created the client. A client that no guard created has none.
 func DialOf(client *http.Client) (Dial, error) {
 	if client != nil {
 		if t, ok := client.Transport.(transport); ok {

@@ -1,7 +1,7 @@
-// Package egress makes the one HTTP client that leaves this process. It judges
-// the address that is about to be dialled, after DNS, so that no URL, redirect
-// or rebinding name reaches loopback, private or metadata addresses unless the
-// configuration allows it. It must not know workflows, actions or secrets.
+// Package egress provides the only HTTP client for outbound requests. It checks the address that is
+// about to be dialed, after DNS resolution, so that no URL, redirect or rebinding name reaches
+// loopback, private or metadata addresses unless the configuration allows it. It must not know
+// workflows, actions or secrets.
 package egress
 
 import (
@@ -18,26 +18,25 @@ import (
 	"time"
 )
 
-// ErrRefused is wrapped by the error of a request whose address is not allowed.
-// Its text does not tell what a name resolved to.
+// ErrRefused is wrapped by the error of a request to an address that is not allowed. The error does
+// not disclose the address to which a name resolved.
 var ErrRefused = errors.New("address not allowed")
 
-// errOwn refuses the listeners of this process.
+// errOwn means that the address is a listener of this process.
 var errOwn = fmt.Errorf("%w: it is this server's own address, which steps may never call, whatever egress.allow says", ErrRefused)
 
-// Guard decides which addresses may be dialled. All its methods are safe for
-// concurrent use.
+// Guard decides which addresses may be dialed. Its methods are safe for concurrent use.
 type Guard struct {
 	rules atomic.Pointer[rules]
 	// own are the addresses on which this process listens.
 	own atomic.Pointer[[]netip.AddrPort]
-	// transport keeps the connections made under the rules in force.
+	// transport has the connections made under the current rules.
 	transport atomic.Pointer[http.Transport]
-	// places bound the connections.
+	// places limits the number of connections.
 	places places
 }
 
-// rules are the exceptions in force.
+// rules are the current exceptions.
 type rules struct {
 	// allow is the list as written.
 	allow    []string
@@ -45,17 +44,16 @@ type rules struct {
 	hosts    map[string]bool
 }
 
-// NewGuard makes a guard with the given exceptions, in the form that Set takes.
+// NewGuard returns a guard with the given exceptions, in the form that Set takes.
 func NewGuard(allow []string) (*Guard, error) {
 	g := &Guard{}
 	g.own.Store(&[]netip.AddrPort{})
 	return g, g.Set(allow)
 }
 
-// Set replaces the exceptions by the entries of egress.allow: addresses, CIDR
-// blocks, host names. A host name allows whatever it resolves to. When the list
-// changes, no request uses a connection made under the list before: requests in
-// flight end on theirs.
+// Set replaces the exceptions by the entries of egress.allow: addresses, CIDR blocks, host names. A
+// host name allows whatever it resolves to. After a change, no new request uses a connection made
+// under the previous list; requests in flight complete on theirs.
 func (gd *Guard) Set(allow []string) error {
 	g := &rules{allow: slices.Clone(allow), hosts: map[string]bool{}}
 	for _, a := range allow {
@@ -79,9 +77,8 @@ func (gd *Guard) Set(allow []string) error {
 	return nil
 }
 
-// SetOwn names the addresses on which this process listens. They are never
-// dialled, whatever egress.allow says: a payload's URL must not operate the
-// console, nor send an event to itself.
+// SetOwn sets the addresses on which this process listens. They are never dialed, whatever
+// egress.allow says: a payload's URL must not operate the console or send an event to this server.
 func (gd *Guard) SetOwn(listeners ...net.Addr) {
 	var own []netip.AddrPort
 	for _, l := range listeners {
@@ -92,9 +89,9 @@ func (gd *Guard) SetOwn(listeners ...net.Addr) {
 	gd.own.Store(&own)
 }
 
-// isOwn reports whether a dialled address reaches a listener of this process. A
-// local address with the listener's port counts, on whatever interface: an
-// unspecified address dials loopback, and one listener may serve all interfaces.
+// isOwn reports whether a dialed address reaches a listener of this process. Any local address with
+// the listener's port counts: an unspecified address dials loopback, and one listener may serve all
+// interfaces.
 func (gd *Guard) isOwn(to netip.AddrPort) bool {
 	for _, l := range *gd.own.Load() {
 		if l.Port() == to.Port() && isLocal(to.Addr()) {
@@ -104,8 +101,8 @@ func (gd *Guard) isOwn(to netip.AddrPort) bool {
 	return false
 }
 
-// isLocal reports whether an address is one of this machine's. When the interfaces
-// cannot be listed, it is taken for one.
+// isLocal reports whether an address belongs to this machine. It returns true if the interfaces
+// cannot be listed.
 func isLocal(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	if a.IsLoopback() || a.IsUnspecified() {
@@ -127,7 +124,7 @@ func isLocal(a netip.Addr) bool {
 
 func canonicalHost(h string) string { return strings.ToLower(strings.TrimSuffix(h, ".")) }
 
-// dial resolves and connects; every address is judged as the kernel gets it.
+// dial resolves and connects; it checks each address that is passed to the kernel.
 func (gd *Guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	host, _, err := net.SplitHostPort(address)
@@ -167,10 +164,9 @@ func (gd *Guard) dial(ctx context.Context, network, address string) (net.Conn, e
 	return &countedConn{Conn: c, release: release}, nil
 }
 
-// Client is the outbound HTTP client: no proxy from the environment, no
-// cookies, no redirects followed, no transparent decompression, and no second
-// request for one that has an effect (see Once). All clients of a guard share its
-// connections.
+// Client returns the HTTP client for outbound requests: no proxy from the environment, no cookies,
+// no redirects, no transparent decompression, and no automatic retry of a request with an effect
+// (see Once). All clients of a guard share connections.
 func (gd *Guard) Client() *http.Client {
 	return &http.Client{
 		Transport:     transport{gd},
@@ -178,10 +174,10 @@ func (gd *Guard) Client() *http.Client {
 	}
 }
 
-// newTransport makes an empty pool of connections.
+// newTransport returns an empty connection pool.
 //
-// Idle connections are kept as many as runs may be at work (512), or those beyond
-// would be dialled anew for each call.
+// It keeps as many idle connections as runs can be active (512); with fewer, the remaining calls
+// would each dial.
 func (gd *Guard) newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy: nil, DialContext: gd.dial, ForceAttemptHTTP2: true, MaxIdleConns: 1024, MaxIdleConnsPerHost: 512,
@@ -190,7 +186,7 @@ func (gd *Guard) newTransport() *http.Transport {
 	}
 }
 
-// transport sends each request over the connections of the rules in force.
+// transport sends each request over connections made under the current rules.
 type transport struct{ guard *Guard }
 
 // RoundTrip implements http.RoundTripper.
@@ -198,5 +194,5 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return sendOnce(t.guard.transport.Load(), r)
 }
 
-// CloseIdleConnections serves http.Client.CloseIdleConnections.
+// CloseIdleConnections supports http.Client.CloseIdleConnections.
 func (t transport) CloseIdleConnections() { t.guard.transport.Load().CloseIdleConnections() }

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine/egress"
 )
 
-// TestAddressesThatAreNotPublicAreRefused is the matrix of spellings that led
-// others astray; each is judged as the kernel would dial it.
+// TestAddressesThatAreNotPublicAreRefused is a table of address spellings that bypassed other
+// guards; each is checked as the kernel would dial it.
 func TestAddressesThatAreNotPublicAreRefused(t *testing.T) {
 	g, err := egress.NewGuard(nil)
 	if err != nil {
@@ -42,8 +42,8 @@ func TestAddressesThatAreNotPublicAreRefused(t *testing.T) {
 	}
 }
 
-// TestNoPacketReachesARefusedAddress asks a real listener whether anybody came,
-// by every spelling and by a redirect.
+// TestNoPacketReachesARefusedAddress checks with a real listener that no spelling and no redirect
+// connects.
 func TestNoPacketReachesARefusedAddress(t *testing.T) {
 	came := 0
 	canary := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { came++ }))
@@ -104,8 +104,7 @@ func TestWhatTheFileAllowsIsReached(t *testing.T) {
 	}
 }
 
-// TestBothHalvesOfATransitionAddressMustPass: an exception for one half opens
-// nothing by itself.
+// TestBothHalvesOfATransitionAddressMustPass checks that an exception for one part is not enough.
 func TestBothHalvesOfATransitionAddressMustPass(t *testing.T) {
 	for _, c := range []struct {
 		allow []string
@@ -119,7 +118,7 @@ func TestBothHalvesOfATransitionAddressMustPass(t *testing.T) {
 		{[]string{"fd00::/8"}, "fd12:3456:789a:1:0:5efe:a00:1", false},
 		{[]string{"fd00::/8", "10.0.0.0/8"}, "fd12:3456:789a:1:0:5efe:a00:1", true},
 		{[]string{"10.0.0.1"}, "64:ff9b::a00:1", true},
-		{[]string{"10.0.0.1"}, "64:ff9b:1::a00:1", false}, // local-use NAT64 is private itself
+		{[]string{"10.0.0.1"}, "64:ff9b:1::a00:1", false}, // local-use NAT64 is itself private
 		{[]string{"64:ff9b:1::/48"}, "64:ff9b:1::a00:1", false},
 		{nil, "::ffff:0:808:808", false}, // IPv4-translated
 		{[]string{"::ffff:0:0:0/96"}, "::ffff:0:a00:1", false},
@@ -141,8 +140,7 @@ func TestBothHalvesOfATransitionAddressMustPass(t *testing.T) {
 	}
 }
 
-// TestOwnListenersAreNeverDialled, whatever egress.allow says and however the
-// address is written.
+// TestOwnListenersAreNeverDialled checks it for any egress.allow and any spelling of the address.
 func TestOwnListenersAreNeverDialled(t *testing.T) {
 	came := 0
 	own := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { came++ }))
@@ -174,8 +172,8 @@ func TestOwnListenersAreNeverDialled(t *testing.T) {
 	resp.Body.Close()
 }
 
-// TestAWithdrawnExceptionHoldsAtOnce also for connections that were kept, and for
-// those that are in use when it is withdrawn.
+// TestAWithdrawnExceptionHoldsAtOnce checks idle connections, and those in use when it is
+// withdrawn.
 func TestAWithdrawnExceptionHoldsAtOnce(t *testing.T) {
 	hold := make(chan struct{})
 	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

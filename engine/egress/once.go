@@ -11,17 +11,17 @@ import (
 	"sync/atomic"
 )
 
-// mostStale bounds how many kept connections that turn out closed one request tries.
+// mostStale is the maximum number of idle connections, closed by the server, that one request
+// tries.
 const mostStale = 4
 
-// Once makes a RoundTripper send a request that has an effect at most once.
+// Once returns a RoundTripper that sends a request with an effect at most once.
 //
-// net/http sends a request again by itself when a kept connection ends before the
-// answer, if its body can be had again and it carries an Idempotency-Key
-// (net/http.Transport: "Transport only retries a request upon encountering a network
-// error if ..."); over HTTP/2 also when the server refuses the stream or goes away.
-// Nobody outside would learn of it. So the body is given without the means to rewind
-// it; whether there is a second request is for the caller to say.
+// net/http retries a request if an idle connection is closed before the response, provided that its
+// body can be rewound and it has an Idempotency-Key (net/http.Transport: "Transport only retries a
+// request upon encountering a network error if ..."); over HTTP/2 also if the server refuses the
+// stream or goes away. The caller would not know. Once therefore removes the means to rewind the
+// body; the caller decides whether to retry.
 func Once(next http.RoundTripper) http.RoundTripper { return once{next} }
 
 type once struct{ next http.RoundTripper }
@@ -36,8 +36,8 @@ func (o once) CloseIdleConnections() {
 	}
 }
 
-// repeatable reports whether a method has no effect (RFC 9110, 9.2.1), so that the
-// transport may send the request again.
+// repeatable reports whether a method is safe (RFC 9110, 9.2.1), so that the transport may retry
+// the request.
 func repeatable(method string) bool {
 	switch method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -46,8 +46,8 @@ func repeatable(method string) bool {
 	return false
 }
 
-// sendOnce sends a request that has an effect. A kept connection that turns out closed
-// before one byte was written to it is given up for another one.
+// sendOnce sends a request with an effect. If an idle connection turns out to be closed before any
+// byte was written to it, it tries another.
 func sendOnce(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 	if repeatable(r.Method) {
 		return next.RoundTrip(r)
@@ -74,14 +74,14 @@ func sendOnce(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 	}
 }
 
-// unrewindable is a copy of a request whose body can be read only once.
+// unrewindable returns a copy of a request whose body can be read only once.
 func unrewindable(r *http.Request, ctx context.Context, again bool) (*http.Request, error) {
 	out := r.WithContext(ctx)
 	out.GetBody = nil
 	if r.Body == nil || r.Body == http.NoBody {
-		// No body counts as one that can be had again, so there is one, of no bytes. Its
-		// length is unknown to net/http, which would send it in chunks. The length is
-		// therefore written here, under a name that net/http does not take for its own.
+		// net/http considers a missing body rewindable, so set one of no bytes. Its length is
+		// unknown to net/http, which would use chunked encoding. Set the length header here, under
+		// a name that net/http does not recognize.
 		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(nil)), 0
 		out.TransferEncoding = []string{"identity"}
 		if r.Method != http.MethodDelete {
@@ -103,9 +103,9 @@ func unrewindable(r *http.Request, ctx context.Context, again bool) (*http.Reque
 	return out, nil
 }
 
-// WithSent returns a context for one request at a time: sent is called when the head of the
-// request has been written, perhaps by another goroutine. It stands for a trace of
-// net/http/httptrace, two of which in one context are joined by reflection.
+// WithSent returns a context for one request at a time: sent is called when the header of the
+// request has been written, possibly by another goroutine. It replaces a trace of
+// net/http/httptrace, because two traces in one context are combined by reflection.
 func WithSent(ctx context.Context, sent func()) context.Context {
 	w := &wire{}
 	ctx = context.WithValue(ctx, wireKey{}, w)
@@ -114,15 +114,14 @@ func WithSent(ctx context.Context, sent func()) context.Context {
 
 type wireKey struct{}
 
-// wire is the connection that a request got.
+// wire is the connection used by a request.
 type wire struct {
 	conn   *countedConn
 	before int64
 	reused bool
 }
 
-// got implements httptrace.ClientTrace.GotConn. It is called by the goroutine of
-// RoundTrip.
+// got implements httptrace.ClientTrace.GotConn. The goroutine of RoundTrip calls it.
 func (w *wire) got(info httptrace.GotConnInfo) {
 	conn := info.Conn
 	w.conn, w.reused = nil, info.Reused
@@ -137,18 +136,18 @@ func (w *wire) got(info httptrace.GotConnInfo) {
 	}
 }
 
-// untouched reports whether the connection was a kept one and that not one byte of the
-// request was written to it. net/http has stopped writing when it gives an error for
-// which the request's context is not the reason.
+// untouched reports whether the connection was an idle one and no byte of the request was written
+// to it. When net/http returns an error not caused by the request's context, it has stopped
+// writing.
 func (w *wire) untouched() bool {
 	return w.reused && w.conn != nil && w.conn.written.Load() == w.before
 }
 
-// countedConn counts the bytes that were given to the kernel.
+// countedConn counts the bytes passed to the kernel.
 type countedConn struct {
 	net.Conn
 	written atomic.Int64
-	// release returns the connection's place back; nil for one that has none.
+	// release frees the connection's place; nil if it has none.
 	release func()
 }
 
@@ -161,8 +160,8 @@ func (c *countedConn) Close() error {
 	return err
 }
 
-// Write implements net.Conn. Bytes count before they are written: whoever sees no
-// change knows that there was no attempt.
+// Write implements net.Conn. It counts bytes before writing them: an unchanged count shows that no
+// write was attempted.
 func (c *countedConn) Write(b []byte) (int, error) {
 	c.written.Add(int64(len(b)))
 	return c.Conn.Write(b)

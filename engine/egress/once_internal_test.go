@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// newClient is a guard's client that may reach loopback and trusts everyone.
+// newClient returns a guard's client that may connect to loopback and accepts any certificate.
 func newClient(t *testing.T) *http.Client {
 	t.Helper()
 	g, err := NewGuard([]string{"127.0.0.1"})
@@ -63,8 +63,8 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// request has an Idempotency-Key, as the engine's have, and a body that net/http can
-// rewind, or none.
+// request returns a request with an Idempotency-Key, like the engine's, and a body that net/http
+// can rewind, or none.
 func request(t *testing.T, method, url, body string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader([]byte(body)))
@@ -78,8 +78,7 @@ func request(t *testing.T, method, url, body string) *http.Request {
 	return r
 }
 
-// warm makes n connections that are kept: the server holds its answers back until all
-// have asked.
+// warm creates n idle connections: the server delays its responses until all requests have arrived.
 func warm(t *testing.T, c *http.Client, url string, n int) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -100,8 +99,8 @@ func warm(t *testing.T, c *http.Client, url string, n int) {
 	}
 }
 
-// TestAnEffectIsRequestedOnce at a server that reads a request on a kept connection
-// and cuts it: the error comes back, and nobody asks a second time.
+// TestAnEffectIsRequestedOnce uses a server that reads a request on an idle connection and closes
+// it: the client returns the error and does not retry.
 func TestAnEffectIsRequestedOnce(t *testing.T) {
 	const kept = 8
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
@@ -145,7 +144,7 @@ func TestAnEffectIsRequestedOnce(t *testing.T) {
 	}
 }
 
-// TestAQuestionMayBeAskedAgain: what has no effect is asked again by the transport.
+// TestAQuestionMayBeAskedAgain checks that the transport retries safe requests.
 func TestAQuestionMayBeAskedAgain(t *testing.T) {
 	var asked atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -163,7 +162,7 @@ func TestAQuestionMayBeAskedAgain(t *testing.T) {
 	}
 }
 
-// TestARequestWithoutABodyLooksAsItDid: it has a length of none, and is not chunked.
+// TestARequestWithoutABodyLooksAsItDid checks that it has length 0 and is not chunked.
 func TestARequestWithoutABodyLooksAsItDid(t *testing.T) {
 	lines := make(chan string, 1)
 	l := listen(t)
@@ -177,7 +176,7 @@ func TestARequestWithoutABodyLooksAsItDid(t *testing.T) {
 			head += line
 		}
 		lines <- strings.ToLower(head)
-		_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n") // the client's error says it
+		_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n") // the client's error reports a failure
 	})
 	c := newClient(t)
 	for method, want := range map[string]int{"POST": 1, "PUT": 1, "PATCH": 1, "DELETE": 0} {
@@ -203,7 +202,7 @@ func frame(kind, flags byte, stream uint32, payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(out, stream), payload...)
 }
 
-// serveH2 speaks just enough HTTP/2 to read a request whole and then to refuse it.
+// serveH2 implements just enough HTTP/2 to read a complete request and then refuse it.
 func serveH2(c net.Conn, refuse func(stream uint32) []byte, effects *atomic.Int32) {
 	if _, err := io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err != nil {
 		return
@@ -234,7 +233,7 @@ func serveH2(c net.Conn, refuse func(stream uint32) []byte, effects *atomic.Int3
 	}
 }
 
-// TestAnEffectIsRequestedOnceOverHTTP2, whatever the server says to have done with it.
+// TestAnEffectIsRequestedOnceOverHTTP2 checks it whatever the server claims to have done with it.
 func TestAnEffectIsRequestedOnceOverHTTP2(t *testing.T) {
 	certs := httptest.NewTLSServer(nil)
 	defer certs.Close()
@@ -260,8 +259,8 @@ func TestAnEffectIsRequestedOnceOverHTTP2(t *testing.T) {
 	}
 }
 
-// staleFirst gives the first tries to kept connections that are closed before a byte
-// is written to them.
+// staleFirst directs the first tries to idle connections that are closed before a byte is written
+// to them.
 type staleFirst struct {
 	stale int
 	tries int
@@ -284,8 +283,8 @@ func (s *staleFirst) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 }
 
-// TestAConnectionThatWasClosedBeforeIsGivenUp: no byte of the request left, so it goes
-// over another connection, whole.
+// TestAConnectionThatWasClosedBeforeIsGivenUp checks that the complete request is sent over another
+// connection, since no byte was sent.
 func TestAConnectionThatWasClosedBeforeIsGivenUp(t *testing.T) {
 	for _, c := range []struct {
 		stale, tries int

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// places bound the connections that are open at once, where the system allows few open
-// files. Beyond the bound a dial closes those that are idle, and waits.
+// places limits the number of open connections where the system allows few open files. At the
+// limit, a dial closes idle connections and waits.
 type places struct {
-	// free has one entry for each connection that may be opened; nil bounds nothing.
+	// free has one entry for each connection that may be opened; nil sets no limit.
 	free chan struct{}
 }
 
-// placeWait is how often a dial that waits closes idle connections.
+// placeWait is the interval at which a waiting dial closes idle connections.
 const placeWait = 10 * time.Millisecond
 
-// SetMaxConnections bounds the connections that are open at once; 0 bounds nothing. It
-// is to be called before the first request.
+// SetMaxConnections limits the number of open connections; 0 sets no limit. It must be called
+// before the first request.
 func (gd *Guard) SetMaxConnections(n int) {
 	if n <= 0 {
 		return
@@ -30,7 +30,7 @@ func (gd *Guard) SetMaxConnections(n int) {
 
 func (gd *Guard) closeIdle() { gd.transport.Load().CloseIdleConnections() }
 
-// take waits for a place; release gives it back and may be called more than once.
+// take waits for a place; release frees it and may be called more than once.
 func (p *places) take(ctx context.Context, closeIdle func()) (release func(), err error) {
 	if p.free == nil {
 		return func() {}, nil

@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// lookupTimeout bounds how long the addresses of a target behind a proxy are asked for.
+// lookupTimeout limits the DNS lookup for a target behind a proxy.
 const lookupTimeout = 5 * time.Second
 
-// Route is how requests leave, where it is not that of the other requests.
+// Route is how requests leave, if not like other requests.
 type Route struct {
-	// Proxy is an http or https URL, perhaps with a user and a password; nil for none.
+	// Proxy is an http or https URL, optionally with a user and a password; nil for none.
 	Proxy *url.URL
-	// TLS has the client's certificate; nil for that of the client, if it has one.
+	// TLS contains a client certificate; nil uses the client's, if any.
 	TLS *tls.Config
 }
 
-// ProxyError is the answer of a proxy that did not connect to the target. Nothing was sent
-// to the target.
+// ProxyError is the response of a proxy that did not connect to the target. Nothing was sent to the
+// target.
 type ProxyError struct{ Status int }
 
 // Error implements error.
@@ -34,12 +34,12 @@ func (e *ProxyError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("the proxy answered %d %s", e.Status, http.StatusText(e.Status)))
 }
 
-// Through returns a client on a route of its own, under the rules of the guard that made the
-// given one. Its connections are its own too: the caller closes those that are idle.
+// Through returns a client with its own route, under the rules of the guard that created the given
+// client. It has its own connections; the caller closes the idle ones.
 //
-// The address of a proxy is judged as any other that is dialled. A proxy resolves the name of
-// the target itself, so the target is judged by what this machine knows of it: its address, or
-// those that its name resolves to here.
+// The address of a proxy is checked like any other. The proxy resolves the target's name itself, so
+// the target is checked by what this machine knows: its address, or the addresses to which its name
+// resolves here.
 func Through(client *http.Client, r Route) (*http.Client, error) {
 	var gd *Guard
 	cfg := r.TLS
@@ -63,7 +63,7 @@ func Through(client *http.Client, r Route) (*http.Client, error) {
 	}
 	if r.Proxy != nil {
 		if r.Proxy.Scheme == "https" && cfg != nil && len(cfg.Certificates) > 0 {
-			// net/http shows the certificate to whatever server of the route asks for one.
+			// net/http would present the certificate to any server on the route that asks for one.
 			return nil, errors.New("a client certificate needs a proxy whose URL begins with http://")
 		}
 		out.Proxy = func(req *http.Request) (*url.URL, error) {
@@ -79,8 +79,8 @@ func Through(client *http.Client, r Route) (*http.Client, error) {
 	return &http.Client{Transport: Once(out), CheckRedirect: client.CheckRedirect}, nil
 }
 
-// judge refuses a target behind a proxy. A name that does not resolve here is left to the
-// proxy: in networks that have one, often only the proxy resolves public names.
+// judge checks a target behind a proxy. A name that does not resolve here is left to the proxy: in
+// networks with a proxy, often only the proxy resolves public names.
 func (gd *Guard) judge(ctx context.Context, u *url.URL) error {
 	host := canonicalHost(u.Hostname())
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
@@ -93,7 +93,7 @@ func (gd *Guard) judge(ctx context.Context, u *url.URL) error {
 	} else if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761, 6.3
 		addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	} else if strings.ContainsFunc(host, func(c rune) bool { return c > 0x7e }) {
-		// net/http maps such names on the way out, also to addresses (UTS 46).
+		// net/http maps such names when it sends the request, possibly to addresses (UTS 46).
 		return fmt.Errorf("%s: %w (write the name in ASCII, xn--...)", host, ErrRefused)
 	} else if endsInNumber(host) {
 		return fmt.Errorf("%s: %w (write an IPv4 address as four decimal numbers)", host, ErrRefused)

@@ -15,11 +15,11 @@ import (
 	"github.com/hookloom/hookloom/engine/egress"
 )
 
-// tunnel is a proxy on loopback: it connects, and keeps what it was asked for.
+// tunnel is a proxy on loopback that connects and records the requests.
 type tunnel struct {
 	mu    sync.Mutex
 	asked []string
-	// refuse is the status of its answers; 0 to connect.
+	// refuse is the status of its responses; 0 to connect.
 	refuse int
 }
 
@@ -48,8 +48,8 @@ func (p *tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = from.Close()
 }
 
-// TestATargetBehindAProxyIsJudgedToo: requests go through the proxy, and none is sent to it
-// whose target is refused by what is known here.
+// TestATargetBehindAProxyIsJudgedToo checks that requests go through the proxy, and that none is
+// sent to it for a target that is known here to be refused.
 func TestATargetBehindAProxyIsJudgedToo(t *testing.T) {
 	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "from the target"+r.Header.Get("Proxy-Authorization"))

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestAFieldOfTheBodyIsNotLookedForInTheData, nor does a field of the data hide one of the
-// body: where a trigger's data is a part of the body, a path says which of the two it means.
+// TestAFieldOfTheBodyIsNotLookedForInTheData also checks the reverse: where a trigger's data is a
+// part of the body, a path says which of the two it means.
 func TestAFieldOfTheBodyIsNotLookedForInTheData(t *testing.T) {
 	const body = `{"iban":"a","payload":{"iban":"b"}}`
 	for path, want := range map[string]string{
@@ -20,15 +20,15 @@ func TestAFieldOfTheBodyIsNotLookedForInTheData(t *testing.T) {
 			t.Errorf("%s: %s, expected %s", path, got, want)
 		}
 	}
-	// Where only the expression knows what the data is, the field is masked at any depth.
+	// If only the expression determines the data, the field is masked at any depth.
 	got, _ := fieldsOf(t, "event.data.iban").Body("application/json", []byte(body), "fromJSON(body.x)")
 	if bytes.Contains(got, []byte(`"a"`)) || bytes.Contains(got, []byte(`"b"`)) {
 		t.Errorf("an expression that cannot be followed: %s", got)
 	}
 }
 
-// TestAFieldIsMaskedInABodyThatIsNotOneJSONValue: what our decoder refuses is stored too, as
-// the sender wrote it.
+// TestAFieldIsMaskedInABodyThatIsNotOneJSONValue is for bodies that our decoder refuses; they are
+// stored as received.
 func TestAFieldIsMaskedInABodyThatIsNotOneJSONValue(t *testing.T) {
 	deep := strings.Repeat(`[`, maxFieldDepth+1) + `{"pin":"4111"}` + strings.Repeat("]", maxFieldDepth+1)
 	for name, body := range map[string]string{
@@ -47,8 +47,8 @@ func TestAFieldIsMaskedInABodyThatIsNotOneJSONValue(t *testing.T) {
 	}
 }
 
-// TestAMaskIsMaskedOnce: a body that is read again keeps the digits of its first mask, and
-// only a whole mask counts as one.
+// TestAMaskIsMaskedOnce checks that a body that is masked again keeps the digits of its first mask,
+// and that only a complete mask counts.
 func TestAMaskIsMaskedOnce(t *testing.T) {
 	for text, want := range map[string]string{
 		"***": "***", "***:0123abcd": "***:0123abcd", "***:0123abc": "***:1234abcd", "***:0123abcde": "***:1234abcd",

@@ -17,31 +17,31 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Fields masks the fields of events that history.redact names. A value
-// becomes *** and, where there is a key, eight digits that are the same for equal
-// values, so that they can be compared and not read.
+// Fields masks the event fields that history.redact names. A value becomes *** and, if there is a
+// key, eight digits that are the same for equal values, so that values can be compared without
+// being disclosed.
 type Fields struct {
 	paths []workflows.RedactPath
 	mark  func(text string) (string, error)
-	// byName finds the fields in bodies that cannot be read.
+	// byName finds the fields in bodies that cannot be parsed.
 	once   sync.Once
 	byName []looseName
 }
 
-// NewFields makes one that masks paths. mark gives digits by which equal texts can be
-// told that are masked; nil gives none.
+// NewFields returns Fields that mask paths. mark returns the digits for a masked text; nil adds
+// none.
 func NewFields(paths []workflows.RedactPath, mark func(text string) (string, error)) *Fields {
 	return &Fields{paths: paths, mark: mark}
 }
 
-// pathState is where a path stands while a body is walked.
+// pathState is the position of a path while a body is walked.
 type pathState struct {
-	// steps are those that are left.
+	// steps are the remaining steps.
 	steps []workflows.RedactStep
 }
 
-// states begin the paths at the root of a body, given the expression by which
-// event.data is found in it.
+// states returns the initial states of the paths at the root of a body. dataExpr is the expression
+// for event.data.
 func (f *Fields) states(dataExpr string) []pathState {
 	var out []pathState
 	for _, p := range f.paths {
@@ -51,8 +51,8 @@ func (f *Fields) states(dataExpr string) []pathState {
 		}
 		prefixes, ok := workflows.DataPrefixes(dataExpr)
 		if !ok {
-			// Where the data stands only the expression knows: the field is looked for at
-			// every depth.
+			// Only the expression determines where the data is: search for the field at every
+			// depth.
 			steps := append([]workflows.RedactStep(nil), p.Steps...)
 			steps[0].Deep = true
 			out = append(out, pathState{steps})
@@ -69,11 +69,10 @@ func (f *Fields) states(dataExpr string) []pathState {
 	return out
 }
 
-// enter goes to a field, or with index >= 0 to an element. hit reports whether it is one
-// to mask.
+// enter descends to a field, or to an element if index >= 0. hit reports whether to mask it.
 func enter(states []pathState, name string, index int) (next []pathState, hit bool) {
 	add := func(steps []workflows.RedactStep) {
-		// A body may repeat a name at every depth: each state is kept once.
+		// A body may repeat a name at every depth: keep each state once.
 		if !slices.ContainsFunc(next, func(s pathState) bool { return &s.steps[0] == &steps[0] }) {
 			next = append(next, pathState{steps})
 		}
@@ -93,12 +92,12 @@ func enter(states []pathState, name string, index int) (next []pathState, hit bo
 	return next, false
 }
 
-// maxFieldDepth bounds the memory of a walk.
+// maxFieldDepth limits the memory of a walk.
 const maxFieldDepth = 10_000
 
 var alreadyMasked = regexp.MustCompile(`^\*\*\*(:[0-9a-f]{8})?$`)
 
-// masked is what stands in place of a value.
+// masked returns the replacement of a value.
 func (f *Fields) masked(value string) string {
 	if alreadyMasked.MatchString(value) {
 		return value
@@ -111,8 +110,8 @@ func (f *Fields) masked(value string) string {
 	return workflows.Mask
 }
 
-// Body rewrites a body. What is no JSON and no form has no fields, and stays; in one
-// that breaks off or is wrong they are looked for by their names.
+// Body masks the fields of a body. A body that is neither JSON nor a form has no fields and is
+// unchanged; in an invalid or truncated one, the fields are found by name.
 func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []byte, kind string) {
 	states := f.states(dataExpr)
 	media, params := content.MediaType(contentType)
@@ -125,7 +124,7 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 	if out, err := f.json(raw, states); err == nil {
 		return out, contentType
 	}
-	// JSON in another charset, or with what only our own reader takes.
+	// JSON in another charset, or with syntax that only our own decoder accepts.
 	v, err := content.Decode(contentType, raw)
 	if err != nil {
 		return f.loose(raw), contentType
@@ -152,7 +151,7 @@ type level struct {
 	states []pathState
 }
 
-// json rewrites the values of fields and leaves every other byte as it is.
+// json replaces the values of fields and leaves every other byte unchanged.
 func (f *Fields) json(raw []byte, states []pathState) ([]byte, error) {
 	w := &jsonWalk{f: f, raw: raw, d: json.NewDecoder(bytes.NewReader(raw))}
 	w.d.UseNumber()
@@ -168,16 +167,15 @@ func (f *Fields) json(raw []byte, states []pathState) ([]byte, error) {
 	return append(w.out, raw[w.done:]...), nil
 }
 
-// jsonWalk reads tokens with their places. It keeps its own stack: depth costs no
-// more than the bytes that make it.
+// jsonWalk reads tokens with their offsets. It has its own stack: depth costs no more memory than
+// the input.
 type jsonWalk struct {
 	f    *Fields
 	raw  []byte
 	d    *json.Decoder
 	out  []byte
 	done int
-	// hidden is the depth at which a masked list or object began, 0 for none, and from
-	// where it did.
+	// hidden is the depth at which a masked list or object began, 0 for none; from is its offset.
 	hidden, from int
 }
 
@@ -249,7 +247,7 @@ func (l *level) next() {
 	l.isKey = !l.list
 }
 
-// start skips what stands between two tokens.
+// start skips the characters between two tokens.
 func (w *jsonWalk) start(at int) int {
 	for at < len(w.raw) && strings.IndexByte(" \t\r\n:,", w.raw[at]) >= 0 {
 		at++
@@ -281,7 +279,7 @@ func scalarOf(token json.Token) string {
 	return ""
 }
 
-// form rewrites the values of fields; one that holds JSON is looked into.
+// form replaces the values of fields, also in JSON inside a field.
 func (f *Fields) form(raw []byte, states []pathState) []byte {
 	pairs := strings.Split(string(raw), "&")
 	changed := false
@@ -298,11 +296,11 @@ func (f *Fields) form(raw []byte, states []pathState) []byte {
 	return []byte(strings.Join(pairs, "&"))
 }
 
-// field returns a form's field as it may be stored; ok is false when it stays.
+// field returns a form field as it may be stored; ok is false if it is unchanged.
 func (f *Fields) field(name, value string, states []pathState) (safe string, ok bool) {
 	next, hit := enter(states, name, -1)
 	if !hit {
-		// A field that comes several times is a list.
+		// A field that occurs several times is a list.
 		hit = slices.ContainsFunc(next, func(s pathState) bool { return len(s.steps) == 1 && (s.steps[0].Any || s.steps[0].Index >= 0) })
 	}
 	if hit {
@@ -318,7 +316,7 @@ func (f *Fields) field(name, value string, states []pathState) (safe string, ok 
 	return string(out), true
 }
 
-// multipart rewrites the fields of a form in parts; files stay as they are.
+// multipart replaces the fields of a multipart form; files are unchanged.
 func (f *Fields) multipart(raw []byte, boundary string, states []pathState) []byte {
 	var out bytes.Buffer
 	w := multipart.NewWriter(&out)

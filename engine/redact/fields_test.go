@@ -124,7 +124,8 @@ func FuzzMaskedFieldsStayJSON(f *testing.F) {
 	})
 }
 
-// What was refused may be anything: where the trigger would find the data is not asked.
+// TestFieldsOfRefusedBodiesAreMaskedAtAnyDepth is for refused deliveries, whose bodies may be
+// anything.
 func TestFieldsOfRefusedBodiesAreMaskedAtAnyDepth(t *testing.T) {
 	const m = `"***:1234abcd"`
 	for _, c := range []struct{ kind, in, want string }{

@@ -16,18 +16,17 @@ import (
 )
 
 const (
-	// shortestSecret is the length in bytes under which a value is not searched for:
-	// it would blank out ordinary text. Where a template inserts it, it is masked all
-	// the same.
+	// shortestSecret is the minimum length in bytes of a value that is searched for: shorter ones
+	// would mask ordinary text. Where a template inserts such a value, it is masked nevertheless.
 	shortestSecret = workflows.ShortestMasked
-	// shortestLine is the same for a line of a value that has several.
+	// shortestLine is the minimum length of a line of a multi-line value.
 	shortestLine = 12
-	// longestSecret bounds the values that are searched for in every encoding.
+	// longestSecret is the maximum length of values that are searched for in every encoding.
 	longestSecret = 64 << 10
 )
 
-// secretForms are the texts by which a secret may be recognised in a request, an
-// answer or a message, whoever wrote it there.
+// secretForms returns the texts that a secret may become in a request, a response or a message,
+// whoever encoded it.
 func secretForms(value string) []form {
 	var f formSet
 	for _, part := range secretParts(value) {
@@ -36,8 +35,8 @@ func secretForms(value string) []form {
 	return f.list
 }
 
-// secretParts are the value itself, each of its lines, what it decodes to, and the
-// secrets inside of one that is JSON (a service account's key file).
+// secretParts returns the value itself, each of its lines, its decoded forms, and the secrets in a
+// JSON value (a service account's key file).
 func secretParts(secret string) []string {
 	out := []string{secret}
 	if len(secret) > longestSecret {
@@ -86,7 +85,7 @@ func jsonSecrets(v any, named bool, out []string) []string {
 	return out
 }
 
-// formSet gathers forms, each once.
+// formSet collects forms without duplicates.
 type formSet struct {
 	list []form
 	seen map[string]bool
@@ -103,8 +102,8 @@ func (f *formSet) add(text string, isBase64 bool) {
 	f.list = append(f.list, form{text, isBase64})
 }
 
-// value adds the encodings of one text. JSON may stand inside of a JSON text, so
-// that what JSON escapes is escaped twice.
+// value adds the encodings of a text. JSON may be embedded in a JSON string, so it also adds doubly
+// escaped forms.
 func (f *formSet) value(s string) {
 	if len(s) < shortestSecret {
 		return
@@ -140,8 +139,8 @@ func (f *formSet) value(s string) {
 	}
 }
 
-// htmlEscapers write a text as pages of HTML and XML show it. All write &, < and >; what
-// they write for other characters differs.
+// htmlEscapers escape a text like various HTML and XML encoders. All escape &, < and >; their
+// escapes of other characters differ.
 var htmlEscapers = []*strings.Replacer{
 	htmlEscaper(), // text of XML
 	htmlEscaper(`"`, "&quot;"),
@@ -158,7 +157,7 @@ func htmlEscaper(more ...string) *strings.Replacer {
 	return strings.NewReplacer(append([]string{"&", "&amp;", "<", "&lt;", ">", "&gt;"}, more...)...)
 }
 
-// urlForms are how URLs and forms carry a text.
+// urlForms returns the encodings of a text in URLs and forms.
 func urlForms(s string) []string {
 	q, p := url.QueryEscape(s), url.PathEscape(s)
 	return []string{q, p, strings.ReplaceAll(q, "+", "%20"), lowerEscapes(q), lowerEscapes(p), lowerEscapes(strings.ReplaceAll(q, "+", "%20"))}
@@ -175,18 +174,18 @@ func lowerEscapes(s string) string {
 	return string(b)
 }
 
-// base64Inner is the part of a base64 text that holds nothing but s, when offset
-// bytes of a group of three stand before it: of user:value that is all of the value
-// but its last letter, whatever the user.
+// base64Inner returns the part of the base64 encoding that depends only on s, if offset bytes of a
+// group of three precede it: for user:value, everything but the last character of the value,
+// whatever the user.
 func base64Inner(s []byte, offset int) string {
 	b := append(make([]byte, offset), s...)
 	text := base64.RawStdEncoding.EncodeToString(b)
-	from := []int{0, 2, 3}[offset] // letters that hold bits of what stands before
-	to := len(b) * 8 / 6           // the last one may hold bits of what follows
+	from := []int{0, 2, 3}[offset] // characters that contain bits of what precedes s
+	to := len(b) * 8 / 6           // the last one may contain bits of what follows
 	return text[min(from, to):to]
 }
 
-// jsonText is s as JSON writes it, without quotes.
+// jsonText returns s escaped as in JSON, without quotes.
 func jsonText(s string) string {
 	b, err := value.EncodeJSON(s)
 	if err != nil {
@@ -195,7 +194,7 @@ func jsonText(s string) string {
 	return string(b[1 : len(b)-1])
 }
 
-// htmlJSONText is s as encoders write it that fear HTML: < is \u003c.
+// htmlJSONText returns s as escaped by encoders that make JSON safe for HTML: < is \u003c.
 func htmlJSONText(s string) string {
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -204,7 +203,7 @@ func htmlJSONText(s string) string {
 	return string(b[1 : len(b)-1])
 }
 
-// asciiJSON is s as encoders write it that keep to ASCII: é is \u00e9.
+// asciiJSON returns s as escaped by encoders that produce ASCII: é is \u00e9.
 func asciiJSON(s string, upper bool) string {
 	var b strings.Builder
 	for _, r := range htmlJSONText(s) {
@@ -217,7 +216,7 @@ func asciiJSON(s string, upper bool) string {
 	return b.String()
 }
 
-// everyUnit writes each letter as \u and four digits.
+// everyUnit escapes each character as \u and four digits.
 func everyUnit(s string, upper bool) string {
 	var b strings.Builder
 	for _, r := range s {

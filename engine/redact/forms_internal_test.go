@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestWhatAShortBase64SecretDecodesToIsMasked: fromBase64(secrets.X) puts it into inputs.
+// TestWhatAShortBase64SecretDecodesToIsMasked is for fromBase64(secrets.X) in inputs.
 func TestWhatAShortBase64SecretDecodesToIsMasked(t *testing.T) {
 	for secret, inner := range map[string]string{"c2VjcmV0dmFsdWU=": "secretvalue", "cGFzczQ3MTE": "pass4711"} {
 		if !slices.Contains(secretParts(secret), inner) {
@@ -15,8 +15,8 @@ func TestWhatAShortBase64SecretDecodesToIsMasked(t *testing.T) {
 	}
 }
 
-// TestTheFormsThatAreSearchedFor: each encoding is looked for as the senders of answers write
-// it, and only what ends within a group of base64 may be followed by one letter more.
+// TestTheFormsThatAreSearchedFor checks each encoding as real encoders write it, and that only a
+// form that ends within a base64 group may be followed by one more character.
 func TestTheFormsThatAreSearchedFor(t *testing.T) {
 	const secret = `Kä/~?o?~+"'<&=x??>`
 	has := secretForms(secret)
@@ -72,7 +72,7 @@ func TestTheFormsThatAreSearchedFor(t *testing.T) {
 			t.Errorf("%s: %q (base64 %t) is not searched for", c.name, c.text, c.base64)
 		}
 	}
-	// The first and the last letter are escaped too, and the first that is not of ASCII.
+	// The first and the last character are escaped too, and the first non-ASCII one.
 	for _, text := range []string{`%2fabc%c2%80%2f`, `/abc\u0080/`} {
 		if !slices.Contains(secretForms("/abc\u0080/"), form{text, false}) {
 			t.Errorf("%q is not searched for", text)
@@ -90,7 +90,8 @@ func TestTheFormsThatAreSearchedFor(t *testing.T) {
 	}
 }
 
-// TestTheBoundsOfWhatIsSearchedFor: 6 bytes are, 5 are not; above 64 KiB in no encoding.
+// TestTheBoundsOfWhatIsSearchedFor checks 5 and 6 bytes, and that a value above 64 KiB is not
+// searched for in other encodings.
 func TestTheBoundsOfWhatIsSearchedFor(t *testing.T) {
 	if got := secretForms("abcde"); len(got) != 0 {
 		t.Errorf("5 bytes are searched for: %v", got)

@@ -10,13 +10,12 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file finds the fields of history.redact in bodies that cannot be read: JSON that
-// breaks off, forms without an end, deliveries that prove nothing. Where a field stands
-// cannot be told there, so that its name alone decides: rather too much is masked than
-// too little.
+// This file finds the fields of history.redact in bodies that cannot be parsed: truncated JSON,
+// incomplete forms, deliveries that failed verification. There the position of a field is unknown,
+// so only its name counts: too much is masked rather than too little.
 
-// Refused rewrites the body of a delivery that was refused. It is not known how the
-// trigger would have found event.data in it: fields are looked for at any depth.
+// Refused masks the body of a refused delivery. It is unknown where the trigger would have found
+// event.data in it, so fields are masked at any depth.
 func (f *Fields) Refused(contentType string, raw []byte) []byte {
 	if kind, _ := content.MediaType(contentType); kind == content.FormType {
 		return f.form(raw, f.states(anyData))
@@ -27,13 +26,13 @@ func (f *Fields) Refused(contentType string, raw []byte) []byte {
 	return f.loose(raw)
 }
 
-// anyData is an expression of which nobody can tell where it finds the data.
+// anyData is an expression whose data may be anywhere.
 const anyData = "?"
 
-// looseName finds what stands behind a name, and the part of a form that has it.
+// looseName matches the text before a value with a name, and the form part with the name.
 type looseName struct{ value, part *regexp.Regexp }
 
-// looseNames are the last names of the paths.
+// looseNames returns matchers for the last names of the paths.
 func looseNames(paths []workflows.RedactPath) (list []looseName) {
 	for _, p := range paths {
 		for _, s := range slices.Backward(p.Steps) {
@@ -51,8 +50,8 @@ func looseNames(paths []workflows.RedactPath) (list []looseName) {
 	return list
 }
 
-// loose masks what stands behind a name: in JSON, also in JSON inside of a text, in forms
-// and XML, and in the parts of a multipart form.
+// loose masks the values of the names: in JSON, also in JSON inside a string, in forms and XML, and
+// in the parts of a multipart form.
 func (f *Fields) loose(raw []byte) []byte {
 	f.once.Do(func() { f.byName = looseNames(f.paths) })
 	for _, n := range f.byName {
@@ -62,8 +61,7 @@ func (f *Fields) loose(raw []byte) []byte {
 	return raw
 }
 
-// maskBehind masks the value that follows each match. value gives where it begins and
-// ends.
+// maskBehind masks the value after each match. value returns its start and end.
 func (f *Fields) maskBehind(raw []byte, name *regexp.Regexp, value func(b []byte, at int) (from, to int)) []byte {
 	var out []byte
 	done := 0
@@ -89,8 +87,8 @@ func (f *Fields) maskBehind(raw []byte, name *regexp.Regexp, value func(b []byte
 	return append(out, raw[done:]...)
 }
 
-// looseValue finds the value at a place: a text in quotes (escaped ones too) without
-// them, an object or list whole, or what stands before the next mark.
+// looseValue finds the value at an offset: a quoted text (also with escaped quotes) without its
+// quotes, a complete object or list, or the text up to the next delimiter.
 func looseValue(b []byte, at int) (from, to int) {
 	if at >= len(b) {
 		return at, at
@@ -101,7 +99,7 @@ func looseValue(b []byte, at int) (from, to int) {
 	case rest[0] == '"' || rest[0] == '\'':
 		return at + 1, at + 1 + looseText(rest[1:], rest[0])
 	case rest[0] == '\\':
-		// JSON inside of a text: its quotes are escaped once or more.
+		// JSON inside a string: its quotes are escaped once or more.
 		n := len(rest) - len(bytes.TrimLeft(rest, `\`))
 		if n == len(rest) || rest[n] != '"' {
 			break
@@ -120,7 +118,7 @@ func looseValue(b []byte, at int) (from, to int) {
 	return at, at + end
 }
 
-// looseText returns the length of a text up to its quote, or to the end.
+// looseText returns the length of a text up to its closing quote, or to the end.
 func looseText(b []byte, quote byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -133,8 +131,7 @@ func looseText(b []byte, quote byte) int {
 	return len(b)
 }
 
-// looseNested returns the length of an object or list, up to the end where it does not
-// close.
+// looseNested returns the length of an object or list, or of the rest if it is not closed.
 func looseNested(b []byte) int {
 	depth := 0
 	for i := 0; i < len(b); i++ {
@@ -152,7 +149,7 @@ func looseNested(b []byte) int {
 	return len(b)
 }
 
-// loosePart finds what a part of a multipart form holds.
+// loosePart finds the content of a part of a multipart form.
 func loosePart(b []byte, at int) (from, to int) {
 	end := bytes.Index(b[at:], []byte("\n--"))
 	if end < 0 {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestTheValueBehindANameIsMaskedWhole in bodies that cannot be read: up to its own end where
-// there is one, and not beyond it.
+// TestTheValueBehindANameIsMaskedWhole uses bodies that cannot be parsed: a value is masked up to
+// its end, if it has one, and nothing after it is.
 func TestTheValueBehindANameIsMaskedWhole(t *testing.T) {
 	const m, part = "***:1234abcd", "content-disposition: form-data; name=pin\r\n\r\n"
 	for name, c := range map[string]struct{ in, want string }{
@@ -39,7 +39,7 @@ func TestTheValueBehindANameIsMaskedWhole(t *testing.T) {
 		"an empty part":                      {part + "\r\n--B", part + "\r\n--B"},
 		"an empty part without returns":      {strings.ReplaceAll(part, "\r", "") + "\n--B", strings.ReplaceAll(part, "\r", "") + "\n--B"},
 	} {
-		// A body may be a slice that ends with its memory.
+		// A body may be a slice that ends at the end of its memory.
 		got := fieldsOf(t, "$..pin").loose(slices.Clip([]byte(c.in)))
 		if string(got) != c.want {
 			t.Errorf("%s: %s\nbecame %s\nwanted %s", name, c.in, got, c.want)
@@ -47,7 +47,7 @@ func TestTheValueBehindANameIsMaskedWhole(t *testing.T) {
 	}
 }
 
-// TestAnElementOfAListIsMaskedByTheNameOfItsList where its place cannot be told.
+// TestAnElementOfAListIsMaskedByTheNameOfItsList checks it for positions that are unknown.
 func TestAnElementOfAListIsMaskedByTheNameOfItsList(t *testing.T) {
 	t.Parallel()
 	got := fieldsOf(t, "event.data.items[1]").loose([]byte(`{"b":1,"items":["41","42"],"c":`))
@@ -56,7 +56,7 @@ func TestAnElementOfAListIsMaskedByTheNameOfItsList(t *testing.T) {
 	}
 }
 
-// TestNoBodyEndsTheSearch, wherever it breaks off.
+// TestNoBodyEndsTheSearch tries bodies truncated at each offset.
 func TestNoBodyEndsTheSearch(t *testing.T) {
 	for _, text := range []string{`{"p":"{\\\"pin\\\":\\\"41\\\"`, `{"pin":{"a":"b\\`, `pin=\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\`} {
 		for n := range len(text) + 1 {
@@ -76,8 +76,9 @@ func found(s string, forms ...form) string {
 	return string(out)
 }
 
-// TestTheEndOfABase64TextIsMaskedWithIt: one letter more, which holds bits of the secret and
-// of what follows, and padding. A letter that others follow is not of the secret alone.
+// TestTheEndOfABase64TextIsMaskedWithIt checks the one additional character, which contains bits of
+// the secret and of what follows, and the padding. A character that others follow is not part of
+// the secret alone.
 func TestTheEndOfABase64TextIsMaskedWithIt(t *testing.T) {
 	t.Parallel()
 	f := form{text: "c2VjcmV0", base64: true}
@@ -112,8 +113,8 @@ func TestTheEndOfABase64TextIsMaskedWithIt(t *testing.T) {
 	}
 }
 
-// TestTheLongestOfSeveralSecretsIsMasked where one begins another, in whichever order they
-// are given; and those that overlap are one.
+// TestTheLongestOfSeveralSecretsIsMasked checks secrets with a common prefix, in any order, and
+// that overlapping ones are masked as one.
 func TestTheLongestOfSeveralSecretsIsMasked(t *testing.T) {
 	t.Parallel()
 	for range 2 {
@@ -139,7 +140,7 @@ func TestTheLongestOfSeveralSecretsIsMasked(t *testing.T) {
 	}
 }
 
-// TestLongSecretsAreFound beside short ones and alone, at each place.
+// TestLongSecretsAreFound checks them with short ones and alone, at each offset.
 func TestLongSecretsAreFound(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("0123456789abcdef", 40)
@@ -152,7 +153,7 @@ func TestLongSecretsAreFound(t *testing.T) {
 	}
 }
 
-// TestEitherMatcherFinds what the other does not.
+// TestEitherMatcherFinds checks what only one of two matchers finds.
 func TestEitherMatcherFinds(t *testing.T) {
 	t.Parallel()
 	a, b := newMatcher([]form{{text: "alpha"}}), newMatcher([]form{{text: "beta"}, {text: "habit"}})

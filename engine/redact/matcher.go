@@ -6,22 +6,22 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// matcher finds any of many texts in one pass. It looks at blocks of three bytes
-// at the end of a window as long as the shortest text and moves on by as much as
-// the block allows (Wu and Manber, A Fast Algorithm for Multi-Pattern Searching,
-// 1994): the cost of a search does not grow with the number of texts.
+// matcher finds any of many texts in one pass. It looks at blocks of three bytes at the end of a
+// window as long as the shortest text, and advances by as much as the block allows (Wu and Manber,
+// A Fast Algorithm for Multi-Pattern Searching, 1994): the cost of a search does not grow with the
+// number of texts.
 type matcher struct {
 	shortest int
 	shift    [blocks]uint8
-	// begin holds the texts whose window ends with a block, the longest first.
+	// begin has the texts whose window ends with a block, longest first.
 	begin map[uint16][]form
 }
 
-// form is one text to look for.
+// form is a text to search for.
 type form struct {
 	text string
-	// base64 reports whether a letter which also holds bits of what follows, and padding,
-	// may come after it and belong to it.
+	// base64 reports whether a character that also contains bits of what follows, and padding, may
+	// come after it and belong to it.
 	base64 bool
 }
 
@@ -34,7 +34,8 @@ func blockOf[T string | []byte](s T, end int) uint16 {
 	return (uint16(s[end-2])<<6 ^ uint16(s[end-1])<<3 ^ uint16(s[end])) & (blocks - 1)
 }
 
-// newMatcher takes texts of at least three bytes; nil looks for nothing.
+// newMatcher takes texts of at least three bytes; without texts it returns nil, which matches
+// nothing.
 func newMatcher(forms []form) *matcher {
 	if len(forms) == 0 {
 		return nil
@@ -60,10 +61,10 @@ func newMatcher(forms []form) *matcher {
 	return m
 }
 
-// span is a part of a text, from its first byte to the one after its last.
+// span is a range of a text; to is exclusive.
 type span struct{ from, to int }
 
-// find returns the next text at or after a place; ok is false when there is none.
+// find returns the next match at or after an offset; ok is false if there is none.
 func find[T string | []byte](m *matcher, s T, at int) (sp span, ok bool) {
 	for end := at + m.shortest - 1; end < len(s); {
 		b := blockOf(s, end)
@@ -85,7 +86,7 @@ func find[T string | []byte](m *matcher, s T, at int) (sp span, ok bool) {
 	return span{}, false
 }
 
-// base64End adds the last letter and the padding of a base64 text.
+// base64End extends a match by the last character and the padding of a base64 text.
 func base64End[T string | []byte](s T, at int) int {
 	if at < len(s) && isBase64(s[at]) && (at+1 == len(s) || !isBase64(s[at+1])) {
 		at++
@@ -100,8 +101,8 @@ func isBase64(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
 }
 
-// replaced returns s with *** for each text that is found; texts that overlap are
-// one. changed is false when there is none, and s is not copied then.
+// replaced returns s with *** for each match; overlapping matches are replaced as one. changed is
+// false if there is none, and s is not copied in that case.
 func replaced[T string | []byte](m *matcher, s T) (out []byte, changed bool) {
 	return replacedBy(m, s, workflows.Mask)
 }
@@ -110,9 +111,8 @@ func replacedBy[T string | []byte](m *matcher, s T, by string) (out []byte, chan
 	return replacedSpans(spans(m, s), s, by)
 }
 
-// replacedByAny masks what either of two matchers finds. Both look at the text as it
-// came: were one to mask first, what is left of a longer secret of the other would
-// not be found any more.
+// replacedByAny masks what either of two matchers finds. Both search the original text: if one
+// masked first, the other would not find the remains of a longer secret.
 func replacedByAny[T string | []byte](a, b *matcher, s T) (out []byte, changed bool) {
 	list := spans(a, s)
 	if more := spans(b, s); len(list) == 0 {
@@ -123,7 +123,7 @@ func replacedByAny[T string | []byte](a, b *matcher, s T) (out []byte, changed b
 	return replacedSpans(list, s, workflows.Mask)
 }
 
-// spans returns where texts stand, in order; those that overlap are one.
+// spans returns the matches in order; overlapping ones are merged.
 func spans[T string | []byte](m *matcher, s T) (list []span) {
 	if m == nil {
 		return nil
@@ -140,7 +140,7 @@ func spans[T string | []byte](m *matcher, s T) (list []span) {
 	return list
 }
 
-// united makes one of spans that overlap.
+// united merges overlapping spans.
 func united(list []span) []span {
 	slices.SortFunc(list, func(x, y span) int { return x.from - y.from })
 	out := list[:1]

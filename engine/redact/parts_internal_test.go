@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestThePartsOfASecretThatAreSearchedFor: the value without the white space around it, its
-// lines of 12 bytes and more, what it decodes to from 6 bytes on, and the secrets in a key
-// file. Shorter parts would blank out ordinary text.
+// TestThePartsOfASecretThatAreSearchedFor checks the value without surrounding white space, its
+// lines of at least 12 bytes, its decoded forms of at least 6 bytes, and the secrets in a key file.
+// Shorter parts would mask ordinary text.
 func TestThePartsOfASecretThatAreSearchedFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		secret string
@@ -38,7 +38,8 @@ func TestThePartsOfASecretThatAreSearchedFor(t *testing.T) {
 	}
 }
 
-// TestALargeSecretIsSearchedForWholeOnly: in every encoding up to 64 KiB, then as it is.
+// TestALargeSecretIsSearchedForWholeOnly checks that values up to 64 KiB are searched for in every
+// encoding, and larger ones only as they are.
 func TestALargeSecretIsSearchedForWholeOnly(t *testing.T) {
 	inner := strings.Repeat("x", 48<<10)
 	within := base64.StdEncoding.EncodeToString([]byte(inner)) // 64 KiB

@@ -13,36 +13,34 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Redactor replaces secret values by *** wherever they would be stored or shown,
-// whatever key they stand under and however they are encoded. It is safe for
-// concurrent use; what reads takes no lock.
+// Redactor replaces secret values by *** wherever they would be stored or shown, whatever key they
+// are under and however they are encoded. It is safe for concurrent use; reads take no lock.
 type Redactor struct {
 	found atomic.Pointer[redactions]
-	mu    sync.Mutex // one change at a time
-	// steps are the fields of steps that history.redact names.
+	mu    sync.Mutex // serializes changes
+	// steps are the step fields that history.redact names.
 	steps atomic.Pointer[map[stepPlace]*Fields]
 }
 
-// redactions are what a redactor looks for.
+// redactions are the values that a redactor masks.
 type redactions struct {
 	matcher *matcher
-	// current are the values in use; learned those that were handed out beside them;
-	// retired those that are no longer in use, and since when.
+	// current are the values in use; learned are values provided by Learn; retired are values no
+	// longer in use, with the time since.
 	current, learned map[string]bool
 	retired          map[string]time.Time
 	forms            map[string][]form
 }
 
 const (
-	// maxRetired bounds the values that were replaced and are masked on, as long as the
-	// process runs: runs that used them may be open for months, and answers to requests that
-	// carried them may still come. maxLearned bounds what was handed out beside the project.
+	// maxRetired limits the replaced values that stay masked for the life of the process: runs that
+	// used them may be open for months, and responses to requests that carried them may still
+	// arrive. maxLearned limits the values of Learn.
 	maxRetired = 1024
 	maxLearned = 4096
 )
 
-// Set replaces the secrets that are looked for. Those of before are looked for on, up to a
-// number.
+// Set replaces the secrets to mask. The previous ones stay masked, up to a number.
 func (r *Redactor) Set(secrets []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,8 +66,8 @@ func (r *Redactor) Set(secrets []string) {
 	r.found.Store(next)
 }
 
-// Learn adds values that were handed out and that Set may not know, such as those
-// that only an older version of a workflow names.
+// Learn adds values that Set may not contain, such as those that only an older version of a
+// workflow names.
 func (r *Redactor) Learn(secrets ...string) {
 	if known := r.found.Load(); known != nil && !slices.ContainsFunc(secrets, func(s string) bool { return !known.knows(s) }) {
 		return
@@ -110,8 +108,7 @@ func (d *redactions) boundRetired() {
 	}
 }
 
-// build makes the matcher. Forms of values that were there before are not made
-// again.
+// build builds the matcher. It reuses the forms of values that were there before.
 func (d *redactions) build() {
 	forms := map[string][]form{}
 	seen := map[string]bool{}
@@ -140,9 +137,9 @@ func (d *redactions) build() {
 	d.forms, d.matcher = forms, newMatcher(list)
 }
 
-// With returns what masks for one run: what the redactor looks for, now and later, and
-// further values, such as secret inputs. One that is too short to be searched for is
-// masked where it is a whole text of JSON.
+// With returns a masker for one run: it masks the redactor's values, now and later, and further
+// values, such as secret inputs. A value that is too short to be searched for is masked where it is
+// a complete JSON string.
 func (r *Redactor) With(values []string) *Masker {
 	m := &Masker{base: r}
 	var list, whole []form
@@ -167,7 +164,7 @@ func (r *Redactor) matcher() *matcher {
 	return nil
 }
 
-// Bytes masks secrets in b, which is returned as it is when there are none.
+// Bytes masks secrets in b; it returns b itself if there are none.
 func (r *Redactor) Bytes(b []byte) []byte {
 	if out, changed := replaced(r.matcher(), b); changed {
 		return out
@@ -183,11 +180,10 @@ func (r *Redactor) Text(s string) string {
 	return s
 }
 
-// JSON masks secrets in a JSON text, which stays one. changed reports whether there
-// was one.
+// JSON masks secrets in a JSON text, which stays valid. changed reports whether there were any.
 func (r *Redactor) JSON(b []byte) (out []byte, changed bool) {
 	if out, changed = replaced(r.matcher(), b); changed && !json.Valid(out) {
-		// A number, or a part of the syntax, was like a secret.
+		// A number, or a part of the syntax, matched a secret.
 		return maskValues(b, r.Text), true
 	}
 	if !changed {
@@ -196,17 +192,15 @@ func (r *Redactor) JSON(b []byte) (out []byte, changed bool) {
 	return out, true
 }
 
-// Masker masks what a redactor knows and the secret inputs of one run. A nil one
-// masks nothing.
+// Masker masks what a redactor knows and the secret inputs of one run. A nil Masker masks nothing.
 type Masker struct {
 	base *Redactor
 	own  *matcher
-	// whole finds values that are masked only where they are all of a text.
+	// whole finds values that are masked only if they are a complete string.
 	whole *matcher
 }
 
-// JSON masks secrets in a JSON text, which stays one. changed reports whether there
-// was one.
+// JSON masks secrets in a JSON text, which stays valid. changed reports whether there were any.
 func (m *Masker) JSON(b []byte) (out []byte, changed bool) {
 	if m == nil {
 		return b, false
@@ -235,7 +229,7 @@ func (m *Masker) Text(s string) string {
 	return s
 }
 
-// maskValues masks the names, texts and numbers of a JSON text one by one.
+// maskValues masks the names, strings and numbers of a JSON text individually.
 func maskValues(b []byte, text func(string) string) []byte {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()

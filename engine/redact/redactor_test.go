@@ -14,7 +14,7 @@ import (
 
 const canary = `s3cr€t/<Key>+"0017"=&~`
 
-// echoes are how others give a secret back.
+// echoes returns encodings in which others repeat a secret.
 func echoes(s string) map[string]string {
 	b := []byte(s)
 	ascii := func(units string) string {
@@ -63,7 +63,7 @@ func TestASecretIsFoundInEveryEncoding(t *testing.T) {
 				t.Fatalf("%q became %q", e, got)
 			}
 			left := strings.TrimSuffix(strings.TrimPrefix(got, "before "), " after")
-			if len(strings.ReplaceAll(left, "***", "")) > 24 { // the user, or what stood around it
+			if len(strings.ReplaceAll(left, "***", "")) > 24 { // the user, or the surrounding text
 				t.Errorf("%q left %q", e, left)
 			}
 		})
@@ -102,7 +102,8 @@ func TestSecretsThatOverlapLeaveNothing(t *testing.T) {
 	}
 }
 
-// A run that cuts a secret knows the part, and its answers may hold the whole.
+// TestAPartThatARunKnowsLeavesNothingOfTheWhole is for a run that extracts a part of a secret: its
+// responses may contain the complete secret.
 func TestAPartThatARunKnowsLeavesNothingOfTheWhole(t *testing.T) {
 	const secret = "outpw-CANARY-0018-abcdef"
 	var r Redactor
@@ -163,7 +164,7 @@ func TestOldSecretsAreMaskedOn(t *testing.T) {
 	}
 }
 
-// TestSearchFindsWhatComparisonFinds holds the matcher against a plain search.
+// TestSearchFindsWhatComparisonFinds compares the matcher with a plain search.
 func TestSearchFindsWhatComparisonFinds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringOfN(rapid.RuneFrom([]rune("abc")), 3, 12, -1)
@@ -213,8 +214,8 @@ func BenchmarkRedactor(b *testing.B) {
 	}
 }
 
-// TestALargeValueIsMaskedWhole: what passes the limits of values is masked where a secret
-// stands, and is not lost.
+// TestALargeValueIsMaskedWhole checks that a value beyond the limits is masked where a secret is,
+// and not lost.
 func TestALargeValueIsMaskedWhole(t *testing.T) {
 	long := strings.Repeat("x", 2<<20)
 	text, err := json.Marshal(map[string]any{"a": canary, "b": long, "c": long, "d": long})

@@ -7,10 +7,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// stepPlace is the input or the output of a step, by the id of the step.
+// stepPlace is the input or the output of a step, by its id.
 type stepPlace struct{ step, part string }
 
-// SetSteps replaces the fields of steps that are masked: those of paths that have a Step.
+// SetSteps replaces the step fields to mask: those of paths with a Step.
 func (r *Redactor) SetSteps(paths []workflows.RedactPath) {
 	fields := map[stepPlace]*Fields{}
 	for _, p := range paths {
@@ -23,7 +23,7 @@ func (r *Redactor) SetSteps(paths []workflows.RedactPath) {
 		}
 		fields[k].paths = append(fields[k].paths, p)
 		if first := p.Steps[0]; len(p.Steps) > 1 && !first.Deep && (first.Any || first.Index >= 0) {
-			// A step with foreach gives a list, and each of its items one element.
+			// A step with foreach returns a list; each of its items is one element.
 			p.Steps = p.Steps[1:]
 			fields[k].paths = append(fields[k].paths, p)
 		}
@@ -31,8 +31,8 @@ func (r *Redactor) SetSteps(paths []workflows.RedactPath) {
 	r.steps.Store(&fields)
 }
 
-// stepFields are the fields that are masked in a part of a step, nil for none. path is the
-// step's address, such as 2/paid/refund/0.
+// stepFields returns the fields to mask in a part of a step, nil for none. path is the step's
+// address, such as 2/paid/refund/0.
 func (r *Redactor) stepFields(path, part string) *Fields {
 	if r == nil {
 		return nil
@@ -52,8 +52,8 @@ func (r *Redactor) stepFields(path, part string) *Fields {
 	return nil
 }
 
-// StepJSON masks the fields of a step's input or output in its JSON text. changed tells
-// whether there was one.
+// StepJSON masks the fields of a step's input or output in its JSON. changed reports whether there
+// were any.
 func (r *Redactor) StepJSON(path, part string, text []byte) (out []byte, changed bool) {
 	f := r.stepFields(path, part)
 	if f == nil {
@@ -66,7 +66,7 @@ func (r *Redactor) StepJSON(path, part string, text []byte) (out []byte, changed
 	return out, len(out) != len(text) || string(out) != string(text)
 }
 
-// StepValues are the texts that StepJSON masks in a value.
+// StepValues returns the texts that StepJSON masks in a value.
 func (r *Redactor) StepValues(path, part string, v any) []string {
 	if r.stepFields(path, part) == nil {
 		return nil

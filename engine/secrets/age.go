@@ -12,11 +12,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// agePurpose names what the identity of secrets.age is derived for.
+// agePurpose is the derivation context of the identity of secrets.age.
 const agePurpose = "secrets.age"
 
-// identity is the X25519 identity of secrets.age: HKDF-SHA-256 of the project's key. The
-// same key gives the same identity, and nothing else needs to be kept.
+// identity returns the X25519 identity of secrets.age: HKDF-SHA-256 of the project's key. The same
+// key gives the same identity, so nothing else needs to be stored.
 func identity(keys *seal.Ring, create bool) (*age.X25519Identity, error) {
 	derive := keys.Existing
 	if create {
@@ -29,8 +29,8 @@ func identity(keys *seal.Ring, create bool) (*age.X25519Identity, error) {
 	return age.ParseX25519Identity(bech32("AGE-SECRET-KEY-", b))
 }
 
-// EncryptTo encrypts what is written, for the project's key alone, until it is closed. A key
-// is made where there is none.
+// EncryptTo encrypts what is written, for the project's key only, until it is closed. It creates a
+// key if there is none.
 func EncryptTo(keys *seal.Ring, w io.Writer) (io.WriteCloser, error) {
 	id, err := identity(keys, true)
 	if err != nil {
@@ -39,7 +39,7 @@ func EncryptTo(keys *seal.Ring, w io.Writer) (io.WriteCloser, error) {
 	return age.Encrypt(w, id.Recipient())
 }
 
-// DecryptFrom reads what EncryptTo made.
+// DecryptFrom decrypts what EncryptTo wrote.
 func DecryptFrom(keys *seal.Ring, r io.Reader) (io.Reader, error) {
 	id, err := identity(keys, false)
 	if err != nil {
@@ -53,7 +53,7 @@ func DecryptFrom(keys *seal.Ring, r io.Reader) (io.Reader, error) {
 	return out, err
 }
 
-// Decrypt returns the text of an age file that Encrypt made.
+// Decrypt decrypts an age file from Encrypt.
 func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
 	r, err := DecryptFrom(keys, bytes.NewReader(file))
 	if errors.Is(err, seal.ErrNoKey) {
@@ -68,8 +68,8 @@ func Decrypt(keys *seal.Ring, file []byte) ([]byte, error) {
 	return nil, errors.New("it is damaged, or not a file of age")
 }
 
-// Encrypt returns the age file of a text, for the project's key alone. A key is made where
-// there is none.
+// Encrypt encrypts a text to an age file for the project's key only. It creates a key if there is
+// none.
 func Encrypt(keys *seal.Ring, text []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := EncryptTo(keys, &out)
@@ -83,7 +83,7 @@ func Encrypt(keys *seal.Ring, text []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// readAge reads secrets.age, which is written as .env is.
+// readAge reads secrets.age, which has the format of .env.
 func (s *Set) readAge() (map[string]string, *Failure) {
 	fail := func(problem, advice string) (map[string]string, *Failure) {
 		return nil, &Failure{Source: workflows.SecretFileName, Problem: problem, Advice: advice}

@@ -2,12 +2,12 @@ package secrets
 
 import "strings"
 
-// bech32Letters are the digits of Bech32, in the order of their values.
+// bech32Letters are the digits of Bech32, in order of value.
 const bech32Letters = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
-// bech32 encodes data as age writes its identities: Bech32 of BIP 173
-// (https://github.com/bitcoin/bips/blob/master/bip-0173.mediawiki) in upper case, without
-// its limit of 90 letters.
+// bech32 encodes data as age encodes its identities: Bech32 of BIP 173
+// (https://github.com/bitcoin/bips/blob/master/bip-0173.mediawiki) in upper case, without its limit
+// of 90 characters.
 func bech32(prefix string, data []byte) string {
 	prefix = strings.ToLower(prefix)
 	var digits []byte
@@ -42,7 +42,7 @@ func bech32(prefix string, data []byte) string {
 	return strings.ToUpper(string(out))
 }
 
-// bech32Sum is the checksum: the remainder of a polynomial of degree 6 over GF(32).
+// bech32Sum returns the checksum: the remainder of a polynomial of degree 6 over GF(32).
 func bech32Sum(digits []byte) uint32 {
 	sum := uint32(1)
 	for _, d := range digits {

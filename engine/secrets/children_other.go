@@ -4,5 +4,5 @@ package secrets
 
 import "os/exec"
 
-// endWithChildren does nothing where processes have no groups.
+// endWithChildren does nothing on systems without process groups.
 func endWithChildren(*exec.Cmd) {}

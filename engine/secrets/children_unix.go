@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// endWithChildren has the programs that c starts end with it.
+// endWithChildren makes the programs that c starts end with it.
 func endWithChildren(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }

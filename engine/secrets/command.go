@@ -15,13 +15,13 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// namePlace stands in an argument of secrets.command for the name of the secret.
+// namePlace in an argument of secrets.command is replaced by the name of the secret.
 const namePlace = "{name}"
 
-// maxAll bounds what a command prints that gives all secrets, in bytes.
+// maxAll is the maximum output in bytes of a command that prints all secrets.
 const maxAll = 1 << 20
 
-// kept from programs: they are Hookloom's own.
+// ownVariables are not passed to programs: they are for Hookloom itself.
 var ownVariables = []string{"HOOKLOOM_KEY", "HOOKLOOM_TOKEN", "HOOKLOOM_VIEW_TOKEN"}
 
 func ownKey(name string) string { return "own " + name }
@@ -37,8 +37,8 @@ func commandKey(argv []string, name string) string {
 	return "command"
 }
 
-// fromCommand asks secrets.command: for one secret where it has a place for the name, for
-// all otherwise.
+// fromCommand runs secrets.command: for one secret if it has a placeholder for the name, otherwise
+// for all.
 func (s *Set) fromCommand(ctx context.Context, argv []string, name string) (string, *Failure) {
 	if !perName(argv) {
 		values, failure := s.ask(commandKey(argv, name), func() (map[string]string, *Failure) { return s.runForAll(ctx, argv) })
@@ -103,8 +103,8 @@ func (s *Set) runForAll(ctx context.Context, argv []string) (map[string]string, 
 	return values, nil
 }
 
-// textFields reads a JSON object of texts; numbers and booleans count as their text, and
-// what holds further values is left out.
+// textFields parses a JSON object of texts; numbers and booleans are converted to text, and nested
+// values are ignored.
 func textFields(b []byte) (map[string]string, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
@@ -124,9 +124,8 @@ func textFields(b []byte) (map[string]string, error) {
 	return out, nil
 }
 
-// run runs a program in the project's folder, without a shell and without input. What it
-// writes to its standard error is thrown away: it may hold secrets. Neither are its
-// arguments told.
+// run runs a program in the project's folder, without a shell and without input. Its standard error
+// is discarded, since it may contain secrets. Messages do not contain its arguments either.
 func (s *Set) run(ctx context.Context, source string, argv []string, most int) ([]byte, *Failure) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Sources.Timeout)
 	defer cancel()
@@ -157,8 +156,7 @@ func (s *Set) run(ctx context.Context, source string, argv []string, most int) (
 	return out.b.Bytes(), nil
 }
 
-// bounded takes what a program prints, up to a number of bytes; what goes beyond ends the
-// program.
+// bounded collects the output of a program up to a number of bytes; more output ends the program.
 type bounded struct {
 	b    bytes.Buffer
 	most int

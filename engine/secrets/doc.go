@@ -1,5 +1,5 @@
-// Package secrets finds the values of a project's secrets where people keep them. A
-// secret has the value of the first source that knows it:
+// Package secrets looks up the values of a project's secrets. The value comes from the first of
+// these sources that has the secret:
 //
 //  1. the environment variable NAME
 //  2. the file that the environment variable NAME_FILE names
@@ -11,9 +11,9 @@
 //  8. secrets.command of hookloom.yaml
 //  9. secrets.vault of hookloom.yaml
 //
-// A source that cannot be read ends the search: what comes after it is not taken in its
-// place. Sources are read once for each load of the project; a source that fails then keeps
-// what it gave before.
+// A source that cannot be read ends the search: the value of a later source must not replace
+// it. Sources are read once per load of the project; if a source then fails, its previous
+// values are kept.
 //
-// It must not know who uses a secret: not triggers, connections or steps.
+// The package must not know who uses a secret: triggers, connections or steps.
 package secrets

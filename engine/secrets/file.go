@@ -12,11 +12,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// ErrChanged means that secrets.age is no longer what a change was made of.
+// ErrChanged means that secrets.age was changed since it was read.
 var ErrChanged = errors.New(workflows.SecretFileName + " was changed by another program in the meantime: try again")
 
-// ReadFile returns the text of secrets.age in dir, and the file as it is, for WriteFile. Both
-// are empty where there is none.
+// ReadFile returns the text of secrets.age in dir, and the encrypted file for WriteFile. Both are
+// empty if there is none.
 func ReadFile(dir string) (text, file []byte, err error) {
 	file, _, err = readBounded(filepath.Join(dir, workflows.SecretFileName), maxEnvFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -31,8 +31,8 @@ func ReadFile(dir string) (text, file []byte, err error) {
 	return text, file, nil
 }
 
-// WriteFile encrypts a text into secrets.age of dir, unless the file is not the one that
-// the text was made of. A crash leaves the old file whole.
+// WriteFile encrypts a text to secrets.age of dir, unless the file has changed since it was read. A
+// crash leaves the old file intact.
 func WriteFile(dir string, text, before []byte) (err error) {
 	if _, err := workflows.ReadEnv(text); err != nil {
 		return err
@@ -63,8 +63,7 @@ func WriteFile(dir string, text, before []byte) (err error) {
 	return nil
 }
 
-// FileNames lists the names in secrets.age; none where it cannot be read, which Failures
-// tells.
+// FileNames lists the names in secrets.age; none if it cannot be read, which Failures reports.
 func (s *Set) FileNames() []string {
 	if !exists(filepath.Join(s.o.Dir, workflows.SecretFileName)) {
 		return nil

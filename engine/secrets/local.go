@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// sources lists where a secret may be, in their order.
+// sources lists where a secret may be, in order.
 func (s *Set) sources(name string) []source {
 	out := []source{
 		{name: "the environment", get: fixed(os.Getenv(name))},
@@ -51,7 +51,7 @@ func (s *Set) sources(name string) []source {
 	return out
 }
 
-// own is the source that hookloom.yaml names for one secret.
+// own returns the source that hookloom.yaml sets for one secret.
 func (s *Set) own(name string, x *workflows.SecretSource) source {
 	out := source{name: "secrets.names." + name}
 	switch {
@@ -81,13 +81,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// fixed returns a value that is at hand.
+// fixed returns a known value.
 func fixed(v string) func(context.Context) (string, *Failure) {
 	return func(context.Context) (string, *Failure) { return v, nil }
 }
 
-// namedFile reads a file that a person has named, which must be there. A relative path is
-// one of the project's folder.
+// namedFile reads a file that the user has named, which must exist. A relative path is relative to
+// the project's folder.
 func (s *Set) namedFile(by, path string) func(context.Context) (string, *Failure) {
 	return func(context.Context) (string, *Failure) {
 		if path == "" {
@@ -107,7 +107,7 @@ func (s *Set) inProject(path string) string {
 	return filepath.Join(s.o.Dir, path)
 }
 
-// mounted reads a file that may be there.
+// mounted reads a file that may exist.
 func (s *Set) mounted(path string) func(context.Context) (string, *Failure) {
 	return func(context.Context) (string, *Failure) {
 		values, failure := s.ask("file "+path, func() (map[string]string, *Failure) {
@@ -121,7 +121,7 @@ func (s *Set) mounted(path string) func(context.Context) (string, *Failure) {
 	}
 }
 
-// readSecret reads a file that holds one secret, without the line break at its end.
+// readSecret reads a file that contains one secret, without its final line break.
 func readSecret(path, source, advice string) (map[string]string, *Failure) {
 	b, _, err := readBounded(path, maxFile)
 	if err != nil {
@@ -143,8 +143,7 @@ func readSecret(path, source, advice string) (map[string]string, *Failure) {
 
 func trimLine(s string) string { return strings.TrimRight(s, "\r\n") }
 
-// readBounded reads a regular file of at most so many bytes. A pipe would wait for its
-// other end.
+// readBounded reads a regular file of at most a number of bytes. Reading a pipe could block.
 func readBounded(path string, most int64) ([]byte, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {

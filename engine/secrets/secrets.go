@@ -18,74 +18,75 @@ import (
 )
 
 const (
-	// maxFile is the largest file of one secret, and maxEnvFile of many, in bytes.
+	// maxFile is the maximum size of a file with one secret, and maxEnvFile of one with many, in
+	// bytes.
 	maxFile    = 64 << 10
 	maxEnvFile = 1 << 20
 	// runSecrets is where Docker and Podman mount secrets.
 	runSecrets = "/run/secrets"
 )
 
-// Options are what secrets are found by.
+// Options configure how secrets are found.
 type Options struct {
 	// Dir is the project's folder.
 	Dir string
-	// Sources are those that hookloom.yaml names.
+	// Sources are those configured in hookloom.yaml.
 	Sources workflows.SecretSources
-	// Before is what was in force before, whose values count where a source fails; nil for
-	// none.
+	// Before is the previous set, whose values are used if a source fails; nil for none.
 	Before *Set
 }
 
 // Failure is a source that cannot be read. Its text holds no secret.
 type Failure struct {
-	// Source is such as secrets.age; Problem is what is wrong with it and Advice what to do.
+	// Source is, for example, secrets.age; Problem says what is wrong with it and Advice what to
+	// do.
 	Source, Problem, Advice string
-	// Kept reports whether the values that it gave before are in use.
+	// Kept reports whether its previous values are in use.
 	Kept bool
 }
 
 // Error implements error.
 func (f *Failure) Error() string { return f.Source + ": " + f.Problem }
 
-// Found is what is known of a secret.
+// Found is the result of looking up a secret.
 type Found struct {
 	Name, Value string
-	// Source is where the value comes from; empty when there is none.
+	// Source is where the value comes from; empty if there is none.
 	Source string
-	// Asked are the sources that were asked, in their order.
+	// Asked are the sources that were tried, in order.
 	Asked []string
 	// Failure is why the search ended without a value.
 	Failure *Failure
 }
 
-// Set gives the values of secrets. Its methods are safe for concurrent use.
+// Set provides the values of secrets. Its methods are safe for concurrent use.
 type Set struct {
 	o    Options
 	keys *seal.Ring
-	// env is what .env holds; mode are its permissions, 0 when it is not there; expanded
-	// the names whose value there holds a $ that was taken for a variable.
+	// env is the content of .env; mode are its permissions, 0 if it does not exist; expanded are
+	// the names whose value there contains a $ that was expanded as a variable.
 	env      map[string]string
 	mode     fs.FileMode
 	expanded []string
-	// last is what sources gave in the sets before, by key.
+	// last are the results of sources in previous sets, by key.
 	last map[string]map[string]string
 
 	mu sync.Mutex
-	// answers are those of sources that were asked, by key.
+	// answers are the results of sources, by key.
 	answers map[string]*answer
 }
 
-// answer is what a source gives. done is closed when the rest is there.
+// answer is the result of a source. done is closed when the other fields are set.
 type answer struct {
 	done    chan struct{}
 	values  map[string]string
 	failure *Failure
 }
 
-// source is one place where a secret may be.
+// source is a place where a secret may be.
 type source struct {
 	name string
-	// slow reports whether asking takes a while: it starts a program or calls a server.
+	// slow reports whether reading takes a while: it starts a program or calls a server.
 	slow bool
 	get  func(ctx context.Context) (string, *Failure)
 }
@@ -108,7 +109,7 @@ func Load(o Options) (*Set, error) {
 	return s, nil
 }
 
-// good returns what sources have given, for the set that follows.
+// good returns the results of the sources, for the next set.
 func (s *Set) good() map[string]map[string]string {
 	if s == nil {
 		return nil
@@ -131,19 +132,19 @@ func (s *Set) good() map[string]map[string]string {
 	return out
 }
 
-// Sources are those of hookloom.yaml by which the secrets are found.
+// Sources returns the configured sources.
 func (s *Set) Sources() workflows.SecretSources { return s.o.Sources }
 
-// EnvFileMode returns the permissions of .env; ok is false when there is no such file.
+// EnvFileMode returns the permissions of .env; ok is false if the file does not exist.
 func (s *Set) EnvFileMode() (mode fs.FileMode, ok bool) { return s.mode, s.mode != 0 }
 
-// Expanded reports whether a secret has its value from .env, where a $ of it was taken for a
+// Expanded reports whether a secret has its value from .env and a $ in it was expanded as a
 // variable.
 func (s *Set) Expanded(name string) bool {
 	return os.Getenv(name) == "" && os.Getenv(name+"_FILE") == "" && slices.Contains(s.expanded, name)
 }
 
-// Slow reports whether there are sources that start a program or call a server.
+// Slow reports whether a source starts a program or calls a server.
 func (s *Set) Slow() bool {
 	for _, x := range s.o.Sources.Names {
 		if x.Command != nil || x.Vault != nil {
@@ -153,8 +154,8 @@ func (s *Set) Slow() bool {
 	return s.o.Sources.Command != nil || s.o.Sources.Vault != nil
 }
 
-// Lookup returns a secret's value; an empty one counts as not set, so that a verification
-// can never run with an empty key.
+// Lookup returns a secret's value. An empty value counts as not set, so that a verification can
+// never use an empty key.
 func (s *Set) Lookup(name string) (string, bool) {
 	if v := os.Getenv(name); v != "" {
 		return v, true
@@ -173,27 +174,27 @@ func (s *Set) IsSet(name string) bool {
 	return ok
 }
 
-// Known is Lookup without asking a source that starts a program or calls a server.
+// Known is Lookup without sources that start a program or call a server.
 func (s *Set) Known(name string) (string, bool) {
 	f, _ := s.find(context.Background(), name, true, "")
 	return f.Value, f.Value != ""
 }
 
-// MayBeSet is IsSet without asking a source that starts a program or calls a server:
-// what such a one may know counts as set.
+// MayBeSet is IsSet without sources that start a program or call a server: a secret that such a
+// source may have counts as set.
 func (s *Set) MayBeSet(name string) bool {
 	f, skipped := s.find(context.Background(), name, true, "")
 	return f.Value != "" || skipped
 }
 
-// Find looks for a secret in every source, in their order.
+// Find looks up a secret in all sources, in order.
 func (s *Set) Find(ctx context.Context, name string) Found {
 	f, _ := s.find(ctx, name, false, "")
 	return f
 }
 
-// find is Find. With quick it ends before a slow source that was not asked yet, and skipped
-// tells so; it also ends before the source named until.
+// find implements Find. With quick it stops before a slow source that was not read yet, and skipped
+// reports that; it also stops before the source named until.
 func (s *Set) find(ctx context.Context, name string, quick bool, until string) (f Found, skipped bool) {
 	f.Name = name
 	for _, src := range s.sources(name) {
@@ -212,17 +213,17 @@ func (s *Set) find(ctx context.Context, name string, quick bool, until string) (
 		if failure != nil && (f.Failure == nil || !failure.Kept) {
 			f.Failure = failure
 		}
-		if failure != nil && !failure.Kept { // one that is kept did not have it before
+		if failure != nil && !failure.Kept { // if its last result is kept, the secret was not in that
 			return f, false
 		}
 	}
 	return f, false
 }
 
-// parallelAsks bounds the programs and requests that Ask has under way.
+// parallelAsks is the maximum number of programs and requests that Ask runs concurrently.
 const parallelAsks = 4
 
-// Ask looks secrets up, several at once, so that Lookup has them at hand.
+// Ask looks up secrets concurrently, so that a later Lookup is fast.
 func (s *Set) Ask(ctx context.Context, names []string) {
 	if !s.Slow() {
 		return
@@ -260,8 +261,8 @@ func (s *Set) Failures() []Failure {
 	return out
 }
 
-// ask asks a source once. When it fails, what it gave in the set before is kept, and comes
-// with the failure.
+// ask reads a source once. If that fails, it returns the source's result in the previous set with
+// the failure.
 func (s *Set) ask(key string, get func() (map[string]string, *Failure)) (map[string]string, *Failure) {
 	s.mu.Lock()
 	a := s.answers[key]
@@ -283,7 +284,7 @@ func (s *Set) ask(key string, get func() (map[string]string, *Failure)) (map[str
 	return a.values, a.failure
 }
 
-// pick takes one value of what ask gave, or the failure.
+// pick returns one value from the result of ask, or the failure.
 func pick(name string, values map[string]string, failure *Failure) (string, *Failure) {
 	if v := values[name]; v != "" {
 		return v, nil
@@ -291,7 +292,7 @@ func pick(name string, values map[string]string, failure *Failure) (string, *Fai
 	return "", failure
 }
 
-// Explain says why a secret has no value, and what to do about it.
+// Explain returns why a secret has no value, and what to do about it.
 func (s *Set) Explain(name string) (problem, hint string) {
 	f := s.Find(context.Background(), name)
 	if f.Failure != nil {

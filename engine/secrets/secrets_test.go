@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// write makes a file below a folder.
+// write creates a file below a folder.
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -40,7 +40,7 @@ func project(t *testing.T, dir, yaml string, before *secrets.Set) *secrets.Set {
 	return s
 }
 
-// TestTheFirstSourceThatKnowsASecretCounts takes one source after the other away.
+// TestTheFirstSourceThatKnowsASecretCounts removes one source after the other.
 func TestTheFirstSourceThatKnowsASecretCounts(t *testing.T) {
 	dir, credentials := t.TempDir(), t.TempDir()
 	v := newVault(t)
@@ -97,7 +97,8 @@ func TestTheFirstSourceThatKnowsASecretCounts(t *testing.T) {
 	}
 }
 
-// TestASourceThatCannotBeReadEndsTheSearch: the value of a later one may be another one.
+// TestASourceThatCannotBeReadEndsTheSearch checks it, because a later source may have another
+// value.
 func TestASourceThatCannotBeReadEndsTheSearch(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, ".env", "KEY=of-another-day\n")
@@ -114,7 +115,8 @@ func TestASourceThatCannotBeReadEndsTheSearch(t *testing.T) {
 	}
 }
 
-// TestAFailingSourceKeepsItsLastValues: until it can be read again, and only those.
+// TestAFailingSourceKeepsItsLastValues checks that they are kept until it can be read again, and
+// only those.
 func TestAFailingSourceKeepsItsLastValues(t *testing.T) {
 	dir := t.TempDir()
 	v := newVault(t)
@@ -140,7 +142,7 @@ func TestAFailingSourceKeepsItsLastValues(t *testing.T) {
 	os.Remove(filepath.Join(dir, "mounted"))
 	os.Remove(filepath.Join(dir, "all.env"))
 	write(t, dir, seal.FileName, "another key of the project\n")
-	for range 2 { // reloads follow each other
+	for range 2 { // several reloads
 		s = project(t, dir, yaml, s)
 		for name, want := range map[string]string{"VAULTED": "v1", "MOUNTED": "m1", "PRINTED": "p1", "SEALED": "s1"} {
 			if got, _ := s.Lookup(name); got != want {
@@ -177,7 +179,7 @@ func TestAFailingSourceKeepsItsLastValues(t *testing.T) {
 	}
 }
 
-// TestWhatIsListedAsksNoProgram: lists and other verbs must not wait for one.
+// TestWhatIsListedAsksNoProgram checks that lists and other commands do not wait for one.
 func TestWhatIsListedAsksNoProgram(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, ".env", "HERE=abcdefgh\n")
@@ -195,8 +197,8 @@ func TestWhatIsListedAsksNoProgram(t *testing.T) {
 
 const canary = "canary-of-the-command"
 
-// TestCommandsAreBoundedAndSayNothingOfValues: whatever a program does, it ends, and what
-// it prints is in no message.
+// TestCommandsAreBoundedAndSayNothingOfValues checks that every program ends, and that no message
+// contains its output.
 func TestCommandsAreBoundedAndSayNothingOfValues(t *testing.T) {
 	dir := t.TempDir()
 	script := func(text string) string {
@@ -251,8 +253,8 @@ func TestCommandsAreBoundedAndSayNothingOfValues(t *testing.T) {
 	}
 }
 
-// TestTheKeyOfTheProjectOpensItsFile: the same key gives the same identity of age; another
-// one, and a damaged file, are told apart.
+// TestTheKeyOfTheProjectOpensItsFile checks that the same key gives the same age identity, and that
+// another key and a damaged file have different errors.
 func TestTheKeyOfTheProjectOpensItsFile(t *testing.T) {
 	dir := t.TempDir()
 	keys := seal.New(dir)

@@ -23,29 +23,29 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is a client of HashiCorp Vault and OpenBao: three requests of
+// This file is a client for HashiCorp Vault and OpenBao. It needs three requests of
 // https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2 (read), .../auth/approle and
-// .../auth/kubernetes (login). The API module of Vault would bring some twenty modules for
-// them, and a transport of its own.
+// .../auth/kubernetes (login). Vault's API module would add about twenty modules and its own
+// transport.
 
 const (
 	vaultSource = "secrets.vault"
-	// loginKey is the answer that holds the token; it does not outlive its set.
+	// loginKey is the result that contains the token; it is not kept in the next set.
 	loginKey = "vault login"
-	// tokenSecret is the secret that holds the token where vault: names no other way.
+	// tokenSecret is the secret that contains the token if vault: configures no login.
 	tokenSecret = "VAULT_TOKEN"
 )
 
 func vaultKey(f workflows.VaultField) string { return "vault " + f.Mount + "/" + f.Path }
 
-// field returns what the field of one secret leaves out.
+// field returns a secret's field with defaults for what it does not set.
 func (s *Set) field(name string, f workflows.VaultField) workflows.VaultField {
 	v := s.o.Sources.Vault
 	return workflows.VaultField{Mount: cmp.Or(strings.Trim(f.Mount, "/"), v.Mount), Path: cmp.Or(strings.Trim(f.Path, "/"), v.Path),
 		Field: cmp.Or(f.Field, name)}
 }
 
-// fromVault returns one field; with must it is a failure when there is no such field.
+// fromVault returns one field; with must a missing field is a failure.
 func (s *Set) fromVault(ctx context.Context, f workflows.VaultField, must bool) (string, *Failure) {
 	values, failure := s.ask(vaultKey(f), func() (map[string]string, *Failure) { return s.readVault(ctx, f) })
 	if v, failure := pick(f.Field, values, failure); v != "" || failure != nil || !must {
@@ -55,7 +55,7 @@ func (s *Set) fromVault(ctx context.Context, f workflows.VaultField, must bool) 
 		Advice: "it has " + cmp.Or(strings.Join(slices.Sorted(maps.Keys(values)), ", "), "none") + "; field: names another"}
 }
 
-// readVault reads the newest version of a secret.
+// readVault reads the latest version of a secret.
 func (s *Set) readVault(ctx context.Context, f workflows.VaultField) (map[string]string, *Failure) {
 	token, failure := s.vaultToken(ctx)
 	if failure != nil {
@@ -87,7 +87,7 @@ func (s *Set) readVault(ctx context.Context, f workflows.VaultField) (map[string
 	return values, nil
 }
 
-// vaultToken returns the token to ask with.
+// vaultToken returns the token for requests.
 func (s *Set) vaultToken(ctx context.Context) (string, *Failure) {
 	values, failure := s.ask(loginKey, func() (map[string]string, *Failure) {
 		v := s.o.Sources.Vault
@@ -187,7 +187,7 @@ func (s *Set) login(ctx context.Context, mount string, body map[string]string, a
 	return got.Auth.ClientToken, nil
 }
 
-// callVault makes one request. Its failure tells what Vault says, without what was sent.
+// callVault makes one request. Its failure contains Vault's message, without what was sent.
 func (s *Set) callVault(ctx context.Context, method, path, token string, body map[string]string, into any) (int, *Failure) {
 	client, base, failure := s.vaultClient()
 	if failure != nil {
@@ -207,7 +207,8 @@ func (s *Set) callVault(ctx context.Context, method, path, token string, body ma
 	if body == nil {
 		req.Body, req.ContentLength = nil, 0
 	}
-	// Vault's agent and proxy ask for it, against requests that a browser was made to send.
+	// Vault's agent and proxy require it, as a protection against requests forged through a
+	// browser.
 	req.Header.Set("X-Vault-Request", "true")
 	if token != "" {
 		req.Header.Set("X-Vault-Token", token)
@@ -234,7 +235,7 @@ func (s *Set) callVault(ctx context.Context, method, path, token string, body ma
 	return resp.StatusCode, nil
 }
 
-// unreachable explains why there was no answer.
+// unreachable explains why there was no response.
 func unreachable(err error, base string, s *Set) *Failure {
 	f := &Failure{Source: vaultSource, Problem: base + " does not answer",
 		Advice: "check address, and that the server runs and can be reached"}
@@ -258,12 +259,12 @@ func unreachable(err error, base string, s *Set) *Failure {
 	return f
 }
 
-// refused explains an answer that is no success, by the errors that Vault gives.
+// refused explains an error response by the errors in it.
 func refused(status int, body []byte, hide []string) *Failure {
 	var said struct {
 		Errors []string `json:"errors"`
 	}
-	_ = json.Unmarshal(body, &said) // other answers have no errors
+	_ = json.Unmarshal(body, &said) // other responses have no errors
 	text := strings.Join(strings.Fields(strings.Join(said.Errors, "; ")), " ")
 	for _, h := range hide {
 		if h != "" {
@@ -285,7 +286,7 @@ func refused(status int, body []byte, hide []string) *Failure {
 	return f
 }
 
-// vaultClient returns a client that reaches the server of vault: and no other.
+// vaultClient returns an HTTP client that connects only to the server of vault:.
 func (s *Set) vaultClient() (*http.Client, string, *Failure) {
 	v := s.o.Sources.Vault
 	base := strings.TrimSuffix(cmp.Or(v.Address, os.Getenv("VAULT_ADDR")), "/")

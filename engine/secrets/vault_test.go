@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// vault is a stand-in for the parts of Vault's API that are used, by its documents
+// vault is a fake of the parts of Vault's API that are used, by its documentation
 // (https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2, .../auth/approle,
-// .../auth/kubernetes). A real server cannot be had from the package sources of the machine that
-// the tests run on: the module proxy has no version of OpenBao, and Vault 1.20's server does not
-// build from it, because it needs the sdk of its own repository at a commit without a version.
+// .../auth/kubernetes). A real server is not available from the package sources of the test
+// machines: the module proxy has no version of OpenBao, and the server of Vault 1.20 does not build
+// from it, because it needs the sdk of its own repository at an untagged commit.
 type vault struct {
 	*httptest.Server
 	mu      sync.Mutex
 	secrets map[string]map[string]any
 	seen    []string
-	// status, when it is set, is answered to all.
+	// status, if set, is the status of all responses.
 	status atomic.Int64
 }
 
@@ -81,7 +81,8 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestVaultIsAskedByEveryLogin: the paths, the namespace and the fields are as written.
+// TestVaultIsAskedByEveryLogin checks that the paths, the namespace and the fields are the
+// configured ones.
 func TestVaultIsAskedByEveryLogin(t *testing.T) {
 	v := newVault(t)
 	v.put("secret/data/shop", map[string]any{"KEY": "of shop", "PORT": 5432, "LIVE": true, "LIST": []int{1}})
@@ -124,7 +125,8 @@ func TestVaultIsAskedByEveryLogin(t *testing.T) {
 	}
 }
 
-// TestWhatVaultRefusesHasRightAdvice: for each refusal, without what was sent.
+// TestWhatVaultRefusesHasRightAdvice checks the advice for each error, which must not contain what
+// was sent.
 func TestWhatVaultRefusesHasRightAdvice(t *testing.T) {
 	v := newVault(t)
 	v.put("secret/data/shop", map[string]any{"OTHER": "x"})

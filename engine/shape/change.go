@@ -14,29 +14,30 @@ const (
 	NewValue  = "new_value"
 )
 
-// Thresholds of changes: a field that is rare, or a value that came once, is no change.
+// Thresholds of changes: a rare field, or a value that occurred once, is not a change.
 const (
-	// enoughBefore is how often a field must have come before to say what it is like.
+	// enoughBefore is the minimum number of earlier occurrences for a field to be known.
 	enoughBefore = 50
-	// enoughNew is how often a type or value must have come since.
+	// enoughNew is the minimum number of occurrences of a new type or value.
 	enoughNew = 3
-	// enoughMissed is how often a field that is gone should have come since, by its share before.
+	// enoughMissed is how many occurrences of a missing field are expected since, by its earlier
+	// share.
 	enoughMissed = 10
 )
 
-// Change is how newer events differ from those before.
+// Change is a difference between newer and earlier events.
 type Change struct {
-	// Path is in the form of an expression, Kind NewType, FieldGone or NewValue.
+	// Path has the form of an expression; Kind is NewType, FieldGone or NewValue.
 	Path string `json:"path"`
 	Kind string `json:"kind"`
-	// What is the new type or value; for a field that is gone, empty.
+	// What is the new type or value; empty for a missing field.
 	What string `json:"what,omitempty"`
-	// Count of Of newer events show it.
+	// Count is the number of newer events that show it, out of Of.
 	Count int `json:"count"`
 	Of    int `json:"of"`
 }
 
-// String says it in a few words.
+// String describes the change in a few words.
 func (c Change) String() string {
 	switch c.Kind {
 	case NewType:
@@ -47,7 +48,7 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s is gone: none of the last %d has it", c.Path, c.Of)
 }
 
-// Changes compares newer events with those before, sorted by path.
+// Changes compares newer events with earlier ones; the result is sorted by path.
 func Changes(before, newer *Shape) []Change {
 	var out []Change
 	var walk func(path string, b, n *Node)
@@ -58,7 +59,7 @@ func Changes(before, newer *Shape) []Change {
 			switch objects := n.Types["object"]; {
 			case f != nil:
 				walk(path+field(k), b.Fields[k], f)
-			case n.More: // it may be there
+			case n.More: // it may be among the fields that were not kept
 			case b.Fields[k].Seen >= enoughBefore && b.Fields[k].Seen*objects >= enoughMissed*b.Types["object"]:
 				out = append(out, Change{Path: path + field(k), Kind: FieldGone, Of: objects})
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine/shape"
 )
 
-// TestChangesNeedCountsAndShowNoPersonalValues holds shapes beside each other.
+// TestChangesNeedCountsAndShowNoPersonalValues compares shapes.
 func TestChangesNeedCountsAndShowNoPersonalValues(t *testing.T) {
 	t.Parallel()
 	many := func(n int, text string) (out []string) {

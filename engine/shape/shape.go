@@ -1,6 +1,6 @@
-// Package shape learns what the events of a trigger look like: paths, types, how often each
-// is present, and the values of fields that have few. It is given decoded data, and is
-// bounded in size. It must not know of stores, workflows or triggers.
+// Package shape learns the structure of a trigger's events: paths, types, how often each is
+// present, and the values of fields with few different ones. It takes decoded data, and its size is
+// limited. It must not know stores, workflows or triggers.
 package shape
 
 import (
@@ -12,25 +12,25 @@ import (
 	"time"
 )
 
-// Bounds of one shape.
+// Limits of one shape.
 const (
 	maxNodes  = 2000
 	maxFields = 200
 	maxDepth  = 16
-	// maxValues is how many values a field may have to count as one of few; maxValueText
-	// how long, in bytes, one may be.
+	// maxValues is the maximum number of different values of an enumerated field; maxValueText is
+	// the maximum length of such a value in bytes.
 	maxValues    = 12
 	maxValueText = 40
-	// repeats is how often, on average, values must repeat to be shown: a field whose
-	// values hardly repeat names people or things.
+	// repeats is the minimum average number of occurrences of a value for the values to be shown: a
+	// field whose values hardly repeat identifies people or things.
 	repeats = 4
 )
 
-// Shape is what is known of events of one trigger and type.
+// Shape describes the events of one trigger and type.
 type Shape struct {
 	Trigger string `json:"trigger"`
 	Type    string `json:"type"`
-	// Events is how many were looked at.
+	// Events is the number of events added.
 	Events int       `json:"events"`
 	First  time.Time `json:"first_seen"`
 	Last   time.Time `json:"last_seen"`
@@ -38,21 +38,21 @@ type Shape struct {
 	nodes  int
 }
 
-// Node is what is known of one place in the data.
+// Node describes one position in the data.
 type Node struct {
-	// Seen is how often the place had a value, null included.
+	// Seen is how often it had a value, null included.
 	Seen int `json:"seen"`
 	// Types counts null, boolean, integer, number, string, object and array.
 	Types map[string]int `json:"types"`
-	// Fields are those of objects; Items stands for all elements of arrays.
+	// Fields are the fields of objects; Items describes all elements of arrays.
 	Fields map[string]*Node `json:"fields,omitempty"`
 	Items  *Node            `json:"items,omitempty"`
-	// More reports whether further fields were not kept: there are too many.
+	// More reports whether further fields were not kept because there are too many.
 	More bool `json:"more,omitempty"`
-	// Values counts texts; nil once there are too many.
+	// Values counts texts; nil if there are too many.
 	Values map[string]int `json:"values,omitempty"`
 	many   bool
-	// dates and mails count texts that look like one.
+	// dates, mails and links count texts of these forms
 	dates, mails, links int
 }
 
@@ -63,7 +63,7 @@ func New(trigger, eventType string) *Shape {
 
 func newNode() *Node { return &Node{Types: map[string]int{}} }
 
-// Add looks at the data of an event that was received at a time.
+// Add adds the data of an event that was received at a time.
 func (s *Shape) Add(data any, at time.Time) {
 	s.Events++
 	if s.First.IsZero() || at.Before(s.First) {
@@ -113,7 +113,7 @@ func (s *Shape) add(n *Node, v any, depth int) {
 	}
 }
 
-// masked is what the history shows in place of what it must not keep.
+// masked replaces values that history does not store.
 const masked = "***"
 
 func (n *Node) text(x string) {
@@ -173,11 +173,11 @@ func kindOf(v any) string {
 	case int, int64:
 		return "integer"
 	}
-	return "number" // digits that no machine number holds
+	return "number" // digits that exceed the machine types
 }
 
-// Enum returns the values of a field that has few, sorted; nil for one that has many, whose
-// values hardly repeat, or that were masked.
+// Enum returns the values of a field with few different ones, sorted; nil if there are many, if
+// they hardly repeat, or if they were masked.
 func (n *Node) Enum() []string {
 	seen := 0
 	for _, c := range n.Values {
@@ -189,8 +189,8 @@ func (n *Node) Enum() []string {
 	return slices.Sorted(maps.Keys(n.Values))
 }
 
-// TypeNames are the types of a place, the most frequent first; integer is left out beside
-// number.
+// TypeNames returns the types of a position, most frequent first; it omits integer if number
+// occurs.
 func (n *Node) TypeNames() []string {
 	names := slices.Sorted(maps.Keys(n.Types))
 	slices.SortStableFunc(names, func(a, b string) int { return n.Types[b] - n.Types[a] })
@@ -200,19 +200,19 @@ func (n *Node) TypeNames() []string {
 	return names
 }
 
-// Row is a line of the list of a shape's places.
+// Row is a line of the list of a shape's positions.
 type Row struct {
-	// Path is in the form of an expression, such as event.data.lines[].sku.
+	// Path has the form of an expression, such as event.data.lines[].sku.
 	Path  string   `json:"path"`
 	Types []string `json:"types"`
-	// Present of Of is how often the field stood in the object around it.
+	// Present is how often the enclosing object had the field, out of Of.
 	Present int      `json:"present"`
 	Of      int      `json:"of"`
 	Nulls   int      `json:"nulls"`
 	Values  []string `json:"values,omitempty"`
 }
 
-// Rows lists the places, each before those inside of it.
+// Rows lists the positions, each before those inside it.
 func (s *Shape) Rows() []Row {
 	var out []Row
 	var walk func(path string, n *Node, of int)
@@ -229,7 +229,7 @@ func (s *Shape) Rows() []Row {
 	return out
 }
 
-// field writes a key as an expression reads it.
+// field formats a key as in an expression.
 func field(k string) string {
 	for i, r := range k {
 		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {

@@ -58,7 +58,7 @@ func TestAShapeCountsPathsTypesAndPresence(t *testing.T) {
 	}
 }
 
-// TestMaskedAndPersonalValuesAreNotShown keeps names out of what is printed and made up.
+// TestMaskedAndPersonalValuesAreNotShown checks what is printed and what is generated.
 func TestMaskedAndPersonalValuesAreNotShown(t *testing.T) {
 	t.Parallel()
 	var texts []string
@@ -75,7 +75,7 @@ func TestMaskedAndPersonalValuesAreNotShown(t *testing.T) {
 	}
 }
 
-// TestTheFixtureHasTheShapeOfItsEvents learns the fixture and compares.
+// TestTheFixtureHasTheShapeOfItsEvents adds the fixture and compares.
 func TestTheFixtureHasTheShapeOfItsEvents(t *testing.T) {
 	t.Parallel()
 	s := learn(t, orders(40)...)
@@ -88,8 +88,8 @@ func TestTheFixtureHasTheShapeOfItsEvents(t *testing.T) {
 	}
 }
 
-// TestTheGoTypeReadsEachKey has keys that encoding/json reads in another way than others, and
-// is as gofmt writes it.
+// TestTheGoTypeReadsEachKey uses keys that encoding/json treats specially, and checks that the
+// output is formatted.
 func TestTheGoTypeReadsEachKey(t *testing.T) {
 	t.Parallel()
 	s := learn(t, `{"a-b": 1, "a_b": null, "": "x", "1x": [{"y": true}], "q\"": 1.5, "-": "dash", `+
@@ -124,7 +124,7 @@ func TestTypeScriptQuotesItsKeys(t *testing.T) {
 	}
 }
 
-// TestAShapeIsBounded adds events with ever new keys, values and depth.
+// TestAShapeIsBounded adds events with new keys, values and depths.
 func TestAShapeIsBounded(t *testing.T) {
 	t.Parallel()
 	s := shape.New("t", "")

@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// Schema returns a JSON Schema (draft 2020-12). A field is required when every event had it.
+// Schema returns a JSON Schema (draft 2020-12). A field is required if every event had it.
 func (s *Shape) Schema() map[string]any {
 	out := s.Data.schema()
 	out["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -37,7 +37,7 @@ func (n *Node) schema() map[string]any {
 		for i, v := range enum {
 			list[i] = v
 		}
-		out["examples"] = list // those that came; others may
+		out["examples"] = list // those that occurred; others are possible
 	}
 	if n.Fields != nil {
 		props, required := map[string]any{}, []any{}
@@ -58,8 +58,8 @@ func (n *Node) schema() map[string]any {
 	return out
 }
 
-// Fixture returns made-up data of the shape: fields that most events have, with values of the
-// right type. Texts that name people or things are invented.
+// Fixture returns made-up data of the shape: the fields that most events have, with values of the
+// right type. Texts that identify people or things are invented.
 func (s *Shape) Fixture() any { return s.Data.fixture("data") }
 
 func (n *Node) fixture(name string) any {
@@ -106,7 +106,7 @@ func (n *Node) fixtureText(name string) string {
 	return name
 }
 
-// TypeScript writes the shape as a TypeScript type.
+// TypeScript returns the shape as a TypeScript type.
 func (s *Shape) TypeScript() string {
 	return "export type " + typeName(s) + " = " + s.Data.typeScript("") + ";\n"
 }
@@ -145,7 +145,7 @@ func (n *Node) typeScript(indent string) string {
 	return strings.Join(parts, " | ")
 }
 
-// Go writes the shape as a Go type, as gofmt does.
+// Go returns the shape as a formatted Go type.
 func (s *Shape) Go() (string, error) {
 	text, err := format.Source([]byte("type " + typeName(s) + " " + s.Data.goType("") + "\n"))
 	if err != nil {
@@ -154,8 +154,9 @@ func (s *Shape) Go() (string, error) {
 	return string(text), nil
 }
 
-// tagOf is the tag that has encoding/json read a key; false where none can: it takes a key that
-// holds a comma, a quote or a backslash for something else (encoding/json, func Marshal).
+// tagOf returns the tag with which encoding/json reads a key; ok is false if there is none:
+// encoding/json gives commas, quotes and backslashes in a tag another meaning (encoding/json, func
+// Marshal).
 func tagOf(k string, optional bool) (string, bool) {
 	for _, r := range k {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", r) {
@@ -168,7 +169,7 @@ func tagOf(k string, optional bool) (string, bool) {
 	case optional:
 		k += ",omitempty"
 	case k == "-":
-		k += "," // alone it means that the field is left out
+		k += "," // without the comma it would omit the field
 	}
 	return "`json:" + strconv.Quote(k) + "`", true
 }
@@ -222,7 +223,7 @@ func (n *Node) goType(indent string) string {
 	return b.String()
 }
 
-// quoted writes a key as JavaScript and JSON do, which Go does not for all letters.
+// quoted quotes a key as in JavaScript and JSON; Go quotes some characters differently.
 func quoted(k string) string {
 	b, err := json.Marshal(k)
 	if err != nil {
@@ -238,7 +239,7 @@ func typeName(s *Shape) string {
 	return "Event"
 }
 
-// exported makes a name of letters and digits that begins with a capital letter.
+// exported returns a name of letters and digits that begins with a capital letter.
 func exported(k string) string {
 	var b strings.Builder
 	up := true

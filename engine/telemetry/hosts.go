@@ -7,24 +7,24 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// otherHosts is the label of the hosts beyond the busiest: a payload may choose where
-// a step goes, and must not choose how many series there are.
+// otherHosts is the label of all but the busiest hosts: a payload may determine the host of a step,
+// but must not determine the number of series.
 const (
 	otherHosts = "other"
 	maxHosts   = 100
-	// maxCandidates bounds the hosts without a label that are counted.
+	// maxCandidates is the maximum number of hosts without a label that are counted.
 	maxCandidates = 1000
 )
 
-// hosts chooses which destinations have a label of their own: those that the
-// project's files name, and the busiest of all others.
+// hosts chooses which destinations have their own label: those that the project's files name, and
+// the busiest others.
 type hosts struct {
 	project func() *workflows.Project
-	// removed is told of a destination that has its label no more.
+	// removed is called when a destination loses its label.
 	removed func(destination string)
 
 	mu sync.Mutex
-	// named are the hosts of seen, the project they were read of.
+	// named are the hosts in the files of project seen.
 	seen  *workflows.Project
 	named map[string]bool
 	// labelled and candidates count attempts.
@@ -35,7 +35,7 @@ func newHosts(project func() *workflows.Project, removed func(string)) *hosts {
 	return &hosts{project: project, removed: removed, labelled: map[string]int{}, candidates: map[string]int{}}
 }
 
-// used counts an attempt to a destination and gives its label.
+// used counts an attempt to a destination and returns its label.
 func (h *hosts) used(destination string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -68,7 +68,7 @@ func (h *hosts) used(destination string) string {
 			least, fewest = d, n
 		}
 	}
-	// Twice as busy, so that two of a kind do not take turns.
+	// Twice as busy, so that two hosts do not alternate.
 	if n := h.candidates[destination]; n > 2*fewest {
 		delete(h.labelled, least)
 		delete(h.candidates, destination)
@@ -89,7 +89,7 @@ func (h *hosts) label(destination string) string {
 	return otherHosts
 }
 
-// isNamed is called with the lock held.
+// isNamed reports whether the project names the destination. The caller holds the lock.
 func (h *hosts) isNamed(destination string) bool {
 	if p := h.project(); p != h.seen {
 		h.seen, h.named = p, nil

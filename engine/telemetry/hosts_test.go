@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Where a payload chooses the host of a step, it does not choose how many series
-// there are; hosts of the project's files always have their own.
+// TestAPayloadChoosesNoSeries checks that payloads do not determine the number of series, and that
+// hosts in the project's files always have their own.
 func TestAPayloadChoosesNoSeries(t *testing.T) {
 	m := fresh(t)
 	dir := t.TempDir()
@@ -57,7 +57,7 @@ func TestAPayloadChoosesNoSeries(t *testing.T) {
 	}
 }
 
-// TestReceiversOfASharedHostAreOneSeries: the paths of their addresses are no labels.
+// TestReceiversOfASharedHostAreOneSeries checks that paths are not labels.
 func TestReceiversOfASharedHostAreOneSeries(t *testing.T) {
 	m := fresh(t)
 	const host = "https://hooks.slack.com"

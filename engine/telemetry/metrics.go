@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// compareInterval is how long a comparison is kept.
+// compareInterval is how long a comparison is cached.
 const compareInterval = time.Minute
 
 // buildHelp is the help of hookloom_build_info.
@@ -64,8 +64,7 @@ var (
 var gauges = []*gauge{backlogDesc, oldestDesc, peopleDesc, deadDesc, ruleFailedDesc, alertsDesc, brokenFilesDesc, bytesDesc, openDesc,
 	useDesc, waitDesc, failuresDesc, okDesc, lastDesc, silentDesc, compareDesc, delayDesc, perEventDesc}
 
-// Metrics lists what /metrics serves beside the metrics of the Go runtime and the process,
-// by name.
+// Metrics lists the metrics of /metrics by name, without those of the Go runtime and the process.
 func Metrics(ctx context.Context) ([]Metric, error) {
 	t, err := New(ctx, Options{Logger: slog.New(slog.DiscardHandler), Project: func() *workflows.Project { return nil },
 		Destinations: func() []destination.State { return nil }})

@@ -12,13 +12,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 )
 
-// pusher sends the metrics of /metrics by OTLP over HTTP, each minute unless OTEL_METRIC_EXPORT_INTERVAL
-// says otherwise. A nil pusher does nothing.
+// pusher sends the metrics of /metrics by OTLP over HTTP, every minute or at
+// OTEL_METRIC_EXPORT_INTERVAL. A nil pusher does nothing.
 type pusher struct{ provider *metric.MeterProvider }
 
-// newPusher makes a pusher when the environment asks for metrics by OTLP (OpenTelemetry
+// newPusher returns a pusher if the environment configures OTLP metrics (OpenTelemetry
 // specification, "Environment Variable Specification"): like traces, by the endpoint for all
-// signals or the one for metrics; else nil.
+// signals or the one for metrics. Otherwise it returns nil.
 func newPusher(ctx context.Context, version string, from prom.Gatherer, log *slog.Logger) (*pusher, error) {
 	if ok, err := metrics.asked(); err != nil || !ok {
 		return nil, err
@@ -47,7 +47,7 @@ func (p *pusher) close(ctx context.Context) error {
 	return nil
 }
 
-// signal is what the environment says about one of traces and metrics.
+// signal is the configuration of traces or metrics in the environment.
 type signal struct{ exporter, endpoint, protocol string }
 
 var (
@@ -55,7 +55,7 @@ var (
 	metrics = signal{"OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"}
 )
 
-// asked reports whether the environment asks for a signal by OTLP.
+// asked reports whether the environment configures a signal for OTLP.
 func (s signal) asked() (bool, error) {
 	exporter := os.Getenv(s.exporter)
 	named := os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv(s.endpoint) != "" || exporter == "otlp"

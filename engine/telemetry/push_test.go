@@ -13,8 +13,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestMetricsAreSentWhereTheEnvironmentSays: a collector gets the counters and histograms of
-// /metrics by OTLP, at the latest when the server stops.
+// TestMetricsAreSentWhereTheEnvironmentSays checks that a collector receives the counters and
+// histograms of /metrics by OTLP, at the latest when the server stops.
 func TestMetricsAreSentWhereTheEnvironmentSays(t *testing.T) {
 	sent := make(chan *collector.ExportMetricsServiceRequest, 16)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

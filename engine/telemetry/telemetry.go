@@ -1,10 +1,9 @@
-// Package telemetry turns what happens into metrics (Prometheus) and, when OTEL_*
-// asks for it, sends them and traces (OpenTelemetry). It is told by the engine and the
-// triggers, and reads the log for what stands.
+// Package telemetry provides metrics (Prometheus) and, if configured by OTEL_*, exports them and
+// traces (OpenTelemetry). The engine and the triggers report events to it, and it reads the current
+// state from the log.
 //
-// It must not know SQL, HTTP routes of the console, triggers or actions; and no
-// label may come from a payload, or the number of series would be a stranger's to
-// choose.
+// It must not know SQL, HTTP routes of the console, triggers or actions. No label may come from a
+// payload, or senders could create any number of series.
 package telemetry
 
 import (
@@ -27,7 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Log is what gauges read. The store's History fits.
+// Log provides the values of gauges. The store's History implements it.
 type Log interface {
 	Standing(context.Context) (engine.Standing, error)
 	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
@@ -36,19 +35,19 @@ type Log interface {
 	Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error)
 }
 
-// Options are the parts that metrics tell of.
+// Options configure Telemetry.
 type Options struct {
 	Version string
 	Log     Log
 	Logger  *slog.Logger
 	Project func() *workflows.Project
-	// Destinations are the hosts that steps go to.
+	// Destinations returns the hosts that steps call.
 	Destinations func() []destination.State
-	// State tells which of the project's files are in force; nil for all.
+	// State returns which of the project's files are in use; nil for all.
 	State func() *engine.ProjectState
-	// Alerts are those whose condition holds; nil for none.
+	// Alerts returns the active alerts; nil for none.
 	Alerts func() []engine.OpenAlert
-	// Began is when deliveries could first come; now by default.
+	// Began is when deliveries could first arrive; now by default.
 	Began time.Time
 }
 
@@ -73,17 +72,17 @@ type Telemetry struct {
 	answered                       sync.Map
 	// metrics are the counters and histograms above.
 	metrics []Metric
-	// What is unusual about how events were named.
+	// Unusual ways in which events were identified.
 	byContent, repeatedBody, conflicting *prometheus.CounterVec
 }
 
-// buckets are seconds: answers take a millisecond, runs up to hours.
+// buckets are in seconds: responses take a millisecond, runs up to hours.
 var (
 	ackBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	runBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400}
 )
 
-// New makes the metrics, and the tracer when OTEL_* asks for one.
+// New creates the metrics, and the tracer if OTEL_* configures one.
 func New(ctx context.Context, o Options) (*Telemetry, error) {
 	t := &Telemetry{o: o}
 	reg := prometheus.NewRegistry()
@@ -142,10 +141,10 @@ func New(ctx context.Context, o Options) (*Telemetry, error) {
 	return t, err
 }
 
-// Handler answers /metrics.
+// Handler serves /metrics.
 func (t *Telemetry) Handler() http.Handler { return t.handler }
 
-// Close sends the traces that are waiting, and the last values of the metrics.
+// Close sends the pending traces, and the last values of the metrics.
 func (t *Telemetry) Close(ctx context.Context) error {
 	return errors.Join(t.tracer.close(ctx), t.pusher.close(ctx))
 }
@@ -153,9 +152,9 @@ func (t *Telemetry) Close(ctx context.Context) error {
 // Traces implements engine.Watch.
 func (t *Telemetry) Traces() bool { return t.tracer != nil }
 
-// Answered tells how a delivery was answered.
+// Answered records the response to a delivery.
 func (t *Telemetry) Answered(trigger, outcome string, took time.Duration) {
-	// The series are looked up once: this runs for every delivery.
+	// The series are looked up once, since this runs for every delivery.
 	type key struct{ trigger, outcome string }
 	type found struct {
 		count prometheus.Counter
@@ -223,9 +222,8 @@ func (t *Telemetry) Changed(c engine.Change) {
 // Alerted implements engine.Watch.
 func (t *Telemetry) Alerted(a engine.Alert) { t.alerts.WithLabelValues(a.Trigger, a.Kind).Inc() }
 
-// Use makes the series of a project's workflows and triggers that tell of trouble,
-// at zero: a rule that asks for an increase does not see the first failure of a
-// series that begins with it.
+// Use creates the error series of a project's workflows and triggers with value zero: an alert rule
+// on an increase does not see the first failure of a series that starts with it.
 func (t *Telemetry) Use(p *workflows.Project) {
 	for id := range p.Workflows {
 		for _, status := range []engine.RunStatus{engine.Succeeded, engine.Failed, engine.TimedOut} {
@@ -243,7 +241,7 @@ func (t *Telemetry) Use(p *workflows.Project) {
 	}
 }
 
-// Reloaded tells how a reload went: ok or failed.
+// Reloaded records the result of a reload: ok or failed.
 func (t *Telemetry) Reloaded(result string) { t.reloads.WithLabelValues(result).Inc() }
 
 // Polled implements engine.Watch.
@@ -254,10 +252,10 @@ func (t *Telemetry) Polled(b *engine.PollBatch, fresh int) {
 	t.pollEvents.WithLabelValues(b.Trigger, b.Inlet).Add(float64(fresh))
 }
 
-// Acks returns the times in which the last deliveries were answered; nil for none.
+// Acks returns the response times of the last deliveries; nil for none.
 func (t *Telemetry) Acks() *engine.Delays { return t.acks.get() }
 
-// acks are the last answering times.
+// acks are the last response times.
 type acks struct {
 	next atomic.Uint64
 	last [4096]atomic.Int64
@@ -277,16 +275,16 @@ func (a *acks) get() *engine.Delays {
 	return engine.DelaysOf(list)
 }
 
-// standing collects, at each scrape, how things stand. Comparisons read much and
-// are computed once a minute.
+// standing collects the current state at each scrape. Comparisons are expensive and are computed
+// once a minute.
 type standing struct {
 	o     Options
 	hosts *hosts
 	mu    sync.Mutex
-	// compared are the last comparisons, by trigger.
+	// compared are the cached comparisons, by trigger.
 	compared map[string]engine.Comparison
 	at       time.Time
-	// began is when the process began to listen: before that nothing could come.
+	// began is when the process began to listen: nothing could arrive before.
 	began time.Time
 }
 
@@ -294,8 +292,8 @@ func newStanding(o Options, h *hosts) *standing {
 	return &standing{o: o, hosts: h, compared: map[string]engine.Comparison{}, began: cmp.Or(o.Began, time.Now())}
 }
 
-// Describe implements prometheus.Collector; none makes it unchecked, since which
-// series there are depends on the project.
+// Describe implements prometheus.Collector. It sends nothing, which makes the collector unchecked,
+// since the series depend on the project.
 func (s *standing) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
@@ -348,8 +346,8 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 	s.comparisons(ctx, p, set)
 }
 
-// destinations tells of the hosts that steps go to; the receivers of a host that they
-// share are added up, and so are the hosts without a label of their own.
+// destinations reports the hosts that steps call. The receivers of a shared host are added up, and
+// so are the hosts without their own label.
 func (s *standing) destinations(set func(*gauge, float64, ...string)) {
 	type sums struct{ open, use, wait float64 }
 	byLabel := map[string]sums{}
@@ -400,7 +398,7 @@ func (s *standing) trigger(ctx context.Context, name string, t *workflows.Trigge
 	}
 }
 
-// within is how long a trigger may be quiet; zero for ever, or when that is not
+// within returns how long a trigger may receive nothing; zero for no limit, or if it has not been
 // learned yet.
 func (s *standing) within(ctx context.Context, name string, t *workflows.Trigger) time.Duration {
 	switch {
@@ -416,7 +414,7 @@ func (s *standing) within(ctx context.Context, name string, t *workflows.Trigger
 	return t.Webhook.Expect
 }
 
-// comparisons tells of triggers with more than one inlet.
+// comparisons reports the triggers with more than one inlet.
 func (s *standing) comparisons(ctx context.Context, p *workflows.Project, set func(*gauge, float64, ...string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -98,8 +98,8 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	}
 }
 
-// TestOneTraceLeadsFromTheDeliveryToTheLastStep: the parts are told apart in time,
-// perhaps by different processes, and belong together all the same.
+// TestOneTraceLeadsFromTheDeliveryToTheLastStep checks that the parts belong to one trace even if
+// they are reported at different times by different processes.
 func TestOneTraceLeadsFromTheDeliveryToTheLastStep(t *testing.T) {
 	const sender = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for name, headers := range map[string]map[string]string{"a sender with a trace": {"traceparent": sender}, "a sender without": {},
@@ -187,8 +187,8 @@ func TestTracesAreSentWhereTheEnvironmentSays(t *testing.T) {
 	}
 }
 
-// TestTheDashboardAndAlertsAskForMetricsThatExist, and the metrics follow the
-// conventions that promlint checks.
+// TestTheDashboardAndAlertsAskForMetricsThatExist also checks that the metrics follow promlint's
+// conventions.
 func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 	m := fresh(t)
 	m.Answered("shop", "accepted", time.Millisecond)
@@ -201,7 +201,7 @@ func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"hookloom_compare_delay_seconds": true} // there is none before an event was seen by an inlet
+	known := map[string]bool{"hookloom_compare_delay_seconds": true} // it does not exist before an inlet has received an event
 	for _, f := range families {
 		known[f.GetName()] = true
 	}
@@ -229,8 +229,8 @@ func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 	}
 }
 
-// TestSeriesOfTroubleBeginAtZero: an alert on an increase would miss the first
-// failure of a series that begins with it.
+// TestSeriesOfTroubleBeginAtZero checks it because an alert on an increase would miss the first
+// failure of a series that starts with it.
 func TestSeriesOfTroubleBeginAtZero(t *testing.T) {
 	m := fresh(t)
 	m.Use(&workflows.Project{Workflows: map[string]*workflows.Workflow{"pay": {ID: "pay"}},
@@ -248,8 +248,8 @@ func TestSeriesOfTroubleBeginAtZero(t *testing.T) {
 	}
 }
 
-// TestATriggerIsNotSilentBeforeItCouldBe: a server that began ten seconds ago has
-// not been quiet for an hour.
+// TestATriggerIsNotSilentBeforeItCouldBe checks that a server that started ten seconds ago does not
+// report an hour of silence.
 func TestATriggerIsNotSilentBeforeItCouldBe(t *testing.T) {
 	s := fresh(t).standing
 	s.began = time.Now()
@@ -264,8 +264,7 @@ func TestATriggerIsNotSilentBeforeItCouldBe(t *testing.T) {
 	}
 }
 
-// TestEachMetricIsInTheTable scrapes and looks each series up in the table that the manual
-// is made of.
+// TestEachMetricIsInTheTable scrapes and looks up each series in the table for the manual.
 func TestEachMetricIsInTheTable(t *testing.T) {
 	m := fresh(t)
 	m.Answered("shop", "accepted", 3*time.Millisecond)

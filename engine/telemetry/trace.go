@@ -16,18 +16,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// tracer writes spans when what they tell of is over. Their ids are computed from
-// the ids of events, runs and attempts (engine.TraceOf), so that one trace leads
-// from the delivery to the last step, whatever restarts lie between. A nil tracer
-// does nothing.
+// tracer emits spans when what they describe is over. Their ids are derived from the ids of events,
+// runs and attempts (engine.TraceOf), so that one trace leads from the delivery to the last step,
+// across restarts. A nil tracer does nothing.
 type tracer struct {
 	provider *sdk.TracerProvider
 	spans    trace.Tracer
 }
 
-// newTracer makes a tracer that sends by OTLP over HTTP, when the environment names
-// where (OpenTelemetry specification, "Environment Variable Specification"); else
-// nil. Sampling, headers, attributes and time-outs are the SDK's own OTEL_*.
+// newTracer returns a tracer that sends by OTLP over HTTP if the environment configures an endpoint
+// (OpenTelemetry specification, "Environment Variable Specification"), otherwise nil. Sampling,
+// headers, attributes and timeouts are configured by the SDK's own OTEL_*.
 func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, error) {
 	if ok, err := traces.asked(); err != nil || !ok {
 		return nil, err
@@ -44,12 +43,12 @@ func newTracer(ctx context.Context, version string, log *slog.Logger) (*tracer, 
 	return made(sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(res), sdk.WithIDGenerator(ids{}))), nil
 }
 
-// reportErrors has what cannot be sent logged.
+// reportErrors logs export errors.
 func reportErrors(log *slog.Logger) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry was not sent", "error", err) }))
 }
 
-// describeProcess are the attributes of this process in what is sent.
+// describeProcess returns the resource attributes of this process.
 func describeProcess(ctx context.Context, version string) (*resource.Resource, error) {
 	res, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "hookloom"),
 		attribute.String("service.version", version)), resource.WithFromEnv(), resource.WithTelemetrySDK())
@@ -73,7 +72,7 @@ func (t *tracer) close(ctx context.Context) error {
 	return nil
 }
 
-// ids gives the SDK the ids that were computed.
+// ids provides precomputed ids to the SDK.
 type ids struct{}
 
 type idKey struct{}
@@ -95,7 +94,7 @@ func (ids) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
 	return p.span
 }
 
-// span writes one span of an event's trace. A zero parent begins the trace.
+// span emits one span of an event's trace. A zero parent begins the trace.
 func (t *tracer) span(of engine.Trace, id, parent [8]byte, name string, kind trace.SpanKind, from, to time.Time, problem string,
 	attrs ...attribute.KeyValue) {
 	ctx := context.WithValue(context.Background(), idKey{}, idPair{of.ID, id})
@@ -114,8 +113,8 @@ func (t *tracer) span(of engine.Trace, id, parent [8]byte, name string, kind tra
 	s.End(trace.WithTimestamp(to))
 }
 
-// sampled reports whether a trace is kept: as its sender wishes, else as the SDK's
-// sampler decides about one that begins here, which depends on its id alone.
+// sampled reports whether a trace is kept: as its sender decided, or else as the SDK's sampler
+// decides for a new trace, which depends only on its id.
 func (t *tracer) sampled(of engine.Trace) bool {
 	if of.Parent != ([8]byte{}) {
 		return of.Sampled
@@ -131,7 +130,7 @@ func (t *tracer) stored(d *engine.Delivery, r engine.Receipt) {
 	of := engine.TraceOf(r.Event, d.Headers)
 	id, name := engine.Span(r.Event.String()), "delivery "+d.Trigger
 	if r.Duplicate {
-		// One more delivery of an event: a span of its own, beside the first.
+		// A further delivery of an event is a separate span beside the first.
 		id = engine.Span(r.Event.String(), string(d.Inlet), d.ReceivedAt.String())
 	}
 	t.span(of, id, of.Parent, name, trace.SpanKindConsumer, d.ReceivedAt, time.Now(), "", attribute.String("hookloom.trigger", d.Trigger),
