@@ -25,7 +25,7 @@ const maxSignatures = 128
 func (v *Verifier) candidates(req *Request, s *scratch) (Reason, string) {
 	s.bytes, s.sigs = s.bytes[:0], s.sigs[:0]
 	there := false
-	if v.From.Header != "" && v.Parse.Format == "" || v.Parse.Format == "kv_list" && v.From.Header != "" {
+	if v.From.Header != "" && (v.Parse.Format == "" || v.Parse.Format == "kv_list") {
 		// The common case, without a list of texts.
 		text, ok := req.read(&v.From)
 		there = ok && strings.TrimSpace(text) != ""
@@ -167,18 +167,15 @@ func (v *Verifier) add(s *scratch, text string, c candidate) {
 	}
 	for _, e := range v.Encodings {
 		c.from = len(s.bytes)
-		var ok bool
-		if s.bytes, ok = decodeSignature(e, s.bytes, text); ok && len(s.bytes) > c.from {
-			c.to = len(s.bytes)
+		s.bytes = decodeSignature(e, s.bytes, text)
+		if c.to = len(s.bytes); c.to > c.from {
 			s.sigs = append(s.sigs, c)
-		} else {
-			s.bytes = s.bytes[:c.from]
 		}
 	}
 }
 
-// decodeSignature appends the decoded bytes.
-func decodeSignature(encoding string, b []byte, text string) ([]byte, bool) {
+// decodeSignature appends the decoded bytes; none if the text is not of the encoding.
+func decodeSignature(encoding string, b []byte, text string) []byte {
 	n := len(b)
 	b = append(b, text...)
 	var m int
@@ -190,18 +187,21 @@ func decodeSignature(encoding string, b []byte, text string) ([]byte, bool) {
 		// Whole alphabets only: a decoder that skips line feeds would take more
 		// than one text for one signature.
 		if strings.ContainsAny(text, "\r\n") {
-			return b[:n], false
+			return b[:n]
 		}
 		m, err = base64.StdEncoding.Decode(b[n:], b[n:])
 	case "base64url_nopad":
 		if strings.ContainsAny(text, "\r\n") {
-			return b[:n], false
+			return b[:n]
 		}
 		m, err = base64.RawURLEncoding.Decode(b[n:], b[n:])
 	default:
-		return b, true
+		return b
 	}
-	return b[:n+m], err == nil
+	if err != nil {
+		return b[:n]
+	}
+	return b[:n+m]
 }
 
 func encodeSignature(encoding string, sig []byte) string {

@@ -275,22 +275,25 @@ func certificateKeys(document []byte, chain bool) ([]PublicKey, error) {
 	return []PublicKey{{Key: certs[0].PublicKey}}, nil
 }
 
-// chainKey checks a token's own chain up to the pinned root, as of a moment, and
-// gives the first certificate's key.
-func chainKey(der [][]byte, root string, now time.Time) (PublicKey, error) {
+// checkChain checks a token's own chain up to the pinned root, as of a moment. The first
+// certificate's key has signed the token.
+func checkChain(der [][]byte, root string, now time.Time) ([]*x509.Certificate, error) {
 	if len(der) < 2 || len(der) > 8 {
-		return PublicKey{}, errors.New("x5c is not a certificate chain")
+		return nil, errors.New("x5c is not a certificate chain")
 	}
 	sum := sha256.Sum256(der[len(der)-1])
 	if hex.EncodeToString(sum[:]) != root {
-		return PublicKey{}, errors.New("x5c does not end in the pinned root")
+		return nil, errors.New("x5c does not end in the pinned root")
 	}
 	var certs []*x509.Certificate
 	for _, d := range der {
 		c, err := x509.ParseCertificate(d)
 		if err != nil {
-			return PublicKey{}, fmt.Errorf("x5c: %w", err)
+			return nil, fmt.Errorf("x5c: %w", err)
 		}
+		// Apple's leaf carries private extensions that are marked as critical; they
+		// are Apple's own purpose markers and say nothing about the chain.
+		c.UnhandledCriticalExtensions = nil
 		certs = append(certs, c)
 	}
 	roots, middle := x509.NewCertPool(), x509.NewCertPool()
@@ -298,15 +301,9 @@ func chainKey(der [][]byte, root string, now time.Time) (PublicKey, error) {
 	for _, c := range certs[1 : len(certs)-1] {
 		middle.AddCert(c)
 	}
-	// Apple's leaf carries private extensions that are marked as critical; they
-	// are Apple's own purpose markers and say nothing about the chain.
-	certs[0].UnhandledCriticalExtensions = nil
-	for _, c := range certs[1:] {
-		c.UnhandledCriticalExtensions = nil
-	}
 	if _, err := certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: middle, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
-		return PublicKey{}, fmt.Errorf("x5c: %w", err)
+		return nil, fmt.Errorf("x5c: %w", err)
 	}
-	return PublicKey{Key: certs[0].PublicKey}, nil
+	return certs, nil
 }

@@ -220,25 +220,21 @@ func headerChain(header map[string]any, root string, purposes []string, now time
 		}
 		der = append(der, b)
 	}
-	key, err := chainKey(der, root, now)
+	certs, err := checkChain(der, root, now)
 	if err != nil {
 		return PublicKey{}, err
 	}
 	for i, want := range purposes {
-		if i >= len(der) || !hasExtension(der[i], want) {
+		if i >= len(certs) || !hasExtension(certs[i], want) {
 			return PublicKey{}, fmt.Errorf("x5c: certificate %d is not for this purpose (%s)", i+1, want)
 		}
 	}
-	return key, nil
+	return PublicKey{Key: certs[0].PublicKey}, nil
 }
 
 // hasExtension reports whether a certificate carries an extension: by one of its own an
 // authority says what a certificate is for, among all those that lead to its root.
-func hasExtension(der []byte, id string) bool {
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		return false
-	}
+func hasExtension(c *x509.Certificate, id string) bool {
 	return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.String() == id })
 }
 
@@ -472,7 +468,7 @@ func namesTwice(text []byte) bool {
 			return false
 		}
 		top := len(open) - 1
-		if name, ok := t.(string); ok && top >= 0 && open[top].names != nil && open[top].key {
+		if name, ok := t.(string); ok && top >= 0 && open[top].key {
 			if open[top].names[name] {
 				return true
 			}
@@ -481,17 +477,15 @@ func namesTwice(text []byte) bool {
 		}
 		switch t {
 		case json.Delim('{'):
-			open = append(open, level{names: map[string]bool{}, key: true})
-			continue
+			open = append(open, level{names: map[string]bool{}})
 		case json.Delim('['):
 			open = append(open, level{})
-			continue
 		case json.Delim('}'), json.Delim(']'):
 			open = open[:top]
-			top--
 		}
-		if top >= 0 && open[top].names != nil {
-			open[top].key = true
+		// Behind a brace or a value, an object has a name.
+		if top = len(open) - 1; top >= 0 {
+			open[top].key = open[top].names != nil
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (v *Verifier) NewKey(text string) (Key, error) {
 // in PEM stands for its public one: with it hookloom send can sign.
 func (v *Verifier) newPublicKey(text string) (Key, error) {
 	k := Key{Text: text}
-	if strings.Contains(text, "-----BEGIN") && !strings.Contains(text, "\n") {
+	if strings.Contains(text, "-----BEGIN") {
 		text = strings.ReplaceAll(text, `\n`, "\n") // PEM on one line, as .env holds it
 	}
 	switch {
@@ -280,11 +280,8 @@ func parseJWKS(text []byte) ([]PublicKey, error) {
 	if err := json.Unmarshal(text, &set); err != nil {
 		return nil, errors.New("the key set is not JSON")
 	}
-	if set.Keys == nil && set.Kty != "" {
-		set.Keys = []jwk{set.jwk}
-	}
 	var out []PublicKey
-	for _, k := range set.Keys {
+	for _, k := range append(set.Keys, set.jwk) { // a set has no members of a key
 		if k.Expired != nil {
 			continue
 		}

@@ -260,9 +260,6 @@ func (v *Verifier) compileContents() error {
 // nothing.
 func canonical(p Place) Place {
 	p.Header = http.CanonicalHeaderKey(p.Header)
-	if p.Header == "" {
-		p.Header = ""
-	}
 	var names []string
 	for _, n := range p.Headers {
 		if base, numbered := strings.CutSuffix(n, "#"); numbered {
