@@ -47,10 +47,8 @@ func (s *scope) canonicalForm(p *piece) (string, bool) {
 		return s.headerLines(p.name)
 	case "url_params_sorted":
 		return urlParamsSorted(s.req, s.url)
-	case "http_signature":
-		return s.httpSignatureLines()
 	}
-	return "", false
+	return s.httpSignatureLines() // of http_signature
 }
 
 // decodeSomeEscapes undoes the escapes that HubSpot's v3 signature undoes: the
@@ -82,12 +80,8 @@ func sortedForm(req *Request) (string, bool) {
 	}
 	var b strings.Builder
 	for _, n := range sortedKeys(form) {
-		values := slices.Clone(form[n])
-		sort.Strings(values)
-		for i, v := range values {
-			if i == 0 || v != values[i-1] {
-				b.WriteString(n + v)
-			}
+		for _, v := range slices.Compact(slices.Sorted(slices.Values(form[n]))) {
+			b.WriteString(n + v)
 		}
 	}
 	return b.String(), true
@@ -195,13 +189,9 @@ func appendEscaped(b []byte, r rune) []byte {
 // encodedPathQuery is the path, and the query escaped once more as a whole.
 // Source: @contentful/node-apps-toolkit 3.16.1, requests/utils.
 func encodedPathQuery(raw string) string {
-	if i := strings.Index(raw, "://"); i >= 0 {
-		raw = raw[i+3:]
-		j := strings.IndexByte(raw, '/')
-		if j < 0 {
-			return "/"
-		}
-		raw = raw[j:]
+	if _, address, absolute := strings.Cut(raw, "://"); absolute {
+		_, path, _ := strings.Cut(address, "/")
+		raw = "/" + path
 	}
 	path, query, found := strings.Cut(raw, "?")
 	if found && query != "" {
@@ -364,10 +354,7 @@ func canonicalRequest(method, raw string) string {
 	if err != nil {
 		return ""
 	}
-	path := strings.ReplaceAll(u.EscapedPath(), "&", "%26")
-	if len(path) > 1 {
-		path = strings.TrimSuffix(path, "/")
-	}
+	path := strings.TrimSuffix(strings.ReplaceAll(u.EscapedPath(), "&", "%26"), "/")
 	if path == "" {
 		path = "/"
 	}

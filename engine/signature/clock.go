@@ -18,7 +18,6 @@ func (v *Verifier) checkClock(key int, clock string, now time.Time) Verdict {
 	if err != nil {
 		return refused(NoClock, err.Error())
 	}
-	out.Time = t
 	switch off := now.Sub(t); {
 	case off > v.Timestamp.Tolerance:
 		out = refused(Stale, fmt.Sprintf("%s old, %s allowed: a replay, or a clock is off", off.Round(time.Second), v.Timestamp.Tolerance))
@@ -63,15 +62,15 @@ func parseClock(unit, text string) (time.Time, error) {
 // rfc3339Form is stricter than time.Parse, which takes hours of one digit and commas.
 var rfc3339Form = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`)
 
-// plainDigits reads a number without sign, blanks or leading zeros.
-func plainDigits(text string) (int64, bool) {
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
+// plainDigits reads a number of at most 18 digits without sign, blanks or leading zeros.
+func plainDigits(text string) (n int64, ok bool) {
+	for _, c := range []byte(text) {
+		if c < '0' || c > '9' {
 			return 0, false
 		}
+		n = 10*n + int64(c-'0')
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	return n, err == nil && text[0] != '0'
+	return n, text[0] != '0'
 }
 
 // FormatClock writes a time in a scheme's unit.

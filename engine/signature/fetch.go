@@ -23,6 +23,7 @@ import (
 type KeySource struct {
 	// URL and Body are templates; {kid} is the key's id, {param:x} configuration. In Body
 	// the braces of JSON are doubled: see EscapeJSON.
+	// An empty Method is GET.
 	Method, URL, Body string
 	Headers           map[string]string
 	// Hosts are patterns that the full host name must match.
@@ -126,11 +127,7 @@ func (v *Verifier) fetchNow(ctx context.Context, req *Request, u *url.URL, body,
 	if req.Fetch == nil {
 		return nil, fmt.Errorf("%w: there is no network here", ErrUnavailable)
 	}
-	method := v.Key.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, v.Key.Method, u.String(), strings.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("requesting the key: %w", err)
 	}
@@ -234,9 +231,6 @@ func (v *Verifier) readKeys(document []byte) ([]PublicKey, error) {
 
 // fixArmour puts the lines of PEM where they belong: some APIs send it as one.
 func fixArmour(b []byte) []byte {
-	if bytes.Count(b, []byte("\n")) > 1 {
-		return b
-	}
 	s := strings.NewReplacer("-----BEGIN PUBLIC KEY-----", "-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----",
 		"\n-----END PUBLIC KEY-----\n").Replace(string(b))
 	return []byte(s)

@@ -169,8 +169,9 @@ func TestAKeyIsAskedForAsItsProviderWants(t *testing.T) {
 			delete(r.Params, "client")
 			s.Body, s.Headers = "", nil
 		}, "client", ""},
-		"no secret for the token": {without("secret"), "secret", ""},
-		"no network":              {func(r *signature.Request, _ *signature.KeySource, _ *publisher) { r.Fetch = nil }, "no network", ""},
+		"a body that is no template": {func(_ *signature.Request, s *signature.KeySource, _ *publisher) { s.Body = "{x}" }, "not known", ""},
+		"no secret for the token":    {without("secret"), "secret", ""},
+		"no network":                 {func(r *signature.Request, _ *signature.KeySource, _ *publisher) { r.Fetch = nil }, "no network", ""},
 		"no token": {func(_ *signature.Request, _ *signature.KeySource, p *publisher) {
 			delete(p.documents, "https://keys.example/token")
 		}, "404", ""},
@@ -278,36 +279,36 @@ func TestAPublishedKeyIsReadInEachFormat(t *testing.T) {
 	for name, c := range map[string]struct {
 		source   signature.KeySource
 		document string
-		want     bool
+		wrong    string // empty for a document that proves
 	}{
-		"PEM":                                 {inPEM, rsaPEM, true},
-		"PEM with its armour on one line":     {inPEM, begin + inner + end, true},
-		"PEM with a line feed behind it":      {inPEM, begin + inner + end + "\n", true},
-		"PEM of three lines":                  {inPEM, begin + "\n" + inner + "\n" + end, true},
-		"base64 without armour":               {inPEM, " " + inner + "\n", true},
-		"a field of JSON":                     {signature.KeySource{Format: "pem", At: "a.b"}, jsonText(field("b", "a")), true},
-		"a JWK in a field":                    {signature.KeySource{Format: "jwk", At: "key"}, jsonText(map[string]any{"key": rsaJWK}), true},
-		"a key set":                           {inSet, jwks(rsaJWK), true},
-		"a key set with other kinds":          {inSet, jwks(jwkOf(k.ed.Public(), nil), rsaJWK), true},
-		"a key set of other kinds":            {inSet, jwks(jwkOf(k.ed.Public(), nil)), false},
-		"an empty key set":                    {inSet, jwks(), false},
-		"another key":                         {inPEM, pemText("PUBLIC KEY", spki(t, k.ed.Public()), nil), false},
-		"no key":                              {inPEM, begin + "\nAAAA\n" + end + "\n", false},
-		"a certificate":                       {inX509, certificates(leaf), true},
-		"a certificate that signed itself":    {inX509, certificates(ownLeaf), true},
-		"a chain to a trusted root":           {chain, certificates(leaf, middle), true},
-		"a certificate of a trusted root":     {chain, certificates(direct), true},
-		"a chain with a link left out":        {chain, certificates(leaf), false},
-		"a chain that begins with its issuer": {chain, certificates(middle, leaf), false},
-		"a chain to a root that nobody knows": {chain, certificates(ownLeaf), false},
-		"a certificate of another kind":       {inX509, certificates(ecLeaf), false},
-		"a certificate that is none":          {inX509, pemText("CERTIFICATE", []byte("x"), nil), false},
-		"no certificate":                      {inX509, "x", false},
+		"PEM":                                 {inPEM, rsaPEM, ""},
+		"PEM with its armour on one line":     {inPEM, begin + inner + end, ""},
+		"PEM with a line feed behind it":      {inPEM, begin + inner + end + "\n", ""},
+		"PEM of three lines":                  {inPEM, begin + "\n" + inner + "\n" + end, ""},
+		"base64 without armour":               {inPEM, " " + inner + "\n", ""},
+		"a field of JSON":                     {signature.KeySource{Format: "pem", At: "a.b"}, jsonText(field("b", "a")), ""},
+		"a JWK in a field":                    {signature.KeySource{Format: "jwk", At: "key"}, jsonText(map[string]any{"key": rsaJWK}), ""},
+		"a key set":                           {inSet, jwks(rsaJWK), ""},
+		"a key set with other kinds":          {inSet, jwks(jwkOf(k.ed.Public(), nil), rsaJWK), ""},
+		"a key set of other kinds":            {inSet, jwks(jwkOf(k.ed.Public(), nil)), "no key for rsa-sha256"},
+		"an empty key set":                    {inSet, jwks(), "no supported public key"},
+		"another key":                         {inPEM, pemText("PUBLIC KEY", spki(t, k.ed.Public()), nil), "no key for rsa-sha256"},
+		"no key":                              {inPEM, begin + "\nAAAA\n" + end + "\n", "contains no public key"},
+		"a certificate":                       {inX509, certificates(leaf), ""},
+		"a certificate that signed itself":    {inX509, certificates(ownLeaf), ""},
+		"a chain to a trusted root":           {chain, certificates(leaf, middle), ""},
+		"a certificate of a trusted root":     {chain, certificates(direct), ""},
+		"a chain with a link left out":        {chain, certificates(leaf), "trusted root"},
+		"a chain that begins with its issuer": {chain, certificates(middle, leaf), "not RSA"},
+		"a chain to a root that nobody knows": {chain, certificates(ownLeaf), "trusted root"},
+		"a certificate of another kind":       {inX509, certificates(ecLeaf), "not RSA"},
+		"a certificate that is none":          {inX509, pemText("CERTIFICATE", []byte("x"), nil), "reading the certificate"},
+		"no certificate":                      {inX509, "x", "no certificate"},
 	} {
 		p := &publisher{documents: map[string]string{"https://keys.example/": c.document}}
 		c.source.URL, c.source.Hosts = "https://keys.example/", []string{`keys\.example`}
 		got := fetching(t, "rsa-sha256", c.source).Verify(signedBy(t, "rsa-sha256", k.rsa2048, p), []signature.Key{{}}, now)
-		if c.want && !got.OK() || !c.want && got.Reason != signature.Unavailable {
+		if want := c.wrong == ""; got.OK() != want || !want && (got.Reason != signature.Unavailable || !strings.Contains(got.Detail, c.wrong)) {
 			t.Errorf("%s: %q %s", name, got.Reason, got.Detail)
 		}
 		if len(p.asked) != 1 || !strings.HasPrefix(p.asked[0], "GET ") {

@@ -133,3 +133,102 @@ func TestARotatedKeyIsFetched(t *testing.T) {
 		}
 	})
 }
+
+// TestFetchesAreBoundedByTheirLimits: 30 of them a minute, 16 who wait, five seconds for a fetch and for the
+// one before it.
+func TestFetchesAreBoundedByTheirLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fetcher{err: errors.New("404")}
+		c := &keyCache{}
+		ask := func(n int) error {
+			_, err := c.get(t.Context(), fmt.Sprint("https://p/", n), "", time.Now(), time.Hour, f.fetch)
+			return err
+		}
+		for i := range 31 {
+			if err := ask(i); errors.Is(err, ErrUnavailable) != (i == 30) {
+				t.Errorf("fetch %d of a minute: %v", i, err)
+			}
+		}
+		time.Sleep(time.Minute - time.Nanosecond)
+		if err := ask(31); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("before the minute has ended: %v", err)
+		}
+		time.Sleep(time.Nanosecond)
+		if err := ask(32); errors.Is(err, ErrUnavailable) {
+			t.Errorf("a minute later: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := &fetcher{takes: time.Hour}
+		c := &keyCache{}
+		var ended []time.Duration
+		var mu sync.Mutex
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range 18 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				_, err := c.get(t.Context(), fmt.Sprint("https://p/", i), "", time.Now(), time.Hour, f.fetch)
+				mu.Lock()
+				defer mu.Unlock()
+				if ended = append(ended, time.Since(began)); err == nil {
+					t.Error("a fetch that hangs gives keys")
+				}
+			})
+		}
+		wg.Wait()
+		// One fetches and 16 wait for it; the one behind them is refused at once. At five seconds the
+		// second fetch begins, and the others have waited as long as they may.
+		if ended[0] != 17*time.Millisecond || ended[1] != 5*time.Second || ended[16] > 5*time.Second+16*time.Millisecond ||
+			ended[17] != 10*time.Second {
+			t.Errorf("they ended after %v", ended)
+		}
+	})
+}
+
+// TestAFailureIsRememberedForHalfAMinute, so that an address that gives nothing is not asked by each delivery.
+func TestAFailureIsRememberedForHalfAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fetcher{err: errors.New("404")}
+		c := &keyCache{}
+		for _, x := range []struct {
+			after time.Duration
+			asked int64
+		}{{0, 1}, {30*time.Second - 1, 1}, {1, 2}} {
+			time.Sleep(x.after)
+			if _, err := c.get(t.Context(), "https://p/", "k", time.Now(), time.Hour, f.fetch); err == nil || f.asked.Load() != x.asked {
+				t.Errorf("%s later: %v, %d fetches", x.after, err, f.asked.Load())
+			}
+		}
+	})
+}
+
+// TestTheCacheKeepsTheAddressesThatAreUsed: 256 of them; the one that was not used for longest gives way.
+func TestTheCacheKeepsTheAddressesThatAreUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fetcher{keys: []PublicKey{{ID: "k"}}}
+		c := &keyCache{}
+		ask := func(n int) {
+			time.Sleep(3 * time.Second)
+			if _, err := c.get(t.Context(), fmt.Sprint("https://p/", n), "k", time.Now(), 24*time.Hour, f.fetch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range 256 {
+			ask(n)
+		}
+		ask(0) // used again, so that 1 is the oldest
+		if f.asked.Load() != 256 {
+			t.Errorf("%d fetches of 256 addresses", f.asked.Load())
+		}
+		ask(256)
+		for n, want := range map[int]int64{0: 257, 2: 257, 256: 257} {
+			if ask(n); f.asked.Load() != want {
+				t.Errorf("%d was forgotten", n)
+			}
+		}
+		if ask(1); f.asked.Load() != 258 {
+			t.Error("the oldest was not forgotten")
+		}
+	})
+}

@@ -210,10 +210,11 @@ func TestACompiledSchemeSharesNothing(t *testing.T) {
 	again := *first.JWT
 	again.Claims = j.Claims
 	third := verifier(t, tokenScheme(again))
-	req := withToken(t, jwt.MapClaims{"a": "1"})
 	for i, v := range []*signature.Verifier{first, second, third} {
-		if got := v.Verify(req, []signature.Key{key(t, v, secret)}, now); got.OK() != (i == 0) {
-			t.Errorf("verifier %d: %+v", i, got)
+		for claim, want := range map[string]bool{"a": i == 0, "b": i > 0} {
+			if got := v.Verify(withToken(t, jwt.MapClaims{claim: "1"}), []signature.Key{key(t, v, secret)}, now); got.OK() != want {
+				t.Errorf("verifier %d, claim %s: %+v", i, claim, got)
+			}
 		}
 	}
 }
