@@ -311,6 +311,7 @@ steps:
 			return nil, err
 		}
 	}
+	withoutEnvironment()
 	return load(dir)
 }
 

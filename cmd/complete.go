@@ -34,6 +34,7 @@ var completedArgs = map[string]completer{
 var completedFlags = map[string]completer{
 	"workflow": completeWorkflows, "trigger": completeTriggers,
 	"output":     func(context.Context, place) []string { return []string{"text", "json"} },
+	"env":        func(_ context.Context, at place) []string { return workflows.Environments(at.dir) },
 	"log-level":  func(context.Context, place) []string { return []string{"debug", "info", "warn", "error"} },
 	"log-format": func(context.Context, place) []string { return []string{"text", "json"} },
 }

@@ -96,6 +96,7 @@ func writeFile(path, text string) error {
 
 // demo runs the scenario.
 func (a *app) demo(ctx context.Context, exit bool) (err error) {
+	withoutEnvironment()
 	dir, err := os.MkdirTemp("", "hookloom-demo-")
 	if err != nil {
 		return err

@@ -34,7 +34,8 @@ func (a *app) diffCmd() *cobra.Command {
 	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by meaning", Args: cobra.MaximumNArgs(2),
 		Long: `Compares the files of this folder with those that the server loaded last, step by step,
 regardless of line breaks, comments and the order of keys. BEFORE and AFTER may also be files, folders,
-or versions as hookloom run shows them. It shows how many open runs a
+or versions as hookloom run shows them. The folder is read in the environment of --env, or else in
+the one that the server was started in. It shows how many open runs a
 changed workflow has: they continue with the version they began with. Exit status 1 if
 something differs.`,
 		Example: "  hookloom diff\n  hookloom diff old.yaml workflows/paid.yaml\n  hookloom diff 1f0c2a7be39d workflows/paid.yaml",
@@ -64,11 +65,15 @@ func (f *listFlags) diff(ctx context.Context, args []string) ([]fileDiff, error)
 	if len(args) > 1 {
 		after = args[1]
 	}
-	x, err := filesOf(ctx, h, before)
+	environment := chosenEnvironment()
+	x, err := filesOf(ctx, h, before, environment)
 	if err != nil {
 		return nil, err
 	}
-	y, err := filesOf(ctx, h, after)
+	if environment == "" && before == "" {
+		environment = workflows.Files(x).Environment() // that of the server
+	}
+	y, err := filesOf(ctx, h, after, environment)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +116,7 @@ func onlyFile(files map[string][]byte, name string) (string, error) {
 }
 
 // filesOf reads one side: what the server loaded last (""), a folder, a file, or a version.
-func filesOf(ctx context.Context, h *store.History, name string) (map[string][]byte, error) {
+func filesOf(ctx context.Context, h *store.History, name, environment string) (map[string][]byte, error) {
 	if name == "" {
 		files, err := h.ProjectFiles(ctx)
 		if err == nil && len(files) == 0 {
@@ -122,7 +127,7 @@ func filesOf(ctx context.Context, h *store.History, name string) (map[string][]b
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
-		files, mistakes := workflows.ReadFiles(name)
+		files, mistakes := workflows.ReadFiles(name, environment)
 		if len(mistakes) > 0 { // without it the file would look like one that was removed
 			return nil, mistakes
 		}

@@ -7,6 +7,7 @@ type variable struct{ Name, Help string }
 // project chooses.
 var environment = []variable{
 	{"HOOKLOOM_LOG_FORMAT", "`text` or `json`, the form of the log; `--log-format` goes over it."},
+	{"HOOKLOOM_ENV", "The environment whose file `hookloom.NAME.yaml` is merged over `hookloom.yaml`; `--env` overrides it."},
 	{"HOOKLOOM_ADDR", "The address that receives deliveries. It overrides `server.addr`; `--addr` overrides it."},
 	{"HOOKLOOM_ADMIN_ADDR", "The address of console, API and metrics. It overrides `server.admin_addr`; `--admin-addr` overrides it."},
 	{"HOOKLOOM_DB", "The database: a file, or `postgres://...`. It overrides `database` and `server.db`; `--db` overrides it."},

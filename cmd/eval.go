@@ -37,6 +37,9 @@ read.`,
 			if err != nil {
 				return err
 			}
+			if l, err := load(o.dir); err == nil && l.project != nil {
+				names["vars"] = l.project.Vars
+			}
 			return a.eval(&o, args[0], &expr.Env{Names: names, Now: at, Seed: o.event})
 		}}
 	o.addPlace(c)
@@ -114,7 +117,7 @@ func (o *evalOptions) hint() string {
 	if o.event == "" && o.data == "" {
 		return "no event is given: --event ID (or last) reads a recorded one, --data FILE a JSON file as event.data"
 	}
-	return "only event and inputs are available here; steps, vars and secrets exist only in a run"
+	return "only event, inputs and the vars of hookloom.yaml are available here; steps, secrets and the vars of a workflow exist only in a run"
 }
 
 func (a *app) eval(o *evalOptions, text string, env *expr.Env) error {

@@ -20,7 +20,7 @@ import (
 func (a *app) fmtCmd() *cobra.Command {
 	var check bool
 	c := &cobra.Command{Use: "fmt [DIR|FILE ...]", Short: "Put YAML files into the standard form",
-		Long: `Formats the workflows, connectors, tests and hookloom.yaml of a project, or the given files:
+		Long: `Formats the workflows, connectors, tests and settings of a project, or the given files:
 keys in the order of the manual, no trailing space, at most one empty line between keys.
 Comments stay with their keys. The meaning never changes: if that cannot be verified for
 a file, it is left unchanged, with an error. --check changes nothing,
@@ -96,7 +96,11 @@ func formatted(args []string) (out []string, err error) {
 			return nil, usageError("%s is not a regular file", arg) // a pipe cannot be replaced, and opening it may wait for ever
 		}
 		before := len(out)
-		for _, part := range []string{"hookloom.yaml", "workflows", "tests", "connectors"} {
+		parts := []string{workflows.ProjectFile, "workflows", "tests", "connectors"}
+		for _, environment := range workflows.Environments(arg) {
+			parts = append(parts, workflows.OverlayFile(environment))
+		}
+		for _, part := range parts {
 			root := filepath.Join(arg, part)
 			err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 				if errors.Is(err, fs.ErrNotExist) {
@@ -122,7 +126,7 @@ func formatted(args []string) (out []string, err error) {
 func kindOfFile(path string) string {
 	folders := strings.Split(filepath.ToSlash(filepath.Dir(path)), "/")
 	switch base := filepath.Base(path); {
-	case base == "hookloom.yaml" || base == "hookloom.yml":
+	case workflows.IsSettings(base) || base == "hookloom.yml":
 		return "project"
 	case slices.Contains(folders, "tests") || strings.HasSuffix(strings.TrimSuffix(base, filepath.Ext(base)), "_test"):
 		return "test_file"

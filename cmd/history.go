@@ -13,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
 
@@ -59,6 +60,9 @@ func (f *listFlags) addPlace(c *cobra.Command) { f.flags(c.Flags()) }
 // history opens the project's database for reading, beside a running server.
 func (f *listFlags) history() (*store.History, error) {
 	path := database(f.dir, f.db, nil)
+	if err := workflows.CheckEnvironment(f.dir, chosenEnvironment()); err != nil {
+		return nil, usageError("%v", err)
+	}
 	if l, err := load(f.dir); err == nil && f.db == "" {
 		path = database(f.dir, "", l.project)
 	}

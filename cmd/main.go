@@ -123,7 +123,9 @@ step.
 	root.SetVersionTemplate("hookloom {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
+	root.PersistentFlags().String("env", "", "environment: hookloom.NAME.yaml is merged over hookloom.yaml (HOOKLOOM_ENV)")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		chooseEnvironment(c)
 		more := c.Annotations[outputs]
 		if a.output == "text" || a.output == "json" || more != "" && slices.Contains(strings.Split(more, ", "), a.output) {
 			return nil
@@ -135,7 +137,7 @@ step.
 	}
 	root.AddCommand(
 		a.demoCmd(), a.initCmd(), a.serveCmd(),
-		a.validateCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(), a.connectorCmd(), a.functionsCmd(),
+		a.validateCmd(), a.configCmd(), a.schemaCmd(), a.providersCmd(), a.actionsCmd(), a.connectorCmd(), a.functionsCmd(),
 		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.backtestCmd(), a.pollCmd(), a.compareCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.admitCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.batchesCmd(), a.storeCmd(), a.cancelCmd(), a.enableCmd(), a.disableCmd(), a.approveCmd(), a.destinationsCmd(),

@@ -242,7 +242,7 @@ func (t *agentTools) validateYAML(i yamlInput) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files, _ := workflows.ReadFiles(t.dir)
+	files, _ := workflows.ReadFiles(t.dir, chosenEnvironment())
 	files[name] = []byte(i.Text)
 	_, mistakes := workflows.LoadFiles(t.dir, files, cat, nil)
 	var own workflows.Mistakes

@@ -86,7 +86,11 @@ func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 		return nil, err
 	}
 	c.Recorded = recorded
-	files, unreadable := workflows.ReadFiles(dir)
+	environment := chosenEnvironment()
+	if err := workflows.CheckEnvironment(dir, environment); err != nil {
+		return nil, usageError("%v", err)
+	}
+	files, unreadable := workflows.ReadFiles(dir, environment)
 	sources, ok := workflows.ReadSecretSources(files)
 	if !ok && before != nil {
 		sources = before.Sources() // as the file of before, which counts until it is mended

@@ -35,7 +35,7 @@ func (l *loaded) choose(dir string, good workflows.Files) (*loaded, *engine.Proj
 	}
 	c.ExplainSecret = l.secrets.Explain
 	check := func(p *workflows.Project) workflows.Mistakes { return triggers.Check(p, l.secrets.Lookup) }
-	x := workflows.LoadKeeping(dir, c, l.secrets.IsSet, check, good)
+	x := workflows.LoadKeeping(dir, l.files.Environment(), c, l.secrets.IsSet, check, good)
 	state := &engine.ProjectState{LoadedAt: now, Kept: x.Kept, Left: x.Left}
 	bad := serious(x.Mistakes)
 	if len(bad) > 0 {
@@ -108,7 +108,7 @@ func (l *loaded) inForce(ctx context.Context, dir string, warn func(format strin
 func (l *loaded) storable() workflows.Files {
 	out := maps.Clone(l.files)
 	if l.project.HoldsSecret() {
-		delete(out, workflows.ProjectFile)
+		maps.DeleteFunc(out, func(name string, _ []byte) bool { return workflows.IsSettings(name) })
 	}
 	return out
 }

@@ -329,7 +329,7 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	resp, err := client.Do(req)
 	if err != nil {
 		unread := ""
-		if slices.ContainsFunc(l.mistakes, func(m workflows.Mistake) bool { return !m.Warning && m.File == workflows.ProjectFile }) {
+		if slices.ContainsFunc(l.mistakes, func(m workflows.Mistake) bool { return !m.Warning && workflows.IsSettings(m.File) }) {
 			unread = "; hookloom.yaml has mistakes, so its admin_addr may not have been read"
 		}
 		return fmt.Errorf("no server at %s (hookloom serve starts it, HOOKLOOM_ADMIN_ADDR names another%s): %w", base, unread, err)

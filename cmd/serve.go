@@ -473,6 +473,9 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 		s.engine.AlertOver(engine.AlertReloadFailed, "") // mended while no server ran
 	}
 	s.tellSecrets(ctx)
+	if env := s.project.Load().Environment; env != "" {
+		o.log.Info("environment", "name", env)
+	}
 	o.log.Info("hooks", "url", s.hooksURL())
 	o.log.Info("console", "url", s.consoleURL())
 	running := s.project.Load().Triggers

@@ -56,6 +56,9 @@ func (a *app) validate(ctx context.Context, args []string, o validateOptions) er
 				return err
 			}
 		}
+		if err := environmentOfFiles(only); err != nil {
+			return err
+		}
 		l, err := o.load(ctx, dir)
 		if err != nil {
 			return err
@@ -102,10 +105,11 @@ func aFile(dir, name string) error {
 		return usageError("%s: no such file or folder", full)
 	}
 	top, _, below := strings.Cut(name, "/")
-	if name == workflows.ProjectFile || below && (top == "workflows" || top == "connectors" || top == "tests") {
+	if workflows.IsSettings(name) || below && (top == "workflows" || top == "connectors" || top == "tests") {
 		return nil
 	}
-	return usageError("%s is not a project file: those are hookloom.yaml and the YAML files of workflows/, connectors/ and tests/", full)
+	return usageError("%s is not a project file: those are hookloom.yaml, hookloom.ENVIRONMENT.yaml and the YAML files of workflows/, "+
+		"connectors/ and tests/", full)
 }
 
 func plural(n int, word string) string {

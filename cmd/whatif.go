@@ -38,6 +38,7 @@ func (s *server) evaluate(ctx context.Context, text, event, data string) (*expr.
 		}
 		env.Names = namesOfData(v)
 	}
+	env.Names["vars"] = s.project.Load().Vars
 	return expr.Evaluate(text, env)
 }
 

@@ -21,6 +21,9 @@ func newExpr(text string, src *source, at int) *Expr {
 // check compiles the expression against the names visible at its position and reports mistakes to
 // its file. want is reflect.Bool for conditions, otherwise Invalid.
 func (e *Expr) check(sc *expr.Scope, want reflect.Kind) {
+	if src := e.place.src; len(src.vars) > 0 || src.settings && e.Reads("vars") {
+		sc = src.withVars(sc)
+	}
 	check := func() []expr.Finding { return e.Check(sc, want) }
 	if e.place.src.trusted {
 		check = func() []expr.Finding { return e.Trust(sc) }
@@ -29,6 +32,9 @@ func (e *Expr) check(sc *expr.Scope, want reflect.Kind) {
 		e.report(f.Code, f.Warning, f.From, f.To, f.Problem, f.Hint)
 	}
 	e.Zone = e.place.src.zone
+	if len(e.place.src.vars) > 0 && e.Reads("vars") {
+		e.Vars = e.place.src.vars
+	}
 }
 
 // report adds a mistake for the characters from..to of the expression.

@@ -16,16 +16,18 @@ import (
 )
 
 // Files are the contents of a project's files by slash-separated path relative to its folder:
-// hookloom.yaml, workflows/**, connectors/*, and the JSON Schemas that triggers name.
+// hookloom.yaml, the file of one environment, workflows/**, connectors/*, and the JSON Schemas that
+// triggers name.
 type Files map[string][]byte
 
 // ProjectFile is the name of the project's settings file.
 const ProjectFile = "hookloom.yaml"
 
-// ReadFiles reads the YAML files of the project in dir. A file that cannot be read is a mistake. It
-// reads no file outside dir: links that lead out of it, devices and pipes are refused, and the size
-// of a file is checked before it is read.
-func ReadFiles(dir string) (Files, Mistakes) {
+// ReadFiles reads the YAML files of the project in dir, including the file of the environment unless
+// environment is "". A file that cannot be read is a mistake. It reads no file outside dir: links
+// that lead out of it, devices and pipes are refused, and the size of a file is checked before it
+// is read.
+func ReadFiles(dir, environment string) (Files, Mistakes) {
 	files := Files{}
 	var mistakes Mistakes
 	root, err := os.OpenRoot(dir)
@@ -36,7 +38,11 @@ func ReadFiles(dir string) (Files, Mistakes) {
 	}
 	defer root.Close()
 	names := append(yamlFiles(dir, "connectors"), yamlFiles(dir, "workflows")...)
-	for _, name := range append(names, ProjectFile) {
+	names = append(names, ProjectFile)
+	if environment != "" {
+		names = append(names, OverlayFile(environment))
+	}
+	for _, name := range names {
 		text, problem, hint := readFile(root, name)
 		switch {
 		case problem != "":

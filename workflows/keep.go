@@ -30,21 +30,23 @@ type Check func(*Project) Mistakes
 // good, the files in use before; for every other file the current one. If a change breaks a file
 // that has not changed (for example, a trigger was renamed that a workflow listens to), the changed
 // file keeps its last good version. isSet is as for Load, but a secret without a value is an error
-// here, since nothing runs without it. A nil check checks nothing.
-func LoadKeeping(dir string, catalog Catalog, isSet func(string) bool, check Check, good Files) *Loaded {
-	files, unreadable := ReadFiles(dir)
-	k := &keeping{dir: dir, catalog: catalog, isSet: isSet, check: check, good: good, now: files}
+// here, since nothing runs without it. A nil check checks nothing. environment is as for ReadFiles;
+// files of other environments in good are ignored.
+func LoadKeeping(dir, environment string, catalog Catalog, isSet func(string) bool, check Check, good Files) *Loaded {
+	files, unreadable := ReadFiles(dir, environment)
+	k := &keeping{dir: dir, catalog: catalog, isSet: isSet, check: check, good: good.in(environment), now: files}
 	l := &Loaded{}
 	p, mistakes := k.try(files)
 	l.Mistakes = unreadable.With(mistakes)
-	l.SettingsBroken = p.settingsBroken || len(broken(unreadable)[ProjectFile]) > 0
+	unreadableSettings := slices.ContainsFunc(slices.Collect(maps.Keys(broken(unreadable))), IsSettings)
+	l.SettingsBroken = p.settingsBroken || unreadableSettings
 	l.Files = maps.Clone(files)
 	for name := range broken(unreadable) {
 		k.restore(l.Files, name)
 	}
 	if !l.Files.Equal(files) {
 		p, mistakes = k.try(l.Files)
-	} else if len(broken(unreadable)[ProjectFile]) > 0 {
+	} else if unreadableSettings {
 		return l
 	}
 	for {
@@ -130,7 +132,7 @@ func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 	}
 	// Even the last good files do not load: Hookloom was upgraded, or a secret was removed.
 	for name := range bad {
-		if name == ProjectFile {
+		if IsSettings(name) {
 			return nil
 		}
 		delete(out, name)
@@ -154,7 +156,7 @@ func (k *keeping) restore(files Files, name string) bool {
 }
 
 // settled reports whether a file cannot be removed: a project needs its settings.
-func (k *keeping) settled(name string) bool { return name == ProjectFile }
+func (k *keeping) settled(name string) bool { return IsSettings(name) }
 
 // differing lists the changed files, the settings first.
 func (k *keeping) differing(files Files) []string {

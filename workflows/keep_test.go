@@ -81,7 +81,7 @@ func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 				delete(now, name)
 			}
 		}
-		l := workflows.LoadKeeping(writeFiles(t, now), catalog(t), nil, nil, texts)
+		l := workflows.LoadKeeping(writeFiles(t, now), "", catalog(t), nil, nil, texts)
 		if l.Project == nil {
 			t.Errorf("%s: nothing is loaded\n%s", c.name, l.Mistakes)
 			continue
@@ -124,7 +124,7 @@ func TestNoFileOutsideOfTheProjectIsRead(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "workflows/pipe.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	files, mistakes := workflows.ReadFiles(dir)
+	files, mistakes := workflows.ReadFiles(dir, "")
 	for _, name := range []string{"absolute", "relative", "environ", "device", "pipe", "large", "env"} {
 		if _, read := files["workflows/"+name+".yaml"]; read {
 			t.Errorf("%s was read", name)

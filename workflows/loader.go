@@ -16,7 +16,7 @@ import (
 // Load reads and checks the project in dir. It returns the mistakes of all files, sorted. isSet
 // reports whether a secret has a value; nil skips that check.
 func Load(dir string, catalog Catalog, isSet func(secret string) bool) (*Project, Mistakes) {
-	files, unreadable := ReadFiles(dir)
+	files, unreadable := ReadFiles(dir, "")
 	p, mistakes := LoadFiles(dir, files, catalog, isSet)
 	return p, unreadable.With(mistakes)
 }
@@ -45,6 +45,7 @@ func (l *loader) open(name string) (*source, bool) {
 	}
 	src := newSource(name, text)
 	src.scanned, src.connectorFile = true, strings.HasPrefix(name, "connectors/")
+	src.vars = l.p.Vars
 	l.p.sources = append(l.p.sources, src)
 	return src, true
 }
@@ -99,16 +100,22 @@ func (l *loader) connectorName(c *Connector, src *source) bool {
 }
 
 func (l *loader) root() {
-	src, ok := l.open(ProjectFile)
-	if !ok || strings.TrimSpace(string(src.text)) == "" {
+	l.p.Environment = l.files.Environment()
+	if _, there := l.files[ProjectFile]; !there && l.p.Environment == "" {
 		return
 	}
+	src, n, ok := settings(l.files)
+	l.p.sources = append(l.p.sources, src)
+	if !ok || n == nil {
+		l.p.settingsBroken = !ok
+		return
+	}
+	src.settings = true
 	d := &decoder{source: src}
-	n := d.parse()
-	if n == nil {
-		l.p.settingsBroken = true
-		return
-	}
+	before := len(src.mistakes)
+	l.p.Vars = d.projectVars(n)
+	varsBroken := len(src.mistakes) > before
+	l.p.written, l.p.writtenSrc = n, src
 	o := d.object(n, "project")
 	if o == nil {
 		l.p.settingsBroken = true
@@ -119,11 +126,11 @@ func (l *loader) root() {
 	if tz, err := time.LoadLocation(o.text("timezone", "UTC")); err == nil {
 		l.p.Timezone = tz
 	}
-	before := len(src.mistakes)
+	before = len(src.mistakes)
 	if s := o.object("server"); s != nil {
 		l.server(d, s)
 	}
-	l.p.settingsBroken = len(src.mistakes) > before
+	l.p.settingsBroken = len(src.mistakes) > before || varsBroken
 	if e := o.object("egress"); e != nil {
 		l.p.Egress.Allow = d.allowed(e)
 	}

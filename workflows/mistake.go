@@ -119,7 +119,7 @@ func (t *Trigger) Mistake(code, problem, hint string) Mistake {
 			at = w.Secrets[0].pos
 		}
 	}
-	src := &source{name: t.src.name, text: t.src.text, lines: t.src.lines, zone: t.src.zone, hidden: t.src.hidden}
+	src := &source{name: t.src.name, text: t.src.text, lines: t.src.lines, zone: t.src.zone, hidden: t.src.hidden, over: t.src.over}
 	src.add(at, code, problem, hint)
 	return src.mistakes[0]
 }
@@ -137,6 +137,12 @@ type source struct {
 	mistakes Mistakes
 	// zone is the project's time zone, for now() in its expressions; nil for UTC.
 	zone *time.Location
+	// over is the second file of two that are read as one; nil for none.
+	over *overlay
+	// vars are the project's, for its expressions; settings reports whether the file is
+	// hookloom.yaml, whose plain values may read them too.
+	vars     map[string]any
+	settings bool
 	// limits are the size limits of the file.
 	limits yamlLimits
 	// trusted reports whether a test checks this embedded file, so that loading can skip the
@@ -181,8 +187,9 @@ func (s *source) report(p Pos, code string, warning bool, problem, hint string) 
 	}
 	// YAML also breaks lines at U+0085, U+2028 and U+2029, which no editor counts.
 	p.Line = min(p.Line, len(s.lines))
+	file, line := s.at(p.Line)
 	s.mistakes = append(s.mistakes, Mistake{
-		File: s.name, Line: p.Line, Column: max(p.Column, 1), Width: max(p.Width, 1), Code: code,
+		File: file, Line: line, Column: max(p.Column, 1), Width: max(p.Width, 1), Code: code,
 		Warning: warning, Problem: s.masked(problem), Hint: s.masked(hint), Source: s.masked(s.line(p.Line)),
 	})
 }

@@ -65,6 +65,9 @@ func (d *decoder) object(n *yaml.Node, ref string) *objectNode {
 			}
 		}
 		o.keys[f.name] = k
+		if v = d.filled(v, f.typ, f.name); v == nil {
+			return
+		}
 		if d.fits(v, f.typ, f.name) {
 			o.vals[f.name] = v
 		}
@@ -149,6 +152,7 @@ func (d *decoder) pairs(n *yaml.Node, visit func(k, v *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if line, twice := first[k.Value]; twice {
+			_, line = d.at(line)
 			d.add(d.pos(k), "duplicate-key", fmt.Sprintf("duplicate key %q, first on line %d", k.Value, line), "remove one")
 			continue
 		}

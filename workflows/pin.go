@@ -75,7 +75,7 @@ type Pins struct {
 // otherwise this project. Steps that need something that no longer exists are marked.
 func (p *Project) Compile(id string, text []byte, pins Pins) (*Workflow, Mistakes) {
 	src := newSource("workflows/"+id+".yaml", text)
-	src.zone = p.Timezone
+	src.zone, src.vars = p.Timezone, p.Vars
 	w := parseWorkflow(src, id)
 	if w == nil {
 		return nil, src.mistakes.sorted()

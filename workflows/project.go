@@ -24,12 +24,16 @@ type Project struct {
 	// brokenConnectors are the names of connectors whose files could not be read.
 	brokenConnectors []string
 	Dir              string
-	Server           Server
-	Database         string
-	Timezone         *time.Location
-	Triggers         map[string]*Trigger
-	Connections      map[string]*Connection
-	Egress           Egress
+	// Environment is the environment whose file was merged over hookloom.yaml; "" for none.
+	Environment string
+	// Vars are the vars of hookloom.yaml, which all expressions of the project can read.
+	Vars        map[string]any
+	Server      Server
+	Database    string
+	Timezone    *time.Location
+	Triggers    map[string]*Trigger
+	Connections map[string]*Connection
+	Egress      Egress
 	// Destinations are the limits per destination, by host or host:port.
 	Destinations map[string]Limit
 	History      History
@@ -46,6 +50,9 @@ type Project struct {
 	// settingsBroken reports whether server: has a mistake or the file cannot be read;
 	// literalSecret reports whether the file contains a secret.
 	settingsBroken, literalSecret bool
+	// written is hookloom.yaml with the environment's file merged over it; nil for none.
+	written    *yaml.Node
+	writtenSrc *source
 }
 
 // Server holds the settings of the server's listeners.
@@ -413,8 +420,9 @@ func (l *loader) paths() {
 		for _, m := range t.Webhook.Methods {
 			k := m + " " + t.Webhook.Path
 			if o := taken[k]; o != nil {
+				file, line := o.src.at(o.Webhook.pathPos.Line)
 				t.src.add(t.Webhook.pathPos, "duplicate-path", fmt.Sprintf("path %s is also used by %s:%d", t.Webhook.Path,
-					o.File, o.Webhook.pathPos.Line), "change one of the paths")
+					file, line), "change one of the paths")
 				continue
 			}
 			taken[k] = t
@@ -452,6 +460,9 @@ func (p *Project) Files() []string {
 	var out []string
 	for _, s := range p.sources {
 		out = append(out, s.name)
+		if s.over != nil {
+			out = append(out, s.over.name)
+		}
 	}
 	return out
 }

@@ -16,7 +16,7 @@ func Schema(of string, catalog *Catalog) map[string]any { return SchemaWith(of, 
 // completions inside a text, which JSON Schema cannot describe.
 func SchemaWith(of string, catalog *Catalog, paths []KnownPath) map[string]any {
 	defs := map[string]any{}
-	g := &schemaMaker{defs: defs, catalog: catalog}
+	g := &schemaMaker{defs: defs, catalog: catalog, vars: of == "project"}
 	if len(paths) > 0 {
 		defs[knownPaths] = snippets(paths)
 		g.known = []any{map[string]any{"$ref": "#/$defs/" + knownPaths}}
@@ -48,6 +48,8 @@ func snippets(paths []KnownPath) map[string]any {
 type schemaMaker struct {
 	defs    map[string]any
 	catalog *Catalog
+	// vars reports whether vars can be put into plain values.
+	vars bool
 	// known refers to the paths that expressions can read; nil if unknown.
 	known []any
 }
@@ -75,6 +77,9 @@ func (g *schemaMaker) shape(ref string) map[string]any {
 		}
 		if ref == "project" && f.name == "connections" {
 			t = g.connections()
+		}
+		if g.vars && f.typ.plain() && f.typ.kind != kindText {
+			t = map[string]any{"anyOf": []any{t, map[string]any{"type": "string", "pattern": `\$\{\{`}}}
 		}
 		if f.help != "" {
 			t["description"] = f.help

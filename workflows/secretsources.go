@@ -119,15 +119,15 @@ var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // the project. ok is false if the file cannot be used; loading the project reports why.
 func ReadSecretSources(files Files) (s SecretSources, ok bool) {
 	s.Timeout = defaultSecretTimeout
-	text := files[ProjectFile]
-	if strings.TrimSpace(string(text)) == "" {
-		return s, true
+	src, n, ok := settings(files)
+	if !ok || n == nil {
+		return s, ok
 	}
-	d := &decoder{source: newSource(ProjectFile, text)}
-	n := d.parse()
-	if n == nil || n.Kind != yaml.MappingNode {
+	if n.Kind != yaml.MappingNode {
 		return s, false
 	}
+	d := &decoder{source: src}
+	d.settings, d.vars = true, d.projectVars(n)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == "secrets" {
 			before := len(d.source.mistakes)

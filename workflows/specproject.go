@@ -5,6 +5,7 @@ var projectShapes = map[string]*shape{
 	"project": {title: "hookloom.yaml", xKeys: true, fields: []field{
 		{"version", between(1, 1000), false, "the version of the language; 1 by default"},
 		{"server", object("server"), false, "addresses, TLS and tokens of the server"},
+		{"vars", is(kindAny), false, "values by name, which expressions of the project read as vars.NAME"},
 		{"database", is(kindText), false, "the database file, hookloom.db by default; server.db may name a PostgreSQL database"},
 		{"timezone", is(kindText), false, "the time zone of schedules and of the console; the machine's by default"},
 		{"triggers", mapOf(object("trigger")), false, "triggers by name, which any workflow can listen to"},

@@ -94,6 +94,7 @@ func (p *Project) LoadTests() ([]*Test, Mistakes) {
 			continue
 		}
 		src := newSource(w.File, w.Text)
+		src.vars = p.Vars
 		out = append(out, p.tests(src, w, w.tests)...)
 		all = append(all, src.mistakes...)
 	}
@@ -104,6 +105,7 @@ func (p *Project) LoadTests() ([]*Test, Mistakes) {
 		}
 		src, ok := openFile(p.Dir, rel)
 		if ok {
+			src.vars = p.Vars
 			out = append(out, p.testFile(src, name)...)
 		}
 		if src != nil {

@@ -182,7 +182,7 @@ func (p *project) read(t *testing.T) {
 	if p.secrets, err = secrets.Load(secrets.Options{Dir: p.dir}); err != nil {
 		t.Fatal(err)
 	}
-	files, unreadable := workflows.ReadFiles(p.dir)
+	files, unreadable := workflows.ReadFiles(p.dir, "")
 	catalog := workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}
 	flows, mistakes := workflows.LoadFiles(p.dir, files, catalog, p.secrets.IsSet)
 	if mistakes = unreadable.With(mistakes); mistakes.Errors() > 0 {

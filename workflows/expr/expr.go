@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,6 +24,9 @@ type Expr struct {
 	Text string
 	// Zone is the time zone of now(); nil for UTC.
 	Zone *time.Location
+	// Vars are those of the project, for an expression that reads vars; the workflow's own of the
+	// same name hide them.
+	Vars map[string]any
 	// Bytes reports whether the result must be encoded as base64 if it is bytes.
 	Bytes bool
 	// code is the compiled program. later compiles it at the first evaluation; it is nil for an
@@ -88,6 +92,11 @@ func (e *EvalError) Error() string {
 // Eval evaluates the expression. The result is plain data (see Normalize), or a time.Time. Errors
 // are of type *EvalError.
 func (e *Expr) Eval(env *Env) (any, error) {
+	if e.Vars != nil {
+		with := *env
+		with.Names = e.withVars(env.Names)
+		env = &with
+	}
 	if e.secrets {
 		if err := e.secretsSet(env.Names); err != nil {
 			return nil, err
@@ -117,6 +126,24 @@ func (e *Expr) Eval(env *Env) (any, error) {
 		return nil, e.runtimeError(err)
 	}
 	return v, nil
+}
+
+// withVars adds the project's vars to the names.
+func (e *Expr) withVars(names Names) Names {
+	if e.Vars == nil {
+		return names
+	}
+	vars := e.Vars
+	if own, _ := names["vars"].(map[string]any); len(own) > 0 {
+		vars = maps.Clone(vars)
+		maps.Copy(vars, own)
+	}
+	names = maps.Clone(names)
+	if names == nil {
+		names = Names{}
+	}
+	names["vars"] = vars
+	return names
 }
 
 // program returns the compiled expression, and compiles it first if that was postponed.
@@ -184,6 +211,7 @@ func (e *Expr) Values(names Names) map[string]any {
 	if len(e.paths) == 0 {
 		return nil
 	}
+	names = e.withVars(names)
 	out := make(map[string]any, len(e.paths))
 	for _, p := range e.paths {
 		var v any = map[string]any(names)

@@ -68,7 +68,7 @@ var roots = []Field{
 	{"event", "The event that started the run.", Any},
 	{"events", "The events of the run, in a workflow with `batch:`.", Any},
 	{"inputs", "The declared inputs.", Any},
-	{"vars", "The declared vars, and those that `set:` has set before.", Any},
+	{"vars", "The vars of `hookloom.yaml` and of the workflow, and those that `set:` has set before.", Any},
 	{"steps", "`steps.ID` is a step that ran before.", Any},
 	{"secrets", "`secrets.NAME` is a secret: in `with:`, in triggers and in connectors only.", Any},
 	{"item", "The item of `foreach:`; `as:` gives it another name.", Any},

@@ -1,0 +1,232 @@
+package workflows
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"gopkg.in/yaml.v3"
+)
+
+// An environment is a second file of settings, hookloom.NAME.yaml, which is merged over
+// hookloom.yaml: maps are merged key by key, lists and single values replace, and null removes
+// a key (docs/environments.md).
+
+// environmentName is what an environment may be named: it is part of a file's name.
+var environmentName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+// overlayName is the name of an environment's file.
+var overlayName = regexp.MustCompile(`^hookloom\.([a-z0-9][a-z0-9_-]*)\.yaml$`)
+
+// OverlayFile is the file of an environment's settings.
+func OverlayFile(environment string) string { return "hookloom." + environment + ".yaml" }
+
+// EnvironmentOf is the environment whose settings a file holds; "" for any other file.
+func EnvironmentOf(file string) string {
+	if m := overlayName.FindStringSubmatch(file); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// IsSettings reports whether a file holds the project's settings: hookloom.yaml, or those of an
+// environment.
+func IsSettings(file string) bool { return file == ProjectFile || EnvironmentOf(file) != "" }
+
+// Environments lists the environments of the project in dir, sorted.
+func Environments(dir string) (names []string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // which shows when the project is read
+	}
+	for _, e := range entries {
+		if name := EnvironmentOf(e.Name()); name != "" && !e.IsDir() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// CheckEnvironment refuses an environment that the project in dir has no file for. "" is the
+// project without an environment.
+func CheckEnvironment(dir, name string) error {
+	if name == "" {
+		return nil
+	}
+	if !environmentName.MatchString(name) {
+		return fmt.Errorf("%q is not a name of an environment: use lower-case letters, digits, - and _", name)
+	}
+	known := Environments(dir)
+	if slices.Contains(known, name) {
+		return nil
+	}
+	problem := fmt.Sprintf("no environment %q: %s has no %s", name, dir, OverlayFile(name))
+	if len(known) == 0 {
+		return fmt.Errorf("%s; create it, or leave out --env (HOOKLOOM_ENV)", problem)
+	}
+	if meant := spelling.Suggest(name, known); meant != "" {
+		problem += "; " + meant
+	}
+	return fmt.Errorf("%s\nthis project has the environments %s", problem, strings.Join(known, ", "))
+}
+
+// Environment is the environment that the files belong to; "" for none.
+func (f Files) Environment() string {
+	for name := range f {
+		if env := EnvironmentOf(name); env != "" {
+			return env
+		}
+	}
+	return ""
+}
+
+// in returns the files without those of other environments.
+func (f Files) in(environment string) Files {
+	out := Files{}
+	for name, text := range f {
+		if env := EnvironmentOf(name); env == "" || env == environment {
+			out[name] = text
+		}
+	}
+	return out
+}
+
+// overlay is the second of two files that are read as one: its lines follow those of the first.
+type overlay struct {
+	name string
+	// first is the number of lines before it.
+	first int
+}
+
+// at is where a line of the source is: the file, and the line in it.
+func (s *source) at(line int) (file string, inFile int) {
+	if s.over != nil && line > s.over.first {
+		return s.over.name, line - s.over.first
+	}
+	return s.name, line
+}
+
+// settings reads hookloom.yaml and the environment's file as one. The node is nil when there is
+// nothing to read, or when a file cannot be used: ok is then false.
+func settings(files Files) (src *source, n *yaml.Node, ok bool) {
+	text := files[ProjectFile]
+	env := files.Environment()
+	over := files[OverlayFile(env)]
+	if env == "" || onlyComments(over) {
+		src = newSource(ProjectFile, text)
+		src.scanned = true
+		if strings.TrimSpace(string(text)) == "" {
+			return src, nil, true
+		}
+		d := decoder{source: src}
+		n = d.parse()
+		return src, n, n != nil
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(slices.Clone(text), '\n')
+	}
+	src = newSource(ProjectFile, slices.Concat(text, over))
+	src.over = &overlay{name: OverlayFile(env), first: strings.Count(string(text), "\n")}
+	var base, top *yaml.Node
+	for file, node := range map[string]**yaml.Node{ProjectFile: &base, src.over.name: &top} {
+		if onlyComments(files[file]) {
+			continue
+		}
+		d := decoder{source: newSource(file, files[file])}
+		d.scanned = true
+		*node = d.parse()
+		src.mistakes = append(src.mistakes, d.mistakes...)
+		src.hidden = append(src.hidden, d.hidden...)
+		for _, c := range d.found {
+			if file != ProjectFile {
+				c.at.Line += src.over.first
+			}
+			src.found = append(src.found, c)
+		}
+		if *node == nil {
+			return src, nil, false
+		}
+	}
+	moveDown(top, src.over.first, map[*yaml.Node]bool{})
+	if base == nil {
+		return src, top, true
+	}
+	d := decoder{source: src}
+	return src, d.merge(base, top), true
+}
+
+// onlyComments reports whether a file says nothing.
+func onlyComments(text []byte) bool {
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// moveDown adds to the lines of a tree, of which parts may be there several times.
+func moveDown(n *yaml.Node, lines int, done map[*yaml.Node]bool) {
+	if n == nil || done[n] {
+		return
+	}
+	done[n] = true
+	n.Line += lines
+	for _, c := range n.Content {
+		moveDown(c, lines, done)
+	}
+}
+
+// merge lays one value over another: maps are merged, anything else replaces. null in a map
+// removes the key.
+func (d *decoder) merge(base, over *yaml.Node) *yaml.Node {
+	if base.Kind != yaml.MappingNode || over.Kind != yaml.MappingNode {
+		return over
+	}
+	out := *base
+	out.Content = nil
+	theirs := map[string]int{}
+	for i := len(over.Content) - 2; i >= 0; i -= 2 {
+		theirs[over.Content[i].Value] = i
+	}
+	merged := map[int]bool{}
+	own := false // the map as a whole is what the environment makes of it
+	for i := 0; i+1 < len(base.Content); i += 2 {
+		k, v := base.Content[i], base.Content[i+1]
+		at, there := theirs[k.Value]
+		if !there {
+			out.Content = append(out.Content, k, v)
+			continue
+		}
+		merged[at] = true
+		switch x := over.Content[at+1]; {
+		case isNull(x):
+			own = true
+		case x.Kind == yaml.MappingNode && v.Kind == yaml.MappingNode:
+			out.Content = append(out.Content, k, d.merge(v, x))
+		default:
+			out.Content = append(out.Content, over.Content[at], x)
+		}
+	}
+	for i := 0; i+1 < len(over.Content); i += 2 {
+		k, v := over.Content[i], over.Content[i+1]
+		switch {
+		case merged[i]:
+		case isNull(v) && theirs[k.Value] == i:
+			d.warn(d.pos(k), "nothing-removed", fmt.Sprintf("null removes a key, and hookloom.yaml has no %q here", k.Value),
+				"remove this line, or correct the key")
+		default:
+			own = true
+			out.Content = append(out.Content, k, v)
+		}
+	}
+	if own {
+		out.Line, out.Column = over.Line, over.Column
+	}
+	return &out
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

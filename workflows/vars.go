@@ -1,0 +1,184 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/value"
+	"gopkg.in/yaml.v3"
+)
+
+// projectVars reads vars: of the project's settings. They are constants: each may read those
+// before it, and nothing else. The decoder's source has them afterwards.
+func (d *decoder) projectVars(root *yaml.Node) map[string]any {
+	d.vars = map[string]any{}
+	var n *yaml.Node
+	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == "vars" && n == nil {
+			n = root.Content[i+1]
+		}
+	}
+	switch {
+	case n == nil || isNull(n):
+		return d.vars
+	case n.Kind != yaml.MappingNode:
+		d.wrongKind(n, "vars", "a map")
+		return d.vars
+	}
+	d.pairs(n, func(k, v *yaml.Node) {
+		if !d.isName(k, "a var") {
+			return
+		}
+		if isNull(v) {
+			d.add(d.pos(k), "wrong-type", fmt.Sprintf("vars.%s has no value", k.Value), `write a value, such as ""`)
+			return
+		}
+		// What reads it later gets a copy of what is known up to here.
+		known := maps.Clone(d.vars)
+		if x, ok := d.rendered(v, "vars of hookloom.yaml"); ok {
+			known[k.Value] = x
+		} else {
+			known[k.Value] = "" // said once; what reads it is not wrong too
+		}
+		if text, is := known[k.Value].(string); is && text != "" && LooksSecret(k.Value) {
+			d.add(d.pos(v), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
+		}
+		d.vars = known
+	})
+	return d.vars
+}
+
+// rendered gives a value of hookloom.yaml that reads vars alone. ok is false when it cannot be
+// had, which is then a mistake.
+func (d *decoder) rendered(n *yaml.Node, where string) (x any, ok bool) {
+	before := len(d.mistakes)
+	v := d.value(n)
+	v.check(&expr.Scope{Where: where, Names: expr.Map{}, Hint: noOtherNames})
+	if v.broken || slices.ContainsFunc(d.mistakes[before:], func(m Mistake) bool { return !m.Warning }) {
+		return nil, false
+	}
+	x, err := v.Render(&expr.Env{Now: time.Time{}}, FillPlain)
+	if err != nil {
+		d.add(d.pos(n), "bad-expression", err.Error(), "")
+		return nil, false
+	}
+	return x, true
+}
+
+// noOtherNames says what to do in place of a name that a plain value cannot read.
+func noOtherNames(name string) string {
+	switch name {
+	case "env", "process":
+		return "put it into vars:, with its value for each environment in hookloom.NAME.yaml"
+	case "secrets":
+		return "secrets can be read in tokens, auth: and webhook secrets, not in plain settings"
+	}
+	return "only vars of hookloom.yaml can be read here"
+}
+
+// withVars adds the project's vars to what an expression of the file may read. The workflow's own
+// of the same name hide them.
+func (s *source) withVars(sc *expr.Scope) *expr.Scope {
+	out := *sc
+	with := func(names expr.Map) expr.Map {
+		names = maps.Clone(names)
+		vars := expr.Map{}
+		for name := range s.vars {
+			vars[name] = expr.Any
+		}
+		if own, is := names["vars"].(expr.Map); is {
+			maps.Copy(vars, own)
+		}
+		names["vars"] = vars
+		return names
+	}
+	out.Names = with(sc.Names)
+	if sc.Sampled != nil {
+		out.Sampled = with(sc.Sampled)
+	}
+	return &out
+}
+
+// filled puts vars into a plain value of hookloom.yaml. nil is a value that cannot be had.
+func (d *decoder) filled(n *yaml.Node, t valueType, name string) *yaml.Node {
+	if !d.settings || !t.plain() {
+		return n
+	}
+	switch {
+	case n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "${{"):
+		x, ok := d.rendered(n, name)
+		if !ok {
+			return nil
+		}
+		return d.nodeOf(n, x, name)
+	case n.Kind == yaml.SequenceNode:
+		out := *n
+		out.Content = nil
+		for _, c := range n.Content {
+			if c.Kind == yaml.ScalarNode && strings.Contains(c.Value, "${{") {
+				x, ok := d.rendered(c, name)
+				if !ok {
+					return nil
+				}
+				if c = d.nodeOf(c, x, name); c == nil {
+					return nil
+				}
+			}
+			out.Content = append(out.Content, c)
+		}
+		return &out
+	}
+	return n
+}
+
+// plain reports whether values of the type are written out, so that vars can be put into them
+// when the file is read: no expression stands there that is evaluated later.
+func (t valueType) plain() bool {
+	switch t.kind {
+	case kindText, kindBool, kindInt, kindDuration, kindSize, kindRate, kindName, kindWord, kindTexts:
+		return true
+	case kindList:
+		return t.of.plain()
+	case kindEither:
+		return slices.ContainsFunc(t.either, valueType.plain) &&
+			!slices.ContainsFunc(t.either, func(e valueType) bool { return e.kind == kindValue || e.kind == kindExpr || e.kind == kindAny })
+	}
+	return false
+}
+
+// nodeOf is the node that would have been written for x in place of n.
+func (d *decoder) nodeOf(n *yaml.Node, x any, name string) *yaml.Node {
+	out := *n
+	out.Style, out.Content = 0, nil
+	if list, is := x.([]any); is {
+		out.Kind, out.Tag, out.Value = yaml.SequenceNode, "!!seq", ""
+		for _, e := range list {
+			if c := d.nodeOf(n, e, name); c != nil {
+				out.Content = append(out.Content, c)
+			}
+		}
+		return &out
+	}
+	text, err := value.Text(x)
+	switch _, isMap := x.(map[string]any); {
+	case err != nil || isMap || x == nil:
+		d.add(d.pos(n), "wrong-type", fmt.Sprintf("%s is a single value, got %s", name, value.Describe(x)), "")
+		return nil
+	}
+	switch x.(type) {
+	case bool:
+		out.Tag = "!!bool"
+	case int:
+		out.Tag = "!!int"
+	case float64:
+		out.Tag = "!!float"
+	default:
+		out.Tag = "!!str"
+	}
+	out.Value = text
+	return &out
+}
