@@ -22,8 +22,8 @@ import (
 // connect_timeout.
 const connectTimeout = 5 * time.Second
 
-// Schema is the schema of Hookloom's tables.
-const Schema = "hookloom"
+// DefaultSchema is the schema of Hookloom's tables, where the address does not say schema=.
+const DefaultSchema = "hookloom"
 
 // Unset is the address of a database whose address is not known: the secret that it needs is not set.
 const Unset = "postgres:unset"
@@ -71,6 +71,8 @@ func HasPassword(database string) bool {
 
 // Address is the address of a database.
 type Address struct {
+	// Schema is the schema of Hookloom's tables.
+	Schema string
 	// Hints is false if nodes must not use LISTEN and NOTIFY (hints=off), as behind PgBouncer.
 	Hints bool
 	// AtomicPages is true if the storage writes pages of 8 KiB whole (atomic_pages=yes), so that
@@ -81,8 +83,8 @@ type Address struct {
 	hosts  string
 }
 
-// own are the parameters that Hookloom reads itself, with their values.
-var own = map[string][]string{"hints": {"on", "off"}, "atomic_pages": {"yes", "no"}}
+// own are the parameters that Hookloom reads itself, with their values; nil for any.
+var own = map[string][]string{"schema": nil, "hints": {"on", "off"}, "atomic_pages": {"yes", "no"}}
 
 // word is the scheme of a URL.
 var word = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,20}$`)
@@ -112,9 +114,15 @@ func Parse(text string) (*Address, error) {
 	if err != nil || u.Opaque != "" || strings.Contains(u.Path, "@") || u.Fragment != "" {
 		return nil, fmt.Errorf("the address of the database cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE; %s", escapes)
 	}
-	a := &Address{Hints: q.Get("hints") != "off", AtomicPages: q.Get("atomic_pages") == "yes"}
+	a := &Address{Schema: DefaultSchema, Hints: q.Get("hints") != "off", AtomicPages: q.Get("atomic_pages") == "yes"}
+	if q.Has("schema") {
+		a.Schema = q.Get("schema")
+	}
+	if !identifier.MatchString(a.Schema) || strings.HasPrefix(a.Schema, "pg_") || a.Schema == "public" {
+		return nil, errors.New("schema= of the address: use a name of its own of a-z, 0-9 and _, such as " + DefaultSchema)
+	}
 	for name, values := range own {
-		if v := q.Get(name); q.Has(name) && !slices.Contains(values, v) {
+		if v := q.Get(name); values != nil && q.Has(name) && !slices.Contains(values, v) {
 			return nil, fmt.Errorf("%s=%.60s of the address: it is %s", name, v, strings.Join(values, " or "))
 		}
 		q.Del(name)

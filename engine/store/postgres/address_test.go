@@ -52,13 +52,15 @@ func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
 func TestTheParametersOfAnAddress(t *testing.T) {
 	clean(t)
 	for text, want := range map[string]string{
-		"postgres://a:p@db/x":                             "true false tls",
-		"postgres://a:p@127.0.0.1/x":                      "true false tls or not",
-		"postgres://a:p@[::1]:5/x":                        "true false tls or not",
-		"postgres://a:p@localhost,db/x":                   "true false tls",
-		"postgres://a:p@db/x?sslmode=disable":             "true false no tls",
-		"postgres://a:p@db/x?hints=off&atomic_pages=yes":  "false true tls",
+		"postgres://a:p@db/x":                             "hookloom true false tls",
+		"postgres://a:p@127.0.0.1/x":                      "hookloom true false tls or not",
+		"postgres://a:p@[::1]:5/x":                        "hookloom true false tls or not",
+		"postgres://a:p@localhost,db/x":                   "hookloom true false tls",
+		"postgres://a:p@db/x?sslmode=disable":             "hookloom true false no tls",
+		"postgres://a:p@db/x?hints=off&atomic_pages=yes":  "hookloom false true tls",
 		"postgres://a:p@db/x?hints=on;b":                  "write postgres://USER:PASSWORD@HOST:5432/DATABASE",
+		"postgres://a:p@db/x?schema=public":               "schema= of the address: use a name of its own",
+		"postgres://a:p@db/x?schema=shop_2":               "shop_2 true false tls",
 		"mysql://a:p@db/x":                                "the database is a file, or on a PostgreSQL server",
 		"postgres://a:p@db/x?hints=maybe":                 "hints=maybe of the address: it is on or off",
 		"postgres://a:p@db/x?sslmode=yes":                 "sslmode is disable, prefer, require, verify-ca or verify-full",
@@ -81,8 +83,8 @@ func TestTheParametersOfAnAddress(t *testing.T) {
 					security = "tls or not"
 				}
 			}
-			got = strings.Join([]string{truth(a.Hints), truth(a.AtomicPages), security}, " ")
-			for _, own := range []string{"hints", "atomic_pages"} {
+			got = strings.Join([]string{a.Schema, truth(a.Hints), truth(a.AtomicPages), security}, " ")
+			for _, own := range []string{"schema", "hints", "atomic_pages"} {
 				if _, sent := c.RuntimeParams[own]; sent {
 					t.Errorf("%s: the server is sent %s", text, own)
 				}

@@ -113,7 +113,8 @@ func (a *Address) explainServer(e *Error, err *pgconn.PgError) {
 		e.Temporary = true
 	case err.Code == codeUnknownSetting, err.Code == codeProtocol:
 		e.Problem = "the server, or a pooler before it, rejects a parameter of the address: " + err.Message
-		e.Fix = "Parameters are those of libpq (sslmode, sslrootcert, connect_timeout, ...), of the server, and Hookloom's: hints, atomic_pages."
+		e.Fix = "Parameters are those of libpq (sslmode, sslrootcert, connect_timeout, ...), of the server, and Hookloom's: " +
+			"schema, hints, atomic_pages."
 	default:
 		e.Problem = fmt.Sprintf("the server answers: %s (SQLSTATE %s)", err.Message, err.Code)
 		e.Fix = err.Hint
@@ -218,7 +219,7 @@ func (a *Address) standby(e *Error) {
 
 // grants are statements that give the role what a server needs.
 func (a *Address) grants() string {
-	role, database, schema := quoted(a.config.User), quoted(a.config.Database), Schema
+	role, database, schema := quoted(a.config.User), quoted(a.config.Database), a.Schema
 	return fmt.Sprintf("As a superuser, in database %s, either let the role make and own the schema:\n"+
 		"  CREATE SCHEMA IF NOT EXISTS %s AUTHORIZATION %s;\n"+
 		"or, if another role ran hookloom db migrate, let it use the schema:\n"+

@@ -56,13 +56,13 @@ func (a *Address) Inspect(ctx context.Context, c *pgx.Conn) (*Facts, error) {
 	}
 	r := &f.Rights
 	err = c.QueryRow(ctx, `SELECT count(*) > 0, coalesce(bool_or(has_schema_privilege(oid, 'USAGE')), false),
-		coalesce(bool_or(has_schema_privilege(oid, 'CREATE')), false) FROM pg_namespace WHERE nspname = $1`, Schema).
+		coalesce(bool_or(has_schema_privilege(oid, 'CREATE')), false) FROM pg_namespace WHERE nspname = $1`, a.Schema).
 		Scan(&r.Exists, &r.Usage, &r.Create)
 	if err == nil && r.Usage {
 		err = c.QueryRow(ctx, `SELECT ARRAY(SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT (has_table_privilege(c.oid, 'SELECT') AND
 			has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
-			ORDER BY c.relname)`, Schema).Scan(&r.Denied)
+			ORDER BY c.relname)`, a.Schema).Scan(&r.Denied)
 	}
 	if err != nil {
 		return nil, a.Explain(err)
@@ -125,15 +125,15 @@ func (a *Address) Allowed(f *Facts, migrate bool) error {
 	e := &Error{Address: a.String(), Fix: a.grants()}
 	switch {
 	case !r.Exists && !r.CanCreate:
-		e.Problem = fmt.Sprintf("there is no schema %s, and role %s may not make it", Schema, role)
+		e.Problem = fmt.Sprintf("there is no schema %s, and role %s may not make it", a.Schema, role)
 	case !r.Exists:
 		return nil
 	case !r.Usage:
-		e.Problem = fmt.Sprintf("role %s may not use schema %s", role, Schema)
+		e.Problem = fmt.Sprintf("role %s may not use schema %s", role, a.Schema)
 	case migrate && !r.Create:
-		e.Problem = fmt.Sprintf("role %s may not make tables in schema %s", role, Schema)
+		e.Problem = fmt.Sprintf("role %s may not make tables in schema %s", role, a.Schema)
 	case len(r.Denied) > 0:
-		e.Problem = fmt.Sprintf("role %s may not read and change %s of schema %s", role, strings.Join(r.Denied, ", "), Schema)
+		e.Problem = fmt.Sprintf("role %s may not read and change %s of schema %s", role, strings.Join(r.Denied, ", "), a.Schema)
 	default:
 		return nil
 	}
