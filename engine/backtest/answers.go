@@ -59,7 +59,7 @@ func (a *recorded) person(path string, attempt int) *plan.Answer {
 	return nil
 }
 
-// following answers a run's attempts with the answers of another simulated run.
+// following answers a run's attempts with those of another simulated run.
 type following struct {
 	base *simulation
 	// shared are answers of the runs of other events.
@@ -123,7 +123,7 @@ func (a *following) again(c *call) (*answer, bool, string) {
 	return nil, false, fmt.Sprintf("it was tried %d times, so no answer to attempt %d is recorded", c.attempt-1, c.attempt)
 }
 
-// equal finds the equal call of the base: at the same path, otherwise at any.
+// equal returns the equal call of the base: at the same path, otherwise at any.
 func (a *following) equal(c *call) (found *call) {
 	if a.base == nil {
 		return nil
@@ -142,8 +142,8 @@ func (a *following) equal(c *call) (found *call) {
 	return found
 }
 
-// nearest finds the call of the base with the same action, host and path template, with the
-// fewest differences.
+// nearest returns the call of the base with the same action, host and path template and the fewest
+// differences.
 func (a *following) nearest(c *call) (found *call) {
 	if a.base == nil {
 		return nil
@@ -164,7 +164,7 @@ func (a *following) nearest(c *call) (found *call) {
 	return found
 }
 
-// take returns the answer of a call of the base, if it can be used for another call.
+// take returns the answer to a call of the base, if it can be used for another call.
 func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
 	if a.paths[c.path] = b.path; !assumed {
 		a.taken[b] = true
@@ -180,7 +180,7 @@ func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
 	return &out, assumed, ""
 }
 
-// mock is the answer for a step in the workflow's tests; nil for none.
+// mock returns the answer for a step from the workflow's tests; nil if there is none.
 func (a *following) mock(c *call) *answer {
 	if c.step == nil || c.step.ID == "" || len(a.mocks[c.step.ID]) == 0 {
 		return nil
@@ -202,11 +202,11 @@ func (a *following) mock(c *call) *answer {
 	return &answer{status: plan.Failed, err: e}
 }
 
-// mostShared is the largest number of answers kept from other runs.
+// mostShared is the maximum number of answers kept from other runs.
 const mostShared = 2000
 
-// shared are answers of recorded runs, keyed by keyOf. It is filled between two pages, and only
-// read while one is compared.
+// shared are answers of recorded runs, by keyOf. It is filled between pages, and read-only while a
+// page is compared.
 type shared struct{ answers map[string]*call }
 
 func (s *shared) add(list []*call) {
@@ -236,7 +236,7 @@ func (s *shared) find(c *call) (*answer, bool) {
 	return &out, true
 }
 
-// keyOf is the part that a request shares with nearly equal ones.
+// keyOf returns the part that similar requests have in common.
 func keyOf(c *call) string {
 	path, _, _ := strings.Cut(c.step.With.Field("url").Template(), "?")
 	method := ""
@@ -246,7 +246,7 @@ func keyOf(c *call) string {
 	return strings.Join([]string{c.action, method, c.host, path}, " ")
 }
 
-// sameRequest reports whether two calls send the same, apart from the times in it.
+// sameRequest reports whether two calls send the same, apart from times.
 func sameRequest(b, c *call) bool {
 	if reflect.DeepEqual(b.with, c.with) {
 		return true

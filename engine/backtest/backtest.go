@@ -14,36 +14,38 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// Options says what is compared with what.
+// Options configure a backtest.
 type Options struct {
 	History engine.RecordHistory
-	// Project holds the edited workflows; Workflows are those to compare, nil for all.
+	// Project contains the edited workflows; Workflows are those to compare, nil for all.
 	Project   *workflows.Project
 	Workflows map[string]bool
-	// Against is what they are compared with in place of the versions that ran; nil for those.
+	// Against is the workflow to compare with; nil compares with the versions that ran.
 	Against *workflows.Workflow
-	// Query selects the events. Of them, Limit takes the newest, and Sample some that are spread
-	// over all, the same each time; 0 takes all.
+	// Query selects the events. Limit selects the newest of them, and Sample a sample spread over
+	// all of them, always the same; 0 selects all.
 	Query         engine.RecordedQuery
 	Limit, Sample int
-	// Chosen, unless nil, are the events and workflows that are decided again: each by itself, without
-	// what other events do to it, and also those that came while the workflow was switched off.
+	// Chosen, unless nil, are the events and workflows to decide again: each on its own, without
+	// effects of other events, and including those that arrived while the workflow was switched
+	// off.
 	Chosen map[engine.Chosen]bool
-	// Actions carry out what has no effect outside, and say where a request would go.
+	// Actions run actions without external effects, and determine where a request would go.
 	Actions map[string]engine.Action
-	// Tests are those of the project: their mocks stand in where nothing is recorded.
+	// Tests are the tests of the project, whose mocks are used where nothing is recorded.
 	Tests []*workflows.Test
-	// Change and Unknown are told what is found, in the order of the events, but for those that wait
-	// for others (debounce, batch, on_full: replace); Progress is told how many events were compared. An error of theirs ends the backtest.
+	// Change and Unknown are called for each finding, in the order of the events, except for those
+	// that wait for others (debounce, batch, on_full: replace). Progress is called with the number
+	// of events compared. An error from them ends the backtest.
 	Change   func(Change) error
 	Unknown  func(Unknown) error
 	Progress func(events int)
 }
 
-// pageSize is how many events are held in memory at most.
+// pageSize is the maximum number of events in memory.
 const pageSize = 200
 
-// run is a backtest under way.
+// run is a backtest in progress.
 type run struct {
 	o        Options
 	versions *versions
@@ -54,16 +56,16 @@ type run struct {
 	mocks    map[string]map[string][]workflows.Mock
 	report   Report
 	totals   totals
-	// streams are those of the edited workflows that a change of concurrency, rate, debounce, batch or
-	// their rule concerns. held is the memory of the events that wait in them.
+	// streams are those of the edited workflows for which concurrency, rate, debounce, batch or the
+	// rule changed. held is the memory of the events waiting in them.
 	streams map[streamKey]*stream
 	agenda  agenda
 	held    int64
 }
 
-// Run compares what the workflows of a project would do with what was done. It reads the history
-// in pages and starts no goroutine that outlives a page. What comes after it has begun is not in
-// it. Where an error ends it, it gives the report of what it looked at before.
+// Run compares what the workflows of a project would do with what was done. It reads the history in
+// pages and starts no goroutine that outlives a page. It ignores what is recorded after its start.
+// If an error ends it, it returns the report so far.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	b := &run{o: o, shared: shared{answers: map[string]*call{}}, listen: listenersOf(o.Project), mocks: mocksOf(o.Tests),
 		report: Report{Kinds: map[string]int{}}, streams: map[streamKey]*stream{}}
@@ -82,7 +84,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return &b.report, err
 }
 
-// withWorkflow is the project with another text of a workflow.
+// withWorkflow returns the project with another text of a workflow.
 func withWorkflow(p *workflows.Project, w *workflows.Workflow) *workflows.Project {
 	q := *p
 	q.Workflows = map[string]*workflows.Workflow{w.ID: w}
@@ -97,8 +99,8 @@ func withWorkflow(p *workflows.Project, w *workflows.Workflow) *workflows.Projec
 	return &q
 }
 
-// mocksOf gathers the mocks of tests by workflow and step: those of the first test that has some
-// for the step.
+// mocksOf collects the mocks of tests by workflow and step: those of the first test that mocks the
+// step.
 func mocksOf(tests []*workflows.Test) map[string]map[string][]workflows.Mock {
 	out := map[string]map[string][]workflows.Mock{}
 	for _, t := range tests {
@@ -114,7 +116,7 @@ func mocksOf(tests []*workflows.Test) map[string]map[string][]workflows.Mock {
 	return out
 }
 
-// pages reads and compares page by page.
+// pages reads and compares the events page by page.
 func (b *run) pages(ctx context.Context) error {
 	q := b.o.Query
 	q.Limit = pageSize
@@ -146,8 +148,8 @@ func (b *run) pages(ctx context.Context) error {
 	}
 }
 
-// choose picks the events of a limit or a sample, by their ids alone; all reports that there is
-// nothing to pick. It bounds the query to what there is now.
+// choose selects the events of a limit or a sample by their ids; all reports that all events are
+// selected. It limits the query to the current events.
 func (b *run) choose(ctx context.Context, q *engine.RecordedQuery) (chosen []engine.EventID, all bool, err error) {
 	n := b.o.Limit
 	if b.o.Sample > 0 {
@@ -180,7 +182,7 @@ func (b *run) choose(ctx context.Context, q *engine.RecordedQuery) (chosen []eng
 	return chosen, n == 0, nil
 }
 
-// highest keeps the n ids of the highest rank.
+// highest returns the n ids with the highest rank.
 func highest(ids []engine.EventID, n int, rank func(engine.EventID) uint64) []engine.EventID {
 	slices.SortFunc(ids, func(a, b engine.EventID) int {
 		switch x, y := rank(a), rank(b); {
@@ -194,15 +196,15 @@ func highest(ids []engine.EventID, n int, rank func(engine.EventID) uint64) []en
 	return ids[:min(n, len(ids))]
 }
 
-// spread ranks ids so that the highest are spread over all, and are the same each time.
+// spread ranks ids so that the highest are spread over all of them, always the same.
 func spread(id engine.EventID) uint64 {
 	h := fnv.New64a()
 	fmt.Fprint(h, int64(id))
 	return h.Sum64()
 }
 
-// page compares the events of one page. Recorded runs are simulated first, so that their
-// answers can stand in for requests of others, whichever worker is ahead.
+// page compares the events of one page. It simulates recorded runs first, so that their answers can
+// be used for other requests regardless of the order of the workers.
 func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
 	items := make([][]*item, len(page))
 	each(len(page), func(i int) { items[i] = b.items(ctx, page[i]) })
@@ -256,7 +258,7 @@ func each(n int, do func(i int)) {
 	wg.Wait()
 }
 
-// note adds what came of an item to the report.
+// note adds the result of an item to the report.
 func (b *run) note(it *item) error {
 	r := &b.report
 	if it.skipped != nil {

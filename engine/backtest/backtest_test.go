@@ -17,8 +17,8 @@ import (
 	"github.com/hookloom/hookloom/engine/machine"
 )
 
-// constructs are workflows that use each construct of the language, with the workflows that they
-// call.
+// constructs returns workflows that use each construct of the language, with the workflows that
+// they call.
 func constructs(t testing.TB) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/constructs/*.yaml")
@@ -40,8 +40,8 @@ var bodies = []string{`{"n": 1, "kind": "x", "list": [1, 2, 3]}`,
 	`{"n": 6, "kind": "y", "list": []}`, `{"n": 9, "kind": "z", "list": ["a"]}`,
 	`{"n": 0, "kind": "x", "list": [5]}`}
 
-// TestTheSameWorkflowChangesNothing: over the history that each construct leaves, the simulation of
-// the version that ran gives the record again, and nothing is found to differ.
+// TestTheSameWorkflowChangesNothing checks for the history of each construct that simulating the
+// version that ran reproduces the record, and that no change is found.
 func TestTheSameWorkflowChangesNothing(t *testing.T) {
 	flows := constructs(t)
 	path := record(t, flows, func(ctx context.Context, e *machine.Engine) {
@@ -60,7 +60,7 @@ func TestTheSameWorkflowChangesNothing(t *testing.T) {
 	}
 }
 
-// TestRandomWorkflowsAreUnchanged is the same over the history of random workflows.
+// TestRandomWorkflowsAreUnchanged checks the same for the history of random workflows.
 func TestRandomWorkflowsAreUnchanged(t *testing.T) {
 	histories := 2
 	if n, err := strconv.Atoi(os.Getenv("HOOKLOOM_BACKTESTS")); err == nil {
@@ -80,8 +80,8 @@ func TestRandomWorkflowsAreUnchanged(t *testing.T) {
 	}
 }
 
-// TestChangedConcurrencyIsSimulatedOverTheStream: what the edited limits drop, and what they no longer
-// drop, is found although no condition was changed.
+// TestChangedConcurrencyIsSimulatedOverTheStream checks that changed drops are found although no
+// condition changed.
 func TestChangedConcurrencyIsSimulatedOverTheStream(t *testing.T) {
 	all := constructs(t)
 	path := record(t, all, send(t, bodies...))
@@ -124,10 +124,10 @@ func reportAll(t *testing.T, f found) {
 	}
 }
 
-// mutant is an edit of one of the constructs, and what must be found.
+// mutant is an edit of one of the constructs, with the expected findings.
 type mutant struct {
 	workflow, from, to, kind string
-	// because is the expression that is named; changes how many events differ.
+	// because is the expected expression; changes is the number of events that differ.
 	because string
 	changes int
 }
@@ -158,7 +158,7 @@ var mutants = []mutant{
 	{"kept", "  - {uses: test/act, with: {n: \"${{ steps.n.output }}\"}}", "", "requests", "steps.1", 4},
 }
 
-// TestAgainstAnotherFileComparesTheTwo: what ran is neither side then.
+// TestAgainstAnotherFileComparesTheTwo compares two versions neither of which ran.
 func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 	all := constructs(t)
 	path := record(t, all, send(t, bodies...))
@@ -180,8 +180,8 @@ func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 	}
 }
 
-// TestEachMutantIsFound: one edit of one workflow is reported for the events that it concerns, and
-// nothing else is.
+// TestEachMutantIsFound checks that one edit of one workflow is reported for the events concerned,
+// and nothing else.
 func TestEachMutantIsFound(t *testing.T) {
 	all := constructs(t)
 	path := record(t, all, send(t, bodies...))

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// whyMatched finds what makes an event match on one side only. before or after is nil where the
+// whyMatched returns the cause if only one side matches an event. before or after is nil if the
 // workflow does not exist or does not listen.
 func (b *run) whyMatched(it *item, before, after *workflows.Workflow) Because {
 	off := func(d engine.Decision) bool { return d.Outcome == engine.Disabled || d.Outcome == engine.Held }
@@ -45,8 +45,8 @@ func texts(list []*workflows.Expr) (out []string) {
 	return out
 }
 
-// why finds the expression that makes two runs differ: the condition of the first step that goes
-// another way, the first field that is sent otherwise, or the output.
+// why returns the expression that makes two runs differ: the condition of the first step that
+// differs, the first request field that differs, or the output.
 func (b *run) why(c *Change, before, after *simulation) Because {
 	for _, x := range c.Path {
 		s, t := before.w.StepAt(x.Step), after.w.StepAt(x.Step)
@@ -98,7 +98,7 @@ func messageOf(e *plan.Error) any {
 	return e.Message
 }
 
-// expressions compares two expressions, of which one may be missing: no if: is true.
+// expressions compares two expressions, one of which may be missing: a missing if: is true.
 func (b *run) expressions(before, after *workflows.Expr, envBefore, envAfter *expr.Env) (Because, bool) {
 	text := func(e *workflows.Expr) string {
 		if e == nil {
@@ -116,8 +116,8 @@ func (b *run) expressions(before, after *workflows.Expr, envBefore, envAfter *ex
 	return because(c), ok
 }
 
-// envOf is about what the expressions of a step saw: the names at the end of the run, without
-// those of a loop's item, at the moment the step began.
+// envOf returns approximately what the expressions of a step saw: the names at the end of the run,
+// without those of a loop's item, at the time the step began.
 func envOf(s *simulation, path string) *expr.Env {
 	env := &expr.Env{Names: plan.Names(s.st), Now: s.st.Now, Seed: s.st.RunID + "/" + path}
 	if list := s.st.Records[path]; len(list) > 0 {
@@ -126,7 +126,7 @@ func envOf(s *simulation, path string) *expr.Env {
 	return env
 }
 
-// typesOf are the types that a decision asked for, where it was filtered by them.
+// typesOf returns the accepted types of a decision that filtered the event by type.
 func typesOf(d engine.Decision) string {
 	if d.Outcome != engine.Filtered {
 		return ""

@@ -8,22 +8,22 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// clock puts the decisions of a simulated run to the moments at which the recorded run made
-// them: they come a little after what they follow, and later where the server was busy or down.
+// clock assigns to the decisions of a simulated run the times at which the recorded run made them:
+// shortly after what they follow, and later if the server was busy or down.
 type clock struct {
-	// moments are those at which the recorded run decided, starts those at which it began an
-	// attempt, some milliseconds after it decided that. Both rise; moments is nil for a run that
+	// moments are the times at which the recorded run decided, starts those at which it began an
+	// attempt, some milliseconds after the decision. Both increase; moments is nil for a run that
 	// follows another.
 	moments, starts []time.Time
-	// moved are the moments of decisions by what they followed.
+	// moved are the times of decisions by the times that they followed.
 	moved map[int64]time.Time
 }
 
-// startsLate is how much later than its decision an attempt begins at most, unless the process
-// was down.
+// startsLate is the maximum delay between a decision and the start of its attempt, unless the
+// process was down.
 const startsLate = time.Second
 
-// at is when the decision is made that follows something at t, before what comes next.
+// at returns the time of the decision that follows something at t, before next.
 func (c *clock) at(t, next time.Time) time.Time {
 	if c.moments == nil {
 		if m, ok := c.moved[t.UnixNano()]; ok && (next.IsZero() || !next.Before(m)) {
@@ -45,7 +45,8 @@ func (c *clock) at(t, next time.Time) time.Time {
 	return m
 }
 
-// first is the first of some moments that is not before t, to the millisecond that is recorded.
+// first returns the first of some times that is not before t, with the recorded precision of
+// milliseconds.
 func first(list []time.Time, t time.Time) time.Time {
 	i, _ := slices.BinarySearchFunc(list, t.Truncate(time.Millisecond), func(m, t time.Time) int { return m.Compare(t) })
 	if i == len(list) {
@@ -57,7 +58,7 @@ func first(list []time.Time, t time.Time) time.Time {
 // follow returns the clock of a run that is compared with this one's.
 func (c *clock) follow() *clock { return &clock{moved: c.moved} }
 
-// clockOf is the clock of a recorded run.
+// clockOf returns the clock of a recorded run.
 func clockOf(r *engine.RecordedRun) *clock {
 	c := &clock{moved: map[int64]time.Time{}, moments: make([]time.Time, 0, len(r.Records)+1)}
 	for _, x := range r.Records {

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// compare finds what one simulated run does otherwise than another; nil for nothing. paths gives
-// the path before of a path after, where it has another.
+// compare returns the differences between two simulated runs; nil if there are none. paths gives
+// the path before for a path after, if it changed.
 func compare(before, after *simulation, paths map[string]string) *Change {
 	c := &Change{Requests: compareRequests(before, after, paths)}
 	c.Path = comparePaths(before, after, paths)
@@ -41,8 +41,8 @@ func compare(before, after *simulation, paths map[string]string) *Change {
 	return c
 }
 
-// decides reports whether a step that only one side reached stands in both versions: then
-// something decided otherwise.
+// decides reports whether a step that only one side reached exists in both versions: then an
+// earlier decision differs.
 func decides(before, after *simulation, x StepChange) bool {
 	return before.w.StepAt(x.Step) != nil && after.w.StepAt(x.Step) != nil
 }
@@ -69,8 +69,8 @@ func errorOf(s *simulation) *plan.Error {
 	return s.end.Error
 }
 
-// errorsDiffer reports whether an error appears, vanishes, or is another one. A run that is not
-// known to its end has none yet.
+// errorsDiffer reports whether an error appears, vanishes, or changes. A run whose end is unknown
+// has no error yet.
 func errorsDiffer(before, after *simulation) bool {
 	if before.end == nil || after.end == nil {
 		return false
@@ -86,8 +86,8 @@ func sameOutput(a, b any) bool {
 	return reflect.DeepEqual(a, b) || expr.Same(a, b)
 }
 
-// compareRequests lists the requests that differ. Those of a step that stands elsewhere now, and
-// sends the same, do not.
+// compareRequests lists the requests that differ, except those of a step that moved and sends the
+// same.
 func compareRequests(before, after *simulation, paths map[string]string) Requests {
 	out := Requests{Added: []Request{}, Removed: []Request{}, Changed: []RequestChange{}}
 	type key struct {
@@ -122,12 +122,12 @@ func compareRequests(before, after *simulation, paths map[string]string) Request
 	}
 	for _, c := range added {
 		if c.local {
-			continue // that the step is reached is part of the path
+			continue // reaching the step is part of the path
 		}
 		out.Added = append(out.Added, requestOf(c))
 	}
 	for _, b := range before.calls {
-		if after.unknown == "" && !b.local && left[key{b.path, b.attempt}] == b { // else it may come after what is not known
+		if after.unknown == "" && !b.local && left[key{b.path, b.attempt}] == b { // otherwise it may come after what is unknown
 			out.Removed = append(out.Removed, requestOf(b))
 		}
 	}
@@ -146,16 +146,16 @@ func changeOf(b, c *call) RequestChange {
 		out.Fields = append(out.Fields, FieldChange{Field: "uses", Before: b.action, After: c.action})
 	}
 	out.Fields = append(out.Fields, differences("", b.shown, c.shown, same)...)
-	if len(out.Fields) == 0 { // another secret: its name must do
+	if len(out.Fields) == 0 { // another secret: report its name
 		out.Fields = differences("", b.with, c.with, same)
 	}
 	return out
 }
 
-// maxFields bounds the differences of one request.
+// maxFields is the maximum number of differences listed for one request.
 const maxFields = 100
 
-// differences lists where two values differ; same may say that two leaves count as equal.
+// differences lists where two values differ; same may treat two leaves as equal.
 func differences(path string, a, b any, same func(x, y any) bool) (out []FieldChange) {
 	if m, ok := a.(map[string]any); ok {
 		if n, ok := b.(map[string]any); ok {
@@ -195,7 +195,7 @@ func comparePaths(before, after *simulation, paths map[string]string) []StepChan
 		if p, ok := moved[path]; ok {
 			to = p
 		} else if p, ok := paths[path]; ok && p != path {
-			to = "" // another step stands there now
+			to = "" // another step has this path now
 		}
 		seen[to] = true
 		if a[path] != b[to] && !(after.unknown != "" && b[to] == "") {
@@ -210,8 +210,8 @@ func comparePaths(before, after *simulation, paths map[string]string) []StepChan
 	return out
 }
 
-// outcomes are how the steps of a run ended, by path; a switch has its choice, and a loop the
-// number of its items.
+// outcomes returns how the steps of a run ended, by path; for a switch the chosen case, and for a
+// loop the number of items.
 func outcomes(s *simulation) map[string]string {
 	out := make(map[string]string, len(s.st.Records))
 	for path, list := range s.st.Records {
@@ -228,7 +228,7 @@ func outcomes(s *simulation) map[string]string {
 	return out
 }
 
-// order lists the paths of a run by the time at which they began.
+// order lists the paths of a run by start time.
 func order(s *simulation) []string {
 	paths := slices.Sorted(maps.Keys(s.st.Records))
 	slices.SortStableFunc(paths, func(a, b string) int {
@@ -237,8 +237,8 @@ func order(s *simulation) []string {
 	return paths
 }
 
-// agrees reports why a simulation of the version that ran is not what is recorded; "" when it
-// is.
+// agrees returns why a simulation of the version that ran differs from the record; "" if it does
+// not.
 func agrees(s *simulation, r *recorded) string {
 	if s.end == nil {
 		return "its end is not reached"

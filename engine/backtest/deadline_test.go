@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine/machine"
 )
 
-// limited are workflows whose timeouts and deadlines pass while an attempt is in flight, a retry
-// is delayed, or a step waits. callee takes two minutes, slow two hours; an event of back comes
-// after two hours and a half.
+// limited are workflows whose timeouts and deadlines pass during an attempt, a retry delay, or a
+// wait. callee takes two minutes, slow two hours; an event of back arrives after two and a half
+// hours.
 var limited = map[string]string{
 	"slow":        "on: call\nsteps: [{sleep: 2h}]\noutput: done\n",
 	"call":        "steps:\n  - {id: g, deadline: 2m, continue_on_error: true, steps: [CALL]}\n" + then,
@@ -71,8 +71,8 @@ func lateEvent(t *testing.T) func(context.Context, *machine.Engine) {
 	}
 }
 
-// TestPassedLimitsAreSimulatedAsTheyPassed: the simulation of the version that ran gives the record
-// again, whatever was open when a timeout or a deadline passed.
+// TestPassedLimitsAreSimulatedAsTheyPassed checks that simulating the version that ran reproduces
+// the record, whatever was open when a timeout or a deadline passed.
 func TestPassedLimitsAreSimulatedAsTheyPassed(t *testing.T) {
 	flows := limitedFlows(t)
 	f := test(t, record(t, flows, lateEvent(t)), flows, nil)
@@ -82,8 +82,8 @@ func TestPassedLimitsAreSimulatedAsTheyPassed(t *testing.T) {
 	reportAll(t, f)
 }
 
-// TestChangedLimitsAreSimulated: a shorter limit cuts what is recorded; what would have come after a
-// longer one is not recorded, and is not guessed.
+// TestChangedLimitsAreSimulated checks that a shorter limit cuts off what is recorded, and that
+// what a longer one would allow is unknown, not guessed.
 func TestChangedLimitsAreSimulated(t *testing.T) {
 	flows := limitedFlows(t)
 	path := record(t, flows, lateEvent(t))

@@ -8,24 +8,24 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is what concurrency and rate do to the runs of the edited side. The rules are those
-// of the engine: engine.SlotRequest and engine.RateStart.
+// This file simulates the effect of concurrency and rate on the runs of the edited side. The rules
+// are the engine's: engine.SlotRequest and engine.RateStart.
 
-// flow is the runs of one workflow that hold each other back.
+// flow contains the runs of one workflow that compete for slots.
 type flow struct {
 	groups, rates map[string]*flowGroup
 }
 
 // flowGroup is one group of concurrency or of rate.
 type flowGroup struct {
-	// runs are those that have not ended, in the order of their arrival.
+	// runs are those that have not ended, in order of arrival.
 	runs []*flowRun
-	// starts are the last ones that count for the rate.
+	// starts are the latest starts that count towards the rate.
 	starts []time.Time
 	newest any
 }
 
-// flowRun is a run that has a place. it is set while the run can still be replaced.
+// flowRun is a run with a slot. it is set while the run can still be replaced.
 type flowRun struct {
 	start, end time.Time
 	it         *item
@@ -41,8 +41,8 @@ func groupOf(of *map[string]*flowGroup, name string) *flowGroup {
 	return (*of)[name]
 }
 
-// ask decides about a run. It returns when it starts and which runs it takes the place of, or why it
-// is dropped.
+// ask decides about a run. It returns when the run starts and which runs it replaces, or why it is
+// dropped.
 func (f *flow) ask(p *engine.SlotRequest, now time.Time) (start time.Time, replaced []*flowRun, drop string) {
 	g, r := groupOf(&f.groups, p.Group), groupOf(&f.rates, p.RateGroup)
 	g.runs = slices.DeleteFunc(g.runs, func(x *flowRun) bool { return !x.end.After(now) })
@@ -84,7 +84,7 @@ func (f *flow) ask(p *engine.SlotRequest, now time.Time) (start time.Time, repla
 	return start, replaced, ""
 }
 
-// enter returns a run its place.
+// enter gives a run its slot.
 func (f *flow) enter(p *engine.SlotRequest, x *flowRun) {
 	g, r := groupOf(&f.groups, p.Group), groupOf(&f.rates, p.RateGroup)
 	if p.Limit > 0 {
@@ -99,7 +99,7 @@ func (f *flow) enter(p *engine.SlotRequest, x *flowRun) {
 	}
 }
 
-// free is when one more run of the group may start: they start in the order of their arrival.
+// free returns when one more run of the group may start: they start in order of arrival.
 func (g *flowGroup) free(limit int, now time.Time) time.Time {
 	ends := make([]time.Time, len(g.runs))
 	for i, x := range g.runs {
@@ -112,7 +112,7 @@ func (g *flowGroup) free(limit int, now time.Time) time.Time {
 	return later(ends[limit-1], now)
 }
 
-// sameFlow reports whether two versions hold runs back alike.
+// sameFlow reports whether two versions limit runs in the same way.
 func sameFlow(a, b *workflows.Workflow) bool {
 	x, y := a.Concurrency, b.Concurrency
 	if (x == nil) != (y == nil) || (a.Rate == nil) != (b.Rate == nil) {
@@ -126,7 +126,7 @@ func sameFlow(a, b *workflows.Workflow) bool {
 	return r == nil || r.Limit == s.Limit && r.Per == s.Per && r.OnFull == s.OnFull && r.Group.Same(s.Group)
 }
 
-// sameGathering reports whether two versions gather events alike.
+// sameGathering reports whether two versions collect events in the same way.
 func sameGathering(a, b *workflows.Workflow) bool {
 	x, y := a.Gather, b.Gather
 	if x == nil || y == nil {
@@ -142,7 +142,7 @@ func textOf(e *workflows.Expr) string {
 	return e.Text
 }
 
-// sameRule reports whether two versions ask the same of an event before it begins a run.
+// sameRule reports whether two versions have the same conditions for starting a run.
 func sameRule(a, b *workflows.Workflow) bool {
 	return slices.Equal(texts(a.When), texts(b.When)) && a.Enabled == b.Enabled &&
 		slices.EqualFunc(a.Starts, b.Starts, func(x, y workflows.Start) bool {

@@ -21,33 +21,34 @@ type item struct {
 	workflow string
 	names    map[string]any
 	namesErr error
-	// decision and run are what is recorded; nil for none. listener is the edited workflow, its
-	// Workflow nil where it does not listen.
+	// decision and run are the recorded ones; nil if there are none. listener is the edited
+	// workflow; its Workflow is nil if it does not listen.
 	decision *engine.Decision
 	run      *engine.RecordedRun
 	listener engine.Listener
 
-	// base is the recorded run as it ran; before is the side that is compared, which is the base
+	// base is the recorded run as it ran; before is the side to compare with, which is the base
 	// unless it is another version; after is the edited one.
 	base, before, after         *simulation
 	matchedBefore, matchedAfter bool
 	typesBefore, typesAfter     string
 	assumed                     bool
 	change                      *Change
-	// problem is why it cannot be told what would have come of it; "" where it can.
+	// problem is why the result is unknown; "" if it is known.
 	problem string
-	// skipped says why it is not compared at all; limits what the record does not hold of it.
+	// skipped says why the item is not compared; limits says what the record does not contain about
+	// it.
 	skipped, limits func(*Limits)
 	// elsewhere reports whether it has no run of its own: its run is that of another event, or it was
 	// dropped.
 	elsewhere bool
-	// streamed reports whether other events decide too what becomes of it on the edited side (concurrency,
-	// rate, debounce, batch), and streamChanged that the edit changes that.
+	// streamed reports whether its outcome on the edited side also depends on other events
+	// (concurrency, rate, debounce, batch), and streamChanged whether the edit changes that.
 	streamed, streamChanged bool
-	// versionBefore, decided and decidedAfter are what both sides decided by.
+	// versionBefore, decided and decidedAfter are the versions by which both sides decided.
 	versionBefore         *workflows.Workflow
 	decided, decidedAfter engine.Decision
-	// fates are what becomes of it on both sides, for one that goes through the stream of its workflow.
+	// fates are the outcomes on both sides, if it goes through the stream of its workflow.
 	fates [2]fate
 }
 
@@ -82,7 +83,7 @@ func listenersOf(p *workflows.Project) listeners {
 	return l
 }
 
-// of are the workflows that an event goes to.
+// of returns the workflows that receive an event.
 func (l listeners) of(ev *engine.Event) []engine.Listener {
 	if ev.Only == "" && ev.Inlet != "manual" {
 		return l.byTrigger[ev.Trigger]
@@ -134,7 +135,7 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent) (out []*item)
 	return out
 }
 
-// prepare finds out what cannot be compared.
+// prepare determines what cannot be compared.
 func (b *run) prepare(it *item) {
 	ev := it.ev.Event
 	switch {
@@ -154,7 +155,7 @@ func (b *run) prepare(it *item) {
 	}
 }
 
-// simulateBase carries the recorded run out as it ran.
+// simulateBase simulates the recorded run as it ran.
 func (b *run) simulateBase(ctx context.Context, it *item) {
 	r := it.run
 	if r.Unreadable != nil {
@@ -219,7 +220,7 @@ func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, a
 	return &simulation{w: w, st: st, answers: a, clock: c, host: b.hostOf, local: b.local, ctx: ctx}
 }
 
-// carryOut is run; a bug that it brings out ends it alone.
+// carryOut is run; a panic ends only this simulation.
 func (s *simulation) carryOut() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -230,7 +231,7 @@ func (s *simulation) carryOut() {
 	s.run()
 }
 
-// standIns stand for the secrets of a workflow, whose values are not recorded.
+// standIns returns placeholders for the secrets of a workflow, whose values are not recorded.
 func standIns(w *workflows.Workflow) map[string]any {
 	out := map[string]any{}
 	for _, n := range w.SecretNames() {
@@ -239,7 +240,7 @@ func standIns(w *workflows.Workflow) map[string]any {
 	return out
 }
 
-// input is the order of an attempt that is not made.
+// input returns the input of an attempt that is not made.
 func (b *run) input(d plan.Due) engine.Input {
 	p := b.o.Project
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Now: d.Began().In(p.Zone()),
@@ -247,7 +248,7 @@ func (b *run) input(d plan.Due) engine.Input {
 		Redact: func(s string) string { return s }, Client: offline}
 }
 
-// offline reaches nothing.
+// offline is an HTTP client that connects to nothing.
 var offline = &http.Client{Transport: refusing{}}
 
 type refusing struct{}
@@ -257,7 +258,7 @@ func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("a backtest sends nothing")
 }
 
-// hostOf is where an attempt would go; empty when it cannot be told.
+// hostOf returns the host that an attempt would call; empty if unknown.
 func (b *run) hostOf(d plan.Due) string {
 	a, ok := b.o.Actions[engine.ActionName(d.Step)].(engine.Destined)
 	if !ok {
@@ -266,7 +267,7 @@ func (b *run) hostOf(d plan.Due) string {
 	return a.Destination(b.input(d))
 }
 
-// local carries an action out that has no effect outside.
+// local runs an action without external effects.
 func (b *run) local(ctx context.Context, d plan.Due) (any, bool, error) {
 	a := b.o.Actions[engine.ActionName(d.Step)]
 	if a == nil {
@@ -298,7 +299,7 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 		b.inStream(ctx, it)
 	}
 	switch {
-	case it.streamChanged && it.problem == "": // it is compared when its turn comes
+	case it.streamChanged && it.problem == "": // it is compared later, in stream order
 	case b.o.Chosen != nil && it.elsewhere && it.matchedAfter:
 		b.compareAlone(ctx, it)
 	case it.matchedBefore != it.matchedAfter:
@@ -316,7 +317,7 @@ func matched(o engine.Outcome) bool {
 	return o == engine.Matched || o == engine.Folded || o == engine.Dropped
 }
 
-// before is the side that is compared with: what is recorded, or another version.
+// before returns the side to compare with: the recorded one, or another version.
 func (b *run) before(ctx context.Context, it *item) (*workflows.Workflow, engine.Decision) {
 	if b.o.Against != nil {
 		for _, l := range b.against.of(it.ev.Event) {
@@ -365,7 +366,7 @@ func ruleError(d engine.Decision) *plan.Error {
 	return &plan.Error{Message: d.Reason, Code: string(engine.RuleFailed)}
 }
 
-// matchChange is an event that only one side matches, with what its run sends.
+// matchChange is an event that only one side matches, with the requests of its run.
 func (b *run) matchChange(ctx context.Context, it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
 	if it.problem != "" {
 		return nil
@@ -378,7 +379,7 @@ func (b *run) matchChange(ctx context.Context, it *item, before *workflows.Workf
 	return b.oneSided(it, before, decided, after)
 }
 
-// oneSided describes an event of which only one side has a run, which is simulated.
+// oneSided describes an event for which only one side has a run, which is simulated.
 func (b *run) oneSided(it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
 	c := b.newChange(it, StopsMatching)
 	if it.matchedAfter {
@@ -393,7 +394,7 @@ func (b *run) oneSided(it *item, before *workflows.Workflow, decided, after engi
 	return c
 }
 
-// requestsOf are the requests of a run; none for nil.
+// requestsOf returns the requests of a run; none for nil.
 func requestsOf(s *simulation) []Request {
 	out := []Request{}
 	if s == nil {
@@ -405,12 +406,12 @@ func requestsOf(s *simulation) []Request {
 	return out
 }
 
-// requests are the calls that something is sent for.
+// requests returns the calls that send something.
 func (s *simulation) requests() []*call {
 	return slices.DeleteFunc(slices.Clone(s.calls), func(c *call) bool { return c.action == "wait" || c.local })
 }
 
-// beforeRun is the run of the side that is compared with.
+// beforeRun returns the run of the side to compare with.
 func (b *run) beforeRun(ctx context.Context, it *item, w *workflows.Workflow) *simulation {
 	if b.o.Against == nil && it.base != nil {
 		return it.base
@@ -437,7 +438,7 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow, side 
 	return s
 }
 
-// place puts a run of one side to where the stream of events has it.
+// place gives a run of one side the start and end that result from the stream of events.
 func (it *item) place(s *simulation, side int) {
 	f := &it.fates[side]
 	s.cancelAt, s.why = it.cut(f)
@@ -466,7 +467,7 @@ func (b *run) compareRuns(ctx context.Context, it *item, w *workflows.Workflow) 
 // compareSides compares the simulated runs of both sides.
 func (b *run) compareSides(it *item) {
 	paths := it.after.answers.(*following).paths
-	if f, ok := it.before.answers.(*following); ok { // both follow the run on record
+	if f, ok := it.before.answers.(*following); ok { // both follow the recorded run
 		of := inverse(f.paths)
 		through := make(map[string]string, len(paths))
 		for path, base := range paths {

@@ -6,7 +6,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// noteLimits counts what the record does not hold of a run that was compared.
+// noteLimits counts what the record of a compared run does not contain.
 func (b *run) noteLimits(it *item) {
 	secrets, masked := len(it.before.st.Secrets)+len(it.after.st.Secrets) > 0, false
 	for _, c := range it.before.calls {
@@ -41,13 +41,13 @@ func hasMask(v any) bool {
 	return false
 }
 
-// Lack is something that the history does not hold, and how often.
+// Lack is something that the history does not contain, with the number of occurrences.
 type Lack struct {
 	N    int
 	Text string
 }
 
-// Lacking says in words what the history does not hold, leaving out what it does.
+// Lacking describes what the history does not contain; it omits what is complete.
 func (l Limits) Lacking() []Lack {
 	all := []Lack{
 		{l.BodiesPruned, "events without their body, which is pruned (history: bodies)"},

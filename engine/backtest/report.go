@@ -4,52 +4,52 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// Report is what a backtest found, without its single changes, which Options.Change is told.
+// Report is the result of a backtest, without the changes, which are passed to Options.Change.
 type Report struct {
-	// Events is how many were looked at.
+	// Events is the number of events examined.
 	Events int `json:"events"`
-	// RunsBefore and RunsAfter count the runs of the one side and of the other; Unchanged those
-	// that do the same on both.
+	// RunsBefore and RunsAfter are the number of runs on each side; Unchanged is the number that do
+	// the same on both.
 	RunsBefore int `json:"runs_before"`
 	RunsAfter  int `json:"runs_after"`
 	Unchanged  int `json:"unchanged"`
-	// Assumed counts the runs in which a recorded answer stands in for another request.
+	// Assumed is the number of runs in which a recorded answer is used for another request.
 	Assumed int `json:"assumed"`
 	// Kinds counts the changes by kind.
 	Kinds map[string]int `json:"kinds"`
-	// Calls are expected numbers of calls, by host and day.
+	// Calls are the expected numbers of calls, by host and day.
 	Calls []HostDay `json:"calls"`
-	// Concurrency is how many runs of a workflow are open at once at most.
+	// Concurrency is the maximum number of simultaneous runs per workflow.
 	Concurrency []Concurrency `json:"concurrency"`
-	// Limits is what history cannot tell.
+	// Limits is what the history does not contain.
 	Limits Limits `json:"limits"`
 }
 
-// Limits counts what the history does not hold.
+// Limits counts what the history does not contain.
 type Limits struct {
-	// BodiesPruned are events whose body, and with it the answers of their steps, was removed
+	// BodiesPruned are events whose body, and with it the answers to their steps, was removed
 	// (history: bodies). AnswersPruned are runs without their steps.
 	BodiesPruned  int `json:"bodies_pruned"`
 	AnswersPruned int `json:"answers_pruned"`
-	// Secrets counts runs that name secrets, whose values are not recorded: a stand-in is used.
-	// Masked are runs of which answers are masked in part.
+	// Secrets is the number of runs that use secrets, whose values are not recorded: placeholders
+	// are used. Masked are runs with partly masked answers.
 	Secrets int `json:"secrets"`
 	Masked  int `json:"masked"`
-	// Open are runs that have not ended, Off events that came while the workflow was switched
+	// Open are runs that have not ended, Off events that arrived while the workflow was switched
 	// off, Pending events that are not decided yet.
 	Open    int `json:"open"`
 	Off     int `json:"off"`
 	Pending int `json:"pending"`
-	// Gathered are events that are part of the run of another (debounce, batch).
+	// Gathered are events that belong to the run of another event (debounce, batch).
 	Gathered int `json:"gathered"`
-	// Moved are runs that would begin at another time, because of concurrency, rate, debounce or
+	// Moved are runs that would start at another time, because of concurrency, rate, debounce or
 	// batch; they are simulated at that time.
 	Moved int `json:"moved"`
-	// Unreproduced are runs whose record the version that ran does not give again.
+	// Unreproduced are runs whose record the version that ran does not reproduce.
 	Unreproduced int `json:"unreproduced"`
 }
 
-// HostDay is how many calls go to a host on a day, in UTC.
+// HostDay is the number of calls to a host on a day, in UTC.
 type HostDay struct {
 	Host   string `json:"host"`
 	Day    string `json:"day"`
@@ -57,14 +57,14 @@ type HostDay struct {
 	After  int    `json:"after"`
 }
 
-// Concurrency is how many runs of a workflow are open at once at most.
+// Concurrency is the maximum number of simultaneous runs of a workflow.
 type Concurrency struct {
 	Workflow string `json:"workflow"`
 	Before   int    `json:"before"`
 	After    int    `json:"after"`
 }
 
-// Unknown is a run of which it cannot be told what would have come of it.
+// Unknown is a run whose outcome cannot be determined.
 type Unknown struct {
 	Event    string `json:"event"`
 	Workflow string `json:"workflow"`
@@ -81,17 +81,18 @@ const (
 	OutputChanged  = "output"
 )
 
-// Change is one event that one workflow treats differently. Kind is the first of: starts or
-// stops matching, error, path, requests, output; the other fields tell all that differs.
+// Change is one event that one workflow treats differently. Kind is the first that applies of:
+// starts or stops matching, error, path, requests, output; the other fields contain all
+// differences.
 type Change struct {
 	Event    string   `json:"event"`
 	Workflow string   `json:"workflow"`
 	Kind     string   `json:"kind"`
 	Because  Because  `json:"because"`
 	Requests Requests `json:"requests"`
-	// Run is the recorded run, empty for none.
+	// Run is the recorded run, empty if there is none.
 	Run string `json:"run,omitempty"`
-	// Assumed reports whether an answer of another request stands in.
+	// Assumed reports whether an answer to another request is used.
 	Assumed bool `json:"assumed,omitempty"`
 	// Path are the steps whose outcome differs.
 	Path   []StepChange `json:"path,omitempty"`
@@ -99,8 +100,8 @@ type Change struct {
 	Output *Values      `json:"output,omitempty"`
 }
 
-// Because is the smallest expression whose value makes the difference, with its values. Its
-// expression is empty where no expression does.
+// Because is the smallest expression whose value explains the difference, with its values. Its
+// expression is empty if none does.
 type Because struct {
 	Expression string `json:"expression"`
 	Before     any    `json:"before"`
@@ -114,7 +115,7 @@ type Requests struct {
 	Changed []RequestChange `json:"changed"`
 }
 
-// Request is one attempt of a step that leaves the machine, or calls a workflow.
+// Request is one attempt of a step that has an external effect, or that calls a workflow.
 type Request struct {
 	Step    string         `json:"step"`
 	Attempt int            `json:"attempt"`
@@ -141,7 +142,7 @@ type FieldChange struct {
 	After  any    `json:"after"`
 }
 
-// StepChange is a step with another outcome. Empty is a step that is not reached.
+// StepChange is a step with another outcome. An empty outcome is a step that is not reached.
 type StepChange struct {
 	Step   string `json:"step"`
 	Before string `json:"before"`

@@ -13,63 +13,62 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// maxDecisions is how often the planner is asked for one run: one that does not end must.
+// maxDecisions is the maximum number of calls of the planner per run, to end endless runs.
 const maxDecisions = 100_000
 
-// call is an attempt of a step that leaves the machine, waits, or calls a workflow.
+// call is an attempt of a step that has an external effect, waits, or calls a workflow.
 type call struct {
 	path    string
 	attempt int
 	step    *workflows.Step
-	// action is the step's action, call or wait. with is its input with the stand-ins of
-	// secrets, shown the same with them masked; of a wait it is what is waited for.
+	// action is the step's action, call or wait. with is its input with placeholders for secrets,
+	// shown the same with masks; for a wait it is what is awaited.
 	action      string
 	with, shown map[string]any
-	// key is what a request has in common with those that are nearly equal: action, host and the
-	// template of its path.
+	// key is what similar requests have in common: action, host and the template of the path.
 	key, host string
 	began     time.Time
 	answer    *answer
-	// due and called are set for the two kinds whose output the step's output: computes.
+	// due and called are set for the two kinds whose output is computed by the step's output:.
 	due    *plan.Due
 	called *plan.Call
 	allow  time.Duration
-	// local reports whether it has no effect outside: it is compared where both sides make it, and is no
-	// request.
+	// local reports whether it has no external effect: it is compared if both sides make it, and is
+	// not a request.
 	local bool
 }
 
-// answer is what stands in for the answer of an attempt.
+// answer is used as the answer to an attempt.
 type answer struct {
 	status plan.Status
 	output any
 	err    *plan.Error
 	took   time.Duration
-	// raw reports whether output is what the action gave, before the step's output:.
+	// raw reports whether output is the action's output, before the step's output: is applied.
 	raw bool
-	// none reports whether nothing had come when the recorded step ended, took after it began.
+	// none reports whether nothing had arrived when the recorded step ended, took after it began.
 	none bool
 }
 
-// answers gives what stands in for a call; unknown says why nothing does.
+// answers provides the answer to a call; unknown says why there is none.
 type answers interface {
 	find(c *call) (a *answer, assumed bool, unknown string)
-	// person is what a person said about an attempt; nil for nothing.
+	// person returns what a person decided about an attempt; nil if nothing.
 	person(path string, attempt int) *plan.Answer
 }
 
-// simulation is one run that is carried out by the clock of its time.
+// simulation is a run simulated in virtual time.
 type simulation struct {
 	w       *workflows.Workflow
 	st      *plan.State
 	answers answers
 	clock   *clock
-	// host returns where an attempt goes.
+	// host returns the host that an attempt calls.
 	host func(d plan.Due) string
-	// local carries an action out that has no effect outside; nil for none.
+	// local runs an action without external effects; nil for none.
 	local func(ctx context.Context, d plan.Due) (any, bool, error)
 	ctx   context.Context
-	// cancelAt is when the run was cancelled, zero for never; why is its error.
+	// cancelAt is when the run was cancelled, zero if it was not; why is its error.
 	cancelAt time.Time
 	why      *plan.Error
 
@@ -84,8 +83,8 @@ type simulation struct {
 	ended   time.Time
 }
 
-// completion is a record that is due at a moment. With unknown it says that nothing is recorded
-// of the attempt from that moment on. With ended it is the end of the run that the attempt called.
+// completion is a record that becomes due at a time. With unknown, nothing is recorded about the
+// attempt from that time on. With ended, it is the end of the run that the attempt called.
 type completion struct {
 	at      time.Time
 	record  *plan.Record
@@ -93,7 +92,7 @@ type completion struct {
 	ended   *plan.Answer
 }
 
-// run carries the run to its end, or to where it is not known how it goes on.
+// run simulates the run to its end, or to where its continuation is unknown.
 func (s *simulation) run() {
 	s.asked = map[string]bool{}
 	for range maxDecisions {
@@ -123,7 +122,7 @@ func (s *simulation) run() {
 	s.unknown = fmt.Sprintf("it does not end: %d decisions were made", maxDecisions)
 }
 
-// begin starts what is due. It reports whether the planner has to be asked again at once.
+// begin starts what is due. It reports whether the planner must be called again at once.
 func (s *simulation) begin(d plan.Decision) (again bool) {
 	for i := range d.Calls {
 		again = s.startCall(&d.Calls[i]) || again
@@ -151,8 +150,8 @@ func (s *simulation) begin(d plan.Decision) (again bool) {
 	return again
 }
 
-// put puts a call with its answer on record: as running, and as ended at its time. One that
-// takes no time ends at once; then the planner is to be asked again.
+// put records a call with its answer: as running, and as ended at its time. One that takes no time
+// ends at once; put then reports true, and the planner must be called again.
 func (s *simulation) put(c *call, open plan.Record) (again bool) {
 	a, assumed, unknown := s.answers.find(c)
 	s.calls = append(s.calls, c)
@@ -180,7 +179,7 @@ func (s *simulation) put(c *call, open plan.Record) (again bool) {
 	return true
 }
 
-// ending makes the record of a call that has its answer.
+// ending returns the record of a call with its answer.
 func (s *simulation) ending(c *call, open plan.Record, a *answer) *plan.Record {
 	r := open
 	r.Waits, r.Status, r.Output, r.Error, r.FinishedAt = nil, a.status, a.output, a.err, s.st.Now.Add(a.took)
@@ -210,7 +209,7 @@ func (s *simulation) ending(c *call, open plan.Record, a *answer) *plan.Record {
 	return &r
 }
 
-// slack is how much longer than its timeout a recorded attempt may have taken.
+// slack is the maximum time by which a recorded attempt may exceed its timeout.
 const slack = 50 * time.Millisecond
 
 func (s *simulation) startAttempt(d *plan.Due) (again bool) {
@@ -225,7 +224,7 @@ func (s *simulation) startAttempt(d *plan.Due) (again bool) {
 	return s.put(c, open)
 }
 
-// startLocal carries out an action without an effect outside, or takes what is recorded.
+// startLocal runs an action without external effects, or uses the record.
 func (s *simulation) startLocal(c *call, open plan.Record) bool {
 	c.key, c.local = c.action, true
 	if a, assumed, unknown := s.answers.find(c); unknown == "" && !assumed {
@@ -256,11 +255,11 @@ func (s *simulation) startCall(pc *plan.Call) (again bool) {
 	open := plan.Record{Path: pc.Path, Attempt: pc.Attempt, Action: "call", Status: plan.Waiting, StartedAt: s.st.Now,
 		Waits: []plan.Wait{{Kind: plan.WaitCall, Workflow: pc.Workflow, Until: pc.Until}}}
 	ended := s.put(c, open)
-	// One that is waited for is recorded as waiting, and the planner has to look at it.
+	// A wait is recorded as waiting, so the planner must see it.
 	return ended || s.unknown == ""
 }
 
-// ask takes the answer to what a step waits for: of a person, or an event.
+// ask finds the answer to what a step waits for: from a person, or an event.
 func (s *simulation) ask(q plan.Question, all []plan.Question) {
 	if q.Kind == "review" {
 		if a := s.answers.person(q.Path, q.Attempt); a != nil && s.st.Answers[q.Path] == nil {
@@ -307,15 +306,15 @@ func (s *simulation) ask(q plan.Question, all []plan.Question) {
 	s.pending = append(s.pending, completion{at: s.st.Now.Add(a.took), record: s.ending(c, *list[len(list)-1], a)})
 }
 
-// expectNothing leaves a wait or a call to the planner, which ended it when it ran: its timeout or a
-// deadline passed, or an iteration beside it failed. It is unknown what comes later than that.
+// expectNothing leaves a wait or a call to the planner, which ended it in the recorded run: its
+// timeout or a deadline passed, or a parallel iteration failed. What comes later is unknown.
 func (s *simulation) expectNothing(c *call, r *plan.Record) {
 	s.pending = append(s.pending, completion{at: s.st.Now.Add(c.answer.took + slack), record: r,
 		unknown: "nothing had come for it when the recorded step ended"})
 }
 
-// endCalled ends the run that a step called, where the planner orders it and nothing is recorded
-// that the run gave before: it takes as long as it took.
+// endCalled ends the run that a step called, if the planner orders it and no earlier result of the
+// run is recorded: it takes as long as recorded.
 func (s *simulation) endCalled(q plan.Question) {
 	list := s.st.Records[q.Path]
 	r := list[len(list)-1]
@@ -329,7 +328,8 @@ func (s *simulation) endCalled(q plan.Question) {
 	s.pending[i] = completion{at: at, record: r, ended: &plan.Answer{Attempt: r.Attempt, Verdict: "call", Err: r.Call().Ending}}
 }
 
-// approval is what a question asks a person; its text does not change what the answer means.
+// approval returns the identity of a question to a person; the question's text does not affect the
+// meaning of the answer.
 func approval(q plan.Question) string {
 	if q.Trigger != "" {
 		return ""
@@ -344,7 +344,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// advance goes on to the next moment at which something happens; false when nothing does.
+// advance advances to the next time at which something happens; it returns false if nothing does.
 func (s *simulation) advance(d plan.Decision) bool {
 	var next time.Time
 	consider := func(t time.Time) {
@@ -400,19 +400,19 @@ func (s *simulation) advance(d plan.Decision) bool {
 	return true
 }
 
-// open reports whether the attempt that a record ends is still open: it may have been cut.
+// open reports whether the attempt that a record ends is still open: it may have been cancelled.
 func (s *simulation) open(r *plan.Record) bool {
 	status := s.statusOf(r)
 	return status == plan.Running || status == plan.Waiting
 }
 
-// inFlight reports whether something that is due is the end of an attempt, which is working time;
-// waits and called runs are none.
+// inFlight reports whether c is the end of an attempt, which counts as working time; waits and
+// called runs do not.
 func (s *simulation) inFlight(c completion) bool {
 	return c.record != nil && s.statusOf(c.record) == plan.Running
 }
 
-// statusOf is the present status of the attempt that a record ends.
+// statusOf returns the current status of the attempt that a record ends.
 func (s *simulation) statusOf(r *plan.Record) plan.Status {
 	for _, x := range s.st.Records[r.Path] {
 		if x.Attempt == r.Attempt {
@@ -422,7 +422,7 @@ func (s *simulation) statusOf(r *plan.Record) plan.Status {
 	return plan.Running
 }
 
-// earliest is when the next record is due; zero for none.
+// earliest returns when the next record is due; zero if there is none.
 func (s *simulation) earliest() (at time.Time) {
 	for _, c := range s.pending {
 		if at.IsZero() || c.at.Before(at) {
@@ -432,7 +432,7 @@ func (s *simulation) earliest() (at time.Time) {
 	return at
 }
 
-// cancel ends the run as it was ended, or goes on to its finally steps.
+// cancel ends the run as recorded, or continues with its finally steps.
 func (s *simulation) cancel() bool {
 	s.cancelAt = time.Time{}
 	for _, list := range s.st.Records {
@@ -455,7 +455,7 @@ func (s *simulation) cancel() bool {
 	return true
 }
 
-// cancelledAt is when a recorded run was cancelled; zero for one that was not.
+// cancelledAt returns when a recorded run was cancelled; zero if it was not.
 func cancelledAt(r *engine.RecordedRun) time.Time {
 	if r.Run.Status != engine.Cancelled {
 		return time.Time{}

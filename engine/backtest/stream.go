@@ -12,11 +12,10 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file is what concurrency, rate, debounce and batch make of the events as a whole, in
-// virtual time: an event arrives when it was received, a gathering closes when it is due, and a
-// run holds its place from its start to its end. The edited side is simulated, by the rules that
-// the engine asks. The other side is what is recorded; another version is simulated like the edited
-// one.
+// This file simulates the effect of concurrency, rate, debounce and batch on the sequence of
+// events, in virtual time: an event arrives when it was received, a gathering closes when it is
+// due, and a run holds its slot from start to end. The edited side is simulated with the engine's
+// rules. The other side is the record; another version is simulated like the edited one.
 
 // The sides of a comparison.
 const (
@@ -34,29 +33,29 @@ type streamKey struct {
 type stream struct {
 	side int
 	flow flow
-	// open are the gatherings that take events, by key.
+	// open are the gatherings that accept events, by key.
 	open map[string]*gathered
 }
 
-// fate is what becomes of an item on one side.
+// fate is the outcome of an item on one side.
 type fate struct {
 	w *workflows.Workflow
-	// matched reports whether the rule matches. Of a matched item without a run, outcome and reason tell
-	// what became of it: folded, dropped or replaced.
+	// matched reports whether the rule matches. For a matched item without a run, outcome and
+	// reason say what happened to it: folded, dropped or replaced.
 	matched         bool
 	outcome, reason string
-	// start is when the run begins, where that is not when it did; cutAt when a newer run takes its
-	// place; events are those of a batch.
+	// start is when the run starts, if not when recorded; cutAt is when a newer run replaces it;
+	// events are those of a batch.
 	start, cutAt time.Time
 	events       []any
 	run          *simulation
 	settled      bool
 }
 
-// runs reports whether the item has a run of its own.
+// runs reports whether the item has its own run.
 func (f *fate) runs() bool { return f.matched && f.outcome == "" }
 
-// gathered is a gathering: it is the item that has the run, and first is when it began.
+// gathered is a gathering: it is the item with the run, and first is when the gathering began.
 type gathered struct {
 	it         *item
 	g          *engine.Gathering
@@ -67,16 +66,16 @@ type gathered struct {
 	closed     bool
 }
 
-// maxHeld bounds the memory of the events that gatherings hold at once.
+// maxHeld is the maximum memory of the events in all open gatherings.
 const maxHeld = 64 << 20
 
-// slightly is how far two starts may lie apart that count as the same moment: the engine takes some
-// time from an event to its run.
+// slightly is the maximum difference between two starts that count as the same time: the engine
+// needs some time between an event and its run.
 const slightly = time.Second
 
-// inStream finds out whether what becomes of an item depends on other events, and whether the edit
-// changes how. Another version than the one that ran changes it too where it holds back otherwise than
-// that one.
+// inStream determines whether the outcome of an item depends on other events, and whether the edit
+// changes that. Comparing with another version than the one that ran changes it too, if that
+// version limits runs differently.
 func (b *run) inStream(ctx context.Context, it *item) {
 	before, after := it.versionBefore, it.listener.Workflow
 	if b.o.Chosen != nil {
@@ -91,12 +90,12 @@ func (b *run) inStream(ctx context.Context, it *item) {
 	it.streamChanged = !alike(before, after) || b.o.Against != nil && !alike(b.thatRan(ctx, it), after)
 }
 
-// alike reports whether two versions make the same of the events as a whole.
+// alike reports whether two versions treat the sequence of events in the same way.
 func alike(a, b *workflows.Workflow) bool {
 	return a != nil && b != nil && sameFlow(a, b) && sameGathering(a, b) && sameRule(a, b)
 }
 
-// thatRan is the version that decided about an item; nil for none.
+// thatRan returns the version that decided about an item; nil if there is none.
 func (b *run) thatRan(ctx context.Context, it *item) *workflows.Workflow {
 	switch {
 	case it.base != nil:
@@ -111,8 +110,8 @@ func (b *run) thatRan(ctx context.Context, it *item) *workflows.Workflow {
 	return w
 }
 
-// arrive takes an item through the streams of its workflow. It is noted now, or when its gathering
-// closes or its run can no longer be replaced. Items arrive in the order of their events.
+// arrive passes an item through the streams of its workflow. Its result is noted now, or when its
+// gathering closes or its run can no longer be replaced. Items arrive in event order.
 func (b *run) arrive(ctx context.Context, it *item) error {
 	now := it.ev.Event.ReceivedAt
 	if err := b.agenda.until(now); err != nil {
@@ -151,7 +150,7 @@ func (b *run) arrive(ctx context.Context, it *item) error {
 	return nil
 }
 
-// asRecorded is what became of an item when it ran.
+// asRecorded uses the recorded outcome of an item.
 func (b *run) asRecorded(ctx context.Context, it *item) {
 	f := &it.fates[beforeSide]
 	switch f.settled = true; {
@@ -163,7 +162,7 @@ func (b *run) asRecorded(ctx context.Context, it *item) {
 	}
 }
 
-// compareAlone compares an item that had no run of its own with one that is decided by itself.
+// compareAlone compares an item that had no run of its own with one that is decided on its own.
 func (b *run) compareAlone(ctx context.Context, it *item) {
 	it.fates = [2]fate{{w: it.versionBefore, matched: true}, {w: it.listener.Workflow, matched: true}}
 	b.asRecorded(ctx, it)
@@ -178,13 +177,13 @@ func (b *run) enter(ctx context.Context, s *stream, it *item, now time.Time) err
 	return b.admit(ctx, s, it, now, nil)
 }
 
-// fails settles an item of which it cannot be told what becomes of it on one side.
+// fails ends an item whose outcome on one side is unknown.
 func (b *run) fails(ctx context.Context, s *stream, it *item, why string) error {
 	it.problem = cmp.Or(it.problem, why)
 	return b.settle(ctx, it, s.side)
 }
 
-// gather has an item join the gathering of its key, or begin one.
+// gather adds an item to the gathering of its key, or starts one.
 func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) error {
 	g, err := registry.GatheringOf(b.simulation(ctx, it.fates[s.side].w, it, nil, nil).st, it.ev.Event)
 	if err != nil {
@@ -209,7 +208,7 @@ func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) er
 	return nil
 }
 
-// join puts an item into an open gathering: one of its events has the run, the other is folded.
+// join adds an item to an open gathering: one of its events has the run, the other is folded.
 func (b *run) join(ctx context.Context, s *stream, x *gathered, it *item, g *engine.Gathering, j engine.Joined) error {
 	folded, reason := it, engine.FoldedByBatch
 	if g.Kind == workflows.Batch {
@@ -238,7 +237,7 @@ func (b *run) closeLater(ctx context.Context, s *stream, x *gathered) {
 	})
 }
 
-// closeGathering lets the run of a gathering begin.
+// closeGathering starts the run of a gathering.
 func (b *run) closeGathering(ctx context.Context, s *stream, x *gathered, now time.Time) error {
 	if x.closed = true; s.open[x.g.Key] == x {
 		delete(s.open, x.g.Key)
@@ -247,7 +246,7 @@ func (b *run) closeGathering(ctx context.Context, s *stream, x *gathered, now ti
 	return b.admit(ctx, s, x.it, now, x.events)
 }
 
-// admit asks for a place for a run, and simulates it from when it has one.
+// admit requests a slot for a run, and simulates it from the time it gets one.
 func (b *run) admit(ctx context.Context, s *stream, it *item, now time.Time, events []any) error {
 	f := &it.fates[s.side]
 	f.events = events
@@ -284,7 +283,7 @@ func (b *run) admit(ctx context.Context, s *stream, it *item, now time.Time, eve
 	return nil
 }
 
-// replaced ends a run whose place a newer one takes.
+// replaced ends a run that a newer one replaces.
 func (b *run) replaced(ctx context.Context, s *stream, x *flowRun, now time.Time) error {
 	it := x.it
 	if x.it = nil; it == nil {
@@ -298,7 +297,7 @@ func (b *run) replaced(ctx context.Context, s *stream, x *flowRun, now time.Time
 	return b.settle(ctx, it, s.side)
 }
 
-// runFrom simulates the run that a side makes for an item from a moment on.
+// runFrom simulates the run of a side for an item from a time on.
 func (b *run) runFrom(ctx context.Context, s *stream, it *item, start time.Time) {
 	f, recorded := &it.fates[s.side], time.Time{}
 	if it.base != nil {
@@ -312,14 +311,14 @@ func (b *run) runFrom(ctx context.Context, s *stream, it *item, start time.Time)
 	f.run = b.follow(ctx, it, f.w, s.side)
 }
 
-// noRun settles an item that has no run of its own on a side.
+// noRun ends an item that has no run of its own on a side.
 func (b *run) noRun(ctx context.Context, s *stream, it *item, outcome, reason string) error {
 	f := &it.fates[s.side]
 	f.run, f.outcome, f.reason = nil, outcome, reason
 	return b.settle(ctx, it, s.side)
 }
 
-// settle notes an item as soon as it is known what becomes of it on both sides.
+// settle notes an item as soon as its outcomes on both sides are known.
 func (b *run) settle(ctx context.Context, it *item, side int) error {
 	if it.fates[side].settled = true; !it.fates[beforeSide].settled || !it.fates[afterSide].settled {
 		return nil
@@ -328,7 +327,7 @@ func (b *run) settle(ctx context.Context, it *item, side int) error {
 	return b.note(it)
 }
 
-// compareFates compares what became of an item on both sides.
+// compareFates compares the outcomes of an item on both sides.
 func (b *run) compareFates(it *item) {
 	x, y := &it.fates[beforeSide], &it.fates[afterSide]
 	it.before, it.after, it.change, it.limits = x.run, y.run, nil, nil
@@ -344,12 +343,12 @@ func (b *run) compareFates(it *item) {
 	case it.problem != "":
 	case x.run != nil && y.run != nil:
 		b.compareSides(it)
-	case x.matched && y.matched && x.run == nil && y.run == nil: // neither side lets it run
+	case x.matched && y.matched && x.run == nil && y.run == nil: // neither side runs it
 	case x.matched && y.matched:
 		it.change = b.oneSided(it, x.w, it.decided, it.decidedAfter)
 		it.change.Because = Because{Expression: b.holder(it), Before: said(x), After: said(y)}
 	default:
-		it.matchedAfter = y.matched // which of the two kinds it is
+		it.matchedAfter = y.matched // determines which of the two kinds it is
 		it.change = b.oneSided(it, x.w, it.decided, it.decidedAfter)
 		if it.matchedAfter = y.runs(); y.matched && !y.runs() {
 			it.change.Because.After = said(y)
@@ -357,7 +356,7 @@ func (b *run) compareFates(it *item) {
 	}
 }
 
-// holder names what collects the runs of a workflow, or holds them back.
+// holder returns the setting that collects or limits the runs of a workflow.
 func (b *run) holder(it *item) string {
 	name := func(w *workflows.Workflow) string {
 		switch {
@@ -375,7 +374,7 @@ func (b *run) holder(it *item) string {
 	return cmp.Or(name(it.listener.Workflow), name(it.versionBefore))
 }
 
-// cut returns when and why a run of a side is ended from outside.
+// cut returns when and why a run of a side is ended externally.
 func (it *item) cut(f *fate) (time.Time, *plan.Error) {
 	switch {
 	case !f.cutAt.IsZero():
@@ -385,12 +384,12 @@ func (it *item) cut(f *fate) (time.Time, *plan.Error) {
 	}
 	why := cmp.Or(it.run.Run.Ending, it.run.Run.Error)
 	if it.streamed && it.streamChanged && why != nil && why.Code == engine.ReplacedByNewer().Code {
-		return time.Time{}, nil // whether it is replaced is simulated
+		return time.Time{}, nil // replacement is simulated
 	}
 	return cancelledAt(it.run), why
 }
 
-// agenda is what happens later in virtual time.
+// agenda contains later actions in virtual time.
 type agenda struct {
 	list agendaHeap
 	n    int
@@ -407,7 +406,7 @@ func (a *agenda) at(t time.Time, do func() error) {
 	heap.Push(&a.list, agendaEntry{t, a.n, do})
 }
 
-// until does what is due at a moment or before it, in order.
+// until executes everything due up to a time, in order.
 func (a *agenda) until(t time.Time) error {
 	for len(a.list) > 0 && !a.list[0].at.After(t) {
 		if err := heap.Pop(&a.list).(agendaEntry).do(); err != nil {
@@ -417,7 +416,7 @@ func (a *agenda) until(t time.Time) error {
 	return nil
 }
 
-// rest does all that is left.
+// rest executes everything left.
 func (a *agenda) rest() error {
 	for len(a.list) > 0 {
 		if err := a.until(a.list[0].at); err != nil {

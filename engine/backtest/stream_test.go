@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/engine/machine"
 )
 
-// bursts sends events with n from 1 at some seconds.
+// bursts sends events with n from 1 at the given seconds.
 func bursts(t *testing.T, seconds ...int) func(context.Context, *machine.Engine) {
 	return func(ctx context.Context, e *machine.Engine) {
 		at := 0
@@ -30,9 +30,9 @@ func bursts(t *testing.T, seconds ...int) func(context.Context, *machine.Engine)
 
 const acts = "steps: [{uses: test/act, with: {n: \"${{ event.data.n }}\"}}]\n"
 
-// TestChangedDebounceAndBatchAreSimulated: which events share a run is found by the rules of the
-// engine, in virtual time, and events that begin or lose a run of their own are reported. An edit
-// that means the same changes nothing: the simulation gives the bursts that the engine made.
+// TestChangedDebounceAndBatchAreSimulated checks that the engine's rules determine in virtual time
+// which events share a run, and that events that gain or lose their own run are reported. An edit
+// without effect changes nothing: the simulation reproduces the engine's groups.
 func TestChangedDebounceAndBatchAreSimulated(t *testing.T) {
 	head := "on: hook\n"
 	flows := map[string]string{
@@ -99,9 +99,9 @@ func startsAndStops(t *testing.T, path, workflow string, f found) (got []string)
 	return got
 }
 
-// TestAgainstAnotherVersionSimulatesBothStreams: where what ran is neither side, both are simulated
-// over the events as a whole, so that what one of them drops or collects is found, and two that hold
-// back alike do not differ.
+// TestAgainstAnotherVersionSimulatesBothStreams compares two versions neither of which ran: both
+// are simulated over all events, so that what one of them drops or collects is found, and two
+// equivalent ones do not differ.
 func TestAgainstAnotherVersionSimulatesBothStreams(t *testing.T) {
 	head := "on: hook\n"
 	flows := map[string]string{
@@ -141,8 +141,8 @@ func TestAgainstAnotherVersionSimulatesBothStreams(t *testing.T) {
 	}
 }
 
-// TestChosenEventsAreComparedByThemselves: what decided events again would do is compared for these
-// events and workflows only, as if no other event came: one that was dropped runs.
+// TestChosenEventsAreComparedByThemselves checks that only these events and workflows are compared,
+// as if no other event had arrived: a dropped one runs.
 func TestChosenEventsAreComparedByThemselves(t *testing.T) {
 	flows := map[string]string{
 		"plain":   "on: hook\n" + acts,

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// totals are sums over the stream: calls by host and day, and how many runs are open at once.
+// totals are sums over all events: calls by host and day, and simultaneous runs.
 type totals struct {
 	calls map[[2]string]*HostDay
 	open  map[string]*[2]overlap
@@ -65,7 +65,7 @@ func (t *totals) concurrency() []Concurrency {
 	return out
 }
 
-// overlap finds how many stretches of time go on at once, of those that come by their beginning.
+// overlap determines the maximum number of overlapping intervals, added in order of their starts.
 type overlap struct {
 	ends times
 	most int
@@ -79,7 +79,7 @@ func (o *overlap) add(from, to time.Time) {
 	o.most = max(o.most, len(o.ends))
 }
 
-// times is a heap of moments, the earliest first.
+// times is a heap of times, the earliest first.
 type times []time.Time
 
 func (t times) Len() int           { return len(t) }

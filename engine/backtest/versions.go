@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// versions compiles the versions that ran, with what they used of other files.
+// versions compiles the versions that ran, with the other files that they used.
 type versions struct {
 	history engine.RecordHistory
 	project *workflows.Project

@@ -9,17 +9,19 @@ import (
 )
 
 // workingTime is what the timeout: of a run limits: the time during which an attempt is in flight.
-// The engine counts what it needs between attempts too, and recorded times are rounded to
-// milliseconds, so that for a recorded run it is taken from the record whether it was used up.
+// The engine also counts the time it needs between attempts, and recorded times are rounded to
+// milliseconds, so for a recorded run the record determines whether it was used up.
 type workingTime struct {
 	used time.Duration
-	// upAt is when a recorded run had used it up; zero for never. recorded reports that there is one.
+	// upAt is when a recorded run had used it up; zero if it did not. recorded reports whether
+	// there is a recorded run.
 	upAt     time.Time
 	recorded bool
-	// beside is what a run that follows a recorded one adds to the time in its attempts; less than 0
-	// takes something off.
+	// beside is the difference to the recorded run's time in attempts, for a run that follows it;
+	// it may be negative.
 	beside time.Duration
-	// atEnd is used when it was up, or at the last decision of a run that did not use it up.
+	// atEnd is the time used when it was up, or at the last decision of a run that did not use it
+	// up.
 	atEnd time.Duration
 }
 
@@ -35,8 +37,8 @@ func (s *simulation) timeOut() {
 	t.atEnd = t.used
 }
 
-// allowed is how long an attempt may take: the step's timeout, until a deadline passes, or what is
-// left of the run's working time. Finally steps and the handlers of a run that timed out have
+// allowed returns how long an attempt may take: the step's timeout, the time to a deadline, or what
+// is left of the run's working time. Finally steps and the handlers of a run that timed out have
 // their own time.
 func (s *simulation) allowed(d *plan.Due) time.Duration {
 	allowed := d.Step.Timeout
@@ -49,7 +51,7 @@ func (s *simulation) allowed(d *plan.Due) time.Duration {
 	return allowed
 }
 
-// followTime is the working time of a run that is compared with this one.
+// followTime returns the working time of a run that is compared with this one.
 func (s *simulation) followTime() workingTime {
 	left := s.w.Timeout - s.time.atEnd
 	if s.st.TimedOut {
@@ -58,8 +60,8 @@ func (s *simulation) followTime() workingTime {
 	return workingTime{beside: min(0, max(left-1, -time.Second))}
 }
 
-// timeOf is the working time of a recorded run. It was used up at the last moment at which one of
-// its steps began or ended by itself: nothing begins after that but handlers.
+// timeOf returns the working time of a recorded run. It was used up at the last time at which one
+// of its steps began or ended by itself: after that only handlers begin.
 func timeOf(r *engine.RecordedRun) workingTime {
 	out := workingTime{recorded: true}
 	if r.Run.Status != engine.TimedOut || r.Run.Error == nil || r.Run.Error.Code != "timeout" {

@@ -35,7 +35,7 @@ var specs = map[string]*workflows.ActionSpec{
 	"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
 }
 
-// load reads a project of workflows by name.
+// load loads a project with workflows by name.
 func load(t testing.TB, flows map[string]string) *workflows.Project {
 	t.Helper()
 	files := workflows.Files{"hookloom.yaml": []byte(settings)}
@@ -54,8 +54,8 @@ func load(t testing.TB, flows map[string]string) *workflows.Project {
 	return p
 }
 
-// target answers test/act: what it was sent, after some time, and an error as often as it is asked
-// for.
+// target answers test/act: with what it was sent, after some time, or with an error as often as
+// requested.
 type target struct {
 	mu    sync.Mutex
 	tries map[string]int
@@ -86,14 +86,14 @@ func table() map[string]engine.Action {
 	return out
 }
 
-// delivery is an event of a trigger.
+// delivery returns a delivery of a trigger.
 func delivery(trigger, key, body string) *engine.Delivery {
 	now := time.Now().UTC()
 	return &engine.Delivery{Trigger: trigger, Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now, Raw: []byte(body),
 		Headers: map[string]string{"content-type": "application/json"}, Dedupe: time.Hour}
 }
 
-// record carries workflows out by the real engine into a real database, hours passing at once.
+// record runs workflows with the real engine and a real database, in simulated time.
 func record(t *testing.T, flows map[string]string, drive func(ctx context.Context, e *machine.Engine)) (path string) {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "db")
@@ -138,7 +138,7 @@ func record(t *testing.T, flows map[string]string, drive func(ctx context.Contex
 	return path
 }
 
-// send makes events of hook with bodies.
+// send sends events of hook with the given bodies.
 func send(t testing.TB, bodies ...string) func(context.Context, *machine.Engine) {
 	return func(ctx context.Context, e *machine.Engine) {
 		for i, body := range bodies {
@@ -150,7 +150,7 @@ func send(t testing.TB, bodies ...string) func(context.Context, *machine.Engine)
 	}
 }
 
-// found is what a backtest found.
+// found is the result of a backtest.
 type found struct {
 	*backtest.Report
 	changes []backtest.Change
@@ -177,14 +177,14 @@ func test(t testing.TB, path string, flows map[string]string, set func(*backtest
 	return f
 }
 
-// randomFlow writes a workflow of random steps that can all end by themselves.
+// randomFlow returns a workflow of random steps that can all end by themselves.
 func randomFlow(r *rand.Rand) string {
 	n := 0
 	var steps func(depth int, pad string) string
 	steps = func(depth int, pad string) (out string) {
 		for range 1 + r.IntN(3) {
 			n++
-			own := n // the steps inside count on
+			own := n // the steps inside continue the count
 			kind := r.IntN(12)
 			if depth >= 3 && kind >= 6 {
 				kind = 0
@@ -231,7 +231,7 @@ func randomFlow(r *rand.Rand) string {
 	return head + "steps:\n" + steps(0, "  ")
 }
 
-// idsOf lists the events of a database, the oldest first.
+// idsOf lists the events of a database, oldest first.
 func idsOf(t testing.TB, path string) (ids []string) {
 	t.Helper()
 	h, err := store.OpenHistory(path)

@@ -10,18 +10,17 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// This file is the one reader of bodies: what keys, rules, steps, replays, lists and
-// answers see of one.
+// This file decodes bodies. Keys, rules, steps, replays, lists and responses all see its result.
 
-// Decode reads a body by its declared type: JSON, a form as a map of texts,
-// else text. A body without a type that is JSON is read as JSON. It fails on a body
-// that is not what its type says.
+// Decode decodes a body by its declared type: JSON, a form as a map of texts, otherwise text. A
+// body without a type that is JSON is decoded as JSON. A body that does not match its type is an
+// error.
 func Decode(contentType string, raw []byte) (any, error) {
 	return decodeBody(contentType, raw, value.DecodeJSON)
 }
 
-// DecodeWith is Decode for a caller that has the body as a string too: the texts of a small body
-// are then parts of that string.
+// DecodeWith is Decode for a caller that also has the body as a string: the strings of a small body
+// then share its memory.
 func DecodeWith(contentType string, raw []byte, text string) (any, error) {
 	return decodeBody(contentType, raw, func(b []byte) (any, error) {
 		if len(b) != len(raw) || &b[0] != &raw[0] {
@@ -31,17 +30,17 @@ func DecodeWith(contentType string, raw []byte, text string) (any, error) {
 	})
 }
 
-// DecodePart is DecodeBody that keeps only the wanted parts of JSON.
+// DecodePart is Decode that keeps only the wanted parts of JSON.
 func DecodePart(contentType string, raw []byte, want *value.FieldSet) (any, error) {
 	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodePart(b, want) })
 }
 
-// DecodeLiteral is DecodeBodyPart with numbers in the digits of the body.
+// DecodeLiteral is DecodePart with numbers in the digits of the body.
 func DecodeLiteral(contentType string, raw []byte, want *value.FieldSet) (any, error) {
 	return decodeBody(contentType, raw, func(b []byte) (any, error) { return value.DecodeLiteralPart(b, want) })
 }
 
-// Text returns a body as text, by its byte order mark and its declared charset.
+// Text returns a body as text, by its byte order mark or its declared charset.
 func Text(contentType string, raw []byte) []byte {
 	_, params := MediaType(contentType)
 	return toUTF8(raw, params["charset"])
@@ -80,7 +79,7 @@ func decodeBody(contentType string, raw []byte, decode func([]byte) (any, error)
 	if isText(kind) {
 		return nil, errors.New("it is not UTF-8, and no other charset is declared")
 	}
-	return nil, nil // bytes of their own kind, which event.raw holds
+	return nil, nil // binary data, which event.raw contains
 }
 
 const (
@@ -88,8 +87,7 @@ const (
 	FormType = "application/x-www-form-urlencoded"
 )
 
-// MediaType parses a content type. A parameter that is malformed does not hide the
-// type before it.
+// MediaType parses a content type. A malformed parameter does not affect the type before it.
 func MediaType(contentType string) (kind string, params map[string]string) {
 	if contentType == "" || contentType == jsonType || contentType == FormType {
 		return contentType, nil
@@ -104,19 +102,20 @@ func MediaType(contentType string) (kind string, params map[string]string) {
 
 func isJSON(kind string) bool { return kind == jsonType || strings.HasSuffix(kind, "+json") }
 
-// isText tells the types whose bodies are text.
+// isText reports whether bodies of a type are text.
 func isText(kind string) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml") ||
 		isJSON(kind) || kind == FormType
 }
 
-// readable tells the types whose bodies hold data, and those of no type.
+// readable reports whether bodies of a type contain data that can be decoded; it includes the empty
+// type.
 func readable(kind string) bool {
 	return kind == "" || isText(kind) || strings.HasPrefix(kind, "multipart/")
 }
 
-// MayBeUnpacked reports whether a body which begins as gzip does is a compressed one whose
-// sender did not say so, and not a file that is gzip by its type.
+// MayBeUnpacked reports whether a body that begins like gzip is a compressed one whose sender did
+// not declare it, rather than a file whose type is gzip.
 func MayBeUnpacked(contentType string, raw []byte) bool {
 	if !IsGzip(raw) {
 		return false
@@ -125,8 +124,8 @@ func MayBeUnpacked(contentType string, raw []byte) bool {
 	return readable(kind)
 }
 
-// IsGzip reports whether bytes begin as gzip does (RFC 1952, section 2.3.1: the two bytes
-// of its name, and deflate, the one method there is). No text begins like this.
+// IsGzip reports whether bytes begin like gzip (RFC 1952, section 2.3.1: two magic bytes, and
+// deflate, the only method). No text begins like this.
 func IsGzip(raw []byte) bool {
 	return len(raw) > 2 && raw[0] == 0x1f && raw[1] == 0x8b && raw[2] == 8
 }
@@ -135,8 +134,7 @@ func blank(raw []byte) bool {
 	return len(raw) == 0 || raw[0] <= ' ' && len(bytes.TrimSpace(raw)) == 0
 }
 
-// LooksJSON reports whether a body is JSON by its type, or, where it has none, by its
-// first letter.
+// LooksJSON reports whether a body is JSON by its type or, without one, by its first character.
 func LooksJSON(contentType string, raw []byte) bool {
 	kind, _ := MediaType(contentType)
 	if isJSON(kind) {

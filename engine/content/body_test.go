@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine/content"
 )
 
-// TestBodiesAreReadByTheirType: forms and multipart bodies become maps of text.
+// TestBodiesAreReadByTheirType includes forms and multipart bodies, which become maps of text.
 func TestBodiesAreReadByTheirType(t *testing.T) {
 	multipart := strings.ReplaceAll(`--b
 Content-Disposition: form-data; name="formID"

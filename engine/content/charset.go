@@ -11,8 +11,7 @@ import (
 	"golang.org/x/text/encoding/unicode/utf32"
 )
 
-// marks are the byte order marks, the longer ones first: that of UTF-32LE begins
-// with that of UTF-16LE.
+// marks are the byte order marks, longer ones first: that of UTF-32LE begins with that of UTF-16LE.
 var marks = []struct {
 	mark  []byte
 	label string
@@ -29,9 +28,9 @@ func marked(raw []byte) bool {
 	return len(raw) > 1 && (raw[0] == 0xef || raw[0] == 0xff || raw[0] == 0xfe || raw[0] == 0)
 }
 
-// toUTF8 returns text in UTF-8. A byte order mark says what the text is written in;
-// without one the declared charset does. What is UTF-8, or declared as something
-// that nobody knows, is given as it is, without its mark.
+// toUTF8 converts text to UTF-8. A byte order mark determines the encoding; without one the
+// declared charset does. Text that is UTF-8, or whose charset is unknown, is returned unchanged,
+// without its mark.
 func toUTF8(raw []byte, charset string) []byte {
 	if marked(raw) {
 		for _, m := range marks {
@@ -47,7 +46,7 @@ func toUTF8(raw []byte, charset string) []byte {
 	return decoded(findEncoding(charset, raw), raw)
 }
 
-// decoded returns text in UTF-8; nil is the encoding of what needs no decoding.
+// decoded converts text to UTF-8; enc is nil for text that needs no decoding.
 func decoded(enc encoding.Encoding, raw []byte) []byte {
 	if enc == nil {
 		return raw
@@ -59,10 +58,10 @@ func decoded(enc encoding.Encoding, raw []byte) []byte {
 	return out
 }
 
-// findEncoding looks a charset up by the labels of the WHATWG Encoding Standard,
-// https://encoding.spec.whatwg.org/#names-and-labels, and UTF-32. It returns nil for
-// UTF-8, which needs no decoding, and for labels that it does not know. raw is text in
-// the charset: of UTF-16 and UTF-32 without a byte order it tells the order.
+// findEncoding returns the encoding for a label of the WHATWG Encoding Standard,
+// https://encoding.spec.whatwg.org/#names-and-labels, or UTF-32. It returns nil for UTF-8, which
+// needs no decoding, and for unknown labels. raw is text in the charset: for UTF-16 and UTF-32
+// without a declared byte order it shows the order.
 func findEncoding(charset string, raw []byte) encoding.Encoding {
 	label := strings.ToLower(strings.Trim(charset, "\"' \t"))
 	wide := len(raw) > 3 && bytes.IndexByte(raw[:4], 0) >= 0
@@ -71,13 +70,13 @@ func findEncoding(charset string, raw []byte) encoding.Encoding {
 	case "", "utf-8", "utf8":
 		return nil
 	case "us-ascii", "ascii":
-		// The standard reads ASCII as windows-1252, but UTF-8 is often declared as it.
+		// The standard decodes ASCII as windows-1252, but UTF-8 is often declared as ASCII.
 		if utf8.Valid(raw) {
 			return nil
 		}
 	case "utf-16", "utf-16le", "utf-16be", "ucs-2", "unicode":
 		if !wide && utf8.Valid(raw) {
-			return nil // .NET declares its own texts' form of what it sends in UTF-8
+			return nil // .NET declares its internal encoding for what it sends in UTF-8
 		}
 		return unicode.UTF16(order(label == "utf-16be" || big && label != "utf-16le"), unicode.IgnoreBOM)
 	case "utf-32", "utf-32le", "utf-32be":
@@ -90,7 +89,7 @@ func findEncoding(charset string, raw []byte) encoding.Encoding {
 	if err != nil {
 		return nil
 	}
-	// The replacement encoding makes one U+FFFD of everything.
+	// The replacement encoding decodes everything to U+FFFD.
 	if name, err := htmlindex.Name(enc); err != nil || name == "replacement" || name == "utf-8" {
 		return nil
 	}
@@ -111,7 +110,7 @@ func wideOrder(big bool) utf32.Endianness {
 	return utf32.LittleEndian
 }
 
-// validText is text in which every sequence that is not UTF-8 is U+FFFD.
+// validText replaces every invalid UTF-8 sequence by U+FFFD.
 func validText(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)

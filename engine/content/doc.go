@@ -1,4 +1,4 @@
-// Package content reads bodies by their declared type: JSON, forms, text, and the charsets
-// they are written in. It is the one reader: what keys, rules, steps, replays and lists see of a
-// body is what it gives. It must not know where a body came from: no request, no event.
+// Package content decodes bodies by their declared type: JSON, forms, text, and their charsets. All
+// other packages decode bodies through it, so that keys, rules, steps, replays and lists see the
+// same. It must not know where a body came from: no request, no event.
 package content

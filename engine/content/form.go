@@ -17,8 +17,8 @@ import (
 // Field is a field of a form.
 type Field struct{ Name, Value string }
 
-// Fields reads the fields of a form in the order of the body: the text parts of
-// multipart/form-data, else pairs as application/x-www-form-urlencoded has them.
+// Fields parses the fields of a form in the order of the body: the text parts of
+// multipart/form-data, or else pairs as in application/x-www-form-urlencoded.
 func Fields(contentType string, raw []byte) ([]Field, error) {
 	kind, params := MediaType(contentType)
 	if kind != "multipart/form-data" || params["boundary"] == "" {
@@ -37,12 +37,11 @@ func Fields(contentType string, raw []byte) ([]Field, error) {
 	return out, nil
 }
 
-// urlEncoded reads a form as the WHATWG parser does,
-// https://url.spec.whatwg.org/#urlencoded-parsing: pairs end at & alone, a plus sign
-// is a blank, a % without two hex digits stands for itself, and what is not UTF-8 is
-// U+FFFD. Another charset is the declared one, or that of the field _charset_
-// (https://html.spec.whatwg.org/#attr-fe-name-charset), or, where the form is not
-// UTF-8, that of the field charset, which PayPal's IPN has.
+// urlEncoded parses a form like the WHATWG parser, https://url.spec.whatwg.org/#urlencoded-parsing:
+// only & separates pairs, a plus sign is a space, a % without two hex digits is literal, and
+// invalid UTF-8 becomes U+FFFD. Another charset is the declared one, or that of the field _charset_
+// (https://html.spec.whatwg.org/#attr-fe-name-charset), or, if the form is not UTF-8, that of the
+// field charset, which PayPal's IPN has.
 func urlEncoded(raw []byte, charset string) ([]Field, error) {
 	raw = bytes.TrimPrefix(raw, marks[0].mark)
 	if n := bytes.Count(raw, []byte{'&'}); n >= value.MaxJSONNodes {
@@ -84,9 +83,9 @@ func urlEncoded(raw []byte, charset string) ([]Field, error) {
 	return out, nil
 }
 
-// ParseQuery reads the query of a URL as browsers read it, which is how they read a
-// form: net/url drops a pair in which a semicolon or a bare % stands. The values are
-// the bytes that were sent, which senders sign.
+// ParseQuery parses the query of a URL like browsers, which parse it like a form: net/url drops a
+// pair with a semicolon or an invalid %. The values are the bytes that were sent, which senders
+// sign.
 func ParseQuery(query string) url.Values {
 	out := url.Values{}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -98,7 +97,7 @@ func ParseQuery(query string) url.Values {
 	return out
 }
 
-// UnescapeForm undoes the percent-encoding of a name or value.
+// UnescapeForm decodes the percent-encoding of a name or value.
 func UnescapeForm(s []byte) string {
 	if bytes.IndexByte(s, '%') < 0 && bytes.IndexByte(s, '+') < 0 {
 		return string(s)
@@ -130,7 +129,7 @@ func hexDigit(c byte) int {
 	return -1
 }
 
-// MaxParts bounds the parts of a multipart body.
+// MaxParts is the maximum number of parts of a multipart body.
 const MaxParts = 1000
 
 // part is one part of a multipart form.
@@ -141,8 +140,8 @@ type part struct {
 	text string
 }
 
-// isText tells a field from a file. A part without a file name is a field, unless its
-// type says otherwise and its bytes are no text.
+// isText distinguishes a field from a file. A part without a file name is a field, unless its type
+// says otherwise and its bytes are not text.
 func (p *part) isText() bool {
 	if p.file != "" {
 		return false
@@ -151,9 +150,9 @@ func (p *part) isText() bool {
 	return p.contentType == "" || isText(kind) || utf8.Valid(p.body)
 }
 
-// readParts reads a multipart form. A field is decoded by the charset of its part,
-// else by what the form says of it: the field charsets, a JSON object of charsets by
-// field in SendGrid's Inbound Parse
+// readParts parses a multipart form. A field is decoded by the charset of its part, or else by what
+// the form says about it: the field charsets, a JSON object of charsets by field in SendGrid's
+// Inbound Parse
 // (https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/setting-up-the-inbound-parse-webhook),
 // or the field _charset_ (RFC 7578, section 4.6).
 func readParts(raw []byte, boundary string) ([]part, error) {
@@ -201,13 +200,13 @@ func readParts(raw []byte, boundary string) ([]part, error) {
 		if charset == "" {
 			charset = whole
 		}
-		p.text, p.body = validText(toUTF8(p.body, charset)), nil // isText still holds
+		p.text, p.body = validText(toUTF8(p.body, charset)), nil // so that isText remains true
 	}
 	return out, nil
 }
 
-// decodeMultipart returns each field as text; of a file, what it is called and how
-// long it is: its bytes stay in the raw body.
+// decodeMultipart returns each field as text, and the name and length of each file: its bytes stay
+// in the raw body.
 func decodeMultipart(raw []byte, boundary string) (any, error) {
 	parts, err := readParts(raw, boundary)
 	if err != nil {
@@ -237,7 +236,7 @@ func decodeForm(raw []byte, charset string) (any, error) {
 	return withPayload(out), nil
 }
 
-// addField adds a value; a name that comes again has a list of them.
+// addField adds a value; a repeated name gets a list of values.
 func addField(out map[string]any, name string, v any) {
 	switch old := out[name].(type) {
 	case nil:
@@ -249,7 +248,7 @@ func addField(out map[string]any, name string, v any) {
 	}
 }
 
-// withPayload reads the field payload as JSON: GitHub and Slack put all into it.
+// withPayload decodes the field payload as JSON: GitHub and Slack send all data in it.
 func withPayload(out map[string]any) map[string]any {
 	if p, ok := out["payload"].(string); ok && strings.HasPrefix(strings.TrimSpace(p), "{") {
 		if v, err := value.DecodeJSON([]byte(p)); err == nil {

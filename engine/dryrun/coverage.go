@@ -11,15 +11,15 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// Coverage counts what the tests of a project reach: steps, each side of each condition, and
-// the cases of switches.
+// Coverage counts what the tests of a project reach: steps, each outcome of each condition, and the
+// cases of switches.
 type Coverage struct {
 	workflows map[string]*covered
 }
 
 type covered struct {
 	w *workflows.Workflow
-	// matched and skipped count how the rule went.
+	// matched and skipped count the results of the rule
 	matched, skipped int
 	steps            map[*workflows.Step]*reached
 }
@@ -27,12 +27,12 @@ type covered struct {
 // reached counts what happened to one step.
 type reached struct {
 	runs, skips int
-	// others counts the runs of the steps under else, cases those of a switch by value.
+	// others counts the runs of the steps in else, cases those of a switch by value.
 	others int
 	cases  map[string]int
 }
 
-// NewCoverage counts nothing yet of the workflows of a project.
+// NewCoverage returns empty coverage for the workflows of a project.
 func NewCoverage(p *workflows.Project) *Coverage {
 	c := &Coverage{workflows: map[string]*covered{}}
 	for id, w := range p.Workflows {
@@ -90,12 +90,12 @@ type CoverageItem struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 	Line int    `json:"line"`
-	// Sides are the names of what can happen, Counts how often each did.
+	// Sides are the names of the possible outcomes, Counts how often each occurred.
 	Sides  []string `json:"sides"`
 	Counts []int    `json:"counts"`
 }
 
-// Reached is how many of the sides happened at least once.
+// Reached returns the number of outcomes that occurred at least once.
 func (i *CoverageItem) Reached() (n int) {
 	for _, c := range i.Counts {
 		if c > 0 {
@@ -105,7 +105,7 @@ func (i *CoverageItem) Reached() (n int) {
 	return n
 }
 
-// WorkflowCoverage is what the tests reach of one workflow.
+// WorkflowCoverage is the coverage of one workflow.
 type WorkflowCoverage struct {
 	Workflow string         `json:"workflow"`
 	File     string         `json:"file"`
@@ -114,7 +114,7 @@ type WorkflowCoverage struct {
 	Items    []CoverageItem `json:"items"`
 }
 
-// Report lists the workflows by id, and the items of each in the order of the file.
+// Report lists the workflows by id, and the items of each in file order.
 func (c *Coverage) Report() []WorkflowCoverage {
 	out := []WorkflowCoverage{}
 	for _, of := range c.workflows {
@@ -151,7 +151,7 @@ func (of *covered) items() (items []CoverageItem) {
 	return items
 }
 
-// switched returns the cases of a switch; what fits none of them is the default.
+// switched returns the cases of a switch; what matches none of them is the default.
 func (of *covered) switched(s *workflows.Step, got *reached, name string) CoverageItem {
 	item := CoverageItem{Kind: "case", Name: name, Line: s.Pos.Line}
 	known := 0

@@ -1,8 +1,8 @@
-// Package dryrun carries a workflow out for an event without effects: the same rule and the
-// same planner as of a real run, while calls are answered by the caller or by an action's
-// example. The tests of a project (hookloom test), the plan of a batch replay, and whatever
-// else asks "what would happen" use it. It starts no goroutine, opens no connection, and
-// knows nothing of the store, of running engines, or of how results are printed.
+// Package dryrun runs a workflow for an event without effects: it uses the same rule and the same
+// planner as a real run, while the caller or an action's example provides the results of calls. The
+// tests of a project (hookloom test), the plan of a batch replay, and other predictions use it. It
+// starts no goroutine, opens no connection, and knows nothing about the store, running engines, or
+// how results are printed.
 package dryrun
 
 import (
@@ -18,24 +18,23 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// Request is what to carry out. The clock stands still at Now; sleeps, pauses and waits
-// pass at once.
+// Request is a workflow to run. The clock is fixed at Now; sleeps, delays and waits end at once.
 type Request struct {
 	Project  *workflows.Project
 	Workflow *workflows.Workflow
 	Event    *engine.Event
-	// More are further events of a batch.
+	// More are the further events of a batch.
 	More []Event
-	// Data is laid over event.data; nil for nothing.
+	// Data is merged into event.data; nil changes nothing.
 	Data any
 	Now  time.Time
-	// Answer answers the n-th call, from 1, of a step that leaves the machine, waits or
-	// calls another workflow; nil leaves it to the default: an action's example, an
-	// approval given, the called workflow carried out the same way.
+	// Answer returns the result of the n-th call, from 1, of a step that has an external effect,
+	// waits or calls another workflow; nil uses the default: an action's example, an approval
+	// given, a dry run of the called workflow.
 	Answer func(c Call, n int) *Reply
-	// Ran is told of each run, those of called workflows too; nil tells nobody.
+	// Ran is called for each run, including those of called workflows; it may be nil.
 	Ran func(*workflows.Workflow, *Result)
-	// kept are the values that steps keep; called workflows see those of the caller's.
+	// kept are the values that steps store; called workflows see those of the caller.
 	kept values
 	// Secret returns the values of secrets.
 	Secret func(name string) string
@@ -44,22 +43,22 @@ type Request struct {
 // Event is a further event of a batch.
 type Event struct {
 	Event *engine.Event
-	// Data is laid over event.data; nil for nothing.
+	// Data is merged into event.data; nil changes nothing.
 	Data any
 }
 
 // Call is one attempt that was not made.
 type Call struct {
 	Path string
-	// ID is the step's, empty for one without.
+	// ID is the step's id, empty if it has none.
 	ID string
-	// With is the rendered input; for a wait what it waits for.
+	// With is the rendered input; for a wait, what it waits for.
 	With map[string]any
 	// Due is the attempt of an action, nil for waits and called workflows.
 	Due *plan.Due
 }
 
-// Reply answers an attempt: an output or an error.
+// Reply is the result of an attempt: an output or an error.
 type Reply struct {
 	Output any
 	Err    *plan.Error
@@ -68,23 +67,23 @@ type Reply struct {
 // Result is what the run would have done.
 type Result struct {
 	Decision engine.Decision
-	// The rest is set when a run began.
+	// The rest is set if a run began.
 	Status  engine.RunStatus
 	Output  any
 	Error   *plan.Error
 	Records []*plan.Record
 	Calls   []Call
-	// Names are what expressions see at its end.
+	// Names are the names that expressions see at its end.
 	Names expr.Names
 }
 
-// maxDecisions is how often the planner is asked for one run: a workflow that pauses and
-// calls itself for ever must end.
+// maxDecisions is the maximum number of calls of the planner per run: a workflow that calls itself
+// forever must end.
 const maxDecisions = 100_000
 
-// Run evaluates the workflow's rule and, when it matches, carries a run to its end. An
-// error means that there is no answer: the inputs do not fit, an event of the batch cannot
-// be read, or the workflow does not end. It may change r.Event.Inputs.
+// Run evaluates the workflow's rule and, if it matches, simulates a run to its end. It returns an
+// error if that is not possible: the inputs are invalid, an event of the batch cannot be read, or
+// the workflow does not end. It may change r.Event.Inputs.
 func Run(r Request) (*Result, error) {
 	out, err := run(r)
 	if err == nil && r.Ran != nil {
@@ -162,7 +161,7 @@ func (r *Request) names() (map[string]any, error) {
 	return names, err
 }
 
-// evaluate asks the workflow's rule, with the start by which it listens to the event.
+// evaluate evaluates the workflow's rule, with the start by which it listens to the event.
 func (r *Request) evaluate(names map[string]any, unreadable error) engine.Decision {
 	start, types := workflows.Start{Kind: string(r.Event.Inlet)}, []string(nil)
 	for _, s := range r.Workflow.Starts {
@@ -176,12 +175,12 @@ func (r *Request) evaluate(names map[string]any, unreadable error) engine.Decisi
 	return engine.Listener{Workflow: r.Workflow, Start: start, Types: types}.Evaluate(r.Event, names, unreadable, time.Time{})
 }
 
-// answerer answers what a plan asks for.
+// answerer provides what a plan waits for.
 type answerer struct {
 	r   Request
 	st  *plan.State
 	out *Result
-	// calls counts those of each step, however often it is walked.
+	// calls counts the calls of each step, including repetitions.
 	calls map[string]int
 }
 
@@ -227,11 +226,11 @@ func (p *answerer) answer(next plan.Decision) error {
 	if next.Wake.IsZero() {
 		return fmt.Errorf("workflow %s waits for something that a test cannot give", p.r.Workflow.ID)
 	}
-	p.st.Now = next.Wake // a pause between two calls of a workflow
+	p.st.Now = next.Wake // a delay between two calls of a workflow
 	return nil
 }
 
-// reply asks for the answer to a call, nil for the default.
+// reply returns the result of a call, nil for the default.
 func (p *answerer) reply(c Call) *Reply {
 	p.out.Calls = append(p.out.Calls, c)
 	p.calls[c.ID]++
@@ -241,7 +240,7 @@ func (p *answerer) reply(c Call) *Reply {
 	return p.r.Answer(c, p.calls[c.ID])
 }
 
-// idOf is a step's id, also of the step that a loop makes of it for each item.
+// idOf returns a step's id, also for the copies that a loop makes for each item.
 func idOf(s *workflows.Step) string {
 	if s.Key != "" && s.Key[0] >= '0' && s.Key[0] <= '9' {
 		return ""
@@ -263,7 +262,7 @@ func (p *answerer) attempt(d plan.Due) {
 	p.add(r)
 }
 
-// result is what an attempt gives: what it is answered, what the store does, or the
+// result returns the result of an attempt: the given reply, that of the key-value store, or the
 // action's example.
 func (p *answerer) result(d plan.Due, reply *Reply) (any, *plan.Error) {
 	if reply != nil {
@@ -287,8 +286,8 @@ func (p *answerer) fail(r *plan.Record, e *plan.Error) {
 	r.Status, r.Error, r.Output = plan.Failed, &failure, failure.Details
 }
 
-// answerQuestion returns what a step waits for from outside. Of several the first comes, or the
-// one whose index the reply names.
+// answerQuestion returns what a step waits for. Of several alternatives it is the first, or the one
+// whose index the reply names.
 func (p *answerer) answerQuestion(q plan.Question, all []plan.Question) {
 	reply := p.reply(Call{Path: q.Path, ID: idOf(q.Step), With: map[string]any{"approval": q.Text, "event": q.Trigger, "key": q.Key}})
 	if reply != nil && q.Any {
@@ -317,7 +316,7 @@ func (p *answerer) answerQuestion(q plan.Question, all []plan.Question) {
 	p.st.Answers[q.Path] = a
 }
 
-// named is the question of a step's several whose index an output names.
+// named returns the alternative whose index an output names.
 func named(q plan.Question, all []plan.Question, output any) plan.Question {
 	m, _ := output.(map[string]any)
 	index, ok := expr.Number(m["index"])
@@ -329,7 +328,7 @@ func named(q plan.Question, all []plan.Question, output any) plan.Question {
 	return q
 }
 
-// call carries the called workflow out, unless it is answered for.
+// call simulates the called workflow, unless a reply is given.
 func (p *answerer) call(c plan.Call) error {
 	r := &plan.Record{Path: c.Path, Attempt: c.Attempt, Action: "call", Status: plan.Succeeded, StartedAt: p.r.Now,
 		FinishedAt: p.r.Now, Input: c.Inputs}

@@ -51,17 +51,17 @@ func project(t *testing.T, flows map[string]string) *workflows.Project {
 	return p
 }
 
-// noon is when the events of the tests come.
+// noon is when the events of the tests arrive.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// request is what to carry out of workflow w for an event of hook.
+// request returns a dry run of workflow w for an event of hook.
 func request(p *workflows.Project, body map[string]any) dryrun.Request {
 	return dryrun.Request{Project: p, Workflow: p.Workflows["w"], Now: noon, Secret: func(name string) string { return "secret:" + name },
 		Event: &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "hook", Inlet: "webhook", Type: "hook", Key: "k", Time: noon,
 			ReceivedAt: noon, Decoded: true, Body: body, Headers: map[string]string{}, Query: map[string]string{}}}}
 }
 
-// run carries a workflow out that must have an answer.
+// run runs a workflow; the test fails on an error.
 func run(t *testing.T, r dryrun.Request) *dryrun.Result {
 	t.Helper()
 	got, err := dryrun.Run(r)
@@ -71,8 +71,8 @@ func run(t *testing.T, r dryrun.Request) *dryrun.Result {
 	return got
 }
 
-// TestADryRunHasNoEffect: nothing is called, sent or kept, whatever the steps are, and the
-// result shows what would have been called.
+// TestADryRunHasNoEffect checks that nothing is called, sent or stored, for every kind of step, and
+// that the result shows what would have been called.
 func TestADryRunHasNoEffect(t *testing.T) {
 	var requests atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
@@ -89,7 +89,7 @@ output: "${{ steps.n.output }} ${{ steps.m.output }} ${{ steps.sub.output }}"
 `, "sub": "on: call\ninputs: {n: {type: number}}\nsteps: [{uses: http/get, with: {url: '" + s.URL + "/y'}}, {id: k, uses: store/get, " +
 		"with: {key: count}}]\noutput: called\n"})
 	body := map[string]any{"n": 7}
-	for range 2 { // what one dry run keeps, another does not find
+	for range 2 { // a value stored in one dry run does not exist in the next
 		got := run(t, request(p, body))
 		if got.Decision.Outcome != engine.Matched || got.Status != engine.Succeeded || got.Output != "1 2 called" {
 			t.Errorf("%+v %s %v %v", got.Decision, got.Status, got.Output, got.Error)
@@ -113,8 +113,8 @@ output: "${{ steps.n.output }} ${{ steps.m.output }} ${{ steps.sub.output }}"
 	}
 }
 
-// TestTheClockOfADryRunStandsStill: sleeps, pauses of retries and waits pass at once, and
-// every expression sees the moment of the request.
+// TestTheClockOfADryRunStandsStill checks that sleeps, retry delays and waits end at once, and that
+// every expression sees the time of the request.
 func TestTheClockOfADryRunStandsStill(t *testing.T) {
 	p := project(t, map[string]string{"w": `on: hook
 steps:
@@ -146,8 +146,8 @@ output: ${{ isoTime(now()) }} ${{ steps.a.attempts }} ${{ steps.ok.output.by }} 
 	}
 }
 
-// TestAReplyDecidesHowAWaitEnds: by a rejection, by the one of several that its index names,
-// or by the called workflow's failure.
+// TestAReplyDecidesHowAWaitEnds checks a rejection, an alternative named by its index, and a failed
+// called workflow.
 func TestAReplyDecidesHowAWaitEnds(t *testing.T) {
 	p := project(t, map[string]string{"w": `on: hook
 steps:
@@ -175,7 +175,7 @@ output: ${{ steps.first.output.index }} ${{ steps.first.output.kind }} ${{ steps
 	}
 }
 
-// mocked is a workflow with all that tests of a project answer for.
+// mocked is a workflow with everything that tests can mock.
 const mocked = `on: hook
 when: event.data.total > 0
 steps:
@@ -186,8 +186,8 @@ output: ${{ steps.pay.output.body.id }}
 tests:
 `
 
-// TestExpectationsNameWhatCameInstead: a test passes, or says at which place of its file what
-// was wanted and what came.
+// TestExpectationsNameWhatCameInstead checks that a failed test gives the position in its file, the
+// expected and the actual value.
 func TestExpectationsNameWhatCameInstead(t *testing.T) {
 	const event = "event: {body: {id: e1, total: 150, lines: [a, b]}}, "
 	const paid = "mock: {pay: {output: {status: 200, body: {id: P1}}}}, "

@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// compare tells where a result is not what was expected.
+// compare returns where a result differs from the expected one.
 func compare(t *workflows.Test, got *Result) []string {
 	x := t.Expect
 	var out []string
@@ -87,7 +87,7 @@ func because(d engine.Decision) string {
 	return ": " + d.Reason
 }
 
-// stepStatus is how a step ended; of one that ran several times, the worst.
+// stepStatus returns the status of a step; if it ran several times, the worst.
 func stepStatus(got *Result, id string) string {
 	last := map[string]string{}
 	for _, r := range got.Records {
@@ -117,8 +117,8 @@ func callsOf(got *Result, id string) []Call {
 	return out
 }
 
-// callsDiffer compares the inputs of a step's calls: with a map the last one of a
-// step, or any of a loop's; with a list each in turn.
+// callsDiffer compares the inputs of a step's calls: a map with the last call of a step, or with
+// any of a loop's; a list with each call in turn.
 func callsDiffer(want any, calls []Call) string {
 	if len(calls) == 0 {
 		return "the step was not called"
@@ -165,8 +165,8 @@ func errorDiffers(want any, e *plan.Error) string {
 		"attempts": e.Attempts, "retryable": e.Retryable, "details": e.Details}, true)
 }
 
-// differ says where two values differ, empty when they do not. In part, maps may
-// hold more than is wanted.
+// differ returns where two values differ, "" if they do not. With part, maps may contain more than
+// expected.
 func differ(want, got any, part bool) string { return differAt("", want, got, part) }
 
 func differAt(path string, want, got any, part bool) string {
@@ -215,7 +215,7 @@ func differAt(path string, want, got any, part bool) string {
 	return unlike()
 }
 
-// equalValues compares as the language does: numbers by value.
+// equalValues compares like the language: numbers by value.
 func equalValues(a, b any) bool {
 	x, err := value.EncodeJSON(a)
 	y, err2 := value.EncodeJSON(b)
@@ -227,7 +227,7 @@ func equalValues(a, b any) bool {
 	return ok && ok2 && f == g || reflect.DeepEqual(a, b)
 }
 
-// maxShown is how many characters of a value a failure shows.
+// maxShown is the maximum number of characters of a value in a failure.
 const maxShown = 300
 
 func jsonText(v any) string {

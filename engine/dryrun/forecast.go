@@ -15,21 +15,20 @@ import (
 )
 
 const (
-	// forecastTime is how long a forecast may look at events before it answers with what
-	// it has.
+	// forecastTime limits a forecast; after that it returns the result so far.
 	forecastTime = 15 * time.Second
-	// runsEach is how many runs of a workflow are carried out to see what they call.
+	// runsEach is the number of runs per workflow that are simulated to see what they call.
 	runsEach = 5
 )
 
-// Events gives the events of a selection; machine.Engine does.
+// Events provides the events of a selection; machine.Engine implements it.
 type Events interface {
 	EachSelected(ctx context.Context, s engine.Selection, until time.Time, do func(engine.Selected)) (events, looked int, err error)
 }
 
-// Forecaster tells what a batch replay would do, without doing it: the same rules decide
-// about the same events, and the first runs of each workflow are dry runs that show what
-// they would call. It is safe for concurrent use.
+// Forecaster predicts what a batch replay would do: the same rules decide about the same events,
+// and dry runs of the first runs of each workflow show what they would call. It is safe for
+// concurrent use.
 type Forecaster struct {
 	Events  Events
 	Project func() *workflows.Project
@@ -37,12 +36,12 @@ type Forecaster struct {
 	Client  *http.Client
 	// Secret returns the value of a secret.
 	Secret func(name string) (string, bool)
-	// Redact masks secrets in what is shown.
+	// Redact masks secrets in the result.
 	Redact func(string) string
 }
 
-// Forecast tells what a batch of a selection would do. Its error is engine.ErrQuery for a
-// selection that makes no sense.
+// Forecast predicts a batch replay of a selection. It returns engine.ErrQuery for an invalid
+// selection.
 func (f *Forecaster) Forecast(ctx context.Context, s engine.Selection) (*engine.Forecast, error) {
 	out := &engine.Forecast{Workflows: []engine.PlannedWorkflow{}, SkipDone: s.SkipDone}
 	by := map[string]*engine.PlannedWorkflow{}
@@ -76,7 +75,7 @@ func (f *Forecaster) Forecast(ctx context.Context, s engine.Selection) (*engine.
 	return out, nil
 }
 
-// plan adds what would become of one event.
+// plan adds the outcome of one event.
 func (f *Forecaster) plan(x engine.Selected, w *engine.PlannedWorkflow) {
 	names, err := x.Event.Names()
 	d := engine.Listener{Workflow: x.Workflow, Start: x.Start, Types: x.Types}.Evaluate(x.Event, names, err, time.Time{})
@@ -107,7 +106,7 @@ func (f *Forecaster) plan(x engine.Selected, w *engine.PlannedWorkflow) {
 	}
 }
 
-// run carries a run out; a bug that it brings out ends it alone.
+// run simulates a run; a panic ends only this run.
 func (f *Forecaster) run(x engine.Selected) (got *Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -122,7 +121,7 @@ func (f *Forecaster) run(x engine.Selected) (got *Result, err error) {
 	return Run(Request{Project: f.Project(), Workflow: x.Workflow, Event: &copied, Now: time.Now().UTC(), Secret: secret})
 }
 
-// addCall notes what an attempt would have called, and whether an earlier run did.
+// addCall records what an attempt would have called, and whether an earlier run did.
 func (f *Forecaster) addCall(w *engine.PlannedWorkflow, c Call, done []engine.DoneStep) {
 	if c.Due == nil || c.Due.Step.Spec == nil || !c.Due.Step.Spec.SideEffects {
 		return
@@ -138,7 +137,7 @@ func (f *Forecaster) addCall(w *engine.PlannedWorkflow, c Call, done []engine.Do
 	}
 }
 
-// host is where an attempt would go; empty when it cannot be told.
+// host returns the host that an attempt would call; empty if unknown.
 func (f *Forecaster) host(d plan.Due) string {
 	a, ok := f.Actions[engine.ActionName(d.Step)].(engine.Destined)
 	if !ok {

@@ -14,11 +14,11 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Test carries one test of a project out and gives what was not as expected, each with its
-// place in the file; nil for a test that passes.
+// Test runs one test of a project and returns its failures, each with its position in the file; nil
+// if it passes.
 func Test(p *workflows.Project, t *workflows.Test) []string { return TestCounted(p, t, nil) }
 
-// TestCounted is Test that counts what the test reaches; nil counts nothing.
+// TestCounted is Test that also adds to the coverage; nil adds nothing.
 func TestCounted(p *workflows.Project, t *workflows.Test, counted *Coverage) []string {
 	w := p.Workflows[t.Workflow]
 	r := Request{Project: p, Workflow: w, Now: t.Now, Data: t.Data, Secret: func(name string) string { return "secret:" + name }}
@@ -50,8 +50,8 @@ func TestCounted(p *workflows.Project, t *workflows.Test, counted *Coverage) []s
 	return compare(t, got)
 }
 
-// replyOf makes the answer of a mock. An error with a status is retried when a
-// real answer of that status would be; one without is a network that failed.
+// replyOf returns the reply of a mock. An error with a status is retryable if a real response with
+// that status is; one without is a network error.
 func replyOf(m workflows.Mock) *Reply {
 	if !m.Failed {
 		return &Reply{Output: m.Output}
@@ -69,7 +69,7 @@ func replyOf(m workflows.Mock) *Reply {
 	return &Reply{Err: e}
 }
 
-// testEvent makes the event of a test, as its inlet would.
+// testEvent returns the event of a test, as its inlet would create it.
 func testEvent(p *workflows.Project, w *workflows.Workflow, t *workflows.Test) (*engine.Event, error) {
 	inlet, trigger := t.Inlet, t.Trigger
 	var start *workflows.Start
@@ -165,8 +165,8 @@ func firstInlet(t *workflows.Trigger) engine.Inlet {
 	return workflows.InletSchedule
 }
 
-// typeOf is the type of a test's event when neither the test nor the body says it:
-// the first one that the workflow takes.
+// typeOf returns the type of a test's event if neither the test nor the body gives it: the first
+// type that the workflow accepts.
 func typeOf(s *workflows.Start, t *workflows.Trigger, inlet engine.Inlet) string {
 	types := s.Events
 	if t != nil && t.Webhook != nil && inlet == "webhook" {

@@ -9,10 +9,10 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// values are the kept values of a dry run: they begin empty and end with it.
+// values are the stored values of a dry run; they start empty and end with it.
 type values map[engine.ValueRef]string
 
-// perform carries an action of the store out; it reports whether it is one.
+// perform runs an action of the key-value store; it reports whether d is one.
 func (v values) perform(workflow string, d plan.Due, st *plan.State) (result any, failed *plan.Error, is bool) {
 	kind, is := strings.CutPrefix(d.Step.Uses, "store/")
 	if !is {

@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/engine/atomicfile"
 )
 
-// Export writes the files of all runs as a tar archive, for a backup, and counts them. Files
-// that go meanwhile, with their run, are left out.
+// Export writes the files of all runs as a tar archive, for a backup, and returns their number. It
+// skips files that are removed with their run in the meantime.
 func (s *Store) Export(w io.Writer) (n int, err error) {
 	t := tar.NewWriter(w)
 	err = filepath.WalkDir(s.dir, func(path string, e fs.DirEntry, err error) error {
@@ -43,14 +43,14 @@ func (s *Store) Export(w io.Writer) (n int, err error) {
 	return n, errors.Join(err, t.Close())
 }
 
-// ofRun reports whether a path below the folder is a whole file of a run.
+// ofRun reports whether a path below the folder is a complete file of a run.
 func ofRun(rel string) bool {
 	run, name, ok := strings.Cut(rel, "/")
 	return ok && strings.HasPrefix(run, "run_") && plainName(run) && plainName(name) && !strings.HasSuffix(name, partial)
 }
 
-// Import puts the files of an archive of Export back, in place of those with the same name,
-// and counts them.
+// Import restores the files of an archive from Export, replacing those with the same name, and
+// returns their number.
 func (s *Store) Import(r io.Reader) (n int, err error) {
 	t := tar.NewReader(r)
 	for {
@@ -71,7 +71,7 @@ func (s *Store) Import(r io.Reader) (n int, err error) {
 	}
 }
 
-// restore writes one file whole or not at all.
+// restore writes one file completely or not at all.
 func (s *Store) restore(rel string, from io.Reader) error {
 	path := filepath.Join(s.dir, filepath.FromSlash(rel))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -1,6 +1,6 @@
-// Package files keeps the files of runs: answers too large for a step's output. They
-// lie under files/ in the project's folder, one folder for each run, bounded in size,
-// and go when their run does. A file has its name only once it is whole and on disk.
+// Package files stores the files of runs: responses too large for a step's output. They are under
+// files/ in the project's folder, one folder per run, limited in size, and removed with their run.
+// A file gets its name when it is complete and on disk.
 //
 // It must not know runs, steps or what is in a file.
 package files
@@ -20,21 +20,21 @@ import (
 	"github.com/hookloom/hookloom/engine/atomicfile"
 )
 
-// Folder is where the files lie, below the project's folder.
+// Folder is the folder of the files, below the project's folder.
 const Folder = "files"
 
-// partial ends the names of files that are not whole.
+// partial is the extension of incomplete files.
 const partial = ".part"
 
-// The errors that callers tell apart.
+// Errors that callers distinguish.
 var (
-	// ErrFull means that the files of all runs together are as large as they may be.
+	// ErrFull means that the files of all runs have reached their size limit.
 	ErrFull = errors.New("the files of runs have reached their size limit")
-	// ErrTooLarge means that one file would be larger than it may be.
+	// ErrTooLarge means that a file would exceed its size limit.
 	ErrTooLarge = errors.New("the file is too large")
 	// ErrOutside means that a path is not below the folder.
 	ErrOutside = errors.New("the path is not one of the project's files/")
-	// ErrMissing means that there is no such file, or no more.
+	// ErrMissing means that the file does not exist or was removed.
 	ErrMissing = errors.New("there is no such file; files are removed with their run")
 )
 
@@ -47,35 +47,35 @@ type Info struct {
 	SHA256 string
 }
 
-// Store keeps the files of one project. The zero Store has no folder and keeps none.
+// Store stores the files of one project. The zero Store has no folder and stores none.
 type Store struct {
 	dir string
 
 	mu sync.Mutex
-	// most is how many bytes the files may have together; used how many they have, -1
-	// until it was counted.
+	// most is the maximum total size of the files in bytes; used is their current size, -1 until it
+	// is counted.
 	most, used int64
 }
 
-// New returns the files below a project's folder. Nothing is made there before there is a
-// file to keep.
+// New returns a store for the files below a project's folder. It creates nothing before the first
+// file.
 func New(project string, most int64) *Store {
 	return &Store{dir: filepath.Join(project, Folder), most: most, used: -1}
 }
 
-// Bound sets how many bytes the files may have together.
+// Bound sets the maximum total size of the files in bytes.
 func (s *Store) Bound(most int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.most = most
 }
 
-// reserve makes room for n bytes more, or gives -n back.
+// reserve reserves n more bytes, or releases -n.
 func (s *Store) reserve(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.used < 0 && n <= 0 {
-		return nil // what is gone is not counted later
+		return nil // removed files are not counted later
 	}
 	if s.used < 0 {
 		used, err := s.size()
@@ -91,7 +91,7 @@ func (s *Store) reserve(n int64) error {
 	return nil
 }
 
-// size adds up what is there.
+// size returns the total size of the existing files.
 func (s *Store) size() (n int64, err error) {
 	err = filepath.WalkDir(s.dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -113,7 +113,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// Writer takes the content of a new file. It ends with Commit or Abort.
+// Writer writes a new file. It must be ended with Commit or Abort.
 type Writer struct {
 	s          *Store
 	f          *os.File
@@ -124,8 +124,7 @@ type Writer struct {
 	err        error
 }
 
-// Create begins a file of a run, of at most limit bytes. One with the same name is
-// replaced when the new one is whole.
+// Create starts a file of a run, of at most limit bytes. Commit replaces a file with the same name.
 func (s *Store) Create(run, name string, limit int64) (*Writer, error) {
 	if s == nil || s.dir == "" {
 		return nil, errors.New("no files are stored here")
@@ -145,7 +144,7 @@ func (s *Store) Create(run, name string, limit int64) (*Writer, error) {
 	return &Writer{s: s, f: f, path: path, name: Folder + "/" + run + "/" + name, limit: limit, sum: sha256.New()}, nil
 }
 
-// plainName reports whether a name is one part of a path.
+// plainName reports whether a name is a single path element.
 func plainName(s string) bool {
 	return s != "" && s != "." && s != ".." && !strings.ContainsAny(s, "/\\\x00") && len(s) <= 200
 }
@@ -169,7 +168,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Err is why the file cannot be written; nil as long as it can.
+// Err returns why the file cannot be written; nil if it can.
 func (w *Writer) Err() error { return w.err }
 
 // Abort removes what was written.
@@ -179,7 +178,7 @@ func (w *Writer) Abort() {
 	_ = w.s.reserve(-w.n)
 }
 
-// Commit syncs the file to disk and gives it its name.
+// Commit syncs the file to disk and renames it to its final name.
 func (w *Writer) Commit() (Info, error) {
 	err := w.err
 	if err == nil {
@@ -211,8 +210,8 @@ func (w *Writer) Commit() (Info, error) {
 	return Info{Path: w.name, Size: w.n, SHA256: hex.EncodeToString(w.sum.Sum(nil))}, nil
 }
 
-// Open opens a file by its path below the project's folder. Whatever the path, and
-// whatever links lie there, no file outside of files/ is opened.
+// Open opens a file by its path below the project's folder. It opens no file outside files/,
+// whatever the path and whatever links exist.
 func (s *Store) Open(path string) (*os.File, int64, error) {
 	rest, ok := strings.CutPrefix(path, Folder+"/")
 	if s == nil || s.dir == "" || !ok || !filepath.IsLocal(rest) || strings.HasSuffix(rest, partial) {
@@ -226,7 +225,7 @@ func (s *Store) Open(path string) (*os.File, int64, error) {
 		return nil, 0, err
 	}
 	defer root.Close()
-	// A pipe would wait for its other end.
+	// Opening a pipe would block.
 	info, err := root.Stat(rest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -243,14 +242,14 @@ func (s *Store) Open(path string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// Swept counts what a sweep removed.
+// Swept is the number of files that a sweep removed, and their size.
 type Swept struct {
 	Files int
 	Bytes int64
 }
 
-// Sweep removes the folders of runs that are there no more. Other files in files/ are a
-// person's own and stay.
+// Sweep removes the folders of runs that no longer exist. Other files in files/ belong to the user
+// and are kept.
 func (s *Store) Sweep(alive func(run string) (bool, error)) (Swept, error) {
 	var out Swept
 	if s == nil || s.dir == "" {
@@ -278,7 +277,7 @@ func (s *Store) Sweep(alive func(run string) (bool, error)) (Swept, error) {
 	return out, nil
 }
 
-// Clean removes what a crash left unfinished. Nothing may be being written.
+// Clean removes the incomplete files of a crash. Nothing may be written at the same time.
 func (s *Store) Clean() error {
 	if s == nil || s.dir == "" {
 		return nil
@@ -299,7 +298,7 @@ func (s *Store) Clean() error {
 	return nil
 }
 
-// remove removes files of a run's folder, and the folder when it is empty.
+// remove removes files of a run's folder, and the folder if it is empty.
 func (s *Store) remove(dir string, out *Swept, which func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -319,6 +318,6 @@ func (s *Store) remove(dir string, out *Swept, which func(name string) bool) err
 			return err
 		}
 	}
-	_ = os.Remove(dir) // it stays where something is left in it
+	_ = os.Remove(dir) // it fails if something is left in it
 	return nil
 }

@@ -23,7 +23,7 @@ func write(t *testing.T, s *files.Store, run, name, content string, limit int64)
 	return w.Commit()
 }
 
-// TestFilesAreWholeBoundedAndGoWithTheirRun.
+// TestFilesAreWholeBoundedAndGoWithTheirRun checks completeness, limits and removal.
 func TestFilesAreWholeBoundedAndGoWithTheirRun(t *testing.T) {
 	dir := t.TempDir()
 	s := files.New(dir, 10)
@@ -44,13 +44,13 @@ func TestFilesAreWholeBoundedAndGoWithTheirRun(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Join(dir, "files", "run_2")); len(left) > 0 {
 		t.Errorf("what was refused left %v", left)
 	}
-	// A second attempt replaces the first one's file, and its room.
+	// A second attempt replaces the first one's file, and its size.
 	for range 3 {
 		if _, err := write(t, s, "run_1", "a", "54321", 5); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again := files.New(dir, 10) // after a restart what is there counts
+	again := files.New(dir, 10) // after a restart the existing files count
 	if _, err := write(t, again, "run_3", "c", "123456", 9); !errors.Is(err, files.ErrFull) {
 		t.Errorf("after a restart: %v", err)
 	}
@@ -79,7 +79,7 @@ func TestFilesAreWholeBoundedAndGoWithTheirRun(t *testing.T) {
 	}
 }
 
-// TestNoPathLeadsOutOfTheFolder: whatever a payload makes of a path.
+// TestNoPathLeadsOutOfTheFolder checks paths that a payload may contain.
 func TestNoPathLeadsOutOfTheFolder(t *testing.T) {
 	dir := t.TempDir()
 	s := files.New(dir, 100)

@@ -8,36 +8,36 @@ import (
 	"sync/atomic"
 )
 
-// This file bounds the memory of decoded bodies. JSON grows when it is decoded: a list
-// of empty objects takes twenty times its text. So each event whose decoded body is
-// large has a share of a budget while it is decided and while runs of it are at work.
-// Who finds no share waits for it without the body, which is in the store.
+// This file limits the memory of decoded bodies. JSON grows when it is decoded: a list of empty
+// objects takes twenty times its text. An event with a large decoded body therefore holds a share
+// of a budget while it is decided and while its runs are active. An event that gets no share waits
+// for it without its body, which is in the store.
 //
-// Nobody waits for a share who has one, so that the wait ends when attempts do.
+// An event with a share never waits for another one, so every wait ends when attempts do.
 
-// Small is the size in bytes up to which a decoded body needs no share: as many of them as
-// there can be runs and decisions at once are small too.
+// Small is the maximum size in bytes of a body that needs no share when decoded: even the maximum
+// number of concurrent runs and decisions with such bodies takes little memory.
 const Small = 64 << 10
 
-// DecodedSize estimates how many bytes a body takes in memory, as it is and decoded. It
-// counts what makes values in JSON and forms, also inside of texts: it may give too
-// much, and seldom gives too little.
+// DecodedSize estimates the memory of a body in bytes, raw and decoded. It counts the characters
+// that produce values in JSON and forms, also inside strings: it may overestimate, and seldom
+// underestimates.
 func DecodedSize(raw []byte) int64 {
 	if len(raw) < Small/50 {
-		return int64(len(raw)) * 50 // the most there can be
+		return int64(len(raw)) * 50 // the maximum
 	}
 	count := func(what string) int64 { return int64(bytes.Count(raw, []byte(what))) }
 	objects, empty := count("{"), count("{}")
-	// An object that holds something has room for eight keys (runtime, Swiss maps).
+	// A non-empty object has room for eight keys (runtime, Swiss maps).
 	return int64(len(raw))*2 + (objects-empty)*336 + empty*48 + count("[")*48 + count(",")*48 + count("&")*96
 }
 
-// Budget is an amount of memory that is lent. Make it with NewBudget.
+// Budget is an amount of memory that can be borrowed. Create it with NewBudget.
 type Budget struct {
 	mu      sync.Mutex
 	size    int64
 	free    int64
-	waiting []*borrower // the one that came first is served first
+	waiting []*borrower // first come, first served
 }
 
 type borrower struct {
@@ -45,13 +45,13 @@ type borrower struct {
 	ready chan struct{}
 }
 
-// NewBudget makes a budget of so many bytes.
+// NewBudget returns a budget of size bytes.
 func NewBudget(size int64) *Budget { return &Budget{size: size, free: size} }
 
-// Whole is what is taken for n bytes: who needs more than there is has it all.
+// Whole returns the amount to borrow for n bytes: at most the whole budget.
 func (b *Budget) Whole(n int64) int64 { return min(n, b.size) }
 
-// Try takes n bytes when they are free and nobody waits.
+// Try borrows n bytes if they are free and nobody waits.
 func (b *Budget) Try(n int64) bool {
 	n = b.Whole(n)
 	b.mu.Lock()
@@ -63,7 +63,7 @@ func (b *Budget) Try(n int64) bool {
 	return true
 }
 
-// Take waits for n bytes until the context ends.
+// Take borrows n bytes; it waits for them until the context ends.
 func (b *Budget) Take(ctx context.Context, n int64) error {
 	if b.Try(n) {
 		return nil
@@ -87,10 +87,10 @@ func (b *Budget) Take(ctx context.Context, n int64) error {
 			return fmt.Errorf("waiting for memory: %w", ctx.Err())
 		}
 	}
-	return nil // it was served in this moment
+	return nil // it was served at the same time
 }
 
-// Give returns n bytes back that were taken.
+// Give returns n borrowed bytes.
 func (b *Budget) Give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,14 +98,14 @@ func (b *Budget) Give(n int64) {
 	b.serve()
 }
 
-// Lent is how many bytes are lent.
+// Lent returns the number of borrowed bytes.
 func (b *Budget) Lent() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.size - b.free
 }
 
-// serve lends to those who wait, in order. It is called with the lock held.
+// serve lends to waiting borrowers, in order. The caller holds the lock.
 func (b *Budget) serve() {
 	for len(b.waiting) > 0 && b.waiting[0].n <= b.free {
 		b.free -= b.waiting[0].n
@@ -115,15 +115,15 @@ func (b *Budget) serve() {
 	}
 }
 
-// Share is what an event has of the budget; it goes back when the last of those who
-// hold it lets go. A nil share is that of a small event.
+// Share is an event's part of the budget; it is returned when its last holder releases it. A small
+// event has a nil share.
 type Share struct {
 	b       *Budget
 	n       int64
 	holders atomic.Int32
 }
 
-// NewShare makes a share of n bytes that were taken, with one holder.
+// NewShare returns a share of n borrowed bytes with one holder.
 func NewShare(b *Budget, n int64) *Share {
 	s := &Share{b: b, n: n}
 	s.holders.Store(1)
@@ -138,7 +138,7 @@ func (s *Share) Retain() *Share {
 	return s
 }
 
-// Release lets go of a share. The last who does gives its bytes back.
+// Release releases a share. The last holder returns its bytes.
 func (s *Share) Release() {
 	if s != nil && s.holders.Add(-1) == 0 {
 		s.b.Give(s.n)

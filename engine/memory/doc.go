@@ -1,5 +1,5 @@
-// Package memory lends memory: to decoded bodies, to the outputs of runs, to answers that are
-// being read. Budget is an amount that is lent, Share what one event has of it, Room what one
-// attempt has. It must not know what it is lent for: events, runs and the store are its
-// callers'.
+// Package memory limits the memory for decoded bodies, outputs of runs, and responses being read.
+// Budget is an amount that can be borrowed, Share the part of one event, Room the part of one
+// attempt. It must not know what the memory is for: events, runs and the store are the callers'
+// business.
 package memory

@@ -14,7 +14,7 @@ import (
 func TestMemoryIsLentInTheOrderOfAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
-		if err := b.Take(t.Context(), 1000); err != nil { // more than there is has it all
+		if err := b.Take(t.Context(), 1000); err != nil { // more than the budget borrows all of it
 			t.Fatal(err)
 		}
 		got := make(chan string, 2)
@@ -107,7 +107,7 @@ func TestTheSizeOfADecodedBodyIsNotGuessedTooLow(t *testing.T) {
 	}
 }
 
-// wideKeys are members of one object.
+// wideKeys returns the members of one object.
 func wideKeys() string {
 	var b strings.Builder
 	for i := range 90_000 {

@@ -2,5 +2,5 @@
 
 package memory
 
-// raceDetector reports whether the heap also holds what the detector needs.
+// raceDetector reports whether the heap also contains the detector's data.
 const raceDetector = true

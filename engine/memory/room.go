@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// LargeAnswer is the size in bytes from which an answer needs room to be read.
+// LargeAnswer is the size in bytes from which reading a response needs room.
 const LargeAnswer = 64 << 10
 
-// Room is what an attempt has of the memory for answers. A nil Room is unbounded.
+// Room is an attempt's part of the memory for responses. A nil Room is unlimited.
 type Room struct {
 	answers, parsed      *Budget
 	lentRaw, lentDecoded int64
@@ -16,24 +16,24 @@ type Room struct {
 
 type roomKey struct{}
 
-// NewRoom makes the room of an attempt, out of two budgets.
+// NewRoom returns the room of an attempt, from two budgets.
 func NewRoom(answers, parsed *Budget) *Room { return &Room{answers: answers, parsed: parsed} }
 
-// WithRoom returns a context by which RoomOf finds a room.
+// WithRoom returns a context with a room for RoomOf.
 func WithRoom(ctx context.Context, r *Room) context.Context {
 	return context.WithValue(ctx, roomKey{}, r)
 }
 
-// HoldsDecoded reports whether an answer was decoded that is not recorded yet.
+// HoldsDecoded reports whether a response was decoded and is not recorded yet.
 func (r *Room) HoldsDecoded() bool { return r.lentDecoded > 0 }
 
-// RoomOf is the room of the attempt that a context belongs to.
+// RoomOf returns the room of the attempt to which a context belongs.
 func RoomOf(ctx context.Context) *Room {
 	r, _ := ctx.Value(roomKey{}).(*Room)
 	return r
 }
 
-// Raw waits until n bytes of an answer may be read. It is called once, before Decoded.
+// Raw waits until n bytes of a response may be read. It must be called once, before Decoded.
 func (r *Room) Raw(ctx context.Context, n int64) error {
 	if r == nil || r.lentRaw > 0 || r.lentDecoded > 0 {
 		return nil
@@ -45,7 +45,7 @@ func (r *Room) Raw(ctx context.Context, n int64) error {
 	return nil
 }
 
-// Decoded waits until an answer that takes n bytes may be decoded.
+// Decoded waits until a response that takes n bytes may be decoded.
 func (r *Room) Decoded(ctx context.Context, n int64) error {
 	if r == nil || r.lentDecoded > 0 {
 		return nil
@@ -57,7 +57,7 @@ func (r *Room) Decoded(ctx context.Context, n int64) error {
 	return nil
 }
 
-// GiveRaw returns the room for bytes back: they are decoded.
+// GiveRaw returns the memory of the raw bytes, after decoding.
 func (r *Room) GiveRaw() {
 	if r.lentRaw > 0 {
 		r.answers.Give(r.lentRaw)
@@ -65,7 +65,7 @@ func (r *Room) GiveRaw() {
 	}
 }
 
-// GiveDecoded returns the rest back: what was decoded is recorded.
+// GiveDecoded returns the rest, after the result is recorded.
 func (r *Room) GiveDecoded() {
 	if r.lentDecoded > 0 {
 		r.parsed.Give(r.lentDecoded)
@@ -73,7 +73,7 @@ func (r *Room) GiveDecoded() {
 	}
 }
 
-// Need is what a run needs of the budget for what its outputs take.
+// Need returns how much of the budget a run needs for its outputs.
 func (b *Budget) Need(memory int64) int64 {
 	if memory <= Small {
 		return 0
@@ -81,7 +81,7 @@ func (b *Budget) Need(memory int64) int64 {
 	return b.Whole(memory)
 }
 
-// Add takes n bytes also where they are not free, and gives them back when n is negative.
+// Add borrows n bytes even if they are not free, and returns them if n is negative.
 func (b *Budget) Add(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine/memory"
 )
 
-// lent fails unless exactly n bytes of a budget are lent.
+// lent fails the test unless exactly n bytes of a budget are borrowed.
 func lent(t *testing.T, what string, b *memory.Budget, n int64) {
 	t.Helper()
 	if got := b.Lent(); got != n {
@@ -17,7 +17,7 @@ func lent(t *testing.T, what string, b *memory.Budget, n int64) {
 	}
 }
 
-// TestAShareGoesBackWhenItsLastHolderLetsGo, once.
+// TestAShareGoesBackWhenItsLastHolderLetsGo checks that it is returned once.
 func TestAShareGoesBackWhenItsLastHolderLetsGo(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(100)
@@ -39,7 +39,7 @@ func TestAShareGoesBackWhenItsLastHolderLetsGo(t *testing.T) {
 	none.Release()
 }
 
-// TestABudgetIsLentToItsLastByte, and no further.
+// TestABudgetIsLentToItsLastByte checks that no more is lent.
 func TestABudgetIsLentToItsLastByte(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(100)
@@ -55,7 +55,7 @@ func TestABudgetIsLentToItsLastByte(t *testing.T) {
 	lent(t, "and given back", b, 0)
 }
 
-// TestOneWhoWaitsIsServedBeforeALaterOne, although less would be enough for that one.
+// TestOneWhoWaitsIsServedBeforeALaterOne checks it for a later one that needs less.
 func TestOneWhoWaitsIsServedBeforeALaterOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.NewBudget(100)
@@ -76,7 +76,7 @@ func TestOneWhoWaitsIsServedBeforeALaterOne(t *testing.T) {
 	})
 }
 
-// TestMemoryThatIsTakenInAnyCaseIsMissingElsewhere, until it is given back.
+// TestMemoryThatIsTakenInAnyCaseIsMissingElsewhere checks it until the memory is returned.
 func TestMemoryThatIsTakenInAnyCaseIsMissingElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.NewBudget(100)
@@ -98,7 +98,7 @@ func TestMemoryThatIsTakenInAnyCaseIsMissingElsewhere(t *testing.T) {
 	})
 }
 
-// TestSmallOutputsNeedNoMemory of the budget; large ones need at most all of it.
+// TestSmallOutputsNeedNoMemory also checks that large ones need at most the whole budget.
 func TestSmallOutputsNeedNoMemory(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(1 << 20)
@@ -109,8 +109,8 @@ func TestSmallOutputsNeedNoMemory(t *testing.T) {
 	}
 }
 
-// TestAnAnswerTakesRoomOnceAndGivesItBack: its bytes until they are decoded, what was decoded
-// until it is on record.
+// TestAnAnswerTakesRoomOnceAndGivesItBack checks that raw bytes are held until they are decoded,
+// and decoded data until it is recorded.
 func TestAnAnswerTakesRoomOnceAndGivesItBack(t *testing.T) {
 	t.Parallel()
 	answers, parsed := memory.NewBudget(100), memory.NewBudget(100)
@@ -152,7 +152,7 @@ func TestAnAnswerTakesRoomOnceAndGivesItBack(t *testing.T) {
 	}
 }
 
-// TestWithoutARoomAnAnswerIsUnbounded.
+// TestWithoutARoomAnAnswerIsUnbounded checks a context without a room.
 func TestWithoutARoomAnAnswerIsUnbounded(t *testing.T) {
 	t.Parallel()
 	r := memory.RoomOf(t.Context())
@@ -161,7 +161,7 @@ func TestWithoutARoomAnAnswerIsUnbounded(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatFindsNoRoomInTimeFails, and holds nothing.
+// TestAnAnswerThatFindsNoRoomInTimeFails also checks that it holds nothing.
 func TestAnAnswerThatFindsNoRoomInTimeFails(t *testing.T) {
 	t.Parallel()
 	answers, parsed := memory.NewBudget(10), memory.NewBudget(10)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestTheFormatOfSealedValuesStays: values that were sealed by an earlier version with this
-// key open, and marks and derived keys are the same.
+// TestTheFormatOfSealedValuesStays checks that values sealed by an earlier version with this key
+// can be opened, and that marks and derived keys are unchanged.
 func TestTheFormatOfSealedValuesStays(t *testing.T) {
 	t.Setenv(EnvName, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	r := New(t.TempDir())
@@ -67,7 +67,7 @@ func TestTheFormatOfSealedValuesStays(t *testing.T) {
 	}
 }
 
-// TestADamagedValueIsAnErrorAndNoPanic, whichever part of it is left.
+// TestADamagedValueIsAnErrorAndNoPanic tries every prefix and damaged byte.
 func TestADamagedValueIsAnErrorAndNoPanic(t *testing.T) {
 	r := New(t.TempDir())
 	sealed, err := r.Seal(nil, "c")
@@ -84,8 +84,8 @@ func TestADamagedValueIsAnErrorAndNoPanic(t *testing.T) {
 	}
 }
 
-// TestAKeyIsReadAsAPersonKeepsIt: with white space around it, as base64 of 32 bytes, or as
-// a text of at least 16 bytes. Nothing shorter is taken.
+// TestAKeyIsReadAsAPersonKeepsIt accepts surrounding white space, base64 of 32 bytes, or a text of
+// at least 16 bytes, and nothing shorter.
 func TestAKeyIsReadAsAPersonKeepsIt(t *testing.T) {
 	whole := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
 	for name, c := range map[string]struct {
@@ -110,15 +110,15 @@ func TestAKeyIsReadAsAPersonKeepsIt(t *testing.T) {
 			t.Errorf("%s: a key of %d bytes", name, len(k.master))
 		}
 	}
-	// Base64 of 24 bytes has 32 letters: it is a text, and not a short key.
+	// Base64 of 24 bytes has 32 characters: it is a text, not a short key.
 	short := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 24))
 	if b, err := parse(short, "x"); err != nil || len(b) != 32 {
 		t.Errorf("%d bytes, %v", len(b), err)
 	}
 }
 
-// TestWithoutAKeyNothingIsSealedOrOpened: an unreadable key file is never replaced, because
-// what it sealed would be lost.
+// TestWithoutAKeyNothingIsSealedOrOpened checks that an unreadable key file is never replaced:
+// values sealed with it would be lost.
 func TestWithoutAKeyNothingIsSealedOrOpened(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, FileName), 0o700); err != nil {
@@ -145,7 +145,7 @@ func TestWithoutAKeyNothingIsSealedOrOpened(t *testing.T) {
 	}
 }
 
-// TestAKeyThatAnotherProcessMadeIsUsed, and no file is left beside it.
+// TestAKeyThatAnotherProcessMadeIsUsed also checks that no other file is left.
 func TestAKeyThatAnotherProcessMadeIsUsed(t *testing.T) {
 	dir := t.TempDir()
 	first := New(dir)
@@ -165,7 +165,7 @@ func TestAKeyThatAnotherProcessMadeIsUsed(t *testing.T) {
 	}
 }
 
-// TestProcessesThatMakeTheKeyAtOnceUseOne: what any of them seals, each other opens.
+// TestProcessesThatMakeTheKeyAtOnceUseOne checks that each can open what any of them sealed.
 func TestProcessesThatMakeTheKeyAtOnceUseOne(t *testing.T) {
 	for range 20 {
 		dir := t.TempDir()

@@ -1,8 +1,7 @@
-// Package seal keeps what must survive a restart and must not be readable in the
-// database: the values of secret inputs, and what was masked in outputs that later
-// steps still read. The key lies outside of the database, in a file beside it or in
-// the environment, so that a copy of the database opens nothing. It must not know
-// events, runs or stores.
+// Package seal encrypts what must survive a restart and must not be readable in the database: the
+// values of secret inputs, and masked parts of outputs that later steps read. The key is outside
+// the database, in a file beside it or in the environment, so that a copy of the database alone
+// discloses nothing. It must not know events, runs or stores.
 package seal
 
 import (
@@ -26,21 +25,21 @@ import (
 )
 
 const (
-	// FileName is the key file in the project's folder. EnvName is the variable that is used in
-	// its place, or the file of that name in $CREDENTIALS_DIRECTORY or /run/secrets.
+	// FileName is the key file in the project's folder. EnvName is the environment variable used
+	// instead, or the name of a file in $CREDENTIALS_DIRECTORY or /run/secrets.
 	FileName = ".hookloom-key"
 	EnvName  = "HOOKLOOM_KEY"
 	keySize  = 32
 	idSize   = 4
-	// minText is the least length in bytes of a key that a person chose.
+	// minText is the minimum length in bytes of a key chosen by a person.
 	minText = 16
 )
 
-// ErrNoKey is wrapped when there is no key, or not the one that sealed.
+// ErrNoKey is wrapped if there is no key, or not the one that sealed the value.
 var ErrNoKey = errors.New("the key for it is missing: restore " + FileName + ", or " + EnvName)
 
-// Ring holds the key of a project. It is safe for concurrent use, and reads or
-// makes the key when it is first needed.
+// Ring holds the key of a project. It is safe for concurrent use, and reads or creates the key on
+// first use.
 type Ring struct {
 	dir string
 
@@ -48,19 +47,19 @@ type Ring struct {
 	keys *keys
 }
 
-// keys are derived from the one that is kept, one a purpose.
+// keys are derived from the stored key, one per purpose.
 type keys struct {
 	id   []byte
 	aead cipher.AEAD
 	mark []byte
-	// master is the one that is kept, for Key.
+	// master is the stored key, for Key.
 	master []byte
 }
 
 // New returns the ring of a project's folder.
 func New(dir string) *Ring { return &Ring{dir: dir} }
 
-// Seal encrypts. context says what it is, and must be the same to open it.
+// Seal encrypts plain. context describes it, and must be the same to open it.
 func (r *Ring) Seal(plain []byte, context string) ([]byte, error) {
 	k, err := r.get(true)
 	if err != nil {
@@ -74,7 +73,7 @@ func (r *Ring) Seal(plain []byte, context string) ([]byte, error) {
 	return k.aead.Seal(out, nonce, plain, []byte(context)), nil
 }
 
-// Open decrypts what Seal gave. ErrNoKey is wrapped when the key is another one.
+// Open decrypts a value from Seal. It wraps ErrNoKey if the key is another one.
 func (r *Ring) Open(sealed []byte, context string) ([]byte, error) {
 	k, err := r.get(false)
 	if err != nil {
@@ -94,8 +93,7 @@ func (r *Ring) Open(sealed []byte, context string) ([]byte, error) {
 	return out, nil
 }
 
-// Mark returns eight digits that are the same for equal texts and tell nothing of
-// them to whoever has not the key.
+// Mark returns eight digits that are the same for equal texts and disclose nothing without the key.
 func (r *Ring) Mark(text string) (string, error) {
 	k, err := r.get(true)
 	if err != nil {
@@ -109,7 +107,7 @@ func (r *Ring) Mark(text string) (string, error) {
 // Key derives a key of 32 bytes for a purpose, always the same one.
 func (r *Ring) Key(purpose string) ([]byte, error) { return r.derived(purpose, true) }
 
-// Existing is Key that makes no key where there is none: ErrNoKey is wrapped.
+// Existing is Key, but does not create a key if there is none: it wraps ErrNoKey.
 func (r *Ring) Existing(purpose string) ([]byte, error) { return r.derived(purpose, false) }
 
 func (r *Ring) derived(purpose string, create bool) ([]byte, error) {
@@ -124,7 +122,7 @@ func (r *Ring) derived(purpose string, create bool) ([]byte, error) {
 	return b, nil
 }
 
-// get reads the key, and with make makes one where there is none.
+// get reads the key; with create it creates one if there is none.
 func (r *Ring) get(create bool) (*keys, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,7 +170,7 @@ func (r *Ring) read(create bool) ([]byte, error) {
 	}
 	err = write(path, base64.StdEncoding.EncodeToString(master)+"\n")
 	if errors.Is(err, fs.ErrExist) {
-		return r.read(false) // another process was quicker
+		return r.read(false) // another process was faster
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making the key %s (set %s to have none made): %w", path, EnvName, err)
@@ -180,14 +178,14 @@ func (r *Ring) read(create bool) ([]byte, error) {
 	return master, nil
 }
 
-// write makes the file whole or not at all, and never over another one.
+// write creates the file completely or not at all, and never replaces one.
 func write(path, text string) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), FileName+".*")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
-	_, err = f.WriteString(text) // CreateTemp makes it 0600
+	_, err = f.WriteString(text) // CreateTemp sets mode 0600
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
@@ -197,7 +195,7 @@ func write(path, text string) (err error) {
 	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
-// parse reads a key: base64 of 32 bytes, or any text of at least 16 bytes.
+// parse parses a key: base64 of 32 bytes, or any text of at least 16 bytes.
 func parse(text, from string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	if b, err := base64.StdEncoding.DecodeString(text); err == nil && len(b) == keySize {

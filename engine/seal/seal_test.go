@@ -77,8 +77,8 @@ func TestMarksTellEqualTexts(t *testing.T) {
 	}
 }
 
-// TestTheKeyMayBeACredential of systemd, as examples/deploy/hookloom.service passes it: nothing
-// is written into the project, and the same key opens what the project's file sealed.
+// TestTheKeyMayBeACredential uses a systemd credential as in examples/deploy/hookloom.service:
+// nothing is written to the project, and the same key opens what the project's file sealed.
 func TestTheKeyMayBeACredential(t *testing.T) {
 	made, dir, credentials := t.TempDir(), t.TempDir(), t.TempDir()
 	sealed, err := New(made).Seal([]byte("x"), "a value")

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// candidate is one signature of a request, with the clock that stands beside it.
+// candidate is one signature of a request, with its timestamp.
 type candidate struct {
 	from, to int // in scratch.bytes
 	text     string
@@ -17,11 +17,10 @@ type candidate struct {
 	kid      string
 }
 
-// maxSignatures is how many signatures of one request are tried, since each costs time.
+// maxSignatures is the maximum number of signatures tried per request, since each takes time.
 const maxSignatures = 128
 
-// candidates reads the signatures that the request carries, decoded, with the
-// clocks that stand beside them.
+// candidates returns the decoded signatures of the request, with their timestamps.
 func (v *Verifier) candidates(req *Request, s *scratch) (Reason, string) {
 	s.bytes, s.sigs = s.bytes[:0], s.sigs[:0]
 	there := false
@@ -60,7 +59,7 @@ func prefixed(p string) string {
 	return fmt.Sprintf("%q and then ", p)
 }
 
-// split reads one text into signatures.
+// split splits a text into signatures.
 func (v *Verifier) split(req *Request, text string, s *scratch) {
 	switch v.Parse.Format {
 	case "":
@@ -103,7 +102,7 @@ func (v *Verifier) split(req *Request, text string, s *scratch) {
 	}
 }
 
-// keyValues reads t=1,v1=aa,v1=bb: the clock may stand before or after.
+// keyValues parses t=1,v1=aa,v1=bb: the timestamp may be before or after the signature.
 func (v *Verifier) keyValues(s *scratch, text string) {
 	first := len(s.sigs)
 	clock := ""
@@ -145,7 +144,7 @@ func (v *Verifier) jsonSignature(s *scratch, text string) {
 	}
 }
 
-// add cuts the prefix, decodes, and keeps what can be a signature.
+// add removes the prefix, decodes, and keeps what can be a signature.
 func (v *Verifier) add(s *scratch, text string, c candidate) {
 	if len(s.sigs) > maxSignatures {
 		return
@@ -153,7 +152,7 @@ func (v *Verifier) add(s *scratch, text string, c candidate) {
 	text = strings.TrimSpace(text)
 	if v.Prefix != "" {
 		if n := len(v.Prefix); len(text) >= n && (text[:n] == v.Prefix || v.Prefix[n-1] == ' ' && strings.EqualFold(text[:n], v.Prefix)) {
-			text = text[n:] // a scheme word such as Basic is read in any case (RFC 9110, 11.1)
+			text = text[n:] // an auth scheme such as Basic is case-insensitive (RFC 9110, 11.1)
 		} else if !v.PrefixOptional {
 			return
 		}
@@ -184,8 +183,8 @@ func decodeSignature(encoding string, b []byte, text string) []byte {
 	case "hex":
 		m, err = hex.Decode(b[n:], b[n:])
 	case "base64":
-		// Whole alphabets only: a decoder that skips line feeds would take more
-		// than one text for one signature.
+		// Refuse line breaks: a decoder that skips them would accept several texts for one
+		// signature.
 		if strings.ContainsAny(text, "\r\n") {
 			return b[:n]
 		}

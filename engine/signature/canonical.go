@@ -16,8 +16,8 @@ import (
 	"unicode/utf16"
 )
 
-// canonicalForm writes the forms that need more than a look-up. They are named
-// by what they do, and each is used by the schemes that say so in their data.
+// canonicalForm returns the forms that need computation. Their names describe what they do; schemes
+// select them in their data.
 func (s *scope) canonicalForm(p *piece) (string, bool) {
 	switch p.variable {
 	case "body_sha256_hex":
@@ -51,13 +51,13 @@ func (s *scope) canonicalForm(p *piece) (string, bool) {
 	return s.httpSignatureLines() // of http_signature
 }
 
-// decodeSomeEscapes undoes the escapes that HubSpot's v3 signature undoes: the
-// fixed set of its documentation, no others.
+// decodeSomeEscapes decodes the escapes that HubSpot's v3 signature decodes: only the fixed set of
+// its documentation.
 var decodeSomeEscapes = strings.NewReplacer("%3A", ":", "%3a", ":", "%2F", "/", "%2f", "/", "%3F", "?", "%3f", "?", "%40", "@", "%21",
 	"!", "%24", "$", "%27", "'",
 	"%28", "(", "%29", ")", "%2A", "*", "%2a", "*", "%2C", ",", "%2c", ",", "%3B", ";", "%3b", ";")
 
-// isForm reports whether the body is an encoded form.
+// isForm reports whether the body is a URL-encoded form.
 func isForm(r *Request) bool {
 	kind := r.MediaType
 	if kind == "" {
@@ -67,11 +67,11 @@ func isForm(r *Request) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded")
 }
 
-// sortedForm writes the fields by name, each distinct value with its name before
-// it, nothing between. Source: twilio-node 6.2.0, webhooks; Mandrill's is equal.
+// sortedForm concatenates the fields sorted by name, each distinct value preceded by its name.
+// Source: twilio-node 6.2.0, webhooks; Mandrill's is the same.
 func sortedForm(req *Request) (string, bool) {
 	if req.Form == nil || !isForm(req) {
-		// A body that is no form would stand outside of what is signed.
+		// A body that is not a form would not be covered by the signature.
 		return "", len(req.Body) == 0
 	}
 	form, err := req.Form()
@@ -96,8 +96,8 @@ func sortedKeys(v url.Values) []string {
 	return names
 }
 
-// serializedForm writes the fields, but for the one named, sorted, in PHP's
-// serialize format of an array of strings.
+// serializedForm returns the fields, except the one named without, sorted, in PHP's serialize
+// format of an array of strings.
 func serializedForm(req *Request, without string) (string, bool) {
 	if req.Form == nil {
 		return "", false
@@ -118,8 +118,8 @@ func serializedForm(req *Request, without string) (string, bool) {
 	return fmt.Sprintf("a:%d:{%s}", n, b.String()), true
 }
 
-// jsonForm writes the fields in the order of the body as Python's json.dumps
-// does: ", " and ": " between, non-ASCII escaped.
+// jsonForm returns the fields in body order in the format of Python's json.dumps: ", " and ": " as
+// separators, non-ASCII escaped.
 func jsonForm(req *Request) (string, bool) {
 	if req.Pairs == nil {
 		return "", false
@@ -140,7 +140,7 @@ func jsonForm(req *Request) (string, bool) {
 	return string(append(b, '}')), true
 }
 
-// appendJSONText escapes text for a JSON string as JSON.stringify does.
+// appendJSONText escapes text for a JSON string like JSON.stringify.
 func appendJSONText(b []byte, s string) []byte {
 	for _, r := range s {
 		switch {
@@ -177,7 +177,7 @@ func appendASCIIJSON(b []byte, s string) []byte {
 	return b
 }
 
-// appendEscaped writes a letter as \uXXXX, those beyond 16 bits as a pair.
+// appendEscaped writes a character as \uXXXX, those beyond 16 bits as a surrogate pair.
 func appendEscaped(b []byte, r rune) []byte {
 	if r > 0xffff {
 		high, low := utf16.EncodeRune(r)
@@ -186,8 +186,8 @@ func appendEscaped(b []byte, r rune) []byte {
 	return fmt.Appendf(b, `\u%04x`, r)
 }
 
-// encodedPathQuery is the path, and the query escaped once more as a whole.
-// Source: @contentful/node-apps-toolkit 3.16.1, requests/utils.
+// encodedPathQuery returns the path, and the query escaped once more as a whole. Source:
+// @contentful/node-apps-toolkit 3.16.1, requests/utils.
 func encodedPathQuery(raw string) string {
 	if _, address, absolute := strings.Cut(raw, "://"); absolute {
 		_, path, _ := strings.Cut(address, "/")
@@ -200,10 +200,10 @@ func encodedPathQuery(raw string) string {
 	return path
 }
 
-// escapeAgain is encodeURI over text that was escaped already.
+// escapeAgain is encodeURI of text that was already escaped.
 func escapeAgain(s string) string { return strings.ReplaceAll(s, "%", "%25") }
 
-// escapeRFC3986 percent-encodes all but unreserved characters and those kept.
+// escapeRFC3986 percent-encodes everything but unreserved characters and those in keep.
 func escapeRFC3986(s, keep string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -217,11 +217,11 @@ func escapeRFC3986(s, keep string) string {
 	return b.String()
 }
 
-// jsonLines writes name LF value LF for each named field that is there, in the
-// order given. Source: sns-validator 0.3.5. Only the first may hold a line feed, and
-// the second must be there, so that the lines can be read in one way: else whoever
-// chooses the message, in a topic of his own, could write the topic that is asked for
-// into it and hide the true one in a later field.
+// jsonLines returns name LF value LF for each named field that is present, in the given order.
+// Source: sns-validator 0.3.5. Only the first value may contain a line feed, and the second must be
+// present, so that the lines can be parsed in only one way: otherwise someone who controls the
+// message, in a topic of their own, could put the expected topic into it and hide the real one in a
+// later field.
 func (s *scope) jsonLines(names string) (string, bool) {
 	var b strings.Builder
 	for i, n := range strings.Split(names, ",") {
@@ -236,12 +236,12 @@ func (s *scope) jsonLines(names string) (string, bool) {
 	return b.String(), b.Len() > 0
 }
 
-// nextHeader is what would look like the next header in a list of them.
+// nextHeader matches what would look like the next header in a list of them.
 var nextHeader = regexp.MustCompile(`;[a-zA-Z0-9-]+:`)
 
-// headerLines writes name:value joined by ; for the headers that a header lists,
-// lower case and sorted. The list itself must be among them, else a header could
-// be left out of what is signed unnoticed.
+// headerLines returns name:value joined by ; for the headers that a header lists, in lower case and
+// sorted. The list itself must be among them; otherwise a header could be removed from the signed
+// content unnoticed.
 func (s *scope) headerLines(list string) (string, bool) {
 	names, ok := s.req.read(&Place{Header: http.CanonicalHeaderKey(list)})
 	if !ok || len(names) > 4096 {
@@ -266,8 +266,8 @@ func (s *scope) headerLines(list string) (string, bool) {
 	return strings.Join(out, ";"), true
 }
 
-// urlParamsSorted is the URL with its query sorted, then the form's fields
-// sorted, names and values joined. Source: plivo-node 4.79.0, v3Security.
+// urlParamsSorted returns the URL with its query sorted, followed by the form's sorted fields,
+// names and values concatenated. Source: plivo-node 4.79.0, v3Security.
 func urlParamsSorted(req *Request, raw string) (string, bool) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -279,7 +279,7 @@ func urlParamsSorted(req *Request, raw string) (string, bool) {
 			return "", false
 		}
 	} else if len(req.Body) > 0 {
-		return "", false // it would stand outside of what is signed
+		return "", false // it would not be covered by the signature
 	}
 	query := u.Query()
 	if req.Method == http.MethodGet {
@@ -313,9 +313,8 @@ func urlParamsSorted(req *Request, raw string) (string, bool) {
 	return out, true
 }
 
-// httpSignatureLines are the lines of draft-cavage-http-signatures-12, section
-// 2.3, for the headers that the signature names. The digest of the body must be
-// among them.
+// httpSignatureLines returns the lines of draft-cavage-http-signatures-12, section 2.3, for the
+// headers that the signature lists. The digest of the body must be among them.
 func (s *scope) httpSignatureLines() (string, bool) {
 	names, ok := s.signatureField("headers")
 	if !ok || len(names) > 4096 {
@@ -347,8 +346,8 @@ func (s *scope) httpSignatureLines() (string, bool) {
 	return strings.Join(lines, "\n"), digested
 }
 
-// canonicalRequest is METHOD&path&query of the Atlassian query string hash.
-// Source: atlassian-jwt 2.0.3.
+// canonicalRequest returns METHOD&path&query of the Atlassian query string hash. Source:
+// atlassian-jwt 2.0.3.
 func canonicalRequest(method, raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -372,7 +371,7 @@ func canonicalRequest(method, raw string) string {
 	return strings.ToUpper(method) + "&" + path + "&" + strings.Join(pairs, "&")
 }
 
-// EscapeNonASCII writes every letter beyond ASCII in JSON text as \uXXXX.
+// EscapeNonASCII escapes every non-ASCII character in JSON text as \uXXXX.
 func EscapeNonASCII(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for _, r := range string(b) {

@@ -28,9 +28,9 @@ func (v *Verifier) checkClock(key int, clock string, now time.Time) Verdict {
 	return out
 }
 
-// parseClock parses the time of the sender. Only the configured unit is accepted, and each
-// time in one form only, of a length that marks its end: times often stand beside other
-// text in the signed content.
+// parseClock parses the sender's timestamp. It accepts only the configured unit, and only one form
+// of each time, whose length is unambiguous: timestamps are often followed by other text in the
+// signed content.
 func parseClock(unit, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, errors.New("no timestamp")
@@ -59,7 +59,7 @@ func parseClock(unit, text string) (time.Time, error) {
 	return t, nil
 }
 
-// rfc3339Form is stricter than time.Parse, which takes hours of one digit and commas.
+// rfc3339Form is stricter than time.Parse, which accepts one-digit hours and commas.
 var rfc3339Form = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`)
 
 // plainDigits reads a number of at most 18 digits without sign, blanks or leading zeros.
@@ -73,7 +73,7 @@ func plainDigits(text string) (n int64, ok bool) {
 	return n, text[0] != '0'
 }
 
-// FormatClock writes a time in a scheme's unit.
+// FormatClock formats a time in a scheme's unit.
 func FormatClock(unit string, t time.Time) string {
 	switch unit {
 	case "unix_s", "unix_auto":

@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// Example: a scheme is data: it says which bytes are signed and where signature and time
-// stand. Sign writes them into a request, Verify checks them.
+// Example: a scheme is data: it says which bytes are signed and where signature and timestamp are.
+// Sign adds them to a request, Verify checks them.
 func Example() {
 	v, err := signature.Compile(signature.Scheme{
 		Algorithm:     "hmac-sha256",

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// KeySource says where a provider publishes the key that it signs with. Every
-// address is https and on a pinned host, whatever the request says of it.
+// KeySource says where a provider publishes its signing key. Every URL must be https and on a
+// pinned host, whatever the request contains.
 type KeySource struct {
 	// URL and Body are templates; {kid} is the key's id, {param:x} configuration. In Body
 	// the braces of JSON are doubled: see EscapeJSON.
@@ -28,13 +28,13 @@ type KeySource struct {
 	Headers           map[string]string
 	// Hosts are patterns that the full host name must match.
 	Hosts []string
-	// Suffix is what the path must end in; empty for anything.
+	// Suffix is the required end of the path; empty accepts any.
 	Suffix string
 	// Format is jwks, jwk, pem, x509, or x5c (the chain inside the token).
 	Format string
-	// At is the dot path in a JSON answer that holds the key.
+	// At is the dot path of the key in a JSON response.
 	At string
-	// KID is a template of the key's id, where no token names it.
+	// KID is a template of the key's id, if no token contains it.
 	KID string
 	// Chain reports whether a certificate must lead to a root that the system trusts.
 	Chain bool
@@ -43,9 +43,9 @@ type KeySource struct {
 	// Purposes are the object identifiers of extensions that the certificates of an
 	// x5c chain must have, the first certificate's first.
 	Purposes []string
-	// Cache is how long an answer is kept.
+	// Cache is how long a response is cached.
 	Cache time.Duration
-	// Token gets an access token first, by client credentials.
+	// Token obtains an access token first, by client credentials.
 	Token *TokenSource
 }
 
@@ -54,8 +54,7 @@ type TokenSource struct {
 	URL, ID, Secret, Scope string
 }
 
-// ErrUnavailable is wrapped when a key cannot be fetched now: the sender should
-// come again.
+// ErrUnavailable is wrapped if a key cannot be fetched now: the sender should retry.
 var ErrUnavailable = errors.New("the provider's key cannot be fetched")
 
 func (v *Verifier) compileKey() error {
@@ -75,8 +74,7 @@ func (v *Verifier) compileKey() error {
 	return nil
 }
 
-// hosted reports whether an address is https on one of the hosts, without user, port or
-// fragment.
+// hosted reports whether a URL is https on one of the hosts, without user, port or fragment.
 func hosted(raw string, hosts []*regexp.Regexp, suffix string) (*url.URL, bool) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || u.Fragment != "" || !strings.HasSuffix(u.Path, suffix) {
@@ -152,7 +150,7 @@ func (v *Verifier) fetchNow(ctx context.Context, req *Request, u *url.URL, body,
 	return v.readKeys(document)
 }
 
-// get asks for an access token.
+// get requests an access token.
 func (t *TokenSource) get(ctx context.Context, req *Request) (string, error) {
 	id, err := fill(t.ID, req, "")
 	if err != nil {
@@ -182,8 +180,7 @@ func (t *TokenSource) get(ctx context.Context, req *Request) (string, error) {
 	return out.AccessToken, nil
 }
 
-// readKeys reads a fetched document. Keys of another kind than the algorithm's
-// are left out.
+// readKeys parses a fetched document. It ignores keys that do not fit the algorithm.
 func (v *Verifier) readKeys(document []byte) ([]PublicKey, error) {
 	if v.Key.At != "" {
 		for _, k := range strings.Split(v.Key.At, ".") {
@@ -207,7 +204,7 @@ func (v *Verifier) readKeys(document []byte) ([]PublicKey, error) {
 		keys, err = certificateKeys(document, v.Key.Chain)
 	default:
 		if !bytes.Contains(document, []byte("-----BEGIN")) {
-			// eBay sends the base64 alone, with the armour on one line or none.
+			// eBay sends only the base64, with the PEM markers on the same line or missing.
 			document = []byte("-----BEGIN PUBLIC KEY-----\n" + string(bytes.TrimSpace(document)) + "\n-----END PUBLIC KEY-----\n")
 		}
 		var k any
@@ -229,7 +226,7 @@ func (v *Verifier) readKeys(document []byte) ([]PublicKey, error) {
 	return fit, nil
 }
 
-// fixArmour puts the lines of PEM where they belong: some APIs send it as one.
+// fixArmour restores the line breaks of PEM, which some APIs send as one line.
 func fixArmour(b []byte) []byte {
 	s := strings.NewReplacer("-----BEGIN PUBLIC KEY-----", "-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----",
 		"\n-----END PUBLIC KEY-----\n").Replace(string(b))

@@ -38,8 +38,8 @@ func formRequest(method, publicURL, body string, header map[string]string) *sign
 	return r
 }
 
-// TestEachSignedFormIsWrittenAsItsProviderWritesIt: a letter more or less, and no genuine
-// delivery is proved.
+// TestEachSignedFormIsWrittenAsItsProviderWritesIt compares each form byte for byte: any difference
+// would refuse every genuine delivery.
 func TestEachSignedFormIsWrittenAsItsProviderWritesIt(t *testing.T) {
 	const address = "https://h.example:8443/a%20b/c?q=1&p=2&q=0"
 	for _, c := range []struct{ template, body, want string }{
@@ -74,8 +74,8 @@ func TestEachSignedFormIsWrittenAsItsProviderWritesIt(t *testing.T) {
 	}
 }
 
-// TestASignedFormThatCanBeReadInTwoWaysIsRefused: what stands outside of it, or moves from
-// one field into another, would not be proved.
+// TestASignedFormThatCanBeReadInTwoWaysIsRefused checks content that is outside the signed form, or
+// could move from one field to another.
 func TestASignedFormThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	jsonBody := func(r *signature.Request) { r.Header.Set("Content-Type", "application/json") }
 	broken := func(r *signature.Request) { r.Form = func() (url.Values, error) { return nil, errors.New("no form") } }
@@ -147,7 +147,7 @@ func TestASignedFormThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	}
 }
 
-// TestAddressesAreWrittenAsTheyWereSigned by those who sign parts of them.
+// TestAddressesAreWrittenAsTheyWereSigned is for schemes that sign parts of URLs.
 func TestAddressesAreWrittenAsTheyWereSigned(t *testing.T) {
 	for _, c := range []struct{ template, method, address, body, want string }{
 		{"{path_query_encoded}", "POST", "https://h.example", "", "/"},
@@ -171,8 +171,8 @@ func TestAddressesAreWrittenAsTheyWereSigned(t *testing.T) {
 	}
 }
 
-// TestAPlaceIsReadOnlyWhereItIsClear: a header with two values, or an element behind a
-// document type, names nothing.
+// TestAPlaceIsReadOnlyWhereItIsClear checks that a header with two values, or an XML element after
+// a document type, is not used.
 func TestAPlaceIsReadOnlyWhereItIsClear(t *testing.T) {
 	deep := strings.Repeat("<a>", 65) + "x" + strings.Repeat("</a>", 65)
 	for name, c := range map[string]struct {

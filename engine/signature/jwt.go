@@ -17,20 +17,18 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// JWT says what a token must claim. A token proves who signed it; what it does
-// not bind (often the body) is not proved.
+// JWT says what a token must claim. A token proves who signed it, but not what it does not bind
+// (often the body).
 type JWT struct {
-	// Algorithms are the only ones that pass; none never does, and HS and RS are
-	// never mixed.
+	// Algorithms are the accepted ones; none is never accepted, and HS and RS are never mixed.
 	Algorithms []string
-	// Present are claims that must be there. exp and nbf are checked whenever they
-	// are.
+	// Present are required claims. exp and nbf are always checked if present.
 	Present []string
-	// Claims must equal one of the templates; a list claim must hold one of them.
+	// Claims must equal one of the templates; a list claim must contain one of them.
 	Claims []Claim
 	// Hashes bind parts of the request.
 	Hashes []ClaimHash
-	// Leeway is how far clocks may differ; MaxAge how old iat may be, 0 for any.
+	// Leeway is the permitted clock difference; MaxAge is the maximum age of iat, 0 for any.
 	Leeway, MaxAge time.Duration
 	// Detached reports whether the payload is the body (RFC 7797).
 	Detached bool
@@ -39,25 +37,24 @@ type JWT struct {
 	hashes []hashOf
 }
 
-// Claim is one claim, by name or dot path, and the templates of which it must equal one. A
-// claim that is Optional may be missing; Either names others, separated by blanks, that
-// may hold it.
+// Claim is a claim, by name or dot path, with templates one of which it must equal. An Optional
+// claim may be missing; Either names alternatives, separated by spaces, that may contain it.
 type Claim struct {
 	Name, Either string
 	Want         []string
-	// Optional reports whether templates without a value are left out of the check: a
-	// parameter that may be configured.
+	// Optional reports whether templates without a value are skipped: parameters that need not be
+	// configured.
 	Optional bool
 }
 
-// ClaimHash is a claim that holds the SHA-256 of a part of the request.
+// ClaimHash is a claim with the SHA-256 of a part of the request.
 type ClaimHash struct {
 	Name string
 	// Of is a template of what is hashed, or canonical_request.
 	Of string
 	// Encoding is hex, base64 or base64url.
 	Encoding string
-	// EmptyAbsent reports whether the claim is missing when the part is empty.
+	// EmptyAbsent reports whether the claim is missing if the part is empty.
 	EmptyAbsent bool
 }
 
@@ -172,8 +169,8 @@ func (v *Verifier) parseToken(req *Request, token string, k *Key, now time.Time)
 	return nil, Wrong, "the token's signature does not match"
 }
 
-// tokenKeys chooses the keys that may have signed: the configured one, else the
-// provider's, by the key id of the token's header.
+// tokenKeys returns the keys that may have signed: the configured one, or else the provider's, by
+// the key id in the token's header.
 func (v *Verifier) tokenKeys(req *Request, header map[string]any, k *Key, now time.Time) (any, error) {
 	if k != nil && len(k.public) == 0 && !k.empty() {
 		return k.bytes, nil
@@ -288,7 +285,7 @@ func (c *requirementOf) holds(req *Request, claims jwt.MapClaims) bool {
 	return !wanted && c.Optional
 }
 
-// claimAt reads a claim by its name, else by a dot path.
+// claimAt returns a claim by its name, or else by a dot path.
 func claimAt(claims map[string]any, path string) any {
 	if v, ok := claims[path]; ok {
 		return v
@@ -301,11 +298,11 @@ func claimAt(claims map[string]any, path string) any {
 	return v
 }
 
-// setClaim writes a claim where claimAt finds it.
+// setClaim sets a claim so that claimAt finds it.
 func setClaim(claims map[string]any, path, value string) {
 	names := strings.Split(path, ".")
 	if strings.Contains(path, "://") {
-		names = []string{path} // a name that is a URL is no path
+		names = []string{path} // a name that is a URL is not a path
 	}
 	for _, name := range names[:len(names)-1] {
 		next, ok := claims[name].(map[string]any)
@@ -408,10 +405,10 @@ func (v *Verifier) verifyDetached(req *Request, token string, keys []Key, now ti
 	return nil, -1, Wrong, "the token's signature does not match"
 }
 
-// misshapen returns why a token is refused whoever signed it. A name that occurs twice may
-// mean one thing here and another to its sender (RFC 7515, 4; RFC 7519, 4), and a header
-// that calls an extension critical must not be ignored (RFC 7515, 4.1.11). No extension is
-// known for tokens that carry their payload.
+// misshapen returns why a token is refused whoever signed it. A duplicate name may mean one thing
+// here and another to its sender (RFC 7515, 4; RFC 7519, 4), and an extension that a header marks
+// as critical must not be ignored (RFC 7515, 4.1.11). No extension is supported for tokens that
+// contain their payload.
 func misshapen(token string) string {
 	head, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
@@ -435,7 +432,7 @@ func misshapen(token string) string {
 	return critical(header)
 }
 
-// critical reports whether a header demands an extension that is not among the known.
+// critical reports whether a header requires an extension that is not among the known ones.
 func critical(header map[string]any, known ...string) string {
 	crit, there := header["crit"]
 	if !there {
@@ -453,13 +450,13 @@ func critical(header map[string]any, known ...string) string {
 	return ""
 }
 
-// namesTwice reports whether an object of JSON text has two members of one name.
-// Text that is no JSON is left to its reader.
+// namesTwice reports whether an object in JSON text has a duplicate name. Invalid JSON is left to
+// its decoder.
 func namesTwice(text []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(text))
 	type level struct {
 		names map[string]bool
-		key   bool // the next text is a name
+		key   bool // the next string is a name
 	}
 	var open []level
 	for {

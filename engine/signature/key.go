@@ -27,21 +27,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// ErrEmptyKey refuses a secret without content: with it every sender could sign.
+// ErrEmptyKey means that a secret is empty: with it every sender could sign.
 var ErrEmptyKey = errors.New("the secret is empty")
 
-// Key is one configured secret, or a pinned public key.
+// Key is a configured secret, or a pinned public key.
 type Key struct {
-	// Text is the secret as written; it is never shown.
+	// Text is the secret as configured; it is never shown.
 	Text   string
 	bytes  []byte
 	public []PublicKey
-	// private is set when a private key was configured, to try a scheme out.
+	// private is set if a private key was configured, to try out a scheme.
 	private crypto.Signer
 	macs    *sync.Pool
 }
 
-// PublicKey is a verification key with its id, where it has one.
+// PublicKey is a verification key with its id, if it has one.
 type PublicKey struct {
 	ID  string
 	Key crypto.PublicKey
@@ -67,8 +67,8 @@ func (v *Verifier) NewKey(text string) (Key, error) {
 	return k, nil
 }
 
-// newPublicKey reads a public key, a certificate, a JWK or JWKS. A private key
-// in PEM stands for its public one: with it hookloom send can sign.
+// newPublicKey parses a public key, a certificate, a JWK or JWKS. A private key in PEM is used for
+// its public key: hookloom send can then sign.
 func (v *Verifier) newPublicKey(text string) (Key, error) {
 	k := Key{Text: text}
 	if strings.Contains(text, "-----BEGIN") {
@@ -102,7 +102,7 @@ func (v *Verifier) newPublicKey(text string) (Key, error) {
 	return k, nil
 }
 
-// fits reports whether a public key is of the algorithm's kind and strong enough.
+// fits reports whether a public key fits the algorithm and is strong enough.
 func (v *Verifier) fits(p crypto.PublicKey) error {
 	ok := false
 	switch x := p.(type) {
@@ -119,9 +119,9 @@ func (v *Verifier) fits(p crypto.PublicKey) error {
 	return nil
 }
 
-// lowOrder refuses the small-order points of Curve25519: with such a key a
-// signature can be made that fits many messages.
-// Source: Chalkias et al., Taming the many EdDSAs, 2020, table of small-order points.
+// lowOrder refuses the small-order points of Curve25519: with such a key a signature can be valid
+// for many messages. Source: Chalkias et al., Taming the many EdDSAs, 2020, table of small-order
+// points.
 func lowOrder(k ed25519.PublicKey) bool {
 	for _, p := range []string{
 		"0100000000000000000000000000000000000000000000000000000000000000",
@@ -139,7 +139,7 @@ func lowOrder(k ed25519.PublicKey) bool {
 	return false
 }
 
-// DecodeKey turns a configured secret text into key bytes.
+// DecodeKey decodes a configured secret to key bytes.
 func DecodeKey(encoding, text string) ([]byte, error) {
 	if text == "" {
 		return nil, ErrEmptyKey
@@ -154,8 +154,7 @@ func DecodeKey(encoding, text string) ([]byte, error) {
 	case "hex":
 		key, err = hex.DecodeString(text)
 	case "whsec_base64":
-		// Standard Webhooks: the key is what follows whsec_, in base64. Supabase
-		// writes v1, before it.
+		// Standard Webhooks: the key follows whsec_, in base64. Supabase puts v1, before it.
 		key, err = decodeBase64(strings.TrimPrefix(strings.TrimPrefix(text, "v1,"), "whsec_"))
 	case "html_unescaped":
 		key = []byte(html.UnescapeString(text))
@@ -171,7 +170,7 @@ func DecodeKey(encoding, text string) ([]byte, error) {
 		return nil, fmt.Errorf("key encoding %q is not known", encoding)
 	}
 	if err != nil {
-		// The decoder's own text would quote a letter of the secret.
+		// The decoder's own error would quote a character of the secret.
 		hint := ""
 		if strings.TrimSpace(text) != text || strings.Trim(text, `"'`) != text {
 			hint = ": it is surrounded by white space or quotes"
@@ -212,8 +211,7 @@ func parsePrivate(text string) (crypto.Signer, error) {
 	return k, nil
 }
 
-// parsePublic reads a public key as the provider shows it. PEM is taken whatever
-// the encoding says.
+// parsePublic parses a public key as the provider shows it. PEM is accepted with any encoding.
 func parsePublic(encoding, text string) (crypto.PublicKey, error) {
 	if strings.Contains(text, "-----BEGIN") {
 		return parsePEM([]byte(text))
@@ -241,7 +239,7 @@ func parsePublic(encoding, text string) (crypto.PublicKey, error) {
 	return k, nil
 }
 
-// parsePEM takes a public key or the key of a certificate.
+// parsePEM parses a public key or the key of a certificate.
 func parsePEM(text []byte) (crypto.PublicKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -271,7 +269,7 @@ type jwk struct {
 	Expired *float64 `json:"expired_at"`
 }
 
-// parseJWKS reads a JWK Set, or one JWK.
+// parseJWKS parses a JWK Set, or one JWK.
 func parseJWKS(text []byte) ([]PublicKey, error) {
 	var set struct {
 		Keys []jwk

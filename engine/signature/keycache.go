@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// keyCache holds the keys that one scheme has fetched, by address. Unverified callers
-// choose addresses and key ids, so the cost is limited: one fetch at a time and
-// fetchesPerMinute of them; known keys never wait for a fetch.
+// keyCache caches the keys that one scheme has fetched, by URL. Unverified callers choose URLs and
+// key ids, so the cost is limited: one fetch at a time and fetchesPerMinute of them; known keys
+// never wait for a fetch.
 type keyCache struct {
 	mu      sync.Mutex
 	entries map[string]*cached
-	// failed are addresses that gave no key, until when.
+	// failed are URLs without a key, with the time until which they are not fetched.
 	failed map[string]failure
-	// slot is held by the one fetch that is under way; waiting counts who wants it.
+	// slot is held during a fetch; waiting is the number of waiting callers.
 	slot    chan struct{}
 	waiting int
-	// minute and spent count the fetches of the present minute.
+	// minute and spent count the fetches of the current minute.
 	minute time.Time
 	spent  int
 }
 
-// cached is what one address gave.
+// cached is the result of one URL.
 type cached struct {
 	keys    []PublicKey
 	fetched time.Time
 	until   time.Time
 	used    time.Time
-	// flight is closed when the fetch that is under way ends; nil when there is none.
+	// flight is the fetch in progress; nil if there is none.
 	flight *flight
 }
 
@@ -39,7 +39,7 @@ type failure struct {
 	until time.Time
 }
 
-// flight is one fetch, which all who need it wait for.
+// flight is one fetch, for which all callers that need it wait.
 type flight struct {
 	done chan struct{}
 	keys []PublicKey
@@ -47,12 +47,12 @@ type flight struct {
 }
 
 const (
-	// maxCached bounds the addresses that are remembered, and those that failed.
+	// maxCached limits the cached URLs, and the failed ones.
 	maxCached = 256
-	// retryFetch is how long a failure is remembered, and how often an address is
-	// asked for a key that it did not have.
+	// retryFetch is how long a failure is cached, and how often a URL is fetched for a key that it
+	// did not contain.
 	retryFetch = 30 * time.Second
-	// fetchTime bounds one fetch, slotTime the wait for the one before.
+	// fetchTime limits one fetch, slotTime the wait for the one before.
 	fetchTime = 5 * time.Second
 	slotTime  = 5 * time.Second
 	// fetchesPerMinute and maxFetchWaiters limit the fetches that unverified callers can
@@ -61,7 +61,7 @@ const (
 	maxFetchWaiters  = 16
 )
 
-// get returns the keys of an address, fetched if need be.
+// get returns the keys of a URL, fetched if needed.
 func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, keep time.Duration,
 	fetch func(context.Context) ([]PublicKey, error)) ([]PublicKey, error) {
 	c.mu.Lock()
@@ -72,7 +72,7 @@ func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, 
 	if e == nil {
 		e = &cached{}
 	}
-	// Keys that are due to be fetched again count a while longer when that fails.
+	// Keys that should be refreshed stay valid for a while if that fails.
 	known := e.keys != nil && holds(e.keys, kid) && now.Before(e.until.Add(keep))
 	stale := e.keys
 	e.used = now
@@ -110,14 +110,13 @@ func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, 
 	}
 }
 
-// holds reports whether the keys can prove what names kid: a set whose keys have names
-// holds only those.
+// holds reports whether the keys can verify what names kid: in a set with key ids, only the listed
+// ones.
 func holds(keys []PublicKey, kid string) bool {
 	return kid == "" || slices.ContainsFunc(keys, func(k PublicKey) bool { return k.ID == "" || k.ID == kid })
 }
 
-// fly fetches, and notes what came of it. It goes on when who asked has left: others
-// may wait for it.
+// fly fetches and records the result. It continues if its caller gives up: others may wait for it.
 func (c *keyCache) fly(ctx context.Context, address string, e *cached, f *flight, now time.Time, keep time.Duration, patient bool,
 	fetch func(context.Context) ([]PublicKey, error)) {
 	err := c.enter(now, patient)
@@ -138,7 +137,7 @@ func (c *keyCache) fly(ctx context.Context, address string, e *cached, f *flight
 		e.keys, e.fetched, e.until, e.used = f.keys, now, now.Add(keep), now
 		delete(c.failed, address)
 		c.forget(address)
-	case !refused: // the address was asked, and gave nothing
+	case !refused: // the URL was fetched without a result
 		if len(c.failed) >= maxCached {
 			clear(c.failed)
 		}
@@ -150,7 +149,7 @@ func (c *keyCache) fly(ctx context.Context, address string, e *cached, f *flight
 	close(f.done)
 }
 
-// enter waits for the fetch before to end, if there is patience, and counts.
+// enter waits for the previous fetch to end, if patient, and counts.
 func (c *keyCache) enter(now time.Time, patient bool) error {
 	c.mu.Lock()
 	if now.Sub(c.minute) >= time.Minute || now.Before(c.minute) {
@@ -182,8 +181,7 @@ func (c *keyCache) enter(now time.Time, patient bool) error {
 	return fmt.Errorf("%w now: another is being fetched", ErrUnavailable)
 }
 
-// forget drops the address that was not used for longest, beyond maxCached. It is
-// called with the lock held.
+// forget evicts the least recently used URL beyond maxCached. The caller holds the lock.
 func (c *keyCache) forget(except string) {
 	if len(c.entries) <= maxCached {
 		return

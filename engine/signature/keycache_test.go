@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// fetcher answers every fetch after a while, and counts.
+// fetcher answers every fetch after a delay, and counts.
 type fetcher struct {
 	takes         time.Duration
 	asked, atOnce atomic.Int64
@@ -37,8 +37,8 @@ func (f *fetcher) fetch(ctx context.Context) ([]PublicKey, error) {
 	return f.keys, f.err
 }
 
-// TestAKnownKeyIsNotDelayedByUnknownOnes: a key that is known answers at once, whatever
-// keys others ask for meanwhile.
+// TestAKnownKeyIsNotDelayedByUnknownOnes checks that a cached key is available at once, whatever
+// keys others request.
 func TestAKnownKeyIsNotDelayedByUnknownOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{takes: 300 * time.Millisecond, keys: []PublicKey{{ID: "k"}}}
@@ -66,8 +66,8 @@ func TestAKnownKeyIsNotDelayedByUnknownOnes(t *testing.T) {
 	})
 }
 
-// TestMadeUpAddressesCostLittle: addresses that callers make up cost one fetch at a time,
-// and so many a minute.
+// TestMadeUpAddressesCostLittle checks that URLs invented by callers cause one fetch at a time, and
+// a limited number per minute.
 func TestMadeUpAddressesCostLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{takes: 100 * time.Millisecond, err: errors.New("404")}
