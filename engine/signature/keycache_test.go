@@ -86,8 +86,8 @@ func TestMadeUpAddressesCostLittle(t *testing.T) {
 	})
 }
 
-// TestFetchedKeysOutliveFloodsAndOutages: keys that are fetched stay known while addresses
-// are made up, and while the provider cannot be reached.
+// TestFetchedKeysOutliveFloodsAndOutages checks that cached keys survive many invented URLs, and an
+// unreachable provider.
 func TestFetchedKeysOutliveFloodsAndOutages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := &fetcher{keys: []PublicKey{{ID: "k"}}}
@@ -110,8 +110,8 @@ func TestFetchedKeysOutliveFloodsAndOutages(t *testing.T) {
 	})
 }
 
-// TestARotatedKeyIsFetched: a rotated key is found, at most half a minute after the last
-// look.
+// TestARotatedKeyIsFetched checks that a rotated key is found at most half a minute after the last
+// fetch.
 func TestARotatedKeyIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{keys: []PublicKey{{ID: "old"}}}

@@ -32,7 +32,7 @@ type keyPairs struct {
 
 func newKeyPairs(t *testing.T) keyPairs {
 	t.Helper()
-	t.Setenv("GODEBUG", "rsa1024min=0") // a short key, to be refused
+	t.Setenv("GODEBUG", "rsa1024min=0") // a short key, which must be refused
 	var k keyPairs
 	var errs [5]error
 	_, k.ed, errs[0] = ed25519.GenerateKey(rand.Reader)
@@ -62,7 +62,7 @@ func spki(t *testing.T, k crypto.PublicKey) []byte {
 	return der
 }
 
-// jwkOf writes a public key as RFC 7517 and RFC 7518 do.
+// jwkOf encodes a public key like RFC 7517 and RFC 7518.
 func jwkOf(k crypto.PublicKey, more map[string]any) map[string]any {
 	b64 := base64.RawURLEncoding.EncodeToString
 	out := map[string]any{}
@@ -93,8 +93,8 @@ func jsonText(v any) string {
 	return string(b)
 }
 
-// verifies signs a body with a private key by a scheme, and tells whether a key as it is
-// configured proves it.
+// verifies signs a body with a private key by a scheme, and reports whether a configured key
+// verifies it.
 func verifies(t *testing.T, algorithm, encoding, private, configured string) bool {
 	t.Helper()
 	s := signature.Scheme{Algorithm: algorithm, KeyEncoding: encoding, From: signature.Place{Header: "X-S"}, Encodings: []string{"base64"},
@@ -108,8 +108,7 @@ func verifies(t *testing.T, algorithm, encoding, private, configured string) boo
 	return err == nil && v.Verify(req, []signature.Key{k}, now).OK()
 }
 
-// TestAPublicKeyIsReadInEachFormThatProvidersShow, and a private key in each form that
-// openssl writes.
+// TestAPublicKeyIsReadInEachFormThatProvidersShow includes private keys in each format of openssl.
 func TestAPublicKeyIsReadInEachFormThatProvidersShow(t *testing.T) {
 	k := newKeyPairs(t)
 	pkcs8 := func(x any) string {
@@ -158,8 +157,8 @@ func TestAPublicKeyIsReadInEachFormThatProvidersShow(t *testing.T) {
 	}
 }
 
-// TestAKeyThatProvesNothingIsRefused: too short, of another kind, or one with which a
-// signature fits many messages.
+// TestAKeyThatProvesNothingIsRefused checks keys that are too short, of another kind, or with which
+// a signature is valid for many messages.
 func TestAKeyThatProvesNothingIsRefused(t *testing.T) {
 	k := newKeyPairs(t)
 	edPublic := k.ed.Public().(ed25519.PublicKey)
@@ -213,8 +212,8 @@ func TestAKeyThatProvesNothingIsRefused(t *testing.T) {
 	}
 }
 
-// TestAJWKWithShortCoordinatesIsTheSameKey: RFC 7518, 6.2.1.2 asks for 32 bytes, and some
-// senders leave the zeros in front out.
+// TestAJWKWithShortCoordinatesIsTheSameKey is for senders that omit leading zeros, although RFC
+// 7518, 6.2.1.2 requires 32 bytes.
 func TestAJWKWithShortCoordinatesIsTheSameKey(t *testing.T) {
 	var k *ecdsa.PrivateKey
 	var x, y []byte
@@ -239,7 +238,7 @@ func TestAJWKWithShortCoordinatesIsTheSameKey(t *testing.T) {
 	}
 }
 
-// TestASecretIsDecodedAsItsProviderSays.
+// TestASecretIsDecodedAsItsProviderSays checks each encoding.
 func TestASecretIsDecodedAsItsProviderSays(t *testing.T) {
 	for _, c := range []struct{ encoding, text, key string }{
 		{"", "abc", "abc"}, {"utf8", "abc=", "abc="},

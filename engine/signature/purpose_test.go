@@ -19,9 +19,9 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// TestAChainThatIsForAnotherPurposeProvesNothing: an authority signs certificates of
-// many kinds, and its customers hold some of their keys. Only those that it marked sign
-// for its shop, and only for the app that is ours.
+// TestAChainThatIsForAnotherPurposeProvesNothing checks that only certificates with the CA's mark
+// for its store are accepted, and only for our app: a CA signs certificates of many kinds, and its
+// customers hold some of their keys.
 func TestAChainThatIsForAnotherPurposeProvesNothing(t *testing.T) {
 	leafMark, middleMark := asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 11, 1}, asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 2, 1}
 	rootKey, middleKey, leafKey := newECKey(t), newECKey(t), newECKey(t)
@@ -77,7 +77,7 @@ func newECKey(t *testing.T) *ecdsa.PrivateKey {
 	return k
 }
 
-// certificate makes a certificate with marks, signed by its parent's key.
+// certificate creates a certificate with marks, signed with its parent's key.
 func certificate(t *testing.T, marks []asn1.ObjectIdentifier, parent *x509.Certificate, key, signer *ecdsa.PrivateKey,
 	authority bool) *x509.Certificate {
 	t.Helper()

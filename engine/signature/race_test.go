@@ -2,6 +2,5 @@
 
 package signature_test
 
-// raceDetector reports whether pools drop what they hold at random, so that
-// allocations cannot be counted.
+// raceDetector reports whether pools randomly drop items, so that allocations cannot be counted.
 const raceDetector = true

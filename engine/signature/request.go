@@ -14,30 +14,30 @@ type Request struct {
 	Method string
 	Header http.Header
 	Query  url.Values
-	// PublicURL is the address as the sender knows it; CallbackURL the one
-	// registered there, exactly as it was written.
+	// PublicURL is the URL as the sender knows it; CallbackURL is the URL registered there, exactly
+	// as written.
 	PublicURL, CallbackURL string
 	// Body holds the bytes as received, before any content decoding.
 	Body []byte
-	// JSON reads a scalar of the body at a dot path, as it is written there; Form a
-	// form body, Pairs its fields in the order of the body; Each the elements of a list
-	// in the body, as readers like JSON. Any of them may be nil.
+	// JSON returns a scalar of the body at a dot path, as written there; Form is the parsed form,
+	// Pairs its fields in body order; Each returns the elements of a list in the body, as functions
+	// like JSON. Any of them may be nil.
 	JSON  func(path string) (string, bool)
 	Form  func() (url.Values, error)
 	Pairs func() ([][2]string, error)
 	Each  func(path string) []func(path string) (string, bool)
-	// MediaType is the Content-Type that the body is read as; the header's when empty.
+	// MediaType is the Content-Type used to parse the body; empty for the header's.
 	MediaType string
 	// Params are further configuration values.
 	Params map[string]string
-	// Fetch gets a document that holds public keys; nil where there is no network.
+	// Fetch fetches a document with public keys; nil if there is no network.
 	Fetch func(ctx context.Context, r *http.Request) ([]byte, error)
-	// Context bounds Fetch.
+	// Context limits Fetch.
 	Context context.Context
 }
 
-// read returns the text at a place. A header that comes several times with
-// different values is refused: which one the sender meant cannot be known.
+// read returns the text at a place. A repeated header with different values is refused, since it is
+// unknown which one the sender meant.
 func (r *Request) read(p *Place) (string, bool) {
 	switch {
 	case p.Header != "":
@@ -66,14 +66,14 @@ func (r *Request) read(p *Place) (string, bool) {
 	return "", false
 }
 
-// Read returns the text at a place, for callers that know no scheme.
+// Read returns the text at a place, for callers without a scheme.
 func (r *Request) Read(p Place) (string, bool) {
 	p = canonical(p)
 	return r.read(&p)
 }
 
-// texts returns all candidate texts at a place: several only where the place is
-// several headers, a list format that may be repeated, or the URL.
+// texts returns all candidate texts at a place: several only if the place is several headers, a
+// list format that may be repeated, or the URL.
 func (r *Request) texts(p *Place, repeatable bool) []string {
 	switch {
 	case len(p.Headers) > 0:
@@ -93,8 +93,7 @@ func (r *Request) texts(p *Place, repeatable bool) []string {
 	return nil
 }
 
-// urlTexts returns what may be a secret in the URL: every query value and the
-// last segment of the path.
+// urlTexts returns what may be a secret in the URL: every query value and the last path segment.
 func (r *Request) urlTexts() []string {
 	var out []string
 	for _, values := range r.Query {
@@ -133,7 +132,7 @@ func readXML(body []byte, path string) (string, bool) {
 				return s, true
 			}
 		case xml.Directive:
-			return "", false // no document types: they declare entities
+			return "", false // no document types, which declare entities
 		}
 	}
 }
@@ -150,9 +149,8 @@ func equalPath(a, b []string) bool {
 	return true
 }
 
-// publicURLs returns the forms of the public URL that a sender may have signed: as it is,
-// and with or without the port that its scheme implies (the documentation of Twilio asks
-// for both).
+// publicURLs returns the forms of the public URL that a sender may have signed: unchanged, and with
+// or without its scheme's default port (Twilio's documentation requires both).
 func (r *Request) publicURLs() []string {
 	out := []string{r.PublicURL}
 	u, err := url.Parse(r.PublicURL)

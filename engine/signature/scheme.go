@@ -1,7 +1,6 @@
-// Package signature signs and verifies webhooks by one declarative scheme, so
-// that a provider is a few lines of data and what one side signs the other can
-// check. It knows bytes, headers, keys and clocks; it must not know triggers,
-// workflows, providers' names, or how a refusal is answered.
+// Package signature signs and verifies webhooks by declarative schemes: a provider is a few lines
+// of data, and what one side signs the other can verify. It knows bytes, headers, keys and clocks;
+// it must not know triggers, workflows, providers' names, or how a refusal is answered.
 package signature
 
 import (
@@ -13,48 +12,47 @@ import (
 	"time"
 )
 
-// Scheme says how a sender proves a request: which algorithm over which bytes,
-// and where signature and clock stand. It is the written form of a signature: package
-// workflows reads it from a preset or from verify: and adds what only routing needs.
+// Scheme says how a sender authenticates a request: the algorithm, the signed bytes, and where
+// signature and timestamp are. Package workflows reads it from a preset or from verify: and adds
+// what only routing needs.
 type Scheme struct {
 	// Variant is the scheme's name among those of one provider.
 	Variant string
 	// Algorithm is one of Algorithms.
 	Algorithm string
-	// KeyEncoding is one of KeyEncodings: how the secret text becomes a key.
+	// KeyEncoding is one of KeyEncodings: how the secret text is decoded to a key.
 	KeyEncoding string
-	// Key says where a public key is fetched, when no secret pins one.
+	// Key says where to fetch a public key if no secret is configured.
 	Key *KeySource
-	// From is where the signature stands.
+	// From is where the signature is.
 	From Place
-	// Prefix must be there, unless it is optional, and is cut before decoding.
+	// Prefix must be present, unless it is optional, and is removed before decoding.
 	Prefix         string
 	PrefixOptional bool
-	// Encodings are hex, base64, base64url_nopad, raw, jws_compact, jws_detached;
-	// one that decodes is enough.
+	// Encodings are hex, base64, base64url_nopad, raw, jws_compact, jws_detached; a signature must
+	// decode by one of them.
 	Encodings []string
-	// Parse says how several values share one text.
+	// Parse says how several values are combined in one text.
 	Parse Parse
-	// Timestamp is nil for schemes without a clock.
+	// Timestamp is nil for schemes without a timestamp.
 	Timestamp *Timestamp
-	// SignedContent are templates of the signed bytes, of which one must match; not used
-	// by tokens.
+	// SignedContent are templates of the signed bytes, one of which must match; not used by tokens.
 	SignedContent []string
-	// Require are texts that must be equal, beside the signature: a version
-	// header, a body hash in the query, an expected topic.
+	// Require are texts that must match in addition to the signature: a version header, a body hash
+	// in the query, an expected topic.
 	Require []Requirement
-	// Body demands a form of what is signed: json, for a body that is one JSON object
-	// or list and nothing else, or base64_xml, for a text that holds XML in base64.
-	// Where a handshake signs what it is given, none can be what it signed.
+	// Body requires a form of the body: json, for one JSON object or list and nothing else, or
+	// base64_xml, for base64 of XML. If a handshake signs arbitrary text, this ensures that the
+	// text cannot pass as a body.
 	Body string
-	// Each is the dot path of a list: the scheme is applied to every element, and
-	// an empty list proves nothing.
+	// Each is the dot path of a list: the scheme is applied to every element, and an empty list is
+	// refused.
 	Each string
 	// JWT is set for the algorithm jwt.
 	JWT *JWT
 }
 
-// Parse says how to read several values from one text.
+// Parse says how to split a text into several values.
 type Parse struct {
 	// Format is "" for one value, kv_list (t=..,v1=..), space_list (v1,sig v1,sig),
 	// comma_list (sig,sig), positional (time,sig,sig), pair_list (key|sig&key|sig)
@@ -64,54 +62,54 @@ type Parse struct {
 	// SignatureKeys and TimestampKey name fields of a kv_list or JSON object.
 	SignatureKeys []string
 	TimestampKey  string
-	// Versions are those that count in a space_list.
+	// Versions are the accepted versions in a space_list.
 	Versions []string
-	// Groups reports whether a kv_list comes several times, separated by blanks, each
-	// with a time of its own.
+	// Groups reports whether a kv_list may be repeated, separated by spaces, each with its own
+	// timestamp.
 	Groups bool
-	// Select is a template: the name before | of the pair that is ours.
+	// Select is a template: the name before | of the pair to use.
 	Select string
-	// KeyID names the field that names the key.
+	// KeyID is the field with the key's id.
 	KeyID string
-	// Sample is how a sample of a kv_list is written, with {signature} and {timestamp},
-	// where the provider's order or further fields matter to its own code.
+	// Sample is the format of a kv_list in samples, with {signature} and {timestamp}, if the
+	// provider's order or further fields matter to its own code.
 	Sample string
 }
 
-// Place names one spot of a request; exactly one field is set.
+// Place is a position in a request; exactly one field is set.
 type Place struct {
 	Header, Query, Form, JSON string
 	// Field is a field of the signature text itself, in a kv_list.
 	Field string
-	// Headers are several names of which any may carry the value; a name that ends
-	// in # stands for the numbers from 1 to 100.
+	// Headers are alternative names, any of which may carry the value; a name that ends in # stands
+	// for the numbers from 1 to 100.
 	Headers []string
-	// Body is the whole body.
+	// Body is the complete body.
 	Body bool
-	// URL is a query value or the last segment of the path: a secret that the
-	// operator put into the registered URL.
+	// URL is a query value or the last path segment: a secret that the operator put in the
+	// registered URL.
 	URL bool
 	// XML is a path of element names, such as Envelope/Body/notifications/Id.
 	XML string
 }
 
-// Timestamp says where the sender's clock stands.
+// Timestamp says where the sender's timestamp is.
 type Timestamp struct {
 	From Place
 	// Unit is unix_s, unix_ms, unix_auto (milliseconds from 1e11 on), rfc3339 or
 	// http_date.
 	Unit string
-	// Tolerance is how far the sender's clock may be off, either way.
+	// Tolerance is the maximum clock difference, in either direction.
 	Tolerance time.Duration
 }
 
-// Requirement is a text of the request that must equal a template.
+// Requirement is a text in the request that must equal a template.
 type Requirement struct {
 	Place Place
-	// Want is a template; several are alternatives.
+	// Want are alternative templates.
 	Want []string
-	// IfSet leaves the requirement out while no template has a value: a parameter that
-	// may be configured.
+	// IfSet skips the requirement if no template has a value: a parameter that need not be
+	// configured.
 	IfSet bool
 }
 
@@ -131,9 +129,9 @@ var (
 type Verifier struct {
 	Scheme
 	contents []*Template
-	// cuts say, for each of contents, how its parts are told apart.
+	// cuts say how the parts of each content are separated.
 	cuts []cut
-	// extendable reports whether the hash can be continued by one who has no secret.
+	// extendable reports whether the hash can be extended without the secret.
 	extendable bool
 	require    []requirement
 	selectPair *Template
@@ -141,7 +139,7 @@ type Verifier struct {
 	// without its default port.
 	usesURL bool
 	hosts   []*regexp.Regexp
-	// cache holds the keys that were fetched.
+	// cache contains the fetched keys.
 	cache *keyCache
 }
 
@@ -151,8 +149,8 @@ type requirement struct {
 	want  []*Template
 }
 
-// WithParams returns the scheme with {param:name} filled in the names of headers and
-// query parameters. It shares nothing with s that a caller may change.
+// WithParams returns the scheme with {param:name} replaced in the names of headers and query
+// parameters. It shares nothing with s that a caller may change.
 func (s Scheme) WithParams(params map[string]string) Scheme {
 	s.From = s.From.WithParams(params)
 	if s.Timestamp != nil {
@@ -167,13 +165,13 @@ func (s Scheme) WithParams(params map[string]string) Scheme {
 	return s
 }
 
-// WithParams returns the place with {param:name} filled in its header or query name.
+// WithParams returns the place with {param:name} replaced in its header or query name.
 func (p Place) WithParams(params map[string]string) Place {
 	p.Header, p.Query = FillParams(p.Header, params), FillParams(p.Query, params)
 	return p
 }
 
-// FillParams replaces each {param:name} of a text; a parameter that is not set is empty.
+// FillParams replaces each {param:name} in a text; a missing parameter is empty.
 func FillParams(text string, params map[string]string) string {
 	for {
 		before, rest, found := strings.Cut(text, "{param:")
@@ -199,7 +197,7 @@ func (s *Scheme) Asymmetric() bool {
 // token reports whether the scheme compares a shared text and signs nothing.
 func (s *Scheme) token() bool { return s.Algorithm == "static-token" || s.Algorithm == "basic-auth" }
 
-// Compile compiles a scheme. Its errors name the field that is wrong.
+// Compile compiles a scheme. Its errors name the wrong field.
 func Compile(s Scheme) (*Verifier, error) {
 	v := &Verifier{Scheme: s, cache: &keyCache{}}
 	if !slices.Contains(Algorithms, s.Algorithm) {
@@ -256,8 +254,7 @@ func (v *Verifier) compileContents() error {
 	return nil
 }
 
-// canonical writes header names as net/http keeps them, so that a look-up costs
-// nothing.
+// canonical returns header names as net/http stores them, so that look-ups are cheap.
 func canonical(p Place) Place {
 	p.Header = http.CanonicalHeaderKey(p.Header)
 	var names []string
@@ -274,7 +271,7 @@ func canonical(p Place) Place {
 	return p
 }
 
-// String names the place as a person would look for it.
+// String describes the place for people.
 func (p Place) String() string {
 	switch {
 	case p.Header != "":
@@ -299,6 +296,6 @@ func (p Place) String() string {
 	return "field " + p.Field
 }
 
-// Secret reports whether what stands there would, for this scheme, let whoever
-// reads it send deliveries: a token, unlike a signature over one body.
+// Secret reports whether the text at the place would allow anybody who reads it to send deliveries:
+// a token, unlike a signature of one body.
 func (v *Verifier) Secret() bool { return v.token() || v.Algorithm == "jwt" }

@@ -19,21 +19,20 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// ErrNoPrivateKey is returned if a scheme signs with a private key, which only the
-// provider has. A private key of one's own in PEM, configured as a secret, makes samples
-// possible.
+// ErrNoPrivateKey is returned if a scheme signs with a private key, which only the provider has. To
+// create samples, configure your own private key in PEM as the secret.
 var ErrNoPrivateKey = errors.New("only the provider can sign: its private key is not here")
 
-// BodyPart is a text that Sign could not put into headers or query: the caller
-// writes it into the body at the place, before it signs what binds the body.
+// BodyPart is a text that belongs in the body rather than in headers or query: the caller inserts
+// it at the place, before it signs what depends on the body.
 type BodyPart struct {
 	Place Place
 	Text  string
 }
 
-// Sign puts a signature into a request's headers or query, by the very data that
-// verifies it. What the scheme reads from the body must be there already; a
-// signature that belongs into the body comes back for the caller to put there.
+// Sign adds a signature to a request's headers or query, according to the data that verifies it.
+// What the scheme reads from the body must already be there; a signature that belongs in the body
+// is returned for the caller to insert.
 func (v *Verifier) Sign(req *Request, key Key, now time.Time) ([]BodyPart, error) {
 	clock := ""
 	if ts := v.Timestamp; ts != nil {
@@ -73,7 +72,7 @@ func (v *Verifier) Sign(req *Request, key Key, now time.Time) ([]BodyPart, error
 	return nil, nil
 }
 
-// wrap writes the signature in the form that its place has.
+// wrap formats the signature for its place.
 func (v *Verifier) wrap(req *Request, text, clock string) string {
 	text = v.Prefix + text
 	switch v.Parse.Format {
@@ -142,7 +141,7 @@ func (v *Verifier) signatureText(req *Request, key Key, clock string, now time.T
 	return encodeSignature(v.Encodings[0], sig), err
 }
 
-// prepareSample adds headers that a canonical form lists.
+// prepareSample adds the headers that a canonical form lists.
 func (v *Verifier) prepareSample(req *Request, now time.Time) {
 	for _, t := range v.contents {
 		for i := range t.pieces {
@@ -200,7 +199,7 @@ func rsaHash(algorithm string) crypto.Hash {
 	return crypto.SHA256
 }
 
-// signToken makes a token with the claims that the scheme demands.
+// signToken creates a token with the claims that the scheme requires.
 func (v *Verifier) signToken(req *Request, key Key, now time.Time) (string, error) {
 	j := v.JWT
 	claims := jwt.MapClaims{"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
@@ -238,7 +237,7 @@ func (v *Verifier) signToken(req *Request, key Key, now time.Time) (string, erro
 
 func newNonce() []byte {
 	b := make([]byte, 16)
-	_, _ = rand.Read(b) // crypto/rand never fails; it ends the program first
+	_, _ = rand.Read(b) // crypto/rand never fails; it ends the program instead
 	return b
 }
 
@@ -295,9 +294,9 @@ func (r *Request) addQuery(name, value string) {
 	}
 }
 
-// Standard is the scheme of Standard Webhooks (webhook-id, webhook-timestamp,
-// webhook-signature), Hookloom's own for what it sends.
-// Source: standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
+// Standard returns the scheme of Standard Webhooks (webhook-id, webhook-timestamp,
+// webhook-signature), the default for outbound webhooks. Source:
+// standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
 func Standard() Scheme {
 	return Scheme{Variant: "default", Algorithm: "hmac-sha256", KeyEncoding: "whsec_base64", From: Place{Header: "webhook-signature"},
 		Encodings: []string{"base64"},
@@ -305,13 +304,14 @@ func Standard() Scheme {
 		Timestamp: &Timestamp{From: Place{Header: "webhook-timestamp"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 
-// GitHub and Stripe are the two other schemes that webhook/send offers by name.
+// GitHub returns the scheme of X-Hub-Signature-256. It and Stripe are the other schemes that
+// webhook/send offers by name.
 func GitHub() Scheme {
 	return Scheme{Variant: "github", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "X-Hub-Signature-256"},
 		Prefix: "sha256=", Encodings: []string{"hex"}, SignedContent: []string{"{body}"}}
 }
 
-// Stripe is the scheme of Stripe-Signature.
+// Stripe returns the scheme of Stripe-Signature.
 func Stripe() Scheme {
 	return Scheme{Variant: "stripe", Algorithm: "hmac-sha256", KeyEncoding: "utf8", From: Place{Header: "Stripe-Signature"},
 		Encodings:     []string{"hex"},
@@ -320,8 +320,8 @@ func Stripe() Scheme {
 		Timestamp:     &Timestamp{From: Place{Field: "t"}, Unit: "unix_s", Tolerance: 5 * time.Minute}}
 }
 
-// StandardKey decodes a secret for sending by Standard Webhooks. A secret
-// without whsec_ that is no base64 is taken as text, as Polar and others do.
+// StandardKey decodes a secret for sending Standard Webhooks. A secret without whsec_ that is not
+// base64 is used as text, as Polar and others do.
 func (v *Verifier) StandardKey(text string) (Key, error) {
 	if text != "" && !strings.HasPrefix(text, "whsec_") {
 		plain := *v

@@ -144,7 +144,7 @@ func spoil(t *testing.T, v *signature.Verifier, k signature.Key, req *signature.
 	}
 }
 
-// sameBase64: the last letter of base64 carries bits that do not count.
+// sameBase64 reports equal bytes: the last character of base64 has unused bits.
 func sameBase64(encoding, a, b string) bool {
 	return strings.HasPrefix(encoding, "base64") && strings.TrimRight(a, "=")[:len(strings.TrimRight(a, "="))-1] == strings.TrimRight(b,
 		"=")[:max(0, len(strings.TrimRight(b, "="))-1)]
@@ -171,7 +171,7 @@ func TestUnknownSchemesDoNotCompile(t *testing.T) {
 	}
 }
 
-// FuzzSignatureHeader feeds the parsers of all schemes: nothing unsigned passes.
+// FuzzSignatureHeader checks that the parsers of all schemes accept nothing unsigned.
 func FuzzSignatureHeader(f *testing.F) {
 	f.Add("t=1767225600,v1=00", "1767225600", "v1,AAAA v1,BBBB", "sha256=00")
 	f.Fuzz(func(t *testing.T, a, b, c, d string) {
@@ -196,7 +196,7 @@ func FuzzSignatureHeader(f *testing.F) {
 	})
 }
 
-// mechanisms are one scheme of each kind, with a key that can sign.
+// mechanisms returns one scheme of each kind, with a key that can sign.
 func mechanisms(t testing.TB) map[string]struct {
 	scheme signature.Scheme
 	secret string
@@ -274,7 +274,7 @@ func TestEachMechanismTakesItsOwnAndNoOther(t *testing.T) {
 	}
 }
 
-// TestHMACVerifiesWithoutGarbage: the body is all that a delivery costs here.
+// TestHMACVerifiesWithoutGarbage checks that verification allocates nothing.
 func TestHMACVerifiesWithoutGarbage(t *testing.T) {
 	if raceDetector {
 		t.Skip("pools are emptied at random under the race detector; the plain run counts")
@@ -296,8 +296,8 @@ func TestHMACVerifiesWithoutGarbage(t *testing.T) {
 	}
 }
 
-// TestATokenWithAChainOfItsOwn: the chain must end in the pinned root, each link
-// must hold, and the token must be signed by its first certificate.
+// TestATokenWithAChainOfItsOwn checks that the chain must end in the pinned root, that each link
+// must be valid, and that the first certificate must have signed the token.
 func TestATokenWithAChainOfItsOwn(t *testing.T) {
 	make := func(parent *x509.Certificate, signer *ecdsa.PrivateKey, ca bool) (*x509.Certificate, *ecdsa.PrivateKey) {
 		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -361,9 +361,8 @@ func TestATokenWithAChainOfItsOwn(t *testing.T) {
 	}
 }
 
-// FuzzScheme builds templates and lays out signatures at random: no template may
-// panic, and what it signs must verify, while a changed body must not where the
-// body is part of it.
+// FuzzScheme generates templates and signature formats: no template may panic, a signed request
+// must verify, and a changed body must not if the body is signed.
 func FuzzScheme(f *testing.F) {
 	f.Add("{timestamp}.{body}", "kv_list", ",", "X-A", "body", "1")
 	f.Add("[id:{query:data.id|lower};]ts:{timestamp};{body|json}", "", "", "", "x", "2")
@@ -415,9 +414,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// TestATemplateWithAnUnclosedVariableIsRefused: a template whose first variable lacks its
-// closing brace would otherwise read the next one as part of a name, and sign less than it
-// shows.
+// TestATemplateWithAnUnclosedVariableIsRefused checks it because such a template would read the
+// next variable as part of a name, and sign less than it shows.
 func TestATemplateWithAnUnclosedVariableIsRefused(t *testing.T) {
 	for _, text := range []string{"{header_lines:{body}", "{json:{body}", "{body", "{{body}"} {
 		if _, err := signature.ParseTemplate(text); err == nil {

@@ -8,26 +8,25 @@ import (
 	"time"
 )
 
-// This file gives the bytes that a genuine request was signed over, so that the same
-// signed content can be told from another. The signature's own text would not do: one
-// content has many ECDSA signatures, and lists of signatures can be put in another
-// order.
+// This file returns the bytes that were signed, to recognize the same signed content again. The
+// signature itself cannot be used: the same content has many ECDSA signatures, and lists of
+// signatures can be reordered.
 
-// signedBy is how a request was proved: enough to write what was signed again.
+// signedBy is how a request was verified: enough to reproduce the signed content.
 type signedBy struct {
 	content          *Template
 	url, clock, kid  string
 	signature, token string
-	// read reads fields of the element of a list that was signed.
+	// read returns fields of the signed list element.
 	read func(string) (string, bool)
 }
 
-// moments are the fields of a token that make it one of its kind.
+// moments are token claims that make a token unique.
 var moments = []string{"iat", "exp", "nbf", "jti", "nonce"}
 
-// Signed returns the digest of what was signed of a request that Verify found genuine;
-// ok is false where nothing was, as with a shared token. moment tells, of a token, that
-// it names a time, an id or a nonce.
+// Signed returns the digest of the signed content of a request that Verify accepted; ok is false if
+// nothing was signed, as with a shared token. moment reports, for a token, whether it contains a
+// time, an id or a nonce.
 func (v *Verifier) Signed(req *Request, got *Verdict) (sum [32]byte, moment, ok bool) {
 	if got.signed.content == nil && got.signed.token == "" {
 		return sum, false, false
@@ -48,7 +47,7 @@ func (v *Verifier) Signed(req *Request, got *Verdict) (sum [32]byte, moment, ok 
 		if by.read != nil {
 			one.JSON = by.read
 		}
-		// The secret is the same in all, and its digest is nobody's business.
+		// The secret is always the same, and its digest must not be disclosed.
 		sc := scope{req: &one, secret: "secret", timestamp: by.clock, url: by.url, kid: by.kid, signature: by.signature, parse: &v.Parse}
 		if by.content == nil || by.content.write(h, s, &sc) != nil {
 			return sum, false, false
@@ -60,12 +59,13 @@ func (v *Verifier) Signed(req *Request, got *Verdict) (sum [32]byte, moment, ok 
 	return sum, moment, true
 }
 
-// tokenContent writes what a token signs, and tells whether it names a moment.
+// tokenContent writes the content that a token signs, and reports whether it contains a time, an id
+// or a nonce.
 func (v *Verifier) tokenContent(write func([]byte) (int, error), req *Request, token string, claims json.RawMessage) bool {
 	head, rest, _ := strings.Cut(token, ".")
 	middle, _, _ := strings.Cut(rest, ".")
 	fields := claims
-	_, _ = write([]byte(head + ".")) // a digest takes everything
+	_, _ = write([]byte(head + ".")) // a digest never fails
 	if v.JWT.Detached {
 		fields, _ = base64.RawURLEncoding.DecodeString(head)
 		_, _ = write(req.Body)
@@ -84,8 +84,8 @@ func (v *Verifier) tokenContent(write func([]byte) (int, error), req *Request, t
 	return false
 }
 
-// Expires returns the moment from which on a request that Verify found genuine would be
-// stale; zero when its scheme has no time.
+// Expires returns when a request that Verify accepted becomes stale; zero if its scheme has no
+// timestamp.
 func (v *Verifier) Expires(got *Verdict) time.Time {
 	if v.Timestamp != nil && !got.Time.IsZero() {
 		return got.Time.Add(v.Timestamp.Tolerance)

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// Template is literal text with variables in braces, as in v0:{timestamp}:{body}.
-// A part in [ ] is left out when its variable has no value; {{ and }} are braces,
-// LF a line feed. It is safe for concurrent use.
+// Template is literal text with variables in braces, as in v0:{timestamp}:{body}. A part in [ ] is
+// omitted if its variable has no value; {{ and }} are literal braces, LF a line feed. It is safe
+// for concurrent use.
 type Template struct {
-	// Text is what was written.
+	// Text is the source.
 	Text   string
 	pieces []piece
 }
@@ -27,21 +27,21 @@ type piece struct {
 	name     string
 	place    Place
 	filter   string
-	// group numbers the [ ] that the piece stands in; 0 for none.
+	// group is the number of the enclosing [ ]; 0 for none.
 	group int
 }
 
-// variables of a template; those that end in a colon take a name after it.
+// variables of a template; those that end in a colon are followed by a name.
 var variables = []string{"body", "timestamp", "method", "public_url", "public_url_decoded", "callback_url", "secret", "LF",
 	"body_sha256_hex", "body_sha256_base64", "body_sha256_raw",
 	"body_crc32_decimal", "query_sorted", "path_query_encoded", "form_json", "computed", "kid",
 	"header:", "query:", "form:", "json:", "param:", "xml:", "form_sorted:", "form_serialized:", "json_lines:", "header_lines:",
 	"url_params_sorted:", "signature:", "http_signature:"}
 
-// Variables lists what may stand in braces; a name follows those with a colon.
+// Variables returns the names of variables; those with a colon are followed by a name.
 func Variables() []string { return slices.Clone(variables) }
 
-// ParseTemplate reads a template. Its errors say which part is wrong.
+// ParseTemplate parses a template. Its errors name the wrong part.
 func ParseTemplate(text string) (*Template, error) {
 	t := &Template{Text: text}
 	rest, group, groups := text, 0, 0
@@ -90,8 +90,8 @@ func (t *Template) literal(s string, group int) {
 }
 
 func parseVariable(text string) (piece, error) {
-	// A brace in a name is a variable before it that was not closed: taken as a
-	// name it would leave out of the signed bytes what its author put in.
+	// A brace in a name means that the variable before it was not closed: as a name, it would omit
+	// from the signed bytes what the author intended.
 	if strings.Contains(text, "{") {
 		return piece{}, fmt.Errorf("a { before {%s} is not closed", text[strings.LastIndexByte(text, '{')+1:])
 	}
@@ -128,14 +128,14 @@ func parseVariable(text string) (piece, error) {
 	return p, nil
 }
 
-// scope is what the variables of one template mean for one request.
+// scope provides the variables of a template for one request.
 type scope struct {
 	req       *Request
 	secret    string
 	timestamp string
 	url       string
 	kid       string
-	// signature is the raw signature text, for its own fields.
+	// signature is the signature text, for its own fields.
 	signature string
 	parse     *Parse
 	computed  string
@@ -143,7 +143,7 @@ type scope struct {
 	strict bool
 }
 
-// Reads visits the JSON paths that the template reads.
+// Reads calls visit for the JSON paths that the template reads.
 func (t *Template) Reads(visit func(path string)) {
 	for _, p := range t.pieces {
 		switch p.variable {
@@ -157,8 +157,8 @@ func (t *Template) Reads(visit func(path string)) {
 	}
 }
 
-// Fill writes the template as text. JSON reports whether inserted values are escaped
-// for a JSON string. It fails when a variable outside of [ ] has no value.
+// Fill renders the template as text. asJSON says whether inserted values are escaped for a JSON
+// string. It returns an error if a variable outside [ ] has no value.
 func (t *Template) Fill(req *Request, computed string, asJSON bool) (string, error) {
 	s := &scope{req: req, url: req.PublicURL, computed: computed, strict: true}
 	var b []byte
@@ -197,7 +197,7 @@ func (t *Template) append(b []byte, p *piece, i int, s *scope) ([]byte, error) {
 		return append(b, s.req.Body...), nil
 	}
 	v, ok := s.value(p)
-	// A missing body field is signed as nothing by those who sign fields.
+	// Senders that sign fields sign a missing one as empty.
 	if !ok && p.group == 0 && (p.variable != "json" || s.strict) {
 		return b, fmt.Errorf("%s is missing", strings.TrimSpace(p.variable+" "+p.name))
 	}
@@ -258,7 +258,7 @@ func (s *scope) value(p *piece) (string, bool) {
 	return s.canonicalForm(p)
 }
 
-// signatureField reads a further field of a kv_list signature.
+// signatureField returns another field of a kv_list signature.
 func (s *scope) signatureField(name string) (string, bool) {
 	if s.parse == nil {
 		return "", false
@@ -274,12 +274,12 @@ func (s *scope) signatureField(name string) (string, bool) {
 	return "", false
 }
 
-// templateStart is where a variable begins: {name}, {name:x}. All other braces
-// of a JSON body are its own.
+// templateStart matches the start of a variable: {name}, {name:x}. All other braces in a JSON body
+// are literal.
 var templateStart = regexp.MustCompile(`^\{[a-zA-Z_0-9]+(?::[^{}"]+)?(?:\|[a-z_0-9]+)?\}`)
 
-// EscapeJSON doubles the braces and brackets of JSON in a text, so that it is a template
-// that may be written as it is sent. Variables stay.
+// EscapeJSON doubles the braces and brackets of JSON in a text to make it a template that renders
+// unchanged. Variables are kept.
 func EscapeJSON(text string) string {
 	var b strings.Builder
 	for text != "" {

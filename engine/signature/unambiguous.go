@@ -11,31 +11,31 @@ import (
 	"unicode/utf8"
 )
 
-// A sender joins several texts and signs the bytes. A receiver that cuts the same
-// bytes at another place reads other texts under a genuine signature: with
-// id.time.body, an id that holds a dot moves the border. So each part but one, the
-// free one, is held to a form that makes the cut unique:
+// A sender joins several texts and signs the bytes. A receiver that splits the same bytes at
+// another place gets other texts with a valid signature: with id.time.body, an id that contains a
+// dot moves the boundary. Each part except one, the free one, must therefore have a form that
+// makes the split unique:
 //
-//   - times, hashes, numbers and JSON-escaped text delimit themselves;
-//   - other parts must not contain the text that parts them from the free one;
-//   - a body beside a URL must be whole JSON: no JSON object is the beginning or the
-//     end of another one.
+//   - times, hashes, numbers and JSON-escaped text determine their own end;
+//   - other parts must not contain the text that separates them from the free one;
+//   - a body next to a URL must be complete JSON: no JSON object is a prefix or a suffix of
+//     another one.
 //
-// What no rule can cut is told by Ambiguous: such content must be used only once.
+// Ambiguous reports content for which no rule suffices: it must be used only once.
 
 // freeFilter marks the part that may contain the separator: {json:reference|any}.
 const freeFilter = "any"
 
-// partKind says how the bytes of a piece are told from those beside it.
+// partKind says how the end of a part is determined.
 type partKind int
 
 const (
 	fixedPart  partKind = iota // literal text, or a configured value
-	closedPart                 // delimits itself
+	closedPart                 // determines its own end
 	openPart                   // any text
-	urlPart                    // our own address: a fixed path, and any query
+	urlPart                    // our own URL: a fixed path, and any query
 	bodyPart
-	mixedPart // fields that are joined without separators
+	mixedPart // fields that are concatenated without separators
 )
 
 func (v *Verifier) kindOf(p *piece) partKind {
@@ -63,18 +63,18 @@ func (v *Verifier) kindOf(p *piece) partKind {
 	return openPart
 }
 
-// cut is how the parts of one template are told apart.
+// cut says how the parts of a template are separated.
 type cut struct {
-	// before and after are the pieces on both sides of the free one that must not
-	// contain what parts them from it.
+	// before and after are the parts on both sides of the free one that must not contain the
+	// separator to it.
 	before, after []int
-	// beside is the URL that stands directly before or after the body; -1 for none.
+	// beside is the URL directly before or after the body; -1 for none.
 	beside int
-	// loose says why the content can be cut in more than one way.
+	// loose says why the content can be split in more than one way.
 	loose string
 }
 
-// plan finds what must be checked of a template, once.
+// plan determines once what must be checked for a template.
 func (v *Verifier) plan(t *Template) cut {
 	c := cut{beside: -1}
 	free := v.freePiece(t)
@@ -110,8 +110,8 @@ func name(p *piece) string {
 	return p.variable
 }
 
-// freePiece is the part that may hold any text: the one that is marked, else the
-// body, else the last.
+// freePiece returns the part that may contain any text: the marked one, or else the body, or else
+// the last.
 func (v *Verifier) freePiece(t *Template) int {
 	last := -1
 	for i := range t.pieces {
@@ -125,9 +125,8 @@ func (v *Verifier) freePiece(t *Template) int {
 	return last
 }
 
-// Ambiguous returns why signed content of this scheme can be read in more than one way in
-// spite of all checks; "" if it cannot. Such content verifies a delivery once: the same
-// bytes again are a repeat.
+// Ambiguous returns why signed content of this scheme can be split in more than one way in spite of
+// all checks; "" if it cannot. Such content is accepted once: the same bytes again are a duplicate.
 func (v *Verifier) Ambiguous() string {
 	for _, c := range v.cuts {
 		if c.loose != "" {
@@ -167,8 +166,8 @@ func (v *Verifier) misread(req *Request, text, clock string) string {
 	return ""
 }
 
-// contains reports whether a part holds what parts it from the next one, or what no id
-// or type is made of.
+// contains reports whether a part contains the separator to the next one, or characters that do not
+// occur in ids and types.
 func (v *Verifier) contains(t *Template, s *scope, n int, separator string, before bool) string {
 	p := &t.pieces[n]
 	value, ok := s.value(p)
@@ -197,12 +196,12 @@ func partName(p *piece) string {
 	return name(p)
 }
 
-// notInID tells the characters that stand in no id, name or nonce: blanks, controls,
-// letters beyond ASCII, and those by which JSON or a list is built.
+// notInID reports characters that occur in no id, name or nonce: white space, control and non-ASCII
+// characters, and delimiters of JSON and lists.
 func notInID(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"\{}[]<>,`, r) }
 
-// textAfter is the fixed text between a piece and the next part. A time of RFC 3339
-// that follows at once is found by its first colon.
+// textAfter returns the literal text between a part and the next one. An RFC 3339 time that follows
+// directly is found by its first colon.
 func (v *Verifier) textAfter(t *Template, s *scope, n int) string {
 	out := ""
 	for i := n + 1; i < len(t.pieces); i++ {
@@ -244,9 +243,8 @@ func fixedText(p *piece, s *scope) string {
 	return value
 }
 
-// besideURL holds a body that stands beside the URL to a form that ends, or begins,
-// in one place only. Of the URL only the query is the caller's: a path that is not
-// the trigger's does not come here.
+// besideURL checks that a body next to the URL has an unambiguous start or end. The caller controls
+// only the query: a URL with another path than the trigger's is not checked here.
 func besideURL(t *Template, s *scope, n int) string {
 	address, _ := s.value(&t.pieces[n])
 	body := s.req.Body
@@ -268,9 +266,9 @@ func wholeJSON(body []byte) bool {
 	return len(b) > 1 && (b[0] == '{' || b[0] == '[') && json.Valid(b)
 }
 
-// extended refuses what can be an extension of a body that was signed by a plain
-// hash of secret and body: such a hash can be continued without the secret, over
-// padding that holds 0x80 and zeros (RFC 6234, 4.1; for MD5 RFC 1321, 3.1).
+// extended refuses a body that may extend another one that was signed by a plain hash of secret and
+// body: such a hash can be extended without the secret, after padding with 0x80 and zeros (RFC
+// 6234, 4.1; for MD5 RFC 1321, 3.1).
 func extended(req *Request) string {
 	for _, b := range req.Body {
 		if b < ' ' && b != '\t' && b != '\r' && b != '\n' {
@@ -286,7 +284,7 @@ func extended(req *Request) string {
 	return ""
 }
 
-// canBeExtended reports whether a plain hash begins with the secret.
+// canBeExtended reports whether the content of a plain hash begins with the secret.
 func (v *Verifier) canBeExtended() bool {
 	if strings.HasPrefix(v.Algorithm, "hmac-") || v.Asymmetric() || v.token() || v.Algorithm == "jwt" {
 		return false
@@ -301,7 +299,7 @@ func (v *Verifier) canBeExtended() bool {
 	return false
 }
 
-// signsForm tells whether, of a body, only the fields of a form are signed.
+// signsForm reports whether only the form fields of a body are signed.
 func (v *Verifier) signsForm() bool {
 	for _, t := range v.contents {
 		for i := range t.pieces {
@@ -313,8 +311,8 @@ func (v *Verifier) signsForm() bool {
 	return false
 }
 
-// SignedTexts returns the texts that a signature of the request may be over, but for
-// those that are longer than a limit or sign a time.
+// SignedTexts returns the texts that a signature of the request may cover, except those that are
+// longer than a limit or contain a time.
 func (v *Verifier) SignedTexts(req *Request, limit int) [][]byte {
 	if v.Timestamp != nil || len(req.Body) > limit {
 		return nil
@@ -328,8 +326,8 @@ func (v *Verifier) SignedTexts(req *Request, limit int) [][]byte {
 	return out
 }
 
-// wholeXML reports whether a text is base64 of one XML document, as Braintree's
-// payload is: no challenge and no other text is.
+// wholeXML reports whether a text is base64 of one XML document, like Braintree's payload and
+// unlike a challenge.
 func wholeXML(text []byte) bool {
 	packed := bytes.Map(func(r rune) rune {
 		if r == '\n' || r == '\r' {
@@ -357,7 +355,7 @@ func wholeXML(text []byte) bool {
 	}
 }
 
-// bodyFits says what is wrong with a body that the scheme holds to a form.
+// bodyFits returns what is wrong with a body for which the scheme requires a form.
 func (v *Verifier) bodyFits(req *Request) string {
 	switch v.Body {
 	case "json":

@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// TestStandardWebhooksAreNotCutAnew: the id, the time and the body are joined by dots.
-// An id with a dot would let one who can write into a body move the borders.
+// TestStandardWebhooksAreNotCutAnew checks ids with a dot: id, time and body are joined by dots, so
+// a dot in the id would let someone who controls part of the body move the boundaries.
 func TestStandardWebhooksAreNotCutAnew(t *testing.T) {
 	v := verifier(t, signature.Standard())
 	k := key(t, v, secret)
@@ -46,7 +46,7 @@ func TestStandardWebhooksAreNotCutAnew(t *testing.T) {
 	}
 }
 
-// TestTimesHaveOneForm: a time that can be written in several ways is no border.
+// TestTimesHaveOneForm checks it because a time with several forms does not separate parts.
 func TestTimesHaveOneForm(t *testing.T) {
 	for unit, odd := range map[string][]string{
 		"unix_s":    {"+1767225600", " 1767225600", "01767225600", "1767225600.0", "17672256000", "1_767225600", "１767225600", "1767225600000"},
@@ -82,8 +82,8 @@ func TestTimesHaveOneForm(t *testing.T) {
 	}
 }
 
-// TestAHashThatBeginsWithTheSecretCannotBeContinued: SHA-256 of secret and body tells
-// the state from which to go on over padding.
+// TestAHashThatBeginsWithTheSecretCannotBeContinued checks length extension of SHA-256 of secret
+// and body.
 func TestAHashThatBeginsWithTheSecretCannotBeContinued(t *testing.T) {
 	s := signature.GitHub()
 	s.Algorithm, s.SignedContent, s.Prefix = "sha256", []string{"{secret}{body}"}, ""
@@ -109,8 +109,7 @@ func TestAHashThatBeginsWithTheSecretCannotBeContinued(t *testing.T) {
 	}
 }
 
-// TestABodyOutsideOfTheSignatureIsRefused: a scheme that signs the address and the
-// fields of a form says nothing of another body.
+// TestABodyOutsideOfTheSignatureIsRefused is for schemes that sign only the URL and form fields.
 func TestABodyOutsideOfTheSignatureIsRefused(t *testing.T) {
 	v := verifier(t, signature.Scheme{Algorithm: "hmac-sha1", From: signature.Place{Header: "X-Twilio-Signature"},
 		Encodings: []string{"base64"}, SignedContent: []string{"{public_url}{form_sorted:concat_key_value}"}})
@@ -128,8 +127,8 @@ func TestABodyOutsideOfTheSignatureIsRefused(t *testing.T) {
 	}
 }
 
-// TestTokensHaveOneMeaning: an extension that must not be passed over is not known
-// here, and a name that comes twice has two values.
+// TestTokensHaveOneMeaning checks critical extensions, none of which are supported, and duplicate
+// names.
 func TestTokensHaveOneMeaning(t *testing.T) {
 	v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{Header: "X-Token"},
 		JWT: &signature.JWT{Algorithms: []string{"HS256"}}})

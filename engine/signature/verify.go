@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Reason is why a request was refused, for quarantine and hookloom verify. The
-// sender never learns which.
+// Reason is why a request was refused, for quarantine and hookloom verify. It is never disclosed to
+// the sender.
 type Reason string
 
 // The reasons, in the order of the checks.
@@ -37,28 +37,27 @@ const (
 
 // Verdict is the outcome of a verification.
 type Verdict struct {
-	// Reason is empty when the request is genuine.
+	// Reason is empty if the request is accepted.
 	Reason Reason
-	// Detail says more, for people; it holds no secret and no signature.
+	// Detail says more, for people; it contains no secret and no signature.
 	Detail string
-	// Key is which of the keys matched, -1 for none.
+	// Key is the index of the matching key, -1 for none.
 	Key int
-	// Time is the sender's clock, zero when the scheme has none.
+	// Time is the sender's timestamp, zero if the scheme has none.
 	Time time.Time
-	// Claims are those of a token that proved the request, as JSON.
+	// Claims are those of the verified token, as JSON.
 	Claims json.RawMessage
-	// signed is how it was proved; more are the further elements of a list.
+	// signed is how it was verified; more are the further elements of a list.
 	signed signedBy
 	more   []signedBy
 }
 
-// OK reports whether the request is genuine.
+// OK reports whether the request is accepted.
 func (v Verdict) OK() bool { return v.Reason == Accepted }
 
 func refused(r Reason, detail string) Verdict { return Verdict{Reason: r, Detail: detail, Key: -1} }
 
-// scratch is the memory of one verification, used again and again: the common
-// path makes no garbage.
+// scratch is the reusable memory of a verification, so that the common path does not allocate.
 type scratch struct {
 	bytes []byte
 	sigs  []candidate
@@ -68,7 +67,7 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
-// Applies reports whether the request carries what this scheme looks for.
+// Applies reports whether the request contains what this scheme looks for.
 func (v *Verifier) Applies(req *Request) bool {
 	if v.Each != "" {
 		return req.Each != nil && len(req.Each(v.Each)) > 0
@@ -81,8 +80,8 @@ func (v *Verifier) Applies(req *Request) bool {
 	return false
 }
 
-// Verify verifies a request. All keys are always tried, so that the time taken does not
-// reveal which key matched, or how much of one.
+// Verify verifies a request. It always tries all keys, so that the time does not reveal which key
+// matched, or how much of one.
 func (v *Verifier) Verify(req *Request, keys []Key, now time.Time) Verdict {
 	if v.Each != "" {
 		return v.verifyEach(req, keys, now)
@@ -90,8 +89,8 @@ func (v *Verifier) Verify(req *Request, keys []Key, now time.Time) Verdict {
 	return v.verifyOne(req, keys, now)
 }
 
-// verifyEach applies the scheme to every element of a list. One that fails refuses the
-// request, and so does an empty list.
+// verifyEach applies the scheme to every element of a list. If one fails or the list is empty, the
+// request is refused.
 func (v *Verifier) verifyEach(req *Request, keys []Key, now time.Time) Verdict {
 	if req.Each == nil {
 		return refused(Missing, v.Each+" is missing")
@@ -149,7 +148,7 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 		}
 		return refused(Wrong, v.wrongWords(len(keys)))
 	}
-	// The clock is checked after the signature: it is meaningful only if it was signed.
+	// The timestamp is checked after the signature: it is meaningful only if it was signed.
 	verdict := v.checkClock(out, clock, now)
 	if verdict.OK() {
 		if why := v.misread(req, s.sigs[0].text, clock); why != "" {
@@ -203,7 +202,7 @@ func (v *Verifier) match(req *Request, s *scratch, keys []Key, now time.Time, by
 	return key, clock, unavailable
 }
 
-// fitsAny tries the forms of the signed content, and of the URL if it is part of it.
+// fitsAny tries the forms of the signed content, and of the URL if it is signed.
 func (v *Verifier) fitsAny(req *Request, s *scratch, k *Key, c *candidate, clock string, urls []string, now time.Time,
 	by *signedBy) (bool, error) {
 	if v.token() {
@@ -253,7 +252,7 @@ func (v *Verifier) digestFits(s *scratch, k *Key, c *candidate, t *Template, sc 
 	return hmac.Equal(s.sum, s.bytes[c.from:c.to])
 }
 
-// write feeds the signed bytes to a hash; the body goes in without a copy.
+// write writes the signed bytes to a hash, without copying the body.
 func (t *Template) write(h hash.Hash, s *scratch, sc *scope) error {
 	s.text = s.text[:0]
 	for i := range t.pieces {
@@ -273,12 +272,12 @@ func (t *Template) write(h hash.Hash, s *scratch, sc *scope) error {
 	return nil
 }
 
-// publicFits checks an asymmetric signature with the configured key, else with
-// those that the provider publishes.
+// publicFits verifies an asymmetric signature with the configured key, or else with those that the
+// provider publishes.
 func (v *Verifier) publicFits(req *Request, s *scratch, k *Key, c *candidate, t *Template, sc *scope, now time.Time) (bool, error) {
 	content, err := t.render(nil, sc)
 	if err != nil {
-		return false, nil // a part that is missing was not signed
+		return false, nil // a missing part was not signed
 	}
 	keys := k.public
 	if len(keys) == 0 && v.Key != nil {
@@ -327,12 +326,12 @@ func (v *Verifier) sameToken(req *Request, s *scratch, k *Key, c *candidate) boo
 	if user := req.Params["user"]; v.Algorithm == "basic-auth" && user != "" {
 		want = []byte(user + ":" + k.Text)
 	}
-	// Hashed first, so that not even the length shows in the time taken.
+	// Compare hashes, so that not even the length affects the time.
 	a, b := sha256.Sum256(want), sha256.Sum256(s.bytes[c.from:c.to])
 	return len(want) > 0 && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// unmet names the first requirement that does not hold.
+// unmet returns the first requirement that is not met.
 func (v *Verifier) unmet(req *Request) string {
 	for i := range v.require {
 		r := &v.require[i]
@@ -352,8 +351,8 @@ func (v *Verifier) unmet(req *Request) string {
 	return ""
 }
 
-// checkToken tries the tokens that a request carries; each must hold where the
-// scheme looks at every element.
+// checkToken verifies the tokens in a request; if the scheme applies to every element, each must be
+// valid.
 func (v *Verifier) checkToken(req *Request, s *scratch, keys []Key, now time.Time) Verdict {
 	out := refused(Malformed, "no token")
 	for _, c := range s.sigs {
