@@ -41,9 +41,11 @@ import (
 // serveOptions are what a server needs beside its project.
 type serveOptions struct {
 	dir, db, addr, adminAddr string
-	log                      *slog.Logger
-	observe                  func(engine.Change)
-	grace                    time.Duration
+	// named reports whether the folder was given.
+	named   bool
+	log     *slog.Logger
+	observe func(engine.Change)
+	grace   time.Duration
 	// sockets are those of the service manager, if it passes any.
 	sockets passed
 }
@@ -407,7 +409,7 @@ is loaded.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.dir = "."
 			if len(args) == 1 {
-				o.dir = args[0]
+				o.dir, o.named = args[0], true
 			}
 			var lv slog.Level
 			if err := lv.UnmarshalText([]byte(level)); err != nil {
@@ -433,6 +435,19 @@ is loaded.`,
 	return c
 }
 
+// nothingHere refuses to serve the current folder if it has no project: the verb was called in
+// the wrong folder, and would leave a database there. A named folder or database is meant, and the
+// project of a database that is there may have been removed.
+func (o *serveOptions) nothingHere(l *loaded) error {
+	if o.named || setting(o.db, "HOOKLOOM_DB", l.project.Database) != "" || len(l.project.Files()) > 0 || len(l.mistakes) > 0 {
+		return nil
+	}
+	if _, err := os.Stat(l.database()); err == nil {
+		return nil
+	}
+	return errors.New(noProject(o.dir) + " here (hookloom init .), hookloom serve DIR serves another folder")
+}
+
 // tuneMemory trades some memory for less collecting: most of the heap is bodies
 // in flight, which are short-lived. At saturation on two cores a limit of 128 MiB costs 6 %
 // more processor time for each event and saves 20 MiB, one of 72 MiB costs 10 % and saves 80;
@@ -455,6 +470,9 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	tuneMemory()
 	l, err := loadAsked(ctx, o.dir, nil)
 	if err != nil {
+		return err
+	}
+	if err := o.nothingHere(l); err != nil {
 		return err
 	}
 	s, err := newServerWhenRoom(ctx, o, l)

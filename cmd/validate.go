@@ -68,7 +68,7 @@ func (a *app) validate(ctx context.Context, args []string, o validateOptions) er
 		projects = append(projects, l.project)
 		n := len(l.project.Files())
 		if n == 0 && len(found) == 0 {
-			return usageError("%s holds no project: there is no hookloom.yaml and no workflows/*.yaml; hookloom init makes one", dir)
+			return usageError("%s", noProject(dir))
 		}
 		if len(only) > 0 {
 			n = len(only)
@@ -96,6 +96,14 @@ func (a *app) validate(ctx context.Context, args []string, o validateOptions) er
 		return a.printTimings(time.Now(), projects...)
 	}
 	return nil
+}
+
+// noProject describes a folder without a file of a project.
+func noProject(dir string) string {
+	if dir == "." {
+		dir = "this folder"
+	}
+	return dir + " holds no project: there is no hookloom.yaml and no workflows/*.yaml; hookloom init makes one"
 }
 
 // aFile refuses a file that is not there, or that the project does not read.

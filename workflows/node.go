@@ -194,6 +194,9 @@ func scalarForm(what, want, value string) string {
 	if _, err := parseDuration(value); what == "wait" && err == nil {
 		return "to pause write sleep: " + value
 	}
+	if m := keyWithoutColon.FindStringSubmatch(value); want == "a map" && m != nil && m[3] != "" && languageKeys[m[2]] {
+		return fmt.Sprintf("write %s: %s", m[2], m[3])
+	}
 	switch {
 	case what == "command" && want == "a list":
 		return "there is no shell: write [" + strings.Join(strings.Fields(value), ", ") + "]"

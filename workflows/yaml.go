@@ -132,7 +132,15 @@ func (d *decoder) syntax(err error) {
 		d.add(p, "yaml", problem, hint)
 		return
 	}
+	if p, problem, hint := d.unclosedQuote(); problem != "" {
+		d.add(p, "yaml", problem, hint)
+		return
+	}
 	if p, problem, hint := d.rescan(at); problem != "" {
+		d.add(p, "yaml", problem, hint)
+		return
+	}
+	if p, problem, hint := d.missingColon(at); problem != "" {
 		d.add(p, "yaml", problem, hint)
 		return
 	}
@@ -263,7 +271,11 @@ func (d *decoder) rescanLine(n int) (Pos, string, string) {
 		if end := strings.IndexByte(value[1:], c); end >= 0 {
 			rest := strings.TrimSpace(value[end+2:])
 			if rest != "" && rest[0] != '#' && rest[0] != ',' && rest[0] != c {
-				return Pos{n, col + end + 2, len(rest)}, "there is text after the closing quote", "put the whole value in quotes"
+				hint := "put the whole value in quotes"
+				if c == '\'' && end > 0 {
+					hint = "write '' for a quote inside of single quotes, or put the value in double quotes"
+				}
+				return Pos{n, col + end + 2, len(rest)}, "there is text after the closing quote", hint
 			}
 		}
 	default:

@@ -19,7 +19,7 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 						letter, letter)
 			}
 		}
-	case strings.Contains(message, "did not find expected ',' or"):
+	case strings.Contains(message, "did not find expected ',' or"), strings.Contains(message, "unexpected end of stream"):
 		for _, n := range []int{at, at + 1, at - 1, at + 2} {
 			if n < 1 || n > len(d.lines) {
 				continue
