@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -66,4 +67,17 @@ func (l *loaded) hooksURL() string {
 		return h.Hooks
 	}
 	return localURL(setting("", "HOOKLOOM_ADDR", l.project.Server.Addr))
+}
+
+// nothingHere refuses to serve the current folder if it has no project: the verb was called in
+// the wrong folder, and would leave a database there. A named folder or database is meant, and the
+// project of a database that is there may have been removed.
+func (o *serveOptions) nothingHere(l *loaded) error {
+	if o.named || setting(o.db, "HOOKLOOM_DB", l.project.Database) != "" || len(l.project.Files()) > 0 || len(l.mistakes) > 0 {
+		return nil
+	}
+	if _, err := os.Stat(l.database()); err == nil {
+		return nil
+	}
+	return errors.New(noProject(o.dir) + " here (hookloom init .), hookloom serve DIR serves another folder")
 }

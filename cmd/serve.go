@@ -435,19 +435,6 @@ is loaded.`,
 	return c
 }
 
-// nothingHere refuses to serve the current folder if it has no project: the verb was called in
-// the wrong folder, and would leave a database there. A named folder or database is meant, and the
-// project of a database that is there may have been removed.
-func (o *serveOptions) nothingHere(l *loaded) error {
-	if o.named || setting(o.db, "HOOKLOOM_DB", l.project.Database) != "" || len(l.project.Files()) > 0 || len(l.mistakes) > 0 {
-		return nil
-	}
-	if _, err := os.Stat(l.database()); err == nil {
-		return nil
-	}
-	return errors.New(noProject(o.dir) + " here (hookloom init .), hookloom serve DIR serves another folder")
-}
-
 // tuneMemory trades some memory for less collecting: most of the heap is bodies
 // in flight, which are short-lived. At saturation on two cores a limit of 128 MiB costs 6 %
 // more processor time for each event and saves 20 MiB, one of 72 MiB costs 10 % and saves 80;

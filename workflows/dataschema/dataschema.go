@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,6 +83,7 @@ func compiler(files map[string][]byte) *jsonschema.Compiler {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat() // format: email is meant as a rule
+	c.RegisterFormat(&jsonschema.Format{Name: "regex", Validate: isRegex})
 	c.UseLoader(&loader{files: files})
 	return c
 }
@@ -89,6 +91,17 @@ func compiler(files map[string][]byte) *jsonschema.Compiler {
 func compile(c *jsonschema.Compiler, name string, files map[string][]byte) (*Schema, error) {
 	s, err := c.Compile(addressOf(name))
 	if err == nil {
+		if at := endless(s); at != nil {
+			e := &Error{Offset: -1, Problem: "this $ref leads back to itself: it describes nothing, and no data can be checked against it",
+				Hint: "let it name the schema that is meant"}
+			if e.File, e.Path = split(at.Location); e.File == inline {
+				e.File = ""
+			}
+			if e.File != "" {
+				e.Offset = offsetOf(files[e.File], e.Path)
+			}
+			return nil, e
+		}
 		return &Schema{compiled: s, steps: boundSteps(s)}, nil
 	}
 	e := explain(err, name)
@@ -99,6 +112,23 @@ func compile(c *jsonschema.Compiler, name string, files map[string][]byte) (*Sch
 		e.Offset = offsetOf(files[e.File], e.Path)
 	}
 	return nil, e
+}
+
+// maxRegex is the length in bytes of a text that format: regex accepts. Compiling one of 1 MB takes
+// over a second, outside the bounds of a check.
+const maxRegex = 4 << 10
+
+// isRegex checks format: regex.
+func isRegex(v any) error {
+	text, is := v.(string)
+	switch {
+	case !is:
+		return nil
+	case len(text) > maxRegex:
+		return fmt.Errorf("longer than %d bytes", maxRegex)
+	}
+	_, err := regexp.Compile(text)
+	return err
 }
 
 // scheme is the URL scheme of a project's files.

@@ -106,3 +106,38 @@ func (s *Schema) validate(data any) error {
 	}
 	return errTooManySteps
 }
+
+// endless returns a part whose check begins again with the same value before it can end: a cycle
+// of $ref, allOf, anyOf, oneOf, not and if. It returns nil if there is none.
+func endless(root *jsonschema.Schema) *jsonschema.Schema {
+	parts := map[*jsonschema.Schema]bool{}
+	refersToItself(root, parts)
+	ended := map[*jsonschema.Schema]bool{} // false while it is being visited
+	for p := range parts {
+		if at := beginsAgain(p, ended); at != nil {
+			return at
+		}
+	}
+	return nil
+}
+
+// beginsAgain follows the parts of s that are checked with the same value as s.
+func beginsAgain(s *jsonschema.Schema, ended map[*jsonschema.Schema]bool) *jsonschema.Schema {
+	if done, seen := ended[s]; seen {
+		if !done {
+			return s
+		}
+		return nil
+	}
+	ended[s] = false
+	for _, p := range slices.Concat([]*jsonschema.Schema{s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else}, s.AllOf, s.AnyOf, s.OneOf) {
+		if p == nil {
+			continue
+		}
+		if at := beginsAgain(p, ended); at != nil {
+			return at
+		}
+	}
+	ended[s] = true
+	return nil
+}
