@@ -129,9 +129,6 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 	if err != nil {
 		return f.loose(raw), contentType
 	}
-	if _, text := v.(string); text || v == nil {
-		return raw, contentType
-	}
 	b, err := value.EncodeStored(v)
 	if err != nil {
 		return raw, contentType
@@ -161,9 +158,6 @@ func (f *Fields) json(raw []byte, states []pathState) ([]byte, error) {
 	if _, err := w.d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more follows the JSON value")
 	}
-	if w.done == 0 {
-		return raw, nil
-	}
 	return append(w.out, raw[w.done:]...), nil
 }
 
@@ -191,7 +185,7 @@ func (w *jsonWalk) value(top level) error {
 		end := int(w.d.InputOffset())
 		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
 			stack = stack[:len(stack)-1]
-			if w.hidden > 0 && len(stack) < w.hidden {
+			if len(stack) < w.hidden {
 				w.replace(w.from, end, string(w.raw[w.from:end]))
 				w.hidden = 0
 			}
@@ -214,7 +208,8 @@ func (w *jsonWalk) value(top level) error {
 				states, hit = l.enter()
 			}
 		}
-		start := w.start(before)
+		// Between two tokens stand blanks, colons and commas.
+		start := end - len(bytes.TrimLeft(w.raw[before:end], " \t\r\n:,"))
 		if delim, ok := token.(json.Delim); ok {
 			if len(stack) == maxFieldDepth {
 				return errors.New("nested too deeply")
@@ -247,20 +242,9 @@ func (l *level) next() {
 	l.isKey = !l.list
 }
 
-// start skips the characters between two tokens.
-func (w *jsonWalk) start(at int) int {
-	for at < len(w.raw) && strings.IndexByte(" \t\r\n:,", w.raw[at]) >= 0 {
-		at++
-	}
-	return at
-}
-
+// replace writes the mask of a text, which needs no escapes.
 func (w *jsonWalk) replace(from, to int, text string) {
-	quoted, err := value.EncodeJSON(w.f.masked(text))
-	if err != nil {
-		quoted = []byte(`"` + workflows.Mask + `"`)
-	}
-	w.out = append(append(w.out, w.raw[w.done:from]...), quoted...)
+	w.out = append(append(w.out, w.raw[w.done:from]...), `"`+w.f.masked(text)+`"`...)
 	w.done = to
 }
 
@@ -282,16 +266,12 @@ func scalarOf(token json.Token) string {
 // form replaces the values of fields, also in JSON inside a field.
 func (f *Fields) form(raw []byte, states []pathState) []byte {
 	pairs := strings.Split(string(raw), "&")
-	changed := false
 	for i, p := range pairs {
 		k, v, _ := strings.Cut(p, "=")
 		name := strings.TrimPrefix(k, "\ufeff")
 		if safe, ok := f.field(content.UnescapeForm([]byte(name)), content.UnescapeForm([]byte(v)), states); ok {
-			pairs[i], changed = k+"="+url.QueryEscape(safe), true
+			pairs[i] = k + "=" + url.QueryEscape(safe)
 		}
-	}
-	if !changed {
-		return raw
 	}
 	return []byte(strings.Join(pairs, "&"))
 }
@@ -305,9 +285,6 @@ func (f *Fields) field(name, value string, states []pathState) (safe string, ok 
 	}
 	if hit {
 		return f.masked(value), value != ""
-	}
-	if t := strings.TrimSpace(value); len(next) == 0 || t == "" || t[0] != '{' && t[0] != '[' {
-		return "", false
 	}
 	out, err := f.json([]byte(value), next)
 	if err != nil || string(out) == value {
@@ -325,7 +302,7 @@ func (f *Fields) multipart(raw []byte, boundary string, states []pathState) []by
 	}
 	changed := false
 	r := multipart.NewReader(bytes.NewReader(raw), boundary)
-	for n := 0; n <= content.MaxParts; n++ {
+	for range content.MaxParts + 1 { // one more, to see the end behind the last
 		p, err := r.NextRawPart()
 		if errors.Is(err, io.EOF) {
 			if !changed || w.Close() != nil {
@@ -353,5 +330,5 @@ func (f *Fields) multipart(raw []byte, boundary string, states []pathState) []by
 			return raw
 		}
 	}
-	return raw
+	return f.loose(raw) // more parts than are read as a form
 }

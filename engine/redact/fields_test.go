@@ -161,3 +161,107 @@ func FuzzLooseRedaction(f *testing.F) {
 		}
 	})
 }
+
+// TestABodyWithoutTheFieldStaysAsItCame, to the byte and with its type, also where it has the name at another
+// place.
+func TestABodyWithoutTheFieldStaysAsItCame(t *testing.T) {
+	const parts = "a preamble\r\n--B\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--B--\r\n"
+	for name, c := range map[string]struct{ path, kind, data, in string }{
+		"JSON":                          {"event.data.a.b", "application/json", "", ` { "b" : 1 } `},
+		"JSON that calls itself a form": {"event.data.a.b", "application/json; boundary=B", "", `{"b":"1"}`},
+		"JSON in another charset": {"event.data.a.b", "application/json; charset=utf-16le", "",
+			"{\x00\"\x00b\x00\"\x00:\x001\x00}\x00"},
+		"a form":                             {"event.data.a.b", "application/x-www-form-urlencoded", "", "b=1&c=%7b%22b%22%3a1%7d"},
+		"a form with JSON in the field":      {"event.data.a.b", "application/x-www-form-urlencoded", "", "a=%7b%22c%22%3a1%7d"},
+		"a form with text in the field":      {"event.data.a.b", "application/x-www-form-urlencoded", "", "a=%2f"},
+		"a form with an empty field":         {"event.data.a", "application/x-www-form-urlencoded", "", "a=&a"},
+		"parts":                              {"event.data.a", "multipart/form-data; boundary=B", "", parts},
+		"parts without a boundary":           {"event.data.a.b", "multipart/form-data", "", parts},
+		"text":                               {"$..a", "text/plain", "", "a text"},
+		"a text of JSON":                     {"$..a", "application/json", "", `"a"`},
+		"null":                               {"$..a", "application/json", "", "null"},
+		"nothing":                            {"$..a", "application/json", "", ""},
+		"the field of the body, in the data": {"event.body.iban", "application/json", "body.data", `{"data":{"data":{"iban":"x"},"iban":"y"}}`},
+		"another element":                    {"event.data.l[1]", "application/json", "", `{"l":["x"],"m":["y","z"]}`},
+	} {
+		if got, kind := fieldsOf(t, c.path).Body(c.kind, []byte(c.in), c.data); string(got) != c.in || kind != c.kind {
+			t.Errorf("%s: %q became %q of type %q", name, c.in, got, kind)
+		}
+	}
+}
+
+// TestTheDigitsAreThoseOfTheValue, whatever its type, so that equal values can be compared.
+func TestTheDigitsAreThoseOfTheValue(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a": "x\ty"}`: "x\ty", `{"a" :12e3}`: "12e3", `{"a":true}`: "true", `{"a":false}`: "false",
+		`{"a": [1, {"b":2}] }`: `[1, {"b":2}]`, "{\"a\":\r\n\t{}}": "{}",
+	} {
+		f := fieldsOf(t, "event.data.a")
+		got := ""
+		f.mark = func(text string) (string, error) { got = text; return "00000000", nil }
+		out, kind := f.Body("application/json", []byte(in), "")
+		raw := want
+		if strings.Contains(in, `"x`) {
+			raw = `"x\ty"`
+		}
+		if got != want || kind != "application/json" || string(out) != strings.Replace(in, raw, `"***:00000000"`, 1) {
+			t.Errorf("%s: the digits are of %q, it became %s", in, got, out)
+		}
+	}
+	utf16 := []byte("{\x00\"\x00i\x00b\x00a\x00n\x00\"\x00:\x001\x00}\x00")
+	if _, kind := fieldsOf(t, "$..iban").Body("application/json; charset=utf-16le", utf16, ""); kind != "application/json" {
+		t.Errorf("a body that is written again has the type %q", kind)
+	}
+}
+
+// TestFormsAreMaskedByTheirStructure: elements of lists, JSON of any kind inside, and no files.
+func TestFormsAreMaskedByTheirStructure(t *testing.T) {
+	const m = "%2A%2A%2A%3A1234abcd"
+	part := func(disposition, body string) string {
+		return "--B\r\nContent-Disposition: form-data; " + disposition + "\r\n\r\n" + body + "\r\n"
+	}
+	for name, c := range map[string]struct{ path, kind, in, want string }{
+		"the first element": {"event.data.a[0]", "application/x-www-form-urlencoded", "a=1&b=2", "a=" + m + "&b=2"},
+		"a field below":     {"event.data.a.b[0]", "application/x-www-form-urlencoded", "a=1&b=2", "a=1&b=2"},
+		"a list in a field": {"event.data.l[*].pin", "application/x-www-form-urlencoded", "l=%5B%7B%22pin%22%3A1%7D%5D",
+			"l=%5B%7B%22pin%22%3A%22" + m + "%22%7D%5D"},
+		"blanks around it": {"event.data.l.pin", "application/x-www-form-urlencoded", "l=+%7B%22pin%22%3A1%7D",
+			"l=+%7B%22pin%22%3A%22" + m + "%22%7D"},
+		"a name with a byte order mark": {"event.data.a", "application/x-www-form-urlencoded", "\ufeffa=1", "\ufeffa=" + m},
+		"a file stays": {"$..pin", "multipart/form-data; boundary=B",
+			part(`name="pin"; filename="f"`, `"pin":"1"`) + part(`name="pin"`, "2") + "--B--\r\n",
+			part(`name="pin"; filename="f"`, `"pin":"1"`) + part(`name="pin"`, "***:1234abcd") + "--B--\r\n"},
+	} {
+		if got, _ := fieldsOf(t, c.path).Body(c.kind, []byte(c.in), ""); string(got) != c.want {
+			t.Errorf("%s: %q\nbecame %q\nwanted %q", name, c.in, got, c.want)
+		}
+	}
+}
+
+// TestFieldsOfAFormWithTooManyPartsAreMasked: it is not read as a form, and is stored as it came.
+func TestFieldsOfAFormWithTooManyPartsAreMasked(t *testing.T) {
+	part := func(name, body string) string {
+		return "--B\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + body + "\r\n"
+	}
+	for _, n := range []int{999, 1000, 1001, 5000} {
+		body := part("iban", "DE89") + strings.Repeat(part("x", "1"), n-1) + "--B--\r\n"
+		want := strings.Replace(body, "DE89", "***:1234abcd", 1)
+		if got, _ := fieldsOf(t, "event.data.iban").Body("multipart/form-data; boundary=B", []byte(body), ""); string(got) != want {
+			t.Errorf("%d parts: the field is masked: %t", n, !strings.Contains(string(got), "DE89"))
+		}
+	}
+}
+
+// TestOnlyOneValueThatIsNotTooDeepIsReadAsJSON; the rest is left to the search by name.
+func TestOnlyOneValueThatIsNotTooDeepIsReadAsJSON(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for in, want := range map[string]string{
+		`{"a":1}`: "", "5": "", nested(10_000): "", nested(10_001): "nested too deeply", `{"a":1} {}`: "more follows", "{}x": "more follows",
+		"{": "EOF", "": "EOF",
+	} {
+		f := fieldsOf(t, "$..a")
+		if _, err := f.json([]byte(in), f.states("")); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %v, want %q", in, err, want)
+		}
+	}
+}
