@@ -32,9 +32,6 @@ var limited = map[string]string{
 	"call_cut":  "steps:\n  - {id: g, deadline: 2m, continue_on_error: true, parallel: [CALL, {sleep: 1h}]}\n" + then,
 	"long_call": "steps:\n  - {id: g, call: slow}\n" + then,
 	"long_wait": "steps:\n  - {id: g, wait: {event: back, key: late}, timeout: 1d, continue_on_error: true}\n" + then,
-	"same_end": "steps:\n  - {uses: test/act, with: {n: 1}}\n" +
-		"  - {id: g, deadline: 3m, continue_on_error: true, steps: [{sleep: 3m}]}\n" + then,
-	"same_wait": "steps:\n  - {uses: test/act, with: {n: 1}}\n  - {id: g, deadline: 3m, continue_on_error: true, steps: [WAIT]}\n" + then,
 	"retry":     "steps:\n  - {id: g, deadline: 5s, continue_on_error: true, steps: [{RETRY}]}\n" + then,
 	"own_retry": "steps:\n  - {id: g, deadline: 5s, continue_on_error: true, RETRY}\n" + then,
 	"run_retry": "deadline: 5s\nsteps: [{RETRY}]\non_failure: [{uses: test/act, with: {n: \"${{ error.code }}\"}}]\n",
@@ -51,7 +48,7 @@ const then = "  - {uses: test/act, with: {n: \"${{ steps.g.error?.code }}\"}}\n"
 
 func limitedFlows(t *testing.T) map[string]string {
 	flows := map[string]string{"callee": constructs(t)["callee"], "slow": limited["slow"]}
-	long := strings.NewReplacer("CALL", "{call: callee, with: {x: 1}}", "WAIT", "{wait: {event: back, key: never}, timeout: 3m}",
+	long := strings.NewReplacer("CALL", "{call: callee, with: {x: 1}}",
 		"RETRY", "uses: test/act, with: {n: 1, fail: 9}, retry: {max: 4, delay: 2s}")
 	for id, text := range limited {
 		if id != "slow" {

@@ -93,7 +93,7 @@ func (p *planner) called(s *workflows.Step, path string, last *Record) *Record {
 	}
 	if !ending {
 		until := call.Until
-		if until.IsZero() || p.st.Now.Before(until) || p.outlasts(until) {
+		if until.IsZero() || p.st.Now.Before(until) {
 			if !until.IsZero() {
 				p.wake(until)
 			}

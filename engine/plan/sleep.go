@@ -22,7 +22,7 @@ func (p *planner) sleep(s *workflows.Step, path string) outcome {
 		return p.fails(s, path, last)
 	case Waiting:
 		until := last.Until()
-		if p.st.Now.Before(until) || p.outlasts(until) {
+		if p.st.Now.Before(until) {
 			p.wake(until)
 			p.out.open++
 			return pending

@@ -63,13 +63,6 @@ func (d Due) CutByGroup() string {
 	return limit{d.Deadline, d.Group, d.GroupTimeout, d.byDeadline}.over()
 }
 
-// outlasts reports whether the limit around a wait has passed, and passed no later than the wait ends:
-// then the limit cuts the wait. So a limit wins also in the same millisecond, whether the run stayed in
-// memory or was loaded, which rounds the end of a wait up and the beginning of a step down.
-func (p *planner) outlasts(until time.Time) bool {
-	return !p.limit.at.IsZero() && !p.st.Now.Before(p.limit.at) && !until.Before(p.limit.at)
-}
-
 // cut ends the waiting steps at or below a path, and records the reason. Called runs are ended
 // first, which takes time: open reports that there is one left. It does not end the workflow's
 // handler, or open attempts, which have their own limits.

@@ -69,7 +69,7 @@ func (p *planner) wait(s *workflows.Step, path string) outcome {
 		switch a := p.answer(last); {
 		case a != nil:
 			last = p.answered(s, path, last, a)
-		case p.st.Now.Before(until) || p.outlasts(until):
+		case p.st.Now.Before(until):
 			p.wake(until)
 			for _, q := range questionsOf(last) {
 				q.Step = s

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -164,6 +165,14 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 			return r, t.seenAgain(&r, a, first)
 		}
 	}
+	if t.alone && t.w.pg != nil {
+		// PostgreSQL ends a transaction in which a statement fails: in a batch, a second event of an id
+		// makes the batch fail, whose commands are then executed alone.
+		stored, err := t.row(`SELECT 1 FROM events WHERE id = ?`, make([]driver.Value, 1), int64(a.id))
+		if err != nil || stored {
+			return t.mineOr(a, cmp.Or(err, fmt.Errorf("event %s is already stored, with another content", a.id)))
+		}
+	}
 	if err := t.insertEvent(a, r.RepeatsBodyOf); err != nil {
 		return t.storedBefore(a, err)
 	}
@@ -203,6 +212,11 @@ func (t *tx) storedBefore(a *arrival, cause error) (engine.Receipt, error) {
 	if !errors.As(cause, &se) || se.ExtendedCode != sqlite3.ErrConstraintPrimaryKey {
 		return engine.Receipt{}, cause
 	}
+	return t.mineOr(a, cause)
+}
+
+// mineOr is mine, with the error cause if there is no such event.
+func (t *tx) mineOr(a *arrival, cause error) (engine.Receipt, error) {
 	r, err := t.mine(a)
 	if errors.Is(err, engine.ErrNotFound) {
 		err = cause
@@ -246,7 +260,8 @@ func (s *Store) UseSecrets(ctx context.Context, uses []engine.SecretUse) error {
 		for _, u := range uses {
 			at := u.LastAt.UnixMilli()
 			if err := t.exec(`INSERT INTO secret_uses (trigger, secret, count, first_at, last_at) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT (trigger, secret) DO UPDATE SET count = count + excluded.count, last_at = max(last_at, excluded.last_at)`, u.Trigger,
+				ON CONFLICT (trigger, secret) DO UPDATE SET count = secret_uses.count + excluded.count,
+				last_at = max(secret_uses.last_at, excluded.last_at)`, u.Trigger,
 				u.Secret, u.Count, at, at); err != nil {
 				return err
 			}

@@ -56,7 +56,7 @@ var invariants = []struct{ what, query string }{
 	{"only open runs can be ended by an event", `SELECT printf('run_%016x', run_id) FROM cancel_keys c
 		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = c.run_id AND r.finished_at IS NULL)`},
 	{"no group has more runs than its limit", `SELECT workflow || ' ' || grp FROM places WHERE grp IS NOT NULL GROUP BY workflow, grp
-		HAVING sum(state = 'has') > max(max_runs)`},
+		HAVING count(*) FILTER (WHERE state = 'has') > max(max_runs)`},
 	{waitsHaveSteps, `SELECT printf('run_%016x ', run_id) || path FROM waits w WHERE NOT EXISTS (SELECT 1 FROM steps s
 		JOIN runs r ON r.id = s.run_id WHERE s.run_id = w.run_id AND s.path = w.path AND s.status = 'waiting' AND r.finished_at IS NULL)`},
 	{stepsHaveWaits, `SELECT printf('run_%016x ', run_id) || path FROM steps s WHERE s.status = 'waiting'
@@ -73,25 +73,15 @@ const (
 // Check checks the database: its structure, the checksum of each event, and the invariants of its
 // rows. It may run while a server uses the database.
 func (h *History) Check(ctx context.Context) ([]Finding, error) {
-	structure, err := collect(ctx, h.db, `PRAGMA integrity_check(10)`, nil, func(r scanner) (text string, err error) {
-		err = r.Scan(&text)
-		return text, err
-	})
+	var out []Finding
+	if !h.postgres { // PostgreSQL has no such check without an extension
+		var err error
+		if out, err = h.structure(ctx); err != nil {
+			return nil, err
+		}
+	}
+	f, err := h.checksums(ctx)
 	if err != nil && !damage(err) {
-		return nil, fmt.Errorf("checking the structure: %w", err)
-	}
-	f := Finding{What: "the file's structure is sound (integrity_check)"}
-	if len(structure) != 1 || structure[0] != "ok" {
-		f.Wrong = structure
-	}
-	if err != nil {
-		f.Wrong = append(f.Wrong, err.Error())
-	}
-	out := []Finding{f}
-	if len(f.Wrong) > 0 {
-		out = append(out, h.readable(ctx)...)
-	}
-	if f, err = h.checksums(ctx); err != nil && !damage(err) {
 		return nil, err
 	} else if err != nil {
 		f.Wrong = append(f.Wrong, err.Error())
@@ -123,6 +113,29 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 		f.Wrong = append(f.Wrong, b.String())
 	}
 	return append(out, f), nil
+}
+
+// structure checks the file of an SQLite database.
+func (h *History) structure(ctx context.Context) ([]Finding, error) {
+	structure, err := collect(ctx, h.db, `PRAGMA integrity_check(10)`, nil, func(r scanner) (text string, err error) {
+		err = r.Scan(&text)
+		return text, err
+	})
+	if err != nil && !damage(err) {
+		return nil, fmt.Errorf("checking the structure: %w", err)
+	}
+	f := Finding{What: "the file's structure is sound (integrity_check)"}
+	if len(structure) != 1 || structure[0] != "ok" {
+		f.Wrong = structure
+	}
+	if err != nil {
+		f.Wrong = append(f.Wrong, err.Error())
+	}
+	out := []Finding{f}
+	if len(f.Wrong) > 0 {
+		out = append(out, h.readable(ctx)...)
+	}
+	return out, nil
 }
 
 // damage reports whether a file cannot be read because of its content.
@@ -186,6 +199,10 @@ func (h *History) checksums(ctx context.Context) (Finding, error) {
 // Backup writes a copy of the database as of one moment, also while a server runs. The copy is
 // checked and on disk when Backup returns. An existing file is replaced only if replace is true.
 func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Finding, error) {
+	if h.postgres {
+		return nil, errors.New("a database on a PostgreSQL server is backed up with its own tools: pg_dump --schema=hookloom, " +
+			"or pg_basebackup for the whole server")
+	}
 	if _, err := os.Stat(file); err == nil && !replace {
 		return nil, fmt.Errorf("%s already exists", file)
 	}
@@ -232,7 +249,7 @@ func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Findin
 	if err != nil {
 		return nil, fmt.Errorf("opening the copy: %w", err)
 	}
-	found, err := (&History{db, temp}).Check(ctx)
+	found, err := (&History{db: db, path: temp}).Check(ctx)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return nil, fmt.Errorf("checking the copy: %w", err)
 	}
@@ -254,6 +271,10 @@ type Size struct {
 // Size reads the size of the database.
 func (h *History) Size(ctx context.Context) (Size, error) {
 	var s Size
+	if h.postgres {
+		err := h.db.QueryRowContext(ctx, postgresSize).Scan(&s.Bytes)
+		return s, classify(err)
+	}
 	var pages, free, size int64
 	for query, to := range map[string]*int64{"page_count": &pages, "freelist_count": &free, "page_size": &size} {
 		if err := h.db.QueryRowContext(ctx, "PRAGMA "+query).Scan(to); err != nil {

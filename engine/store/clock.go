@@ -31,26 +31,29 @@ func (s *Store) ClockSetBack(ctx context.Context, by time.Duration) error {
 // be of the new clock already. So no sleep gets shorter.
 const noticed = 1500
 
+// shownUntil is the output of a waiting step, with its time moved back by ?1 milliseconds.
+const shownUntil = `CASE WHEN json_valid(output) THEN json_set(output, '$.until',
+	strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', printf('-%.3f seconds', ?1 / 1000.0))) ELSE output END`
+
 // setBack moves the ends of sleeps and waits, the times at which runs are due, and the starts that
 // rates count.
 func (t *tx) setBack(now time.Time, by time.Duration) error {
 	ms, at := by.Milliseconds(), now.UnixMilli()
-	err := t.exec(`UPDATE waits SET until = until - ?1 WHERE until IS NOT NULL AND fixed = 0 AND NOT EXISTS (SELECT 1 FROM steps s
-		WHERE s.run_id = waits.run_id AND s.path = waits.path AND s.status = 'waiting' AND s.started_at BETWEEN ?2 - ?3 AND ?2)`, ms, at,
-		int64(noticed))
+	err := t.exec(`UPDATE waits SET until = until - ?1 WHERE until IS NOT NULL AND NOT fixed AND NOT EXISTS (SELECT 1 FROM steps s
+		WHERE s.run_id = waits.run_id AND s.path = waits.path AND s.status = 'waiting' AND s.started_at BETWEEN ?3 AND ?2)`, ms, at,
+		at-noticed)
 	if err == nil { // the output of a waiting step shows what it waits for
-		err = t.exec(`UPDATE steps SET output = CASE WHEN json_valid(output) THEN
-				json_set(output, '$.until', strftime('%Y-%m-%dT%H:%M:%fZ', output ->> '$.until', printf('-%.3f seconds', ?1 / 1000.0))) ELSE output END,
+		err = t.exec(`UPDATE steps SET output = `+shownUntil+`,
 			started_at = CASE WHEN started_at > ?2 THEN started_at - ?1 ELSE started_at END
-			WHERE (run_id, path) IN (SELECT run_id, path FROM waits WHERE until IS NOT NULL AND fixed = 0) AND status = 'waiting'
-			AND NOT started_at BETWEEN ?2 - ?3 AND ?2`, ms, at, int64(noticed))
+			WHERE (run_id, path) IN (SELECT run_id, path FROM waits WHERE until IS NOT NULL AND NOT fixed) AND status = 'waiting'
+			AND NOT started_at BETWEEN ?3 AND ?2`, ms, at, at-noticed)
 	}
 	if err == nil {
 		err = t.exec(`UPDATE runs SET due_at = due_at - ? WHERE `+openRun+` AND due_at > ?`, ms, at)
 	}
 	if err == nil {
 		err = t.exec(`UPDATE places SET starts_at = starts_at - ?1 WHERE rate_grp IS NOT NULL AND starts_at IS NOT NULL AND NOT (started = 1 `+
-			`AND starts_at BETWEEN ?2 - ?3 AND ?2)`, ms, at, int64(noticed))
+			`AND starts_at BETWEEN ?3 AND ?2)`, ms, at, at-noticed)
 	}
 	if err != nil {
 		return err

@@ -106,7 +106,8 @@ func (t *tx) redecide(r redecision) (out engine.Redecided, err error) {
 	}
 	// The same decision of the same version is not recorded again.
 	if found && (before[0] != d[2] || before[1] != d[3] || before[2] != d[4] || out.Run != 0) {
-		if err := t.exec(`INSERT INTO decision_history SELECT event_id, workflow, version, outcome, reason, trace, run_id, at FROM decisions `+
+		if err := t.exec(`INSERT INTO decision_history (event_id, workflow, version, outcome, reason, trace, run_id, at)
+			SELECT event_id, workflow, version, outcome, reason, trace, run_id, at FROM decisions `+
 			`WHERE event_id = ? AND workflow = ?`, event, workflow); err != nil {
 			return out, err
 		}
@@ -192,10 +193,16 @@ func (s *Store) DoneSteps(ctx context.Context, event engine.EventID, workflow st
 	})
 }
 
+// outcomesOf and workflowsOf collect the rows of a query into one JSON value.
+const (
+	outcomesOf  = `json_group_object(d.workflow, d.outcome)`
+	workflowsOf = `json_group_array(DISTINCT workflow)`
+)
+
 // decidedColumns are the columns of DecidedState.
 const decidedColumns = `e.id, EXISTS (SELECT 1 FROM inbox i
-	WHERE i.event_id = e.id), (SELECT json_group_object(d.workflow, d.outcome) FROM decisions d WHERE d.event_id = e.id),
-	(SELECT json_group_array(DISTINCT workflow) FROM (SELECT r.workflow FROM runs r WHERE r.event_id = e.id
+	WHERE i.event_id = e.id), (SELECT ` + outcomesOf + ` FROM decisions d WHERE d.event_id = e.id),
+	(SELECT ` + workflowsOf + ` FROM (SELECT r.workflow FROM runs r WHERE r.event_id = e.id
 		UNION ALL SELECT r.workflow FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id)) FROM events e`
 
 func scanDecided(r scanner) (engine.DecidedState, error) {

@@ -1,11 +1,14 @@
 package store
 
 import (
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"syscall"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -25,10 +28,17 @@ func (w *writer) judge(err error) error {
 	return err
 }
 
-// classify converts SQLite's errors to those of the engine.
+// classify converts the errors of SQLite and PostgreSQL to those of the engine.
 func classify(err error) error {
 	var se sqlite3.Error
 	if !errors.As(err, &se) {
+		var pe *pgconn.PgError
+		if errors.As(err, &pe) {
+			return classifyPostgres(pe, err)
+		}
+		if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) { // only PostgreSQL's can break
+			return &AwayError{Cause: err}
+		}
 		if noSpace(err) {
 			return fmt.Errorf("%w: %w", engine.ErrFull, err)
 		}

@@ -25,7 +25,7 @@ const (
 			WHERE claims.expires_at <= ?`
 	insertConflict = `INSERT INTO conflicts (event_id, digest, at, trigger, key, type, time, method, path, headers, query, data_expr,
 		size, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id, digest) DO UPDATE SET count = count + 1`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id, digest) DO UPDATE SET count = conflicts.count + 1`
 )
 
 // digestOf is a short digest of parts; the boundaries between the parts are unambiguous.

@@ -191,7 +191,7 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 // due lists runs that are due, without those already claimed.
 func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool) ([]engine.RunID, time.Time, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+
-		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at`, engine.SuspectCrashes)
+		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at, id`, engine.SuspectCrashes)
 	if err != nil {
 		return nil, time.Time{}, classify(err)
 	}
@@ -219,7 +219,8 @@ func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, 
 	rows, err := s.readers.QueryContext(ctx,
 		`SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n
 		FROM runs r INDEXED BY runs_due CROSS JOIN steps s ON s.run_id = r.id
-		WHERE (r.status = 'queued' OR r.status = 'waiting') GROUP BY s.run_id HAVING n > ?`, more)
+		WHERE (r.status = 'queued' OR r.status = 'waiting') GROUP BY s.run_id
+		HAVING sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) > ?`, more)
 	if err != nil {
 		return nil, classify(err)
 	}

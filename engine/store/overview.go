@@ -95,6 +95,10 @@ func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
 	if err == nil {
 		err = h.oldest(ctx, &s)
 	}
+	if h.postgres && err == nil {
+		err = h.db.QueryRowContext(ctx, postgresSize).Scan(&s.DatabaseBytes)
+		return s, classify(err)
+	}
 	for path, into := range map[string]*int64{h.path: &s.DatabaseBytes, h.path + "-wal": &s.WALBytes} {
 		if info, serr := os.Stat(path); serr == nil {
 			*into = info.Size()

@@ -189,12 +189,12 @@ func (s *Store) Known(ctx context.Context, trigger string, keys []string) (map[s
 func (h *History) Known(ctx context.Context, trigger string, keys []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	for _, k := range keys {
-		var n int
+		var known bool
 		if err := h.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM keys WHERE trigger = ?1 AND key = ?2)
-			OR EXISTS (SELECT 1 FROM remembered WHERE trigger = ?1 AND key = ?2)`, trigger, k).Scan(&n); err != nil {
+			OR EXISTS (SELECT 1 FROM remembered WHERE trigger = ?1 AND key = ?2)`, trigger, k).Scan(&known); err != nil {
 			return nil, classify(err)
 		}
-		out[k] = n == 1
+		out[k] = known
 	}
 	return out, nil
 }

@@ -33,9 +33,16 @@ func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, 
 		phases = append(phases, p.bodies)
 	}
 	if o.MaxSize > 0 {
+		if s.w.pg != nil {
+			return p.done, errors.New("history.max_size cannot be used with PostgreSQL, whose tables do not shrink when rows are removed; " +
+				"use history.keep")
+		}
 		phases = append(phases, p.size)
 	}
-	for _, phase := range append(phases, p.vacuum) {
+	if s.w.pg == nil { // PostgreSQL frees space by itself
+		phases = append(phases, p.vacuum)
+	}
+	for _, phase := range phases {
 		if err := phase(ctx); err != nil {
 			return p.done, err
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 )
 
 // History reads lists and details. It needs no lock, so the command line can read while a server
@@ -17,10 +18,20 @@ import (
 type History struct {
 	db   *sql.DB
 	path string
+	// postgres reports whether the database is on a PostgreSQL server; path is then its address for
+	// messages.
+	postgres bool
 }
 
 // OpenHistory opens an existing database for reading only.
 func OpenHistory(path string) (*History, error) {
+	if postgres.IsAddress(path) {
+		a, err := postgres.Parse(path)
+		if err != nil {
+			return nil, err
+		}
+		return &History{openPostgresReaders(a), a.String(), true}, nil
+	}
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("no database at %s: hookloom serve creates it, --db names another", path)
 	}
@@ -28,7 +39,7 @@ func OpenHistory(path string) (*History, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	return &History{db, path}, nil
+	return &History{db, path, false}, nil
 }
 
 var (
@@ -37,7 +48,7 @@ var (
 )
 
 // History returns the History of an open store.
-func (s *Store) History() *History { return &History{s.readers, s.path} }
+func (s *Store) History() *History { return &History{s.readers, s.path, s.w.pg != nil} }
 
 // Close releases the connections.
 func (h *History) Close() error { return h.db.Close() }

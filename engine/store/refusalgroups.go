@@ -16,10 +16,13 @@ func (h *History) RefusalGroups(ctx context.Context, q engine.Query) ([]engine.R
 	if err := h.refusalConditions(ctx, &w, q); err != nil {
 		return nil, err
 	}
-	// diagnosis is that of the row with the greatest id (sqlite.org/lang_select.html#bareagg).
-	groups, err := collect(ctx, h.db, `SELECT trigger, reason, count(*), count(event_id), min(at), max(at), diagnosis, max(id)
-		FROM quarantine`+
-		w.String()+` GROUP BY trigger, reason ORDER BY max(id) DESC`, w.args, func(s scanner) (engine.RefusalGroup, error) {
+	// diagnosis is that of the newest row.
+	groups, err := collect(ctx, h.db, `SELECT g.trigger, g.reason, g.number, g.admitted, g.first, g.last, n.diagnosis, g.newest
+		FROM (SELECT trigger, reason, count(*) AS number, count(event_id) AS admitted,
+			min(at) AS first, max(at) AS last, max(id) AS newest
+			FROM quarantine`+
+		w.String()+` GROUP BY trigger, reason) g
+			JOIN quarantine n ON n.id = g.newest ORDER BY g.newest DESC`, w.args, func(s scanner) (engine.RefusalGroup, error) {
 		var g engine.RefusalGroup
 		var first, last, newest int64
 		err := s.Scan(&g.Trigger, &g.Reason, &g.Count, &g.Admitted, &first, &last, &g.Diagnosis, &newest)

@@ -115,7 +115,7 @@ func checkCopy(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	found, err := (&History{db, path}).Check(ctx)
+	found, err := (&History{db: db, path: path}).Check(ctx)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("checking the copy: %w", err)
 	}

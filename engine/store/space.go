@@ -158,10 +158,13 @@ func (e *FullError) Error() string {
 // Is reports whether target is engine.ErrFull.
 func (e *FullError) Is(target error) bool { return target == engine.ErrFull }
 
-// Full returns the error of a full disk: calls of the store fail with ErrFull until there is space.
-// It returns nil otherwise.
+// Full returns the error of a full disk, or of a database that is away: calls of the store fail with
+// ErrFull or ErrBusy until it can be written again. It returns nil otherwise.
 func (s *Store) Full() error {
 	if err := s.w.full.Load(); err != nil {
+		return err
+	}
+	if err := s.w.away.Load(); err != nil {
 		return err
 	}
 	return nil

@@ -1,6 +1,10 @@
-// Package store keeps Hookloom's events, runs and attempts in SQLite. One goroutine writes, and
-// combines the waiting writes into one synced commit; each caller returns after its own commit.
-// Readers have their own connections.
+// Package store keeps Hookloom's events, runs and attempts in SQLite, or in a PostgreSQL database. One
+// goroutine writes, and combines the waiting writes into one synced commit; each caller returns after
+// its own commit. Readers have their own connections.
+//
+// The statements are written once, for both databases (dialect.go). Files named postgresql*.go have
+// what PostgreSQL needs: the connection, the node's row, lost connections. On PostgreSQL the store is
+// written by one process, as on SQLite.
 //
 // The package knows SQL and the engine's types. It must not know HTTP, YAML, providers or actions,
 // and it makes no decisions: each method is one transaction that the engine requests.
@@ -28,6 +32,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/atomicfile"
 	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -86,9 +91,6 @@ func (e *InUseError) Error() string {
 
 // Open opens or creates the database at path, exclusively: a second process gets *InUseError.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	if strings.Contains(path, "://") {
-		return nil, fmt.Errorf("database %s: this version stores in SQLite only; give a file path", strings.SplitN(path, "://", 2)[0])
-	}
 	if o.Synchronous == "" {
 		o.Synchronous = "FULL"
 	}
@@ -109,6 +111,17 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	if o.MaxQuarantineBytes == 0 {
 		o.MaxQuarantineBytes = 64 << 20
+	}
+	if strings.Contains(path, "://") && !postgres.IsAddress(path) {
+		return nil, fmt.Errorf("database %s: give a file path, or an address that begins with postgres:// for a PostgreSQL server",
+			strings.SplitN(path, "://", 2)[0])
+	}
+	if postgres.IsAddress(path) {
+		s := &Store{o: o, claims: newClaims()}
+		if err := s.openPostgres(ctx, path); err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -170,16 +183,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.readers, err = openAllReaders(ctx, s.path); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close())
 	}
-	err = s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), `+
-		`coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
-	if err == nil {
-		err = s.readers.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM feed ORDER BY seq DESC LIMIT 1), 0), coalesce((SELECT total FROM `+
-			`feed ORDER BY seq DESC LIMIT 1), 0)`).Scan(&s.w.feed.last, &s.w.feed.total)
-	}
-	if err == nil {
-		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
-	}
-	if err != nil {
+	if err = s.readLast(ctx); err != nil {
 		return errors.Join(err, conn.Close(), checkpointer.Close(), s.readers.Close())
 	}
 	if s.w.files, err = watchFiles(s.path, s.lock); err == nil {
@@ -418,6 +422,9 @@ func (s *Store) Err() error { return s.w.err() }
 func (s *Store) Close() error {
 	werr := s.w.close()
 	err := errors.Join(werr, s.readers.Close())
+	if s.w.pg != nil {
+		return err
+	}
 	var moved *MovedError
 	if !errors.As(s.w.err(), &moved) || !moved.hollow {
 		err = errors.Join(err, s.w.mark.file.Close()) // after the last connection, see fileMark

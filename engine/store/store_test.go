@@ -57,8 +57,8 @@ func TestASecondProcessIsRefusedByName(t *testing.T) {
 
 func TestAnotherDatabaseOrSchemaIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := store.Open(ctx, "postgres://localhost/x", store.Options{}); err == nil || !strings.Contains(err.Error(), "SQLite only") {
-		t.Errorf("postgres: %v", err)
+	if _, err := store.Open(ctx, "mysql://localhost/x", store.Options{}); err == nil || !strings.Contains(err.Error(), "postgres://") {
+		t.Errorf("mysql: %v", err)
 	}
 	garbage := filepath.Join(dir, "garbage.db")
 	if err := os.WriteFile(garbage, []byte(strings.Repeat("this is no database ", 1000)), 0o600); err != nil {

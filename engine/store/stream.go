@@ -37,7 +37,7 @@ func feedEnd(ctx context.Context, q querier) (engine.Cursor, error) {
 // Feed lists changes after a position, in the order of their commits. It returns engine.ErrFeedGone
 // if the oldest stored row lies after the position: changes between them may be missing.
 func (h *History) Feed(ctx context.Context, after engine.Cursor, limit int) ([]engine.FeedChange, error) {
-	rows, err := h.db.QueryContext(ctx, `SELECT seq, changes, (SELECT seq FROM feed ORDER BY seq LIMIT 1) FROM feed WHERE seq > ?
+	rows, err := h.db.QueryContext(ctx, `SELECT seq, changes, (SELECT seq FROM feed ORDER BY seq LIMIT 1) AS oldest FROM feed WHERE seq > ?
 		ORDER BY seq LIMIT ?`, int64(after), limit)
 	if err != nil {
 		return nil, classify(err)

@@ -101,8 +101,8 @@ func (s *Store) DropClaim(ctx context.Context, name, owner string) error {
 func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error {
 	return s.w.do(ctx, false, func(x *tx) error {
 		for name, at := range uses {
-			if err := x.exec(`INSERT INTO tokens (connection, used_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET used_at = max(?2,
-				coalesce(used_at, 0))`, name, at.UnixMilli()); err != nil {
+			if err := x.exec(`INSERT INTO tokens (connection, used_at) VALUES (?1, ?2) ON CONFLICT (connection)
+				DO UPDATE SET used_at = max(?2, coalesce(tokens.used_at, 0))`, name, at.UnixMilli()); err != nil {
 				return err
 			}
 		}

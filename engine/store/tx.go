@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -14,10 +15,17 @@ import (
 type tx struct {
 	w       *writer
 	changes int64
+	// alone reports whether the transaction has only one command, see storedBefore.
+	alone bool
 }
 
 // exec executes a statement, prepared once. The statement's text is its key.
-func (t *tx) exec(query string, args ...driver.Value) error {
+func (t *tx) exec(query string, args ...driver.Value) (err error) {
+	if t.w.pg != nil {
+		// The copy keeps SQLite's arguments on the stack.
+		t.changes, err = t.w.pg.exec(query, slices.Clone(args))
+		return err
+	}
 	s, err := t.w.prepare(query)
 	if err != nil {
 		return err
@@ -39,6 +47,10 @@ const maxPut = 64 << 10
 // driver binds all values and runs the statement in one C call; executed as a command it makes one
 // call for each value.
 func (t *tx) put(query string, args ...driver.Value) error {
+	if t.w.pg != nil {
+		t.w.pg.put(query, slices.Clone(args))
+		return nil
+	}
 	if sizeOf(args) > maxPut {
 		return t.exec(query, args...)
 	}
@@ -101,6 +113,14 @@ func (w *writer) prepare(query string) (*sqlite3.SQLiteStmt, error) {
 
 // row reads the first row of a query; found is false if there is none.
 func (t *tx) row(query string, dest []driver.Value, args ...driver.Value) (found bool, err error) {
+	if t.w.pg != nil {
+		v := make([]driver.Value, len(dest))
+		found, err = t.w.pg.row(query, v, slices.Clone(args))
+		if found {
+			copy(dest, v)
+		}
+		return found, err
+	}
 	s, err := t.w.prepare(query)
 	if err != nil {
 		return false, err
@@ -122,6 +142,9 @@ func (t *tx) row(query string, dest []driver.Value, args ...driver.Value) (found
 
 // each reads all rows of a query.
 func (t *tx) each(query string, columns int, visit func(v []driver.Value), args ...driver.Value) error {
+	if t.w.pg != nil {
+		return t.w.pg.each(query, columns, visit, slices.Clone(args))
+	}
 	s, err := t.w.prepare(query)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (t *tx) keepValue(c engine.ValueChange, next *engine.ValueNext, there bool,
 	// Making room may have removed the value itself, if it was expired.
 	return t.exec(`INSERT INTO kept_values (workflow, key, value, expires_at, updated_at, updated_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (workflow, key) DO UPDATE
-			SET value = excluded.value, expires_at = CASE WHEN ?7 THEN expires_at ELSE excluded.expires_at END,
+			SET value = excluded.value, expires_at = CASE WHEN ?7 THEN kept_values.expires_at ELSE excluded.expires_at END,
 			updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
 		c.Workflow, c.Key, next.Value, millis(next.Expires), c.Now.UnixMilli(), t.w.redactor.Text(c.By), next.KeepEnd)
 }

@@ -31,7 +31,10 @@ type command struct {
 
 // writer owns the only connection that writes.
 type writer struct {
-	conn    *sqlite3.SQLiteConn
+	conn *sqlite3.SQLiteConn
+	// pg is the connection to PostgreSQL, nil for SQLite; away is set while it does not answer.
+	pg      *postgresql
+	away    atomic.Pointer[AwayError]
 	fault   func(int) error
 	queue   chan *command
 	broken  chan struct{}
@@ -94,6 +97,10 @@ func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *w
 }
 
 func (w *writer) start() {
+	if w.pg != nil {
+		go w.run()
+		return
+	}
 	w.watched = make(chan struct{})
 	go w.run()
 	go w.checkpoints()
@@ -131,6 +138,9 @@ func (w *writer) enqueue(ctx context.Context, block bool, c *command) error {
 	}
 	if full := w.full.Load(); full != nil && !c.upkeep {
 		return full
+	}
+	if away := w.away.Load(); away != nil {
+		return away
 	}
 	if !block {
 		// Accepting may fill three quarters; the rest is for running work, so a flood cannot stop
@@ -173,6 +183,12 @@ func (w *writer) fatal(err error) {
 func (w *writer) run() {
 	defer close(w.ended)
 	batch := make([]*command, 0, maxBatch)
+	var ticks <-chan time.Time // PostgreSQL's lease
+	if w.pg != nil {
+		ticker := time.NewTicker(reconnectEvery)
+		defer ticker.Stop()
+		ticks = ticker.C
+	}
 	for {
 		select {
 		case c := <-w.queue:
@@ -181,6 +197,9 @@ func (w *writer) run() {
 		case <-w.roomy:
 			w.recover()
 			continue
+		case <-ticks:
+			w.tick()
+			continue
 		case <-w.stop:
 			for len(w.queue) > 0 {
 				batch = w.gather(batch[:0])
@@ -188,7 +207,11 @@ func (w *writer) run() {
 			}
 			return
 		}
-		w.maybeCheckpoint()
+		if w.pg == nil {
+			w.maybeCheckpoint()
+		} else if time.Since(w.pg.beaten) >= beatEvery {
+			w.tick()
+		}
 	}
 }
 
@@ -225,7 +248,7 @@ func (w *writer) commit(batch []*command) {
 		return
 	}
 	err := w.transaction(batch)
-	if errors.Is(err, engine.ErrFull) {
+	if errors.Is(err, engine.ErrFull) && w.pg == nil {
 		if !w.relieve() {
 			w.commitFull(batch, w.full.Load())
 			return
@@ -234,7 +257,7 @@ func (w *writer) commit(batch []*command) {
 			w.setFull() // the request is larger than the remaining room
 		}
 	}
-	if err != nil && len(batch) > 1 && w.err() == nil {
+	if err != nil && len(batch) > 1 && w.err() == nil && w.away.Load() == nil {
 		// A command failed: execute each alone, so that only the failing one fails.
 		for _, c := range batch {
 			c.done <- w.transaction([]*command{c})
@@ -251,6 +274,9 @@ func answer(batch []*command, err error) {
 }
 
 func (w *writer) transaction(batch []*command) error {
+	if w.pg != nil {
+		return w.postgresTransaction(batch)
+	}
 	t := &tx{w: w}
 	w.feed.changes, w.signal = w.feed.changes[:0], 0
 	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
@@ -310,6 +336,9 @@ func (w *writer) close() error {
 	w.closing.Unlock()
 	if already {
 		return nil
+	}
+	if w.pg != nil {
+		return w.closePostgres()
 	}
 	close(w.stop)
 	<-w.ended

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
 // Database is the environment variable that names the kind of database for tests of the
@@ -18,7 +19,7 @@ const Database = "HOOKLOOM_TEST_DATABASE"
 
 // databases are the kinds of databases, by their name in the environment variable. Each returns a
 // function that opens a new, empty database, which the test removes when it ends.
-var databases = map[string]func(t testing.TB) Open{"sqlite": sqlite}
+var databases = map[string]func(t testing.TB) Open{"sqlite": sqlite, "postgres": Postgres}
 
 // Fresh returns a function that opens a new, empty database of the kind that the environment names.
 func Fresh(t testing.TB) Open {
@@ -43,16 +44,45 @@ func sqlite(t testing.TB) Open {
 		if err != nil {
 			return Opened{}, err
 		}
-		h := s.History()
-		wrong := func(ctx context.Context) (out []string, err error) {
-			found, err := h.Check(ctx)
-			for _, f := range found {
-				if len(f.Wrong) > 0 {
-					out = append(out, fmt.Sprintf("not true that %s: %v", f.What, f.Wrong))
-				}
-			}
-			return out, err
-		}
-		return Opened{Store: s, History: h, Wrong: wrong, Close: s.Close}, nil
+		return opening(s), nil
 	}
+}
+
+// Postgres returns a function that opens a new, empty database of a real PostgreSQL server. The tests
+// are skipped where there is none.
+func Postgres(t testing.TB) Open {
+	t.Helper()
+	address := postgrestest.Shared(t).Database(t)
+	return func(fault func(int) error) (Opened, error) {
+		s, err := store.Open(t.Context(), address, store.Options{Fault: fault})
+		if err != nil {
+			return Opened{}, err
+		}
+		o := opening(s)
+		o.Empty = func(t testing.TB) { t.Helper(); postgrestest.Exec(t, address, emptied...) }
+		return o, nil
+	}
+}
+
+// emptied brings a database to the state after its creation. The feed has one row then.
+var emptied = []string{`DO $$ DECLARE t TEXT; BEGIN
+	FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'hookloom' AND tablename <> 'migrations' AND tablename <> 'meta' LOOP
+		EXECUTE 'DELETE FROM hookloom.' || t;
+	END LOOP;
+	DELETE FROM hookloom.meta WHERE name <> 'instance';
+END $$`, `INSERT INTO hookloom.feed (seq, total, changes)
+	VALUES (((extract(epoch FROM now()) * 1000)::bigint - 1577836800000) << 21, 0, ''::bytea)`}
+
+func opening(s *store.Store) Opened {
+	h := s.History()
+	wrong := func(ctx context.Context) (out []string, err error) {
+		found, err := h.Check(ctx)
+		for _, f := range found {
+			if len(f.Wrong) > 0 {
+				out = append(out, fmt.Sprintf("not true that %s: %v", f.What, f.Wrong))
+			}
+		}
+		return out, err
+	}
+	return Opened{Store: s, History: h, Wrong: wrong, Close: s.Close}
 }

@@ -7,6 +7,7 @@ package storetest
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,9 @@ type Opened struct {
 	// Wrong lists the invariants of the stored rows that do not hold.
 	Wrong func(context.Context) ([]string, error)
 	Close func() error
+	// Empty removes everything from the closed database, where that is cheaper than making a new one;
+	// otherwise it is nil.
+	Empty func(t testing.TB)
 }
 
 // Open opens one database. The first call creates it, later calls reopen it. fault is nil, or
@@ -35,6 +39,7 @@ type test struct {
 
 // Run runs the suite. fresh returns a function that opens a new, empty database.
 func Run(t *testing.T, fresh func(t testing.TB) Open) {
+	fresh = reused(t, fresh)
 	for _, noun := range []struct {
 		name  string
 		tests []test
@@ -50,6 +55,39 @@ func Run(t *testing.T, fresh func(t testing.TB) Open) {
 	}
 	t.Run("claims", func(t *testing.T) { claims(t, fresh) })
 	t.Run("faults", func(t *testing.T) { faults(t, fresh) })
+}
+
+// reused returns a function that empties databases of former cases before it makes new ones.
+func reused(t *testing.T, fresh func(t testing.TB) Open) func(t testing.TB) Open {
+	var mu sync.Mutex
+	var free []Open
+	return func(sub testing.TB) Open {
+		mu.Lock()
+		var open Open
+		if n := len(free); n > 0 {
+			open, free = free[n-1], free[:n-1]
+		}
+		mu.Unlock()
+		if open == nil {
+			open = fresh(t)
+		}
+		var last Opened
+		sub.Cleanup(func() {
+			if last.Empty == nil || sub.Failed() {
+				return
+			}
+			last.Empty(t) // the context of sub has ended
+			mu.Lock()
+			defer mu.Unlock()
+			free = append(free, open)
+		})
+		return func(fault func(int) error) (s Opened, err error) {
+			if s, err = open(fault); err == nil {
+				last = s
+			}
+			return s, err
+		}
+	}
 }
 
 func runOne(t *testing.T, open Open, c test) {

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed migrations/postgres/*.sql
+var postgresqlMigrations embed.FS
+
+// ownParts are the parts of statements that translate cannot derive, each with PostgreSQL's text.
+var ownParts = []struct{ sqlite, postgresql string }{
+	{shownUntil, schemaName + `.moved_until(output, ?1)`},
+	{markResumed, schemaName + `.json_true(error, 'resumed')`},
+	{outcomesOf, `coalesce(json_object_agg(d.workflow, d.outcome), '{}')::text`},
+	{workflowsOf, `coalesce(json_agg(DISTINCT workflow COLLATE "C"), '[]')::text`},
+}
+
+// postgresSize is the size in bytes of the tables, with their indexes.
+const postgresSize = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON ` +
+	`n.oid = c.relnamespace WHERE n.nspname = '` + schemaName + `' AND c.relkind = 'r'`
+
+// execMode is how statements are executed: prepared once for each connection, or, behind a pooler that
+// gives each transaction another connection, parsed each time.
+func execMode(a *postgres.Address) pgx.QueryExecMode {
+	if !a.Hints {
+		return pgx.QueryExecModeCacheDescribe
+	}
+	return pgx.QueryExecModeCacheStatement
+}
+
+// SchemaVersion is the schema of a PostgreSQL database: the version that it has, 0 for none, and the
+// one that this program needs.
+type SchemaVersion struct{ Have, Want int }
+
+func postgresFiles() ([]string, error) {
+	return fs.Glob(postgresqlMigrations, "migrations/postgres/*.sql")
+}
+
+// PostgresSchema reads the version of a database's schema.
+func PostgresSchema(ctx context.Context, conn *pgx.Conn) (v SchemaVersion, err error) {
+	files, err := postgresFiles()
+	if err != nil {
+		return v, err
+	}
+	v.Want = len(files)
+	var there bool
+	if err := conn.QueryRow(ctx, `SELECT to_regclass('`+schemaName+`.migrations') IS NOT NULL`).Scan(&there); err != nil || !there {
+		return v, err
+	}
+	err = conn.QueryRow(ctx, `SELECT coalesce(max(number), 0) FROM `+schemaName+`.migrations`).Scan(&v.Have)
+	return v, err
+}
+
+// MigratePostgres brings the schema of a database up to date, each numbered file in a transaction. A
+// database of a newer program is rejected. Several programs may call it at once: the first one's
+// transaction makes the others wait.
+func MigratePostgres(ctx context.Context, conn *pgx.Conn) error {
+	v, err := PostgresSchema(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if v.Have > v.Want {
+		return fmt.Errorf("it was made by a newer hookloom (schema %d, this one knows %d)", v.Have, v.Want)
+	}
+	if v.Have == v.Want {
+		return nil
+	}
+	files, err := postgresFiles()
+	if err != nil {
+		return err
+	}
+	if v.Have == 0 {
+		if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+schemaName); err != nil {
+			return fmt.Errorf("creating the schema %s: %w", schemaName, err)
+		}
+		if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS `+schemaName+`.migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL,
+			at TIMESTAMPTZ NOT NULL DEFAULT now())`); err != nil {
+			return fmt.Errorf("creating the table of migrations: %w", err)
+		}
+	}
+	for i := v.Have; i < v.Want; i++ {
+		if err := applyPostgres(ctx, conn, files[i], i+1); err != nil {
+			return fmt.Errorf("migration %s: %w", path.Base(files[i]), err)
+		}
+	}
+	return nil
+}
+
+func applyPostgres(ctx context.Context, conn *pgx.Conn, file string, number int) (err error) {
+	text, err := postgresqlMigrations.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
+		}
+	}()
+	// The row comes first: a second program waits for it, and finds that the migration was made.
+	tag, err := tx.Exec(ctx, `INSERT INTO `+schemaName+`.migrations (number, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`, number,
+		path.Base(file))
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() == 0 {
+		return tx.Commit(ctx)
+	}
+	// Without parameters, the simple protocol executes a text of many statements.
+	if _, err = tx.Exec(ctx, string(text), pgx.QueryExecModeSimpleProtocol); err != nil {
+		return err
+	}
+	var random [16]byte
+	if _, err = rand.Read(random[:]); err != nil {
+		return err
+	}
+	if _, err = tx.Exec(ctx, `INSERT INTO `+schemaName+`.meta (name, value) VALUES ('instance', $1) ON CONFLICT DO NOTHING`,
+		hex.EncodeToString(random[:])); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// preparePostgres checks the server, and brings the schema up to date. Rights to change the schema are
+// needed only if it is not.
+func preparePostgres(ctx context.Context, a *postgres.Address) error {
+	for _, migrate := range []bool{false, true} {
+		conn, _, err := a.Open(ctx, migrate)
+		if err != nil {
+			return err
+		}
+		v, err := PostgresSchema(ctx, conn)
+		if err == nil && (migrate || v.Have > v.Want) {
+			err = MigratePostgres(ctx, conn)
+		}
+		if err = errors.Join(err, conn.Close(ctx)); err != nil {
+			return fmt.Errorf("database %s: %w", a, err)
+		}
+		if v.Have == v.Want {
+			return nil
+		}
+	}
+	return nil
+}
+
+// openPostgres opens a database on a PostgreSQL server, for one node.
+func (s *Store) openPostgres(ctx context.Context, address string) error {
+	a, err := postgres.Parse(address)
+	if err != nil {
+		return err
+	}
+	s.path = a.String()
+	if err := preparePostgres(ctx, a); err != nil {
+		return err
+	}
+	// The writer outlives ctx: it commits what is queued when the process ends.
+	pg := &postgresql{ctx: context.WithoutCancel(ctx), address: a, verb: s.o.Verb, log: s.o.Log}
+	if err := pg.join(ctx); err != nil {
+		return err
+	}
+	s.w = newWriter(nil, nil, "", s.o)
+	s.w.pg, s.w.path = pg, s.path
+	s.readers = openPostgresReaders(a)
+	if err := s.readLast(ctx); err != nil {
+		return errors.Join(err, pg.leave(), s.readers.Close())
+	}
+	s.w.start()
+	return nil
+}
+
+// readLast reads what the process continues from: the newest id, the end of the feed, the instance.
+func (s *Store) readLast(ctx context.Context) error {
+	err := s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), `+
+		`coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
+	if err == nil {
+		err = s.readers.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM feed ORDER BY seq DESC LIMIT 1), 0), coalesce((SELECT total FROM `+
+			`feed ORDER BY seq DESC LIMIT 1), 0)`).Scan(&s.w.feed.last, &s.w.feed.total)
+	}
+	if err == nil {
+		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
+	}
+	return err
+}

@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// AwayError means that the database cannot be used at the moment: an engine.ErrBusy. It ends by itself.
+type AwayError struct {
+	// Path is the database, without password.
+	Path  string
+	Cause error
+}
+
+// Error implements error.
+func (e *AwayError) Error() string {
+	name := "the database"
+	if e.Path != "" {
+		name += " " + e.Path
+	}
+	return fmt.Sprintf("%s cannot be used at the moment: %v", name, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *AwayError) Unwrap() error { return e.Cause }
+
+// Is reports whether target is engine.ErrBusy.
+func (e *AwayError) Is(target error) bool { return target == engine.ErrBusy }
+
+// away reports whether an error of PostgreSQL or of its connection ends by itself when the server is
+// back (postgresql.org/docs/current/errcodes-appendix.html).
+func away(err error) bool {
+	if err == nil {
+		return false
+	}
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		// Connection exceptions, operator intervention but for a cancelled statement, too many
+		// connections, and a server that is read-only, such as a standby.
+		return strings.HasPrefix(pe.Code, "08") || strings.HasPrefix(pe.Code, "57P") || pe.Code == "53300" || pe.Code == "25006"
+	}
+	var ne net.Error
+	var ce *pgconn.ConnectError
+	return errors.As(err, &ne) || errors.As(err, &ce) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, errLost) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) ||
+		strings.Contains(err.Error(), "conn closed")
+}
+
+// conflicted reports whether a transaction may succeed when it is executed again: it could not be
+// serialized, or was the victim of a deadlock.
+func conflicted(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && (pe.Code == "40001" || pe.Code == "40P01")
+}
+
+// classifyPostgres converts PostgreSQL's errors to those of the engine.
+func classifyPostgres(pe *pgconn.PgError, err error) error {
+	switch {
+	case pe.Code == "53100": // disk_full
+		return fmt.Errorf("%w: %w", engine.ErrFull, err)
+	case away(pe):
+		return &AwayError{Cause: err}
+	case conflicted(pe), pe.Code == "53200", pe.Code == "57014", pe.Code == "55P03": // out_of_memory, query_canceled, lock_not_available
+		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
+	case pe.Code == "XX001", pe.Code == "XX002", strings.HasPrefix(pe.Code, "58"): // corrupted data or index, errors of the disk
+		return diskError{err}
+	}
+	return err // an error of the rows concerned
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// This file keeps the row of this process in nodes. It is a lease, by the database's clock: while it
+// holds, a second process is refused. For now a database has one node, number 0.
+
+const (
+	leaseTime = 4 * time.Second
+	beatEvery = time.Second
+	// reconnectEvery is how often a lost connection is tried again.
+	reconnectEvery = 250 * time.Millisecond
+	// patience is how long writes wait for a database that is away, before they are answered that it is.
+	patience = 5 * time.Second
+)
+
+// databaseNow is the database's time in milliseconds.
+const databaseNow = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
+
+const joinNode = `INSERT INTO ` + schemaName + `.nodes AS n (node, epoch, batch, until, host, pid, verb)
+	VALUES ($1, 1, 0, ` + databaseNow + ` + $2, $3, $4, $5)
+	ON CONFLICT (node) DO UPDATE SET epoch = n.epoch + 1, batch = 0, until = excluded.until, host = excluded.host, pid = excluded.pid,
+		verb = excluded.verb, hooks = '', admin = '' WHERE n.until <= ` + databaseNow + ` OR (n.host = $3 AND n.pid = $6) RETURNING epoch`
+
+// join takes the row of this node. A row whose lease holds belongs to another process: join waits for
+// the end of the lease once, and longer for a process that is no server.
+func (p *postgresql) join(ctx context.Context) error {
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("this host's name: %w", err)
+	}
+	for began := time.Now(); ; {
+		holder, dead, err := p.holder(ctx, host)
+		if err != nil {
+			return errors.Join(err, p.conn.Close(ctx))
+		}
+		err = p.conn.QueryRow(ctx, joinNode, p.node, leaseTime.Milliseconds(), host, os.Getpid(), p.verb,
+			dead).Scan(&p.epoch)
+		if err == nil {
+			p.beaten = time.Now()
+			return nil
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return errors.Join(err, p.conn.Close(ctx))
+		}
+		limit := leaseTime + beatEvery
+		if holder.Verb != "serve" {
+			limit = lockWait
+		}
+		if time.Since(began) > limit {
+			return errors.Join(&InUseError{Path: p.address.String(), Holder: holder.String()}, p.conn.Close(ctx))
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), p.conn.Close(p.ctx))
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// holder reads who has the row. dead is its process id if that process ran on this host and has ended,
+// so that its lease need not be waited for; otherwise -1.
+func (p *postgresql) holder(ctx context.Context, host string) (h Holder, dead int64, err error) {
+	var on string
+	err = p.conn.QueryRow(ctx, `SELECT host, pid, verb, hooks, admin FROM `+schemaName+`.nodes WHERE node = $1`, p.node).
+		Scan(&on, &h.PID, &h.Verb, &h.Hooks, &h.Admin)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return h, -1, nil
+	}
+	if err == nil && on == host && errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH) {
+		return h, int64(h.PID), nil
+	}
+	return h, -1, err
+}
+
+// beat extends the lease.
+func (p *postgresql) beat() error {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	tag, err := p.conn.Exec(ctx, `UPDATE `+schemaName+`.nodes SET until = `+databaseNow+` + $1, hooks = $4, admin = $5
+		WHERE node = $2 AND epoch = $3`, leaseTime.Milliseconds(), p.node, p.epoch, p.hooks, p.admin)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() != 1 {
+		return errFenced
+	}
+	p.beaten = time.Now()
+	return nil
+}
+
+// leave ends the lease and closes the connection.
+func (p *postgresql) leave() error {
+	if p.conn == nil || p.conn.IsClosed() {
+		return nil // the lease ends by itself
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	_, err := p.conn.Exec(ctx, `UPDATE `+schemaName+`.nodes SET until = 0 WHERE node = $1 AND epoch = $2`, p.node, p.epoch)
+	return errors.Join(err, p.conn.Close(ctx))
+}
+
+// committed reports whether the transaction with the number p.batch was committed. It waits for the end
+// of the former connection's transaction, and commits itself: with a synchronous standby, that commit
+// is acknowledged only when everything before it is on the standby too.
+func (p *postgresql) committed() (bool, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, commitTime)
+	defer cancel()
+	tx, err := p.conn.Begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	var epoch, batch int64
+	err = tx.QueryRow(ctx, `UPDATE `+schemaName+`.nodes SET until = `+databaseNow+` + $1 WHERE node = $2 RETURNING epoch, batch`,
+		leaseTime.Milliseconds(), p.node).Scan(&epoch, &batch)
+	if err == nil && epoch != p.epoch {
+		err = errFenced
+	}
+	if err != nil {
+		return false, errors.Join(err, tx.Rollback(ctx))
+	}
+	p.warned = nil
+	if err := tx.Commit(ctx); err != nil {
+		return false, err
+	}
+	if p.warned != nil {
+		return false, errLost // asked again
+	}
+	return batch == p.batch, nil
+}

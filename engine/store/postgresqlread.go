@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// This file makes a PostgreSQL database readable by the code that reads SQLite: a driver that
+// translates statements and texts.
+
+// postgresReaders is how many connections read at the same time.
+const postgresReaders = 8
+
+func openPostgresReaders(a *postgres.Address) *sql.DB {
+	config := a.Config()
+	config.DefaultQueryExecMode = execMode(a)
+	db := sql.OpenDB(&readConnector{stdlib.GetConnector(*config), a})
+	db.SetMaxOpenConns(postgresReaders)
+	db.SetMaxIdleConns(postgresReaders)
+	// A statement that was prepared while the tables were small keeps its plan as long as its
+	// connection lives.
+	db.SetConnMaxLifetime(15 * time.Minute)
+	return db
+}
+
+type readConnector struct {
+	driver.Connector
+	address *postgres.Address
+}
+
+// Connect implements driver.Connector.
+func (c *readConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, &AwayError{Cause: c.address.Explain(err)}
+	}
+	inner, ok := conn.(*stdlib.Conn)
+	if !ok {
+		return nil, errors.New("the driver of PostgreSQL returned another connection than its own")
+	}
+	return &readConn{inner, c.address.Schema}, nil
+}
+
+// readConn translates the statements of one connection.
+type readConn struct {
+	*stdlib.Conn
+	schema string
+}
+
+// QueryContext implements driver.QueryerContext.
+func (c *readConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	for i, a := range args {
+		if text, ok := a.Value.(string); ok {
+			args[i].Value = storable(text)
+		}
+	}
+	rows, err := c.Conn.QueryContext(ctx, inSchema(translateOnce(query), c.schema), args)
+	if err != nil {
+		return nil, readError(ctx, err)
+	}
+	return &readRows{rows, ctx}, nil
+}
+
+// BeginTx implements driver.ConnBeginTx. All queries of a transaction see one state of the database, as
+// in SQLite.
+func (c *readConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	o.Isolation, o.ReadOnly = driver.IsolationLevel(sql.LevelRepeatableRead), true
+	tx, err := c.Conn.BeginTx(ctx, o)
+	return tx, readError(ctx, err)
+}
+
+// Prepare implements driver.Conn.
+func (c *readConn) Prepare(query string) (driver.Stmt, error) {
+	return c.Conn.Prepare(translateOnce(query))
+}
+
+// ExecContext implements driver.ExecerContext: readers do not write.
+func (c *readConn) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	return nil, errors.New("this connection only reads")
+}
+
+// readRows restores texts.
+type readRows struct {
+	driver.Rows
+	ctx context.Context
+}
+
+// Next implements driver.Rows.
+func (r *readRows) Next(dest []driver.Value) error {
+	err := r.Rows.Next(dest)
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	if err != nil {
+		return readError(r.ctx, err)
+	}
+	for i, v := range dest {
+		if text, ok := v.(string); ok {
+			dest[i] = original(text)
+		}
+	}
+	return nil
+}
+
+// readError marks errors of the connection: they are not about the rows.
+func readError(ctx context.Context, err error) error {
+	var pe *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, driver.ErrBadConn), errors.As(err, &pe), ctx.Err() != nil:
+		return err
+	}
+	return &AwayError{Cause: err}
+}

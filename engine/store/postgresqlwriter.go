@@ -1,0 +1,190 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file commits batches on PostgreSQL. A lost connection is no fault of the batch: it is executed
+// again when the database is back. Where the connection was lost in a commit, the node's row says
+// whether the commit took place (postgresqlnode.go).
+
+// maxConflicts is how often a transaction is executed again that conflicted with another.
+const maxRetries = 10
+
+// postgresTransaction executes a batch as one transaction, until its outcome is known.
+func (w *writer) postgresTransaction(batch []*command) error {
+	began := time.Now()
+	for tries := 0; ; {
+		sent, err := w.attempt(batch)
+		switch {
+		case err == nil:
+			w.present()
+			return nil
+		case errors.Is(err, errFenced):
+			w.fatal(err)
+			return err
+		case sent:
+			return w.resolve(batch, err)
+		case conflicted(err) && tries < maxRetries:
+			tries++
+			continue
+		case !w.pg.lost(err):
+			return w.judge(err)
+		}
+		w.pg.disconnect()
+		w.absent(err)
+		for w.pg.conn == nil {
+			if time.Since(began) > patience || w.stopping() {
+				return w.away.Load() // nothing was stored
+			}
+			w.reconnect()
+		}
+	}
+}
+
+// attempt executes a batch once. sent reports whether the commit was sent, so that err does not tell
+// its outcome.
+func (w *writer) attempt(batch []*command) (sent bool, err error) {
+	t := &tx{w: w, alone: len(batch) == 1}
+	w.feed.changes, w.signal = w.feed.changes[:0], 0
+	if err := w.pg.begin(); err != nil {
+		return false, err
+	}
+	for _, c := range batch {
+		if err = c.apply(t); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = t.writeFeed()
+	}
+	if err == nil {
+		_, err = w.pg.send(statementTime, nil)
+	}
+	if err == nil {
+		err = w.faulty()
+	}
+	if err != nil {
+		w.pg.rollback()
+		return false, err
+	}
+	if sent, err = w.pg.commit(); err != nil {
+		if !sent {
+			w.pg.rollback()
+		}
+		return sent, err
+	}
+	if w.signal != 0 {
+		w.signals.Publish(w.signal)
+	}
+	return true, nil
+}
+
+// resolve finds out whether a commit took place whose answer was lost, and executes the batch again if
+// it did not.
+func (w *writer) resolve(batch []*command, cause error) error {
+	signal := w.signal
+	w.log.Warn("a commit was not answered: the database is asked whether it took place", "error", cause)
+	w.pg.disconnect()
+	w.absent(cause)
+	for {
+		if w.stopping() {
+			return errors.Join(engine.ErrUnknown, cause)
+		}
+		if w.pg.conn == nil {
+			w.reconnect()
+			continue
+		}
+		done, err := w.pg.committed()
+		if errors.Is(err, errFenced) {
+			w.fatal(err)
+			return errors.Join(engine.ErrUnknown, err)
+		}
+		if err != nil {
+			w.pg.disconnect()
+			continue
+		}
+		w.present()
+		if !done {
+			return w.postgresTransaction(batch)
+		}
+		if signal != 0 {
+			w.signals.Publish(signal)
+		}
+		return nil
+	}
+}
+
+// stopping reports whether the store is being closed.
+func (w *writer) stopping() bool {
+	select {
+	case <-w.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// absent records that the database is away: accepting is refused at once.
+func (w *writer) absent(cause error) {
+	if w.away.Swap(&AwayError{Path: w.path, Cause: cause}) == nil {
+		w.log.Error("the database is away: deliveries are answered 503 and runs wait until it is back", "database", w.path, "error", cause)
+	}
+}
+
+// present ends what absent began.
+func (w *writer) present() {
+	if w.away.Load() != nil && w.away.Swap(nil) != nil {
+		w.log.Info("the database is back: deliveries are stored", "database", w.path)
+	}
+}
+
+// reconnect tries once to connect; it pauses if that fails.
+func (w *writer) reconnect() {
+	err := w.pg.connect(w.pg.ctx)
+	if err == nil {
+		return
+	}
+	w.absent(err)
+	select {
+	case <-w.stop:
+	case <-time.After(reconnectEvery):
+	}
+}
+
+// tick extends the lease, and reconnects when nothing else is to be done.
+func (w *writer) tick() {
+	p := w.pg
+	if w.err() != nil {
+		return
+	}
+	if p.conn == nil || p.conn.IsClosed() {
+		p.disconnect()
+		if err := p.connect(p.ctx); err != nil {
+			w.absent(err)
+			return
+		}
+	}
+	if time.Since(p.beaten) < beatEvery && w.away.Load() == nil {
+		return
+	}
+	switch err := p.beat(); {
+	case errors.Is(err, errFenced):
+		w.fatal(err)
+	case err != nil:
+		p.disconnect()
+		w.absent(err)
+	default:
+		w.present()
+	}
+}
+
+// closePostgres is close for PostgreSQL.
+func (w *writer) closePostgres() error {
+	close(w.stop)
+	<-w.ended
+	return w.pg.leave()
+}
