@@ -27,16 +27,19 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// theCatalog is parsed once: many tests need it, and none changes it.
-var theCatalog = sync.OnceValues(actions.Catalog)
+// allActions are read once: tests ask for them often, and change none.
+var allActions = sync.OnceValue(func() map[string]*workflows.ActionSpec {
+	all := map[string]*workflows.ActionSpec{}
+	for _, s := range actions.Catalog().All() {
+		all[s.Name] = s
+	}
+	return all
+})
 
+// catalog returns the actions by name.
 func catalog(t testing.TB) map[string]*workflows.ActionSpec {
 	t.Helper()
-	c, err := theCatalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return allActions()
 }
 
 func client(t testing.TB, allow ...string) *http.Client {
@@ -71,7 +74,7 @@ func connections(t testing.TB, yaml string) map[string]*workflows.Connection {
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: catalog(t)}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog()}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}

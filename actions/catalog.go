@@ -8,11 +8,10 @@ package actions
 
 import (
 	"embed"
-	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
-	"runtime"
+	"path"
+	"strings"
 	"sync"
 
 	"github.com/hookloom/hookloom/actions/auth"
@@ -60,63 +59,61 @@ func table(log *slog.Logger, redact func(string) string, source *auth.Source) []
 	}, append(s3Actions(), valueSpecs()...)...)
 }
 
-// Catalog returns what workflows can use.
-func Catalog() (map[string]*workflows.ActionSpec, error) {
-	out := map[string]*workflows.ActionSpec{}
+// Catalog returns what workflows can use. The files of connectors are read when one of their
+// actions is first asked for.
+func Catalog() *workflows.Actions {
+	specs := map[string]*workflows.ActionSpec{}
 	for _, a := range table(nil, nil, nil) {
-		if out[a.spec.Name] != nil {
-			return nil, fmt.Errorf("action %s exists twice", a.spec.Name)
-		}
 		spec := a.spec
 		if spec.Usage == "" {
 			spec.Usage = usages[spec.Name]
 		}
-		out[spec.Name] = &spec
+		specs[spec.Name] = &spec
 	}
-	connectors, err := builtIn()
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range connectors {
-		for _, s := range c.Specs() {
-			if out[s.Name] != nil {
-				return nil, fmt.Errorf("action %s exists twice", s.Name)
-			}
-			out[s.Name] = s
-		}
-	}
-	return out, nil
+	return workflows.NewActions(specs, builtIn)
 }
 
-// builtIn returns the built-in connectors. Their files are parsed once.
-var builtIn = sync.OnceValues(parseBuiltIn)
+// builtIn are the connectors of this program.
+var builtIn = &library{read: map[string]*workflows.Connector{}}
 
-// parseBuiltIn parses the embedded files, in parallel on all processors.
-func parseBuiltIn() ([]*workflows.Connector, error) {
+// library reads each embedded connector file once, when it is first needed. It is safe for
+// concurrent use.
+type library struct {
+	mu   sync.Mutex
+	read map[string]*workflows.Connector // guarded by mu
+}
+
+// Names implements workflows.ConnectorLibrary. A file has the name of its connector.
+func (l *library) Names() []string {
 	files, err := fs.Glob(connectorFiles, "connectors/*.yaml")
 	if err != nil {
-		return nil, fmt.Errorf("listing connectors: %w", err)
+		return nil // the pattern is right
 	}
-	out, failed := make([]*workflows.Connector, len(files)), make([]error, len(files))
-	var wait sync.WaitGroup
-	next := make(chan int)
-	for range min(runtime.GOMAXPROCS(0), len(files)) {
-		wait.Go(func() {
-			for i := range next {
-				text, err := connectorFiles.ReadFile(files[i])
-				if err == nil {
-					out[i], err = workflows.BuiltInConnector(files[i], text)
-				}
-				failed[i] = err
-			}
-		})
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(f), ".yaml")
 	}
-	for i := range files {
-		next <- i
+	return files
+}
+
+// Get implements workflows.ConnectorLibrary. A file that cannot be read counts as missing; a test
+// reads all of them.
+func (l *library) Get(name string) *workflows.Connector {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c, ok := l.read[name]; ok {
+		return c
 	}
-	close(next)
-	wait.Wait()
-	return out, errors.Join(failed...)
+	file := "connectors/" + name + ".yaml"
+	text, err := connectorFiles.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	c, err := workflows.BuiltInConnector(file, text)
+	if err != nil {
+		return nil
+	}
+	l.read[name] = c
+	return c
 }
 
 // Executors returns the executors of actions, by name; "connector" executes the actions of all

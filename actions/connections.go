@@ -25,17 +25,11 @@ type Linked struct {
 
 // Link returns the project's connections as requests use them.
 func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]Linked {
-	connectors := map[string]*workflows.Connector{}
-	for _, a := range p.Actions {
-		if a.Connector != nil {
-			connectors[a.Connector.Name] = a.Connector
-		}
-	}
 	in := engine.Input{Connections: p.Connections, Secret: secret}
 	out := map[string]Linked{}
 	for name, c := range p.Connections {
-		x := Linked{Connector: c.Connector, Test: c.Test}
-		conn, err := linked(in, name, connectors[c.Connector])
+		x, k := Linked{Connector: c.Connector, Test: c.Test}, p.Actions.Connector(c.Connector)
+		conn, err := linked(in, name, k)
 		if missing := unset(c, secret); missing != "" {
 			err = plan.Permanent("no_credential", "secret %s is not set: run hookloom secrets set %s, or hookloom validate for other ways",
 				missing, missing)
@@ -44,11 +38,11 @@ func Link(p *workflows.Project, secret func(string) (string, bool)) map[string]L
 			x.Broken, conn = err, &connection{name: name, auth: c.Auth}
 		}
 		x.Connection = auth.Connection{Name: name, Auth: conn.auth, Env: conn.env, Expired: conn.expired}
-		if k := connectors[c.Connector]; k != nil && x.Test == "" {
+		if k != nil && x.Test == "" {
 			x.Test = k.Test
 		}
-		if x.Auth == nil && connectors[c.Connector] != nil {
-			x.Auth = connectors[c.Connector].Auth
+		if x.Auth == nil && k != nil {
+			x.Auth = k.Auth
 		}
 		out[name] = x
 	}
@@ -110,7 +104,7 @@ func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr
 // connectors, which are tested by a GET request.
 func testOf(p *workflows.Project, connector string, source *auth.Source) engine.ConnectionTest {
 	for _, a := range table(slog.New(slog.DiscardHandler), func(s string) string { return s }, source) {
-		spec := p.Actions[a.spec.Name]
+		spec := p.Actions.Get(a.spec.Name)
 		if test, can := a.do.(engine.ConnectionTest); can && spec != nil && spec.Connection != nil && spec.Connection.Name == connector {
 			return test
 		}
@@ -143,13 +137,7 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 		}
 		return "its credential is ready; add test: PATH, the path of a cheap GET, to check it with the service", nil
 	}
-	var k *workflows.Connector
-	for _, a := range p.Actions {
-		if a.Connector != nil && a.Connector.Name == x.Connector {
-			k = a.Connector
-		}
-	}
-	conn, err := linked(in, name, k)
+	conn, err := linked(in, name, p.Actions.Connector(x.Connector))
 	if err != nil {
 		return "", err
 	}

@@ -91,11 +91,7 @@ func connected(t *testing.T, server string) (*workflows.Project, *auth.Source) {
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	catalog, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, mistakes := workflows.Load(dir, workflows.Catalog{Actions: catalog}, func(string) bool { return true })
+	project, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog()}, func(string) bool { return true })
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}

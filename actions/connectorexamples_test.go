@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/actions"
@@ -44,8 +45,28 @@ func TestBuiltInConnectorsHaveNoMistakes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, mistakes := workflows.CheckConnector(file, text); len(mistakes) > 0 {
+		c, mistakes := workflows.CheckConnector(file, text)
+		if len(mistakes) > 0 {
 			t.Errorf("%v", mistakes)
+		}
+		if name := strings.TrimSuffix(filepath.Base(file), ".yaml"); c == nil || c.Name != name {
+			t.Errorf("%s: a connector is found by the name of its file, and must be named %s", file, name)
+		} else if actions.Catalog().Connector(name) == nil {
+			t.Errorf("%s: not in the catalog", name)
+		}
+	}
+}
+
+// TestNoConnectorHidesANativeAction: an action is looked up among the native ones first.
+func TestNoConnectorHidesANativeAction(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range actions.Catalog().All() {
+		if seen[s.Name] {
+			t.Errorf("action %s exists twice", s.Name)
+		}
+		seen[s.Name] = true
+		if actions.Catalog().Get(s.Name) == nil {
+			t.Errorf("action %s is in the list, and cannot be looked up", s.Name)
 		}
 	}
 }

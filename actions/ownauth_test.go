@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -28,7 +29,7 @@ func TestAnAuthOfTheConnectionReplacesThatOfTheConnector(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, mistakes := workflows.Load(dir, workflows.Catalog{Actions: catalog(t)}, nil)
+	_, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog()}, nil)
 	if mistakes.Errors() != 1 || !strings.Contains(mistakes.Error(), "connection telegram needs token") {
 		t.Errorf("a connection without the bot's token: %v", mistakes)
 	}

@@ -77,7 +77,7 @@ func sentSetup(t *testing.T) (*workflows.Project, *workflows.Workflow, *[]reques
 			t.Fatal(err)
 		}
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: catalog(t)}, func(string) bool { return true })
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog()}, func(string) bool { return true })
 	flow := p.Workflows["flow"]
 	if flow == nil {
 		t.Fatal(mistakes)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -33,7 +34,7 @@ func TestTheExampleOfEachActionLoads(t *testing.T) {
 		write("hookloom.yaml", config)
 		write("workflows/w.yaml", "on: {webhook: {auth: none, key: body.id}}\nsteps:\n"+
 			strings.ReplaceAll("  "+strings.TrimRight(s.Usage, "\n"), "\n", "\n  ")+"\n")
-		_, mistakes := workflows.Load(dir, workflows.Catalog{Actions: cat}, func(string) bool { return true })
+		_, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog()}, func(string) bool { return true })
 		for _, m := range mistakes {
 			t.Errorf("%s: %v", name, m)
 		}

@@ -195,7 +195,7 @@ func completeActions(_ context.Context, at place) (out []string) {
 	if err != nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(cat.Actions))
+	return cat.Actions.Names()
 }
 
 func completePages(context.Context, place) (out []string) {

@@ -273,8 +273,7 @@ type exampleMistake struct {
 // tryExamples tries the examples of the project's own connectors, or of the one named.
 func (a *app) tryExamples(ctx context.Context, p *workflows.Project, only []string) error {
 	tried, mistakes := 0, []exampleMistake{}
-	for _, name := range sortedActions(p.Actions) {
-		s := p.Actions[name]
+	for _, s := range p.Actions.All() {
 		if s.Connector == nil || !ownConnector(p, s.Connector.Name) || len(only) == 1 && s.Connector.Name != only[0] {
 			continue
 		}
@@ -286,7 +285,7 @@ func (a *app) tryExamples(ctx context.Context, p *workflows.Project, only []stri
 			tried++
 		}
 		for _, problem := range problems {
-			mistakes = append(mistakes, exampleMistake{name, problem})
+			mistakes = append(mistakes, exampleMistake{s.Name, problem})
 		}
 	}
 	if a.json() {

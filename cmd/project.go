@@ -20,11 +20,8 @@ func catalog() (workflows.Catalog, error) {
 	if err != nil {
 		return workflows.Catalog{}, fmt.Errorf("reading the provider presets: %w", err)
 	}
-	specs, err := actions.Catalog()
-	if err != nil {
-		return workflows.Catalog{}, fmt.Errorf("reading the actions: %w", err)
-	}
-	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}, nil
+	return workflows.Catalog{Actions: actions.Catalog(), Presets: presets,
+		CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}, nil
 }
 
 // loaded is a project with its secrets.

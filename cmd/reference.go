@@ -141,8 +141,8 @@ func actionsPage() (string, error) {
 	fmt.Fprintf(&b, "# Actions\n\n%s\nA step with `uses:` carries out an action. "+
 		"`hookloom actions NAME` shows one in the terminal, and also\nthose of your own connectors. Inputs in **bold** are required.\n",
 		generated)
-	for _, name := range sortedActions(cat.Actions) {
-		writeAction(&b, cat.Actions[name])
+	for _, s := range cat.Actions.All() {
+		writeAction(&b, s)
 	}
 	return b.String(), nil
 }

@@ -170,24 +170,25 @@ shows one: its inputs, its output, how it is retried, the connection that it nee
 an example step. NAME may also be a connector.`,
 		Example: "  hookloom actions\n  hookloom actions http/post\n  hookloom actions hubspot",
 		RunE: func(c *cobra.Command, args []string) error {
-			specs, err := offered(dir)
+			all, err := offered(dir)
 			if err != nil {
 				return err
 			}
-			names := sortedActions(specs)
+			if len(args) == 1 && all.Get(args[0]) != nil {
+				return a.oneAction(all, args[0])
+			}
+			specs := all.All()
 			if len(args) == 1 {
-				if specs[args[0]] == nil {
-					names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, args[0]+"/") })
-				}
-				if specs[args[0]] != nil || len(names) == 0 {
-					return a.oneAction(specs, args[0])
+				specs = slices.DeleteFunc(specs, func(s *workflows.ActionSpec) bool { return !strings.HasPrefix(s.Name, args[0]+"/") })
+				if len(specs) == 0 {
+					return a.oneAction(all, args[0])
 				}
 			}
 			t := newTable("ACTION", "CONFIDENCE", "DOES")
 			var items []any
-			for _, n := range names {
-				t.row(n, specs[n].Confidence(), specs[n].Help)
-				items = append(items, map[string]any{"action": n, "help": specs[n].Help, "confidence": specs[n].Confidence()})
+			for _, s := range specs {
+				t.row(s.Name, s.Confidence(), s.Help)
+				items = append(items, map[string]any{"action": s.Name, "help": s.Help, "confidence": s.Confidence()})
 			}
 			if a.json() {
 				return a.printJSON(map[string]any{"items": items})
@@ -200,7 +201,7 @@ an example step. NAME may also be a connector.`,
 
 // offered are the actions that a project's steps can use; without a project, the built-in
 // ones.
-func offered(dir string) (map[string]*workflows.ActionSpec, error) {
+func offered(dir string) (*workflows.Actions, error) {
 	if l, err := load(dir); err == nil && l.project != nil {
 		return l.project.Actions, nil
 	}
@@ -208,15 +209,11 @@ func offered(dir string) (map[string]*workflows.ActionSpec, error) {
 	return cat.Actions, err
 }
 
-func sortedActions(specs map[string]*workflows.ActionSpec) []string {
-	return slices.Sorted(maps.Keys(specs))
-}
-
 // unknownAction suggests an action, or a connector where the name has no slash.
-func unknownAction(specs map[string]*workflows.ActionSpec, name string) error {
-	names := sortedActions(specs)
+func unknownAction(all *workflows.Actions, name string) error {
+	names := all.Names()
 	if !strings.Contains(name, "/") {
-		for action := range specs {
+		for _, action := range all.Names() {
 			if connector, _, ok := strings.Cut(action, "/"); ok && !slices.Contains(names, connector) {
 				names = append(names, connector)
 			}
@@ -228,10 +225,10 @@ func unknownAction(specs map[string]*workflows.ActionSpec, name string) error {
 	return usageError("no action %q; hookloom actions lists them", name)
 }
 
-func (a *app) oneAction(specs map[string]*workflows.ActionSpec, name string) error {
-	s := specs[name]
+func (a *app) oneAction(all *workflows.Actions, name string) error {
+	s := all.Get(name)
 	if s == nil {
-		return unknownAction(specs, name)
+		return unknownAction(all, name)
 	}
 	if a.json() {
 		var inputs []any

@@ -89,11 +89,7 @@ func load(t testing.TB, config string) *workflows.Project {
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog(), Presets: presets, CheckCron: triggers.CheckCron}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}

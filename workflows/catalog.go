@@ -8,9 +8,8 @@ import (
 // Catalog lists what other packages offer to workflows: actions, provider presets and schedules.
 // The checker receives it, so that this package need not import them.
 type Catalog struct {
-	// Actions are by name, such as http/request. The loader adds those of the project's connector
-	// files.
-	Actions map[string]*ActionSpec
+	// Actions that steps may use. The loader adds those of the project's connector files.
+	Actions *Actions
 	// Presets of providers; nil for none.
 	Presets Presets
 	// CheckCron returns what is wrong with a cron expression; nil accepts all.

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // uses checks an action's name and inputs against its spec.
 func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 	src := s.w.src
-	st.Spec = s.c.catalog.Actions[st.Uses]
+	st.Spec = s.c.catalog.Actions.Get(st.Uses)
 	own := sc.In("with").With("secrets", expr.AnySecret)
 	st.With.check(own)
 	at := st.usesPos(src)
@@ -56,14 +55,8 @@ func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 }
 
 // namedActions returns the names of the actions whose connector has a name too.
-func namedActions(all map[string]*ActionSpec) []string {
-	var out []string
-	for _, n := range slices.Sorted(maps.Keys(all)) {
-		if !strings.HasPrefix(n, "/") {
-			out = append(out, n)
-		}
-	}
-	return out
+func namedActions(all *Actions) []string {
+	return slices.DeleteFunc(all.Names(), func(name string) bool { return strings.HasPrefix(name, "/") })
 }
 
 // actionsLike lists a connector's actions if only the last part of the name is wrong.
@@ -73,7 +66,7 @@ func (s *stepChecker) actionsLike(name string) string {
 		return "actions are named connector/action, such as http/post"
 	}
 	var have []string
-	for _, n := range slices.Sorted(maps.Keys(s.c.catalog.Actions)) {
+	for _, n := range s.c.catalog.Actions.Names() {
 		if strings.HasPrefix(n, head+"/") {
 			have = append(have, n)
 		}

@@ -2,10 +2,8 @@ package workflows
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
@@ -274,34 +272,39 @@ func (a *ConnectorAction) retry(byDefault *Retry) *Retry {
 func (c *Connector) Specs() []*ActionSpec {
 	var out []*ActionSpec
 	for _, a := range c.Actions {
-		s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, SideEffects: true, Example: a.Example,
-			Safe: a.safe(), Retry: a.retry(c.Retry), Timeout: c.Timeout, Connector: c, Action: a}
-		for _, in := range a.Inputs {
-			s.Inputs = append(s.Inputs, ActionInput{
-				Name:     in.Name,
-				Type:     in.Type,
-				Required: in.Required,
-				Help:     in.Description,
-				Default:  in.Default,
-				Secret:   in.Secret,
-				Options:  in.Options,
-				Of:       in.Of,
-			})
-		}
-		if a.Returns != nil {
-			for _, f := range a.Returns.Fields {
-				s.Outputs = append(s.Outputs, ActionOutput{Name: f.Name, Type: f.typeText()})
-			}
-		}
-		for _, in := range commonInputs {
-			if s.Common(in.Name) {
-				s.Inputs = append(s.Inputs, in)
-			}
-		}
-		s.Usage = s.StepExample()
-		out = append(out, s)
+		out = append(out, c.spec(a))
 	}
 	return out
+}
+
+// spec returns the catalog entry of an action of the connector.
+func (c *Connector) spec(a *ConnectorAction) *ActionSpec {
+	s := &ActionSpec{Name: fmt.Sprintf("%s/%s", c.Name, a.Name), Help: a.Description, SideEffects: true, Example: a.Example,
+		Safe: a.safe(), Retry: a.retry(c.Retry), Timeout: c.Timeout, Connector: c, Action: a}
+	for _, in := range a.Inputs {
+		s.Inputs = append(s.Inputs, ActionInput{
+			Name:     in.Name,
+			Type:     in.Type,
+			Required: in.Required,
+			Help:     in.Description,
+			Default:  in.Default,
+			Secret:   in.Secret,
+			Options:  in.Options,
+			Of:       in.Of,
+		})
+	}
+	if a.Returns != nil {
+		for _, f := range a.Returns.Fields {
+			s.Outputs = append(s.Outputs, ActionOutput{Name: f.Name, Type: f.typeText()})
+		}
+	}
+	for _, in := range commonInputs {
+		if s.Common(in.Name) {
+			s.Inputs = append(s.Inputs, in)
+		}
+	}
+	s.Usage = s.StepExample()
+	return s
 }
 
 // checkActionName reports a name that cannot be used in uses:.
@@ -316,15 +319,4 @@ func (r *connectorReader) checkActionName(k *yaml.Node) bool {
 	}
 	r.add(r.pos(k), "bad-name", fmt.Sprintf("action %q is not a name", k.Value), hint)
 	return false
-}
-
-// connectorNames returns the sorted names of the catalog's connectors.
-func connectorNames(all map[string]*ActionSpec) []string {
-	names := map[string]bool{}
-	for _, a := range all {
-		if k := a.Needs(); k != nil {
-			names[k.Name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
 }

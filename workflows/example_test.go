@@ -10,9 +10,9 @@ import (
 )
 
 // logAction is the only action of the examples.
-var logAction = workflows.Catalog{Actions: map[string]*workflows.ActionSpec{
+var logAction = workflows.Catalog{Actions: workflows.NewActions(map[string]*workflows.ActionSpec{
 	"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
-}}
+}, nil)}
 
 func ExampleLoadFiles() {
 	files := workflows.Files{"workflows/hello.yaml": []byte("on: manual\nsteps:\n  - {id: greet, uses: log, with: {message: hello}}\n")}

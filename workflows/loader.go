@@ -65,14 +65,7 @@ func (l *loader) connectors() {
 		if !l.connectorName(c, src) {
 			continue
 		}
-		for name := range l.p.Actions {
-			if strings.HasPrefix(name, c.Name+"/") {
-				delete(l.p.Actions, name)
-			}
-		}
-		for _, s := range c.Specs() {
-			l.p.Actions[s.Name] = s
-		}
+		l.p.Actions.put(c)
 		l.p.Connectors[c.Name] = ConnectorFile{File: rel, Version: versionOf(src.text), Text: src.text}
 	}
 }
@@ -89,12 +82,10 @@ func (l *loader) connectorName(c *Connector, src *source) bool {
 		src.add(at, "duplicate-name", fmt.Sprintf("connector %s is also in %s", c.Name, other.File), "rename one of them")
 		return false
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.catalog.Actions)) {
-		if strings.HasPrefix(name, c.Name+"/") && l.catalog.Actions[name].Connector == nil {
-			src.add(at, "reserved-name", fmt.Sprintf("connector %s would hide %s and the other actions of that name", c.Name, name),
-				"choose another name")
-			return false
-		}
+	if name := l.catalog.Actions.builtInUnder(c.Name + "/"); name != "" {
+		src.add(at, "reserved-name", fmt.Sprintf("connector %s would hide %s and the other actions of that name", c.Name, name),
+			"choose another name")
+		return false
 	}
 	return true
 }

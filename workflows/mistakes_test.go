@@ -23,18 +23,11 @@ func catalog(t testing.TB) workflows.Catalog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := allActions()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}
+	return workflows.Catalog{Actions: actions.Catalog(), Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}
 }
 
-// Presets and connectors are parsed once for all tests; loading a project does not change them.
-var (
-	allPresets = sync.OnceValues(triggers.Presets)
-	allActions = sync.OnceValues(actions.Catalog)
-)
+// allPresets are parsed once for all tests; loading a project does not change them.
+var allPresets = sync.OnceValues(triggers.Presets)
 
 // project writes the files of a case to a folder.
 func project(t testing.TB, a *txtar.Archive) string {

@@ -3,7 +3,6 @@ package workflows
 import (
 	"fmt"
 	"maps"
-	"strings"
 	"time"
 )
 
@@ -54,10 +53,8 @@ func (p *Project) Uses(w *Workflow) Uses {
 
 // ConnectorText returns the file of a connector of the project; nil if there is none.
 func (p *Project) ConnectorText(name string) []byte {
-	for _, a := range p.Actions {
-		if a.Connector != nil && a.Connector.Name == name {
-			return a.Connector.Text
-		}
+	if k := p.Actions.Connector(name); k != nil {
+		return k.Text
 	}
 	return nil
 }
@@ -81,7 +78,7 @@ func (p *Project) Compile(id string, text []byte, pins Pins) (*Workflow, Mistake
 		return nil, src.mistakes.sorted()
 	}
 	q := *p
-	q.Triggers, q.Workflows, q.Actions = maps.Clone(p.Triggers), maps.Clone(p.Workflows), maps.Clone(p.Actions)
+	q.Triggers, q.Workflows, q.Actions = maps.Clone(p.Triggers), maps.Clone(p.Workflows), p.Actions.clone()
 	if w.Trigger != nil {
 		q.Triggers[id] = w.Trigger
 	}
@@ -115,12 +112,5 @@ func (p *Project) useConnector(name string, text []byte) {
 	if c == nil {
 		return
 	}
-	for action := range p.Actions {
-		if strings.HasPrefix(action, name+"/") {
-			delete(p.Actions, action)
-		}
-	}
-	for _, s := range c.Specs() {
-		p.Actions[s.Name] = s
-	}
+	p.Actions.put(c)
 }

@@ -17,7 +17,7 @@ func (l *loader) privateConnections() {
 		v, pos := c.BaseURL, c.pos
 		if v != nil {
 			pos = v.pos
-		} else if k := l.p.connectorNamed(c.Connector); k != nil {
+		} else if k := l.p.Actions.connection(c.Connector); k != nil {
 			v = k.BaseURL
 		}
 		text, constant := v.constantText()
@@ -35,16 +35,6 @@ func (l *loader) privateConnections() {
 		c.src.report(pos, "private-address", true, fmt.Sprintf("connection %s calls the private address %s, and egress.allow does not list it",
 			name, u.Hostname()), hint)
 	}
-}
-
-// connectorNamed returns the connector with a name; nil if there is none.
-func (p *Project) connectorNamed(name string) *Connector {
-	for _, a := range p.Actions {
-		if k := a.Needs(); k != nil && k.Name == name {
-			return k
-		}
-	}
-	return nil
 }
 
 // sharedAddresses is the shared address space between a provider and its customers (RFC 6598).

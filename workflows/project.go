@@ -42,7 +42,7 @@ type Project struct {
 	SecretSources SecretSources
 	Workflows     map[string]*Workflow
 	// Actions are those of the catalog and of connectors/.
-	Actions map[string]*ActionSpec
+	Actions *Actions
 	Presets Presets
 	// Connectors are the files of connectors/, by connector name.
 	Connectors map[string]ConnectorFile
@@ -153,11 +153,8 @@ type Connection struct {
 func newProject(dir string, catalog Catalog) *Project {
 	p := &Project{Dir: dir, FileBounds: DefaultFileBounds(),
 		Server: Server{Addr: ":8080", AdminAddr: "127.0.0.1:8081"}, Timezone: time.UTC, Triggers: map[string]*Trigger{},
-		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: map[string]*ActionSpec{},
+		Connections: map[string]*Connection{}, Workflows: map[string]*Workflow{}, Actions: catalog.Actions.clone(),
 		Presets: catalog.Presets, Connectors: map[string]ConnectorFile{}}
-	for k, v := range catalog.Actions {
-		p.Actions[k] = v
-	}
 	return p
 }
 
@@ -224,17 +221,11 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 }
 
 func (d *decoder) connectorFields(c *Connection, p *Project) {
-	var known *Connector
-	connectors := connectorNames(p.Actions)
-	for _, a := range p.Actions {
-		if k := a.Needs(); k != nil && k.Name == c.Connector {
-			known = k
-		}
-	}
+	known := p.Actions.connection(c.Connector)
 	if known == nil {
 		if c.Connector != "http" && c.Connector != c.Name {
 			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector),
-				spelling.Suggest(c.Connector, append(connectors, "http")))
+				spelling.Suggest(c.Connector, append(p.Actions.connectorNames(), "http")))
 		}
 		if c.Connector == "http" {
 			for _, k := range slices.Sorted(maps.Keys(c.Fields)) {

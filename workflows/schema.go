@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"maps"
-	"slices"
 	"sort"
 )
 
@@ -130,7 +128,7 @@ func (g *schemaMaker) actionNames() map[string]any {
 		return out
 	}
 	var names []any
-	for _, n := range slices.Sorted(maps.Keys(g.catalog.Actions)) {
+	for _, n := range g.catalog.Actions.Names() {
 		names = append(names, n)
 	}
 	// Connector files of a project add names, so these are suggested, not enforced.

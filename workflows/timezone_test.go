@@ -28,7 +28,9 @@ func TestNowIsInTheProjectsTimezone(t *testing.T) {
 		}
 	}
 	p, mistakes := workflows.Load(dir, workflows.Catalog{
-		Actions: map[string]*workflows.ActionSpec{"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}}},
+		Actions: workflows.NewActions(map[string]*workflows.ActionSpec{
+			"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
+		}, nil),
 	}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)

@@ -99,11 +99,7 @@ func placeWith(t *testing.T, written string, secrets map[string]string) *place {
 	if err := os.WriteFile(filepath.Join(p.dir, "hookloom.yaml"), []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	catalog, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, mistakes := workflows.Load(p.dir, workflows.Catalog{Actions: catalog}, func(string) bool { return true })
+	project, mistakes := workflows.Load(p.dir, workflows.Catalog{Actions: actions.Catalog()}, func(string) bool { return true })
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}

@@ -150,7 +150,8 @@ func attempt(t *testing.T, addr, ca, settings string, with map[string]any) engin
 		t.Fatal(err)
 	}
 	spec := email.SendSpec
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: map[string]*workflows.ActionSpec{spec.Name: &spec}}, nil)
+	all := workflows.NewActions(map[string]*workflows.ActionSpec{spec.Name: &spec}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: all}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}

@@ -43,7 +43,8 @@ func open(t *testing.T, url string) *project {
 		t.Fatal(err)
 	}
 	query, exec := sqldb.QuerySpec, sqldb.ExecSpec
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: map[string]*workflows.ActionSpec{query.Name: &query, exec.Name: &exec}}, nil)
+	all := workflows.NewActions(map[string]*workflows.ActionSpec{query.Name: &query, exec.Name: &exec}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: all}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}

@@ -63,14 +63,10 @@ var exampleHost = regexp.MustCompile(`https://[a-z]+\.example\.com`)
 // nativeExamples are the examples of the actions that are no connector's, as workflows by name.
 func nativeExamples(t *testing.T, base string) map[string]string {
 	t.Helper()
-	specs, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := map[string]string{}
-	for name, s := range specs {
+	for _, s := range actions.Catalog().All() {
 		if s.Connector == nil {
-			out[strings.ReplaceAll(name, "/", "_")] = "on: order\nsteps:\n" + exampleHost.ReplaceAllString(s.Usage, base)
+			out[strings.ReplaceAll(s.Name, "/", "_")] = "on: order\nsteps:\n" + exampleHost.ReplaceAllString(s.Usage, base)
 		}
 	}
 	return out

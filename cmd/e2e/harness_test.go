@@ -175,15 +175,12 @@ func (p *project) read(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if p.secrets, err = secrets.Load(secrets.Options{Dir: p.dir}); err != nil {
 		t.Fatal(err)
 	}
 	files, unreadable := workflows.ReadFiles(p.dir, "")
-	catalog := workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}
+	catalog := workflows.Catalog{Actions: actions.Catalog(), Presets: presets,
+		CheckCron: triggers.CheckCron, ExplainCron: triggers.ExplainCron}
 	flows, mistakes := workflows.LoadFiles(p.dir, files, catalog, p.secrets.IsSet)
 	if mistakes = unreadable.With(mistakes); mistakes.Errors() > 0 {
 		t.Fatal(mistakes)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,11 +43,7 @@ func load(t testing.TB, flows map[string]string) *workflows.Project {
 	for id, text := range flows {
 		files["workflows/"+id+".yaml"] = []byte(text)
 	}
-	all, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	maps.Copy(all, specs)
+	all := actions.Catalog().With(slices.Collect(maps.Values(specs))...)
 	p, mistakes := workflows.LoadFiles(t.TempDir(), files, workflows.Catalog{Actions: all}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)

@@ -36,15 +36,11 @@ func project(t *testing.T, flows map[string]string) *workflows.Project {
 	for id, text := range flows {
 		write("workflows/"+id+".yaml", text)
 	}
-	specs, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
 	presets, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: specs, Presets: presets, CheckCron: triggers.CheckCron}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog(), Presets: presets, CheckCron: triggers.CheckCron}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}

@@ -67,11 +67,11 @@ var specs = map[string]*workflows.ActionSpec{
 
 func project(t testing.TB, flows map[string]string) *workflows.Project {
 	t.Helper()
-	return projectWith(t, "", flows, specs)
+	return projectWith(t, "", flows, workflows.NewActions(specs, nil))
 }
 
 // projectWith has more triggers, as lines of triggers:, and other actions.
-func projectWith(t testing.TB, triggers string, flows map[string]string, catalog map[string]*workflows.ActionSpec) *workflows.Project {
+func projectWith(t testing.TB, triggers string, flows map[string]string, catalog *workflows.Actions) *workflows.Project {
 	t.Helper()
 	dir := t.TempDir()
 	config := "triggers:\n  hook: {webhook: {auth: none}}\n  back: {webhook: {auth: none}}\n" + triggers

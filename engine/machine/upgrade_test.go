@@ -2,7 +2,6 @@ package machine_test
 
 import (
 	"context"
-	"maps"
 	"strings"
 	"testing"
 
@@ -21,17 +20,13 @@ func (described) Do(_ context.Context, in engine.Input) (any, error) {
 // changes the action, and over one that no longer has it.
 func TestAWaitingRunKeepsTheBuiltInConnectorItBeganWith(t *testing.T) {
 	ctx := context.Background()
-	build := func(action, says string) map[string]*workflows.ActionSpec {
+	build := func(action, says string) *workflows.Actions {
 		c, err := workflows.ParseConnector("connectors/svc.yaml", []byte("connector: svc\nbase_url: https://svc.example.com\nactions:\n  "+action+
 			": {description: "+says+", request: {path: /a}}\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := maps.Clone(specs)
-		for _, s := range c.Specs() {
-			all[s.Name] = s
-		}
-		return all
+		return workflows.NewActions(specs, nil).With(c.Specs()...)
 	}
 	flows := map[string]string{"w": "on: hook\nsteps:\n  - {wait: {approval: ok}}\n  - {id: a, uses: svc/act}\noutput: ${{ steps.a.output }}"}
 	gone := map[string]string{"other": "on: manual\nsteps: [{stop: x}]"}

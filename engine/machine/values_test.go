@@ -18,11 +18,7 @@ import (
 // inside returns a world with the actions that stay inside, as they are.
 func inside(t testing.TB, config string, flows map[string]string) *world {
 	t.Helper()
-	catalog, err := actions.Catalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	catalog["test/act"] = specs["test/act"]
+	catalog := actions.Catalog().With(specs["test/act"])
 	w := newWorld(t, nil)
 	w.project = projectWith(t, config, flows, catalog)
 	w.actions = actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })

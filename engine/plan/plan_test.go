@@ -30,7 +30,7 @@ func flow(t testing.TB, text string) *workflows.Workflow {
 	if err := os.WriteFile(filepath.Join(dir, "workflows", "other.yaml"), []byte("on: call\nsteps: [{stop: x}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: acts}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: workflows.NewActions(acts, nil)}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatalf("%s\n%s", mistakes, text)
 	}

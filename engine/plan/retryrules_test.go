@@ -28,7 +28,7 @@ func retryStep(t *testing.T, step string, records ...plan.Record) *plan.State {
 	if err := os.WriteFile(filepath.Join(dir, "workflows", "w.yaml"), []byte("on: manual\nsteps:\n  - "+step+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: retryActions}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: workflows.NewActions(retryActions, nil)}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}
