@@ -83,7 +83,7 @@ func compiler(files map[string][]byte) *jsonschema.Compiler {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat() // format: email is meant as a rule
-	c.RegisterFormat(&jsonschema.Format{Name: "regex", Validate: isRegex})
+	c.UseRegexpEngine(compileRegex)
 	c.UseLoader(&loader{files: files})
 	return c
 }
@@ -114,21 +114,16 @@ func compile(c *jsonschema.Compiler, name string, files map[string][]byte) (*Sch
 	return nil, e
 }
 
-// maxRegex is the length in bytes of a text that format: regex accepts. Compiling one of 1 MB takes
-// over a second, outside the bounds of a check.
+// maxRegex is the length in bytes of a regular expression in a schema, and of a text that format:
+// regex accepts. Compiling one of 1 MB takes over a second, outside the bounds of a check.
 const maxRegex = 4 << 10
 
-// isRegex checks format: regex.
-func isRegex(v any) error {
-	text, is := v.(string)
-	switch {
-	case !is:
-		return nil
-	case len(text) > maxRegex:
-		return fmt.Errorf("longer than %d bytes", maxRegex)
+// compileRegex compiles a regular expression of a schema or of data.
+func compileRegex(text string) (jsonschema.Regexp, error) {
+	if len(text) > maxRegex {
+		return nil, fmt.Errorf("it is longer than %d bytes", maxRegex)
 	}
-	_, err := regexp.Compile(text)
-	return err
+	return regexp.Compile(text)
 }
 
 // scheme is the URL scheme of a project's files.
