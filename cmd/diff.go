@@ -36,28 +36,44 @@ func (a *app) diffCmd() *cobra.Command {
 regardless of line breaks, comments and the order of keys. BEFORE and AFTER may also be files, folders,
 or versions as hookloom run shows them. The folder is read in the environment of --env, or else in
 the one that the server was started in. It shows how many open runs a
-changed workflow has: they continue with the version they began with. Exit status 1 if
-something differs.`,
+changed workflow has: they continue with the version they began with. Compared with what
+the server loaded, it also names what would break open runs: triggers that they wait for
+and that are removed, versions that can no longer be compiled, so that their runs would
+end, and steps that need something that is removed. Exit status 1 if something differs.`,
 		Example: "  hookloom diff\n  hookloom diff old.yaml workflows/paid.yaml\n  hookloom diff 1f0c2a7be39d workflows/paid.yaml",
 		RunE: func(c *cobra.Command, args []string) error {
-			list, err := f.diff(c.Context(), args)
+			list, broken, err := f.diff(c.Context(), args)
 			if err != nil {
 				return err
 			}
-			return a.printDiff(list)
+			return a.printDiff(list, broken)
 		}}
 	f.addPlace(c)
 	return c
 }
 
-func (f *listFlags) diff(ctx context.Context, args []string) ([]fileDiff, error) {
+// diff compares two sides. broken is nil where they are not the folder and what the server loaded.
+func (f *listFlags) diff(ctx context.Context, args []string) (list []fileDiff, broken []breakage, err error) {
 	var h *store.History
 	if history, err := f.history(); err == nil {
 		h = history
 		defer h.Close() //nolint:errcheck // it was only read
 	} else if len(args) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
+	if list, err = f.differences(ctx, h, args); err != nil || len(args) > 0 {
+		return list, nil, err
+	}
+	l, err := load(f.dir)
+	if err != nil || l.mistakes.Errors() > 0 {
+		return list, nil, err // hookloom validate tells what is wrong; the files are not used until then
+	}
+	broken, err = breakages(ctx, h, l.project)
+	return list, broken, err
+}
+
+// differences compares the files of two sides, and counts the open runs of workflows that differ.
+func (f *listFlags) differences(ctx context.Context, h *store.History, args []string) ([]fileDiff, error) {
 	before, after := "", f.dir
 	if len(args) > 0 {
 		before = args[0]
@@ -186,9 +202,9 @@ func diffFiles(x, y map[string][]byte) ([]fileDiff, error) {
 	return list, nil
 }
 
-func (a *app) printDiff(list []fileDiff) error {
+func (a *app) printDiff(list []fileDiff, broken []breakage) error {
 	if a.json() {
-		if err := a.printJSON(map[string]any{"files": list}); err != nil {
+		if err := a.printJSON(map[string]any{"files": list, "breaking": append([]breakage{}, broken...)}); err != nil {
 			return err
 		}
 	} else {
@@ -200,11 +216,12 @@ func (a *app) printDiff(list []fileDiff) error {
 				a.printf("  %s\n", changeLine(c))
 			}
 			if f.OpenRuns > 0 {
-				a.printf("  %d open runs continue with the version they began with\n", f.OpenRuns)
+				a.printf("  open runs: %d; they continue with the version they began with\n", f.OpenRuns)
 			}
 		}
+		a.printBreakages(broken)
 	}
-	if len(list) > 0 {
+	if len(list)+len(broken) > 0 {
 		return &exitError{exitFailure, errors.New("")}
 	}
 	if !a.json() {

@@ -128,3 +128,23 @@ func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
 	}
 	d.add(at, "unknown-key", fmt.Sprintf("unknown key %q in connection %s of connector http", name, c.Name), hint)
 }
+
+// LacksConnection returns the connection that a step needs and that the project does not have; empty if
+// it has it, or if the name is computed.
+func (p *Project) LacksConnection(s *Step) string {
+	if s.Spec == nil {
+		return ""
+	}
+	v := s.With.Field("connection")
+	name, constant := v.constantText()
+	if v != nil && !constant {
+		return ""
+	}
+	if name == "" && s.Spec.Needs() != nil {
+		name = s.Spec.Needs().Name
+	}
+	if name == "" || p.Connections[name] != nil {
+		return ""
+	}
+	return name
+}
