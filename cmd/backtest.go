@@ -104,6 +104,13 @@ func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (e
 	if err := f.compareWith(ctx, h, &o); err != nil {
 		return err
 	}
+	if f.trigger != "" && edited.project.Triggers[f.trigger] == nil {
+		list := listFlags{place: f.place}
+		list.q.Trigger = f.trigger
+		if err := list.checkNames(ctx, h); err != nil {
+			return err
+		}
+	}
 	out, err := newFindings(a.output)
 	if err != nil {
 		return err
@@ -157,7 +164,7 @@ func (f *backtestFlags) query(q *engine.RecordedQuery) error {
 		q.After = engine.EventID(engine.FirstID(times.Since)) - 1
 	}
 	if !times.Until.IsZero() {
-		q.Before = engine.EventID(engine.FirstID(times.Until))
+		q.Before = max(1, engine.EventID(engine.FirstID(times.Until))) // 0 is no bound
 	}
 	if f.explain != "" {
 		id, err := engine.ParseEventID(f.explain)

@@ -137,6 +137,9 @@ var mutants = []mutant{
 	{"plain", "event.data.n > 0", "event.data.n >= 0", "starts_matching", "event.data.n >= 0", 1},
 	{"plain", "event.data.n > 0", "event.data.n > 0 && event.data.kind != 'y'", "stops_matching", `event.data.kind != "y"`, 1},
 	{"plain", "on: hook", "on: {hook: {events: [other]}}", "stops_matching", `event.type in ["other"]`, 3},
+	{"plain", "on: hook", "on: back", "stops_matching", "on", 3},
+	{"plain", "on: hook", "on: hook\nenabled: false", "stops_matching", "enabled", 3},
+	{"sleep", "  - sleep: 90m\n", "  - sleep: 90m\n  - {if: event.data.n > 99, uses: test/act, with: {n: 1}}\n", "", "", 0},
 	{"plain", `"${{ event.data.n }}"`, `"${{ event.data.kind }}"`, "requests", "a.with.n", 3},
 	{"plain", "output: ${{ steps.a.output.got }}", "output: ${{ steps.a.output.try }}", "output", "output", 2},
 	{"set", "* 2", "* 3", "requests", "a.with.n", 3},
@@ -177,6 +180,22 @@ func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 	})
 	if same.Unchanged != 4 || len(same.changes)+len(same.unknown) > 0 {
 		t.Errorf("%+v", same.Report)
+	}
+}
+
+// TestAWorkflowThatComesOrGoesSaysSo checks that a new name begins runs, and one without a file stops.
+func TestAWorkflowThatComesOrGoesSaysSo(t *testing.T) {
+	flows := map[string]string{"old": "on: hook\n" + acts}
+	path := record(t, flows, send(t, bodies[0]))
+	f := test(t, path, map[string]string{"fresh": flows["old"]}, nil)
+	if len(f.changes) != 2 {
+		t.Fatalf("%+v", f.changes)
+	}
+	for _, c := range f.changes {
+		got := fmt.Sprint(c.Workflow, " ", c.Kind, " ", c.Because)
+		if got != "old stops_matching {workflow true false}" && got != "fresh starts_matching {on <nil> [hook]}" {
+			t.Error(got)
+		}
 	}
 }
 

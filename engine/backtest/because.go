@@ -22,7 +22,7 @@ func (b *run) whyMatched(it *item, before, after *workflows.Workflow) Because {
 			After: it.typesAfter == ""}
 	}
 	if before == nil || after == nil {
-		return Because{Before: before != nil, After: after != nil}
+		return b.whyNotListening(it, before)
 	}
 	env := func(w *workflows.Workflow) *expr.Env {
 		return &expr.Env{Names: expr.Names{"event": it.names, "inputs": it.ev.Event.InputsOf(w)}, Now: it.ev.Event.ReceivedAt,
@@ -32,6 +32,30 @@ func (b *run) whyMatched(it *item, before, after *workflows.Workflow) Because {
 		return because(c)
 	}
 	return Because{}
+}
+
+// whyNotListening tells a workflow that was removed from one that listens to something else.
+func (b *run) whyNotListening(it *item, before *workflows.Workflow) Because {
+	edited := b.o.Project.Workflows[it.workflow]
+	if before == nil && b.o.Against != nil {
+		before = b.o.Against // it does not listen to the event
+	}
+	switch {
+	case edited == nil:
+		return Because{Expression: "workflow", Before: true, After: false}
+	case before == nil:
+		return Because{Expression: "on", After: starts(edited)}
+	}
+	return Because{Expression: "on", Before: starts(before), After: starts(edited)}
+}
+
+// starts lists what begins a workflow.
+func starts(w *workflows.Workflow) []string {
+	out := []string{}
+	for _, s := range w.Starts {
+		out = append(out, cmp.Or(s.Trigger, s.Kind))
+	}
+	return out
 }
 
 func because(c expr.Cause) Because {

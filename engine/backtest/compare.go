@@ -185,6 +185,9 @@ func differences(path string, a, b any, same func(x, y any) bool) (out []FieldCh
 	return []FieldChange{{Field: path, Before: a, After: b}}
 }
 
+// skipped is the outcome of a step whose condition is false.
+const skipped = string(plan.Skipped)
+
 // comparePaths lists the steps whose outcome differs, in the order in which they ended.
 func comparePaths(before, after *simulation, paths map[string]string) []StepChange {
 	out, moved := []StepChange{}, inverse(paths)
@@ -207,7 +210,12 @@ func comparePaths(before, after *simulation, paths map[string]string) []StepChan
 			out = append(out, StepChange{Step: path, After: b[path]})
 		}
 	}
-	return out
+	// A step that only one version has, and that is skipped there, does nothing on either side.
+	elsewhere := func(m map[string]string, path string) bool { return m[path] != "" && m[path] != path }
+	return slices.DeleteFunc(out, func(x StepChange) bool {
+		return x.Before == "" && x.After == skipped && (before.w.StepAt(x.Step) == nil || elsewhere(moved, x.Step)) ||
+			x.After == "" && x.Before == skipped && (after.w.StepAt(x.Step) == nil || elsewhere(paths, x.Step))
+	})
 }
 
 // outcomes returns how the steps of a run ended, by path; for a switch the chosen case, and for a
