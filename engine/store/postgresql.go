@@ -27,7 +27,7 @@ var ownParts = []struct{ sqlite, postgresql string }{
 
 // postgresSize is the size in bytes of the tables, with their indexes.
 const postgresSize = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON ` +
-	`n.oid = c.relnamespace WHERE n.nspname = '` + schemaName + `' AND c.relkind = 'r'`
+	`n.oid = c.relnamespace WHERE n.nspname || '.' = '` + schemaName + `.' AND c.relkind = 'r'`
 
 // execMode is how statements are executed: prepared once for each connection, or, behind a pooler that
 // gives each transaction another connection, parsed each time.
@@ -47,25 +47,25 @@ func postgresFiles() ([]string, error) {
 }
 
 // PostgresSchema reads the version of a database's schema.
-func PostgresSchema(ctx context.Context, conn *pgx.Conn) (v SchemaVersion, err error) {
+func PostgresSchema(ctx context.Context, a *postgres.Address, conn *pgx.Conn) (v SchemaVersion, err error) {
 	files, err := postgresFiles()
 	if err != nil {
 		return v, err
 	}
 	v.Want = len(files)
 	var there bool
-	if err := conn.QueryRow(ctx, `SELECT to_regclass('`+schemaName+`.migrations') IS NOT NULL`).Scan(&there); err != nil || !there {
+	if err := conn.QueryRow(ctx, `SELECT to_regclass('`+a.Schema+`.migrations') IS NOT NULL`).Scan(&there); err != nil || !there {
 		return v, err
 	}
-	err = conn.QueryRow(ctx, `SELECT coalesce(max(number), 0) FROM `+schemaName+`.migrations`).Scan(&v.Have)
+	err = conn.QueryRow(ctx, `SELECT coalesce(max(number), 0) FROM `+a.Schema+`.migrations`).Scan(&v.Have)
 	return v, err
 }
 
 // MigratePostgres brings the schema of a database up to date, each numbered file in a transaction. A
 // database of a newer program is rejected. Several programs may call it at once: the first one's
 // transaction makes the others wait.
-func MigratePostgres(ctx context.Context, conn *pgx.Conn) error {
-	v, err := PostgresSchema(ctx, conn)
+func MigratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn) error {
+	v, err := PostgresSchema(ctx, a, conn)
 	if err != nil {
 		return err
 	}
@@ -80,23 +80,23 @@ func MigratePostgres(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if v.Have == 0 {
-		if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+schemaName); err != nil {
-			return fmt.Errorf("creating the schema %s: %w", schemaName, err)
+		if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+a.Schema); err != nil {
+			return fmt.Errorf("creating the schema %s: %w", a.Schema, err)
 		}
-		if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS `+schemaName+`.migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL,
+		if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS `+a.Schema+`.migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL,
 			at TIMESTAMPTZ NOT NULL DEFAULT now())`); err != nil {
 			return fmt.Errorf("creating the table of migrations: %w", err)
 		}
 	}
 	for i := v.Have; i < v.Want; i++ {
-		if err := applyPostgres(ctx, conn, files[i], i+1); err != nil {
+		if err := applyPostgres(ctx, a, conn, files[i], i+1); err != nil {
 			return fmt.Errorf("migration %s: %w", path.Base(files[i]), err)
 		}
 	}
 	return nil
 }
 
-func applyPostgres(ctx context.Context, conn *pgx.Conn, file string, number int) (err error) {
+func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, file string, number int) (err error) {
 	text, err := postgresqlMigrations.ReadFile(file)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func applyPostgres(ctx context.Context, conn *pgx.Conn, file string, number int)
 		}
 	}()
 	// The row comes first: a second program waits for it, and finds that the migration was made.
-	tag, err := tx.Exec(ctx, `INSERT INTO `+schemaName+`.migrations (number, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`, number,
+	tag, err := tx.Exec(ctx, `INSERT INTO `+a.Schema+`.migrations (number, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`, number,
 		path.Base(file))
 	if err != nil {
 		return err
@@ -120,14 +120,14 @@ func applyPostgres(ctx context.Context, conn *pgx.Conn, file string, number int)
 		return tx.Commit(ctx)
 	}
 	// Without parameters, the simple protocol executes a text of many statements.
-	if _, err = tx.Exec(ctx, string(text), pgx.QueryExecModeSimpleProtocol); err != nil {
+	if _, err = tx.Exec(ctx, inSchema(string(text), a.Schema), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return err
 	}
 	var random [16]byte
 	if _, err = rand.Read(random[:]); err != nil {
 		return err
 	}
-	if _, err = tx.Exec(ctx, `INSERT INTO `+schemaName+`.meta (name, value) VALUES ('instance', $1) ON CONFLICT DO NOTHING`,
+	if _, err = tx.Exec(ctx, `INSERT INTO `+a.Schema+`.meta (name, value) VALUES ('instance', $1) ON CONFLICT DO NOTHING`,
 		hex.EncodeToString(random[:])); err != nil {
 		return err
 	}
@@ -142,9 +142,9 @@ func preparePostgres(ctx context.Context, a *postgres.Address) error {
 		if err != nil {
 			return err
 		}
-		v, err := PostgresSchema(ctx, conn)
+		v, err := PostgresSchema(ctx, a, conn)
 		if err == nil && (migrate || v.Have > v.Want) {
-			err = MigratePostgres(ctx, conn)
+			err = MigratePostgres(ctx, a, conn)
 		}
 		if err = errors.Join(err, conn.Close(ctx)); err != nil {
 			return fmt.Errorf("database %s: %w", a, err)

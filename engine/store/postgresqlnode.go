@@ -46,7 +46,7 @@ func (p *postgresql) join(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, p.conn.Close(ctx))
 		}
-		err = p.conn.QueryRow(ctx, joinNode, p.node, leaseTime.Milliseconds(), host, os.Getpid(), p.verb,
+		err = p.conn.QueryRow(ctx, inSchema(joinNode, p.address.Schema), p.node, leaseTime.Milliseconds(), host, os.Getpid(), p.verb,
 			dead).Scan(&p.epoch)
 		if err == nil {
 			p.beaten = time.Now()
@@ -74,7 +74,7 @@ func (p *postgresql) join(ctx context.Context) error {
 // so that its lease need not be waited for; otherwise -1.
 func (p *postgresql) holder(ctx context.Context, host string) (h Holder, dead int64, err error) {
 	var on string
-	err = p.conn.QueryRow(ctx, `SELECT host, pid, verb, hooks, admin FROM `+schemaName+`.nodes WHERE node = $1`, p.node).
+	err = p.conn.QueryRow(ctx, `SELECT host, pid, verb, hooks, admin FROM `+p.address.Schema+`.nodes WHERE node = $1`, p.node).
 		Scan(&on, &h.PID, &h.Verb, &h.Hooks, &h.Admin)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, -1, nil
@@ -89,7 +89,7 @@ func (p *postgresql) holder(ctx context.Context, host string) (h Holder, dead in
 func (p *postgresql) beat() error {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	tag, err := p.conn.Exec(ctx, `UPDATE `+schemaName+`.nodes SET until = `+databaseNow+` + $1, hooks = $4, admin = $5
+	tag, err := p.conn.Exec(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1, hooks = $4, admin = $5
 		WHERE node = $2 AND epoch = $3`, leaseTime.Milliseconds(), p.node, p.epoch, p.hooks, p.admin)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (p *postgresql) leave() error {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	_, err := p.conn.Exec(ctx, `UPDATE `+schemaName+`.nodes SET until = 0 WHERE node = $1 AND epoch = $2`, p.node, p.epoch)
+	_, err := p.conn.Exec(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = 0 WHERE node = $1 AND epoch = $2`, p.node, p.epoch)
 	return errors.Join(err, p.conn.Close(ctx))
 }
 
@@ -123,7 +123,7 @@ func (p *postgresql) committed() (bool, error) {
 		return false, err
 	}
 	var epoch, batch int64
-	err = tx.QueryRow(ctx, `UPDATE `+schemaName+`.nodes SET until = `+databaseNow+` + $1 WHERE node = $2 RETURNING epoch, batch`,
+	err = tx.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1 WHERE node = $2 RETURNING epoch, batch`,
 		leaseTime.Milliseconds(), p.node).Scan(&epoch, &batch)
 	if err == nil && epoch != p.epoch {
 		err = errFenced

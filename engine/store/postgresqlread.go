@@ -82,7 +82,7 @@ func (c *readConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, 
 
 // Prepare implements driver.Conn.
 func (c *readConn) Prepare(query string) (driver.Stmt, error) {
-	return c.Conn.Prepare(translateOnce(query))
+	return c.Conn.Prepare(inSchema(translateOnce(query), c.schema))
 }
 
 // ExecContext implements driver.ExecerContext: readers do not write.

@@ -94,7 +94,7 @@ func (p *postgresql) lost(err error) bool {
 func (p *postgresql) put(query string, args []driver.Value) {
 	text, known := p.texts[query]
 	if !known {
-		text = translate(query)
+		text = inSchema(translate(query), p.address.Schema)
 		p.texts[query] = text
 	}
 	p.pending.Queue(text, encodeArgs(args)...)
@@ -239,7 +239,7 @@ func (p *postgresql) begin() error {
 	p.pending, p.warned = &pgx.Batch{}, nil
 	p.pending.Queue("BEGIN")
 	p.fence = 1
-	p.pending.Queue(`UPDATE `+schemaName+`.nodes SET batch = $1 WHERE node = $2 AND epoch = $3`, p.batch, p.node, p.epoch)
+	p.pending.Queue(`UPDATE `+p.address.Schema+`.nodes SET batch = $1 WHERE node = $2 AND epoch = $3`, p.batch, p.node, p.epoch)
 	return nil
 }
 

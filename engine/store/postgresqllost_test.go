@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
+)
+
+// TestAnotherSchemaHasItsOwnEvents: the address names it.
+func TestAnotherSchemaHasItsOwnEvents(t *testing.T) {
+	address := postgrestest.Shared(t).Database(t)
+	sep := "?"
+	if strings.Contains(address, "?") {
+		sep = "&"
+	}
+	one, two := open(t, address, store.Options{}), open(t, address+sep+"schema=shop", store.Options{})
+	if _, err := one.Accept(ctx, 1, delivery("a", "k")); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := two.Accept(ctx, 2, delivery("a", "k")); err != nil || r.Duplicate {
+		t.Errorf("%+v %v", r, err)
+	}
+	for n, s := range []*store.Store{one, two} {
+		items, err := s.History().Events(ctx, engine.Query{})
+		if err != nil || len(items) != 1 {
+			t.Errorf("schema %d: %+v %v", n, items, err)
+		}
+		if found, err := s.History().Check(ctx); err != nil || len(found[0].Wrong) > 0 {
+			t.Errorf("schema %d: %+v %v", n, found, err)
+		}
+	}
+}
+
+// TestASecondServerOfAPostgreSQLDatabaseIsRefused: the row of the first one is a lease.
+func TestASecondServerOfAPostgreSQLDatabaseIsRefused(t *testing.T) {
+	address := postgrestest.Shared(t).Database(t)
+	s := open(t, address, store.Options{Verb: "serve"})
+	var inUse *store.InUseError
+	if _, err := store.Open(ctx, address, store.Options{}); !errors.As(err, &inUse) || strings.Contains(err.Error(), postgrestest.Password) {
+		t.Errorf("a second one: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	open(t, address, store.Options{})
+	if waited := time.Since(began); waited > 3*time.Second {
+		t.Errorf("a start after an orderly end has waited for %v", waited)
+	}
+}
+
+// TestNothingAcknowledgedIsLostWhenTheServerIsKilled kills the database server while events are
+// accepted: each acknowledged event is there once, and accepting goes on by itself.
+func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
+	server := postgrestest.Start(t, postgrestest.Options{})
+	s := open(t, server.Database(t), store.Options{})
+	stop, stopped := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	var acked sync.Map
+	var id, refused atomic.Int64
+	for range 8 {
+		wg.Go(func() {
+			for stop.Err() == nil {
+				n := id.Add(1)
+				r, err := s.Accept(ctx, engine.EventID(n), delivery("a", fmt.Sprint(n)))
+				switch {
+				case err == nil && !r.Duplicate && !r.Mine:
+					acked.Store(n, true)
+				case errors.Is(err, engine.ErrBusy):
+					refused.Add(1)
+					time.Sleep(5 * time.Millisecond)
+				default:
+					t.Errorf("event %d: %+v %v", n, r, err)
+				}
+			}
+		})
+	}
+	for range 3 {
+		time.Sleep(300 * time.Millisecond)
+		server.Kill(t)
+		time.Sleep(200 * time.Millisecond)
+		server.Up(t)
+	}
+	time.Sleep(time.Second)
+	stopped()
+	wg.Wait()
+	stored := map[int64]bool{}
+	if _, err := s.History().EachEvent(ctx, "a", "", 1<<30, func(ev *engine.Event) bool {
+		stored[int64(ev.ID)] = true
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	acked.Range(func(k, _ any) bool {
+		if n++; !stored[k.(int64)] {
+			t.Errorf("event %v was acknowledged and is lost", k)
+		}
+		return true
+	})
+	if last := id.Load(); !stored[last] && !stored[last-1] && !stored[last-8] {
+		t.Errorf("of %d events the last ones are not stored: accepting did not go on", last)
+	}
+	t.Logf("%d acknowledged, %d refused, %d stored", n, refused.Load(), len(stored))
+}
+
+// TestACommitWithAWarningIsNotAcknowledged: a cancelled wait for the synchronous standby returns
+// success with warning 01000, and a failover would lose what it committed.
+func TestACommitWithAWarningIsNotAcknowledged(t *testing.T) {
+	server := postgrestest.Start(t, postgrestest.Options{})
+	s := open(t, server.Database(t), store.Options{})
+	if _, err := s.Accept(ctx, 1, delivery("a", "1")); err != nil {
+		t.Fatal(err)
+	}
+	server.Exec(t, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`, `SELECT pg_reload_conf()`)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Accept(ctx, 2, delivery("a", "2"))
+		done <- err
+	}()
+	for range 3 {
+		time.Sleep(300 * time.Millisecond)
+		server.Exec(t, `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("acknowledged without the standby: %v", err)
+	case <-time.After(time.Second):
+	}
+	if err := s.Full(); !errors.Is(err, engine.ErrBusy) {
+		t.Errorf("ready while no commit is confirmed: %v", err)
+	}
+	server.Exec(t, `ALTER SYSTEM RESET synchronous_standby_names`, `SELECT pg_reload_conf()`)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("not acknowledged when the standby is not needed any more")
+	}
+	if items, err := s.History().Events(ctx, engine.Query{}); err != nil || len(items) != 2 {
+		t.Errorf("%+v %v", items, err)
+	}
+}
