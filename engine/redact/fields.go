@@ -56,7 +56,6 @@ func (f *Fields) states(dataExpr string) []pathState {
 			steps := append([]workflows.RedactStep(nil), p.Steps...)
 			steps[0].Deep = true
 			out = append(out, pathState{steps})
-			continue
 		}
 		for _, prefix := range prefixes {
 			var steps []workflows.RedactStep

@@ -233,7 +233,7 @@ func (s *scope) jsonLines(names string) (string, bool) {
 			b.WriteString(n + "\n" + v + "\n")
 		}
 	}
-	return b.String(), b.Len() > 0
+	return b.String(), b.Len() != 0
 }
 
 // nextHeader matches what would look like the next header in a list of them.
@@ -278,7 +278,7 @@ func urlParamsSorted(req *Request, raw string) (string, bool) {
 		if form, err = req.Form(); err != nil {
 			return "", false
 		}
-	} else if len(req.Body) > 0 {
+	} else if len(req.Body) != 0 {
 		return "", false // it would not be covered by the signature
 	}
 	query := u.Query()
@@ -297,10 +297,10 @@ func urlParamsSorted(req *Request, raw string) (string, bool) {
 		}
 	}
 	out := u.Scheme + "://" + u.Host + u.EscapedPath()
-	if len(pairs) > 0 || len(form) > 0 {
+	if len(pairs) != 0 || len(form) != 0 {
 		out += "?" + strings.Join(pairs, "&")
 	}
-	if len(pairs) > 0 && len(form) > 0 {
+	if len(pairs) != 0 && len(form) != 0 {
 		out += "."
 	}
 	for _, k := range sortedKeys(form) {

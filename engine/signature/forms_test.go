@@ -59,7 +59,7 @@ func TestEachSignedFormIsWrittenAsItsProviderWritesIt(t *testing.T) {
 		{"{url_params_sorted:all}", "b=2&a=1&a=0", "https://h.example:8443/a%20b/c?p=2&q=0&q=1.a0a1b2"},
 		{"{public_url}", "", address}, {"{callback_url}", "", "https://cb.example/x"}, {"{param:realm}", "", "R"},
 		{"{method}{LF}{method|lower}", "", "POST\npost"}, {"{header:Date|json}", "", "today"}, {"{query:p}", "", "2"},
-		{"{form:a}", "a=%22", `"`}, {"{form:a|json}", "a=%22%0A", `\"\n`}, {"{json:Type}", "", "N"},
+		{"{form:a}", "a=%22", `"`}, {"{form:a|json}", "a=%22+%0A", `\" \n`}, {"{json:Type}", "", "N"},
 		{"{header:Date|sha256_hex}", "", "e0f4f767ac88a9303e7317843ac20be980665a36f52397e5b26d4cc2bf54011d"},
 		{"[id:{header:Id};]x{{y}}", "", "x{y}"}, {"[d:{header:Date};]x", "", "d:today;x"},
 	} {
@@ -159,6 +159,7 @@ func TestAddressesAreWrittenAsTheyWereSigned(t *testing.T) {
 		{"{url_params_sorted:all}", "POST", "https://h.example/a", "", "https://h.example/a"},
 		{"{url_params_sorted:all}", "POST", "https://h.example/a", "x=1", "https://h.example/a?x1"},
 		{"{url_params_sorted:all}", "POST", "https://h.example/a?b=1", "", "https://h.example/a?b=1"},
+		{"{url_params_sorted:all}", "POST", "https://h.example/a?b=1", "x=2", "https://h.example/a?b=1.x2"},
 		{"{public_url_decoded}", "POST", "https://h.example/a%2Fb%3a%20", "", "https://h.example/a/b:%20"},
 	} {
 		tpl, err := signature.ParseTemplate(c.template)

@@ -56,6 +56,7 @@ func TestSignaturesAreFoundInEachFormOfList(t *testing.T) {
 		{"kv_list, the time before", kv, true, []string{"t=" + clock + ",v1=" + timed}, ok},
 		{"kv_list, the time behind", kv, true, []string{"v1=" + timed + ",t=" + clock}, ok},
 		{"kv_list, no time", kv, true, []string{"v1=" + timed}, signature.NoClock},
+		{"kv_list, a word behind the time", kv, true, []string{"t=" + clock + ",t,v1=" + timed}, ok},
 		{"kv_list, a word for the time", kv, true, []string{"t,v1=" + timed + ",=" + clock}, signature.NoClock},
 		{"kv_list, blank", kv, false, []string{" "}, missing}, {"kv_list, no header", kv, false, nil, missing},
 		{"groups, the second one is ours", groups, true, []string{"t=1,v1=" + bad + " t=" + clock + ",v1=" + timed}, ok},
@@ -138,6 +139,7 @@ func TestASignatureIsReadInItsEncodingAlone(t *testing.T) {
 		{"with a prefix in capitals", "sha256=", false, []string{"hex"}, "SHA256=" + sig, signature.Malformed},
 		{"without its prefix", "sha256=", false, []string{"hex"}, sig, signature.Malformed},
 		{"without an optional one", "sha256=", true, []string{"hex"}, sig, signature.Accepted},
+		{"an optional prefix alone", "sha256=", true, []string{"raw"}, "sha256=", signature.Malformed},
 		{"the prefix alone", "sha256=", false, []string{"hex"}, "sha256=", signature.Malformed},
 		{"a part of the prefix", "sha256=", false, []string{"hex"}, "sha", signature.Malformed},
 		{"a word in another case", "HMAC ", false, []string{"hex"}, "hmac " + sig, signature.Accepted},
@@ -418,6 +420,10 @@ func TestHTTPSignaturesCoverTheBody(t *testing.T) {
 		{"4096 bytes of list", strings.Repeat(" ", 4090) + "digest", "digest: d", "", true},
 		{"4097 bytes of list", strings.Repeat(" ", 4091) + "digest", "digest: d", "", false},
 		{"an address that is none", "digest", "digest: d", "https://[", false},
+		// A signature of nothing proves nothing.
+		{"nothing, without a list", "", "", "", false}, {"nothing, over an absent header", "digest x-none", "", "", false},
+		{"nothing, over a long list", strings.Repeat(" ", 4091) + "digest", "", "", false},
+		{"nothing, at an address that is none", "digest", "", "https://[", false},
 	} {
 		req := request("body")
 		req.PublicURL = "https://hooks.example.com/in?a=1"

@@ -92,14 +92,14 @@ func TestTheClockIsHeldToItsTolerance(t *testing.T) {
 
 // TestFormsOfTimesAreWrittenAndRead: each unit reads what it writes, to its last digit.
 func TestFormsOfTimesAreWrittenAndRead(t *testing.T) {
-	at := time.Unix(1_790_000_999, 999e6).UTC()
+	at := time.Unix(2_000_000_999, 999e6).UTC()
 	for unit, c := range map[string]struct {
 		text string
 		is   time.Time
 	}{
-		"unix_s": {"1790000999", at.Truncate(time.Second)}, "unix_ms": {"1790000999999", at},
-		"unix_auto": {"1790000999", at.Truncate(time.Second)},
-		"http_date": {"Mon, 21 Sep 2026 14:29:59 GMT", at.Truncate(time.Second)}, "rfc3339": {"2026-09-21T14:29:59Z", at.Truncate(time.Second)},
+		"unix_s": {"2000000999", at.Truncate(time.Second)}, "unix_ms": {"2000000999999", at},
+		"unix_auto": {"2000000999", at.Truncate(time.Second)},
+		"http_date": {"Wed, 18 May 2033 03:49:59 GMT", at.Truncate(time.Second)}, "rfc3339": {"2033-05-18T03:49:59Z", at.Truncate(time.Second)},
 	} {
 		if got := signature.FormatClock(unit, at); got != c.text {
 			t.Errorf("%s: %s, want %s", unit, got, c.text)
@@ -371,7 +371,8 @@ func TestWhatCannotBeSignedSaysSo(t *testing.T) {
 
 // TestATokenThatIsTheBodyHoldsWhatWasInIt, with its times.
 func TestATokenThatIsTheBodyHoldsWhatWasInIt(t *testing.T) {
-	s := tokenScheme(signature.JWT{Algorithms: []string{"HS256"}, Present: []string{"iat", "exp", "order"}})
+	s := tokenScheme(signature.JWT{Algorithms: []string{"HS256"}, Present: []string{"iat", "exp", "order"},
+		Claims: []signature.Claim{{Name: "https://x.example/a", Want: []string{"3"}}}})
 	s.From = signature.Place{Body: true}
 	v := verifier(t, s)
 	req := request(`{"order":7}`)
@@ -380,7 +381,8 @@ func TestATokenThatIsTheBodyHoldsWhatWasInIt(t *testing.T) {
 		t.Fatal(parts, err)
 	}
 	req.Body = []byte(parts[0].Text)
-	if got := v.Verify(req, []signature.Key{key(t, v, secret)}, now); !got.OK() || !strings.Contains(string(got.Claims), `"order":7`) {
+	if got := v.Verify(req, []signature.Key{key(t, v, secret)}, now); !got.OK() || !strings.Contains(string(got.Claims), `"order":7`) ||
+		!strings.Contains(string(got.Claims), `"https://x.example/a":"3"`) {
 		t.Errorf("%+v", got)
 	}
 }

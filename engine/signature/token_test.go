@@ -434,3 +434,32 @@ func TestTheChainOfATokenHasABoundedLength(t *testing.T) {
 		}
 	}
 }
+
+// TestATokenSaysWhyItsKeyWasNotFetched, and is read behind its prefix.
+func TestATokenSaysWhyItsKeyWasNotFetched(t *testing.T) {
+	k := newKeyPairs(t)
+	text, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{"a": 1}).SignedString(k.rsa2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &publisher{documents: map[string]string{"https://keys.example/": jsonText(jwkOf(&k.rsa2048.PublicKey, nil))}}
+	for address, c := range map[string]struct{ method, want string }{
+		"https://keys.example/": {"", ""}, "": {"", "key.url: header X-Key is missing"},
+		"https://evil.example/":  {"", `not on a pinned https host: "https://evil.example/"`},
+		"https://keys.example/?": {"a b", "requesting the key"},
+	} {
+		s := tokenScheme(signature.JWT{Algorithms: []string{"RS256"}})
+		s.Prefix = "Bearer "
+		s.Key = &signature.KeySource{URL: "{header:X-Key}", Hosts: []string{`keys\.example`}, Format: "jwk", Method: c.method}
+		req := request("body")
+		req.Fetch = p.fetch
+		req.Header.Set("X-Token", "bearer "+text)
+		if address != "" {
+			req.Header.Set("X-Key", address)
+		}
+		got := verifier(t, s).Verify(req, []signature.Key{{}}, now)
+		if got.OK() != (c.want == "") || !strings.Contains(got.Detail, c.want) {
+			t.Errorf("%q: %+v", address, got)
+		}
+	}
+}

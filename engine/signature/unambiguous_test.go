@@ -53,7 +53,8 @@ func TestTimesHaveOneForm(t *testing.T) {
 		"unix_ms":   {"1767225600", "+767225600000", "01767225600000", "1767225600000 "},
 		"unix_auto": {"17672256000", "+767225600"},
 		"rfc3339":   {"2026-01-01T0:00:00Z", "2026-01-01T00:00:00,5Z", " 2026-01-01T00:00:00Z", "2026-01-01T00:00:00z"},
-		"http_date": {"Thursday, 01-Jan-26 00:00:00 GMT", "Thu Jan  1 00:00:00 2026", "Thu, 1 Jan 2026 00:00:00 GMT"},
+		"http_date": {"Thursday, 01-Jan-26 00:00:00 GMT",
+			"Thu Jan  1 00:00:00 2026", "thu, 01 Jan 2026 00:00:00 GMT", "Thu, 1 Jan 2026 00:00:00 GMT"},
 	} {
 		s := signature.GitHub()
 		s.SignedContent, s.Timestamp = []string{"{timestamp}.{body}"}, &signature.Timestamp{From: signature.Place{Header: "X-Time"}, Unit: unit,
