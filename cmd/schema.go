@@ -75,7 +75,7 @@ func receivedPaths(ctx context.Context, dir, db string) ([]workflows.KnownPath, 
 	about := map[string][]string{}
 	var paths []string
 	for _, trigger := range slices.Sorted(maps.Keys(l.project.Triggers)) {
-		list, _, err := learned(ctx, h, trigger, "", offeredEvents)
+		list, _, err := learned(ctx, h, l.project, shapesOptions{trigger: trigger, events: offeredEvents})
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +88,9 @@ func receivedPaths(ctx context.Context, dir, db string) ([]workflows.KnownPath, 
 					paths = append(paths, r.Path)
 				}
 				text := fmt.Sprintf("%s, in %d of %d events %s of %s", strings.Join(r.Types, " or "), r.Present, r.Of, s.Type, trigger)
+				if s.Version != "" {
+					text += " of version " + s.Version
+				}
 				if len(r.Values) > 0 {
 					text += ": " + strings.Join(r.Values, ", ")
 				}

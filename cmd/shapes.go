@@ -10,13 +10,16 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/shape"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
 
 type shapesOptions struct {
 	listFlags
-	kind   string
-	events int
+	trigger string
+	// kind is a type of event, version one of the provider's API; empty for all.
+	kind, version string
+	events        int
 }
 
 // shapesCmd shows what the events of a trigger look like.
@@ -27,21 +30,30 @@ func (a *app) shapesCmd() *cobra.Command {
 		Long: `Reads the newest recorded events of a trigger and lists, for each type of event, the
 paths of event.data, their types, how often each is present, and the values of fields
 that have few. -o schema prints a JSON Schema, fixture sample data for tests,
-typescript and go a type. Values that were masked are never shown.`,
+typescript and go a type. Where deliveries state the version of the provider's API, the
+events of each version are shown apart (--api-version for one). Values that were masked are never shown.`,
 		Example: "  hookloom shapes stripe\n  hookloom shapes stripe --type payment_intent.succeeded -o fixture > fixtures/paid.json\n" +
 			"  hookloom shapes shop -o schema",
-		RunE: func(c *cobra.Command, args []string) error { return a.shapes(c.Context(), args[0], &o) }}
+		RunE: func(c *cobra.Command, args []string) error {
+			o.trigger = args[0]
+			return a.shapes(c.Context(), &o)
+		}}
 	o.addPlace(c)
 	c.Flags().StringVar(&o.kind, "type", "", "only events of this type")
+	c.Flags().StringVar(&o.version, "api-version", "", "only events of this version of the provider's API")
 	c.Flags().IntVar(&o.events, "events", 2000, "maximum number of events to read")
 	return c
 }
 
-func (a *app) shapes(ctx context.Context, trigger string, o *shapesOptions) error {
+func (a *app) shapes(ctx context.Context, o *shapesOptions) error {
 	var list []*shape.Shape
-	skipped := 0
-	err := o.reading(func(h *store.History) (err error) {
-		list, skipped, err = learned(ctx, h, trigger, o.kind, o.events)
+	trigger, skipped := o.trigger, 0
+	l, err := load(o.dir)
+	if err != nil {
+		return err
+	}
+	err = o.reading(func(h *store.History) (err error) {
+		list, skipped, err = learned(ctx, h, l.project, *o)
 		return err
 	})
 	if err != nil {
@@ -51,6 +63,9 @@ func (a *app) shapes(ctx context.Context, trigger string, o *shapesOptions) erro
 		what := "trigger " + trigger
 		if o.kind != "" {
 			what += " of type " + o.kind
+		}
+		if o.version != "" {
+			what += " of version " + o.version
 		}
 		return fmt.Errorf("no recorded events of %s; hookloom triggers lists the triggers, hookloom events the received events", what)
 	}
@@ -86,6 +101,10 @@ func (a *app) shapes(ctx context.Context, trigger string, o *shapesOptions) erro
 		return nil
 	}
 	if len(list) > 1 {
+		if list[0].Type == list[1].Type || o.kind != "" {
+			return usageError("%s has %d versions of %s: choose one with --api-version (%s)", trigger, len(list), cmp.Or(o.kind, list[0].Type),
+				versionsOf(list))
+		}
 		return usageError("%s has %d types of events: choose one with --type (%s)", trigger, len(list), typesOf(list))
 	}
 	if a.output == "schema" {
@@ -102,20 +121,35 @@ func typesOf(list []*shape.Shape) string {
 	return strings.Join(names[:min(len(names), 10)], ", ")
 }
 
-// learned returns the shapes of a trigger's recorded events by type, the most frequent first.
-func learned(ctx context.Context, h *store.History, trigger, kind string, limit int) (list []*shape.Shape, skipped int, err error) {
-	byType := map[string]*shape.Shape{}
+func versionsOf(list []*shape.Shape) string {
+	var names []string
+	for _, s := range list {
+		names = append(names, cmp.Or(s.Version, "none"))
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return strings.Join(names[:min(len(names), 10)], ", ")
+}
+
+// learned returns the shapes of a trigger's recorded events by type and version of the provider's API,
+// the most frequent first.
+func learned(ctx context.Context, h *store.History, p *workflows.Project, o shapesOptions) (list []*shape.Shape, skipped int, err error) {
+	byType := map[[2]string]*shape.Shape{}
 	unread := 0
-	skipped, err = h.EachEvent(ctx, trigger, kind, limit, func(ev *engine.Event) bool {
+	skipped, err = h.EachEvent(ctx, o.trigger, o.kind, o.events, func(ev *engine.Event) bool {
 		names, err := ev.Names()
 		if err != nil || names["data"] == nil {
 			unread++
 			return true
 		}
-		s := byType[ev.Type]
+		version := p.APIVersion(o.trigger, names)
+		if o.version != "" && version != o.version {
+			return true
+		}
+		s := byType[[2]string{ev.Type, version}]
 		if s == nil {
-			s = shape.New(trigger, ev.Type)
-			byType[ev.Type] = s
+			s = shape.New(o.trigger, ev.Type, version)
+			byType[[2]string{ev.Type, version}] = s
 			list = append(list, s)
 		}
 		s.Add(names["data"], ev.ReceivedAt)
@@ -126,7 +160,11 @@ func learned(ctx context.Context, h *store.History, trigger, kind string, limit 
 }
 
 func (a *app) printShape(s *shape.Shape) error {
-	a.printf("%s %s: %s, %s to %s\n", s.Trigger, printable(s.Type), counted(s.Events, "event"), clock(s.First), clock(s.Last))
+	version := ""
+	if s.Version != "" {
+		version = ", version " + printable(s.Version)
+	}
+	a.printf("%s %s%s: %s, %s to %s\n", s.Trigger, printable(s.Type), version, counted(s.Events, "event"), clock(s.First), clock(s.Last))
 	t := newTable("PATH", "TYPE", "PRESENT", "VALUES")
 	for _, r := range s.Rows() {
 		present := "always"

@@ -66,6 +66,9 @@ type Preset struct {
 	MaxBody    int64
 	EventType  *Expr
 	Data, Time *Expr
+	// APIVersion is the version of the provider's API that made a delivery; nil if deliveries do not have
+	// one.
+	APIVersion *Expr
 	Events     []string
 	// List describes how to list past events; nil if the provider has no API for it.
 	List   *Poll
@@ -226,7 +229,8 @@ func (d *decoder) presetExprs(o *objectNode, p *Preset) {
 	}
 	// Nil if a delivery is one event; a trigger may split it even if its preset does not.
 	sc.Names["item"] = expr.Any
-	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time} {
+	for name, to := range map[string]**Expr{"event_type": &p.EventType, "data": &p.Data, "time": &p.Time,
+		"api_version": &p.APIVersion} {
 		if v := o.vals[name]; v != nil {
 			if *to = d.expression(v); *to != nil {
 				(*to).check(sc, reflect.Invalid)
@@ -287,6 +291,29 @@ func presetOf(all Presets, name string) *Preset {
 		return nil
 	}
 	return all.Get(name)
+}
+
+// maxAPIVersion bounds the version that a delivery states, in bytes.
+const maxAPIVersion = 40
+
+// APIVersion returns the version of the provider's API that a received event states; empty if it states
+// none. names are what expressions see of the event.
+func (p *Project) APIVersion(trigger string, names map[string]any) string {
+	t := p.Triggers[trigger]
+	if t == nil || t.Webhook == nil || names["body"] == nil {
+		return ""
+	}
+	preset := presetOf(p.Presets, t.Webhook.Provider)
+	if preset == nil || preset.APIVersion == nil || !preset.APIVersion.Compiled() {
+		return ""
+	}
+	v, err := preset.APIVersion.Eval(&expr.Env{Names: expr.Names{"body": names["body"], "headers": names["headers"], "query": names["query"],
+		"raw": "", "method": "POST", "url": "", "path": "", "claims": nil, "item": nil}, Now: time.Unix(0, 0)})
+	text, ok := v.(string)
+	if err != nil || !ok || len(text) > maxAPIVersion || strings.Contains(text, Mask) {
+		return ""
+	}
+	return text
 }
 
 // checkPreset checks the provider settings of a webhook.

@@ -40,6 +40,7 @@ var catalogShapes = map[string]*shape{
 		{"retries", object("preset_retries"), false, "how it repeats a delivery"},
 		{"max_body", is(kindSize), false, "the provider's documented largest body: the default of a trigger's max_body"},
 		{"event_type", is(kindExpr), false, "where a delivery has the type of its event"},
+		{"api_version", is(kindExpr), false, "where a delivery has the version of the provider's API: shapes are kept apart by it"},
 		{"data", is(kindExpr), false, "the object inside the body"},
 		{"time", is(kindExpr), false, "when it happened, by the sender's clock"},
 		{"events", list(is(kindText)), false, "the known event types, for spelling suggestions"},

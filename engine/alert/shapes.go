@@ -33,7 +33,7 @@ const (
 	maxChanges   = 10
 )
 
-// versions are the two shapes of one type of event.
+// versions are the two shapes of one type of event and version of the provider's API.
 type versions struct{ newer, before *shape.Shape }
 
 // RunShapes compares what triggers receive until ctx ends.
@@ -65,7 +65,7 @@ func (m *Monitor) RunShapes(ctx context.Context) {
 // lookAtShapes opens and closes the alerts of one trigger. last is the newest event that was
 // seen, by trigger: without a newer one nothing is read.
 func (m *Monitor) lookAtShapes(ctx context.Context, p *registry.Snapshot, trigger string, last map[string]engine.EventID) {
-	types := map[string]*versions{}
+	types := map[[2]string]*versions{}
 	newest := engine.EventID(0)
 	err := m.o.Recent(ctx, trigger, comparedEvents, func(ev *engine.Event) bool {
 		if newest == 0 {
@@ -73,20 +73,26 @@ func (m *Monitor) lookAtShapes(ctx context.Context, p *registry.Snapshot, trigge
 				return false
 			}
 		}
-		v := types[ev.Type]
-		if v == nil && len(types) >= maxShapes || len(ev.Raw) > maxShapeBody {
+		if len(ev.Raw) > maxShapeBody {
+			return ctx.Err() == nil
+		}
+		names, err := ev.Names()
+		if err != nil || names["data"] == nil {
+			return ctx.Err() == nil
+		}
+		version := p.APIVersion(trigger, names)
+		v := types[[2]string{ev.Type, version}]
+		if v == nil && len(types) >= maxShapes {
 			return ctx.Err() == nil
 		}
 		if v == nil {
-			v = &versions{newer: shape.New(trigger, ev.Type), before: shape.New(trigger, ev.Type)}
-			types[ev.Type] = v
+			v = &versions{newer: shape.New(trigger, ev.Type, version), before: shape.New(trigger, ev.Type, version)}
+			types[[2]string{ev.Type, version}] = v
 		}
-		if names, err := ev.Names(); err == nil && names["data"] != nil {
-			if s := v.newer; s.Events < newerEvents {
-				s.Add(names["data"], ev.ReceivedAt)
-			} else {
-				v.before.Add(names["data"], ev.ReceivedAt)
-			}
+		if s := v.newer; s.Events < newerEvents {
+			s.Add(names["data"], ev.ReceivedAt)
+		} else {
+			v.before.Add(names["data"], ev.ReceivedAt)
 		}
 		return ctx.Err() == nil
 	})
@@ -95,7 +101,8 @@ func (m *Monitor) lookAtShapes(ctx context.Context, p *registry.Snapshot, trigge
 	}
 	last[trigger] = newest
 	holds := map[string]bool{}
-	for kind, v := range types {
+	for of, v := range types {
+		kind := strings.TrimSpace(of[0] + " " + of[1])
 		for i, c := range shape.Changes(v.before, v.newer) {
 			if i >= maxChanges {
 				break

@@ -30,6 +30,8 @@ const (
 type Shape struct {
 	Trigger string `json:"trigger"`
 	Type    string `json:"type"`
+	// Version is the version of the provider's API that the events state; empty for none.
+	Version string `json:"api_version,omitempty"`
 	// Events is the number of events added.
 	Events int       `json:"events"`
 	First  time.Time `json:"first_seen"`
@@ -56,9 +58,9 @@ type Node struct {
 	dates, mails, links int
 }
 
-// New returns the empty shape of a trigger and a type of event.
-func New(trigger, eventType string) *Shape {
-	return &Shape{Trigger: trigger, Type: eventType, Data: newNode()}
+// New returns the empty shape of a trigger, a type of event and a version of the provider's API.
+func New(trigger, eventType, version string) *Shape {
+	return &Shape{Trigger: trigger, Type: eventType, Version: version, Data: newNode()}
 }
 
 func newNode() *Node { return &Node{Types: map[string]int{}} }

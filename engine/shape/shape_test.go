@@ -13,7 +13,7 @@ import (
 
 func learn(t *testing.T, texts ...string) *shape.Shape {
 	t.Helper()
-	s := shape.New("shop", "order.paid")
+	s := shape.New("shop", "order.paid", "")
 	for i, text := range texts {
 		var v any
 		if err := json.Unmarshal([]byte(text), &v); err != nil {
@@ -127,7 +127,7 @@ func TestTypeScriptQuotesItsKeys(t *testing.T) {
 // TestAShapeIsBounded adds events with new keys, values and depths.
 func TestAShapeIsBounded(t *testing.T) {
 	t.Parallel()
-	s := shape.New("t", "")
+	s := shape.New("t", "", "")
 	deep := any("x")
 	for range 200 {
 		deep = map[string]any{"d": deep}
