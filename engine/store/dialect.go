@@ -222,6 +222,7 @@ func (t *translation) bodyText(i, open int) {
 	if kind := t.step(end, -1); t.text(kind) == "TEXT" && t.text(t.step(kind, -1)) == "AS" {
 		t.list[t.step(kind, -1)].text, t.list[kind].text = "", ""
 		t.list[i].text = schemaName + ".body_text"
+		t.list[end].text = `) COLLATE "C"` // searches fold ASCII letters only, as in SQLite
 	}
 }
 
