@@ -80,8 +80,12 @@ func (rn *Runner) closeDue(ctx context.Context, began time.Time) (time.Time, err
 			if oldest != 0 && !oldest.Time().After(g.Due) && lag < longestLag {
 				return now.Add(lagAgain), nil // an event that belongs to it may be among them
 			}
-			if err := rn.closeGathering(ctx, g); err != nil {
+			changed, err := rn.closeGathering(ctx, g)
+			if err != nil {
 				return next, err
+			}
+			if again := now.Add(lagAgain); changed && (next.IsZero() || again.Before(next)) {
+				next = again // it is due later, and may have been before next was known
 			}
 		}
 		if len(list) < closeAtOnce {
@@ -109,30 +113,32 @@ func (rn *Runner) GatherDue(at time.Time) {
 	}
 }
 
-func (rn *Runner) closeGathering(ctx context.Context, g engine.DueGathering) error {
+// closeGathering lets a gathered run begin. changed reports that it does not begin now, because an event
+// arrived since the gathering was found due, or the run was cancelled.
+func (rn *Runner) closeGathering(ctx context.Context, g engine.DueGathering) (changed bool, err error) {
 	c := engine.Closing{Run: g.Run, Event: g.Event, At: time.Now().UTC()}
 	var refused error
 	c.Slot, refused = rn.gatheredSlot(ctx, g)
 	if refused != nil {
-		return rn.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
+		return false, rn.cancelGathered(ctx, g.Run, &plan.Error{Message: refused.Error(), Code: "expression"})
 	}
 	var out engine.Closed
-	err := rn.store.Retry(func() (err error) {
+	err = rn.store.Retry(func() (err error) {
 		out, err = rn.store.CloseGathering(ctx, c)
 		return err
 	})
 	switch {
 	case errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
-		return nil // an event arrived in the meantime, or the run was cancelled
+		return true, nil
 	case err != nil:
-		return fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
+		return false, fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
 	case out.Dropped != "":
-		return rn.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
+		return false, rn.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
 	}
 	rn.DueAt(out.Due)
 	rn.replaceBeside(out.Replaced)
 	rn.poke()
-	return nil
+	return false, nil
 }
 
 func (rn *Runner) cancelGathered(ctx context.Context, id engine.RunID, why *plan.Error) error {
