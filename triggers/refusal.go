@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -228,8 +229,20 @@ func (r *route) keepURL(in *inbound) string {
 	if r.urlSecret && r.keepPath(in.path) != in.path {
 		out = strings.Replace(out, in.path, r.keepPath(in.path), 1)
 	}
-	return out
+	for _, p := range r.proofs {
+		if p.verifier != nil && p.verifier.SignsURL() {
+			return out // without its parameters it could not be verified again
+		}
+	}
+	return hideParameters(out)
 }
+
+// tokenParameter is a parameter of a URL that holds a credential by its name.
+var tokenParameter = regexp.MustCompile(`(?i)([?&](?:[a-z]+[_-])?(?:token|api[_-]?key|secret|password|passwd|passphrase)=)[^&#]+`)
+
+// hideParameters replaces the credentials in a URL that no scheme knows of: a sender may send more
+// than the trigger asks for.
+func hideParameters(url string) string { return tokenParameter.ReplaceAllString(url, "${1}***") }
 
 // ErrNotAdmitted is wrapped if a quarantined delivery still does not verify.
 var ErrNotAdmitted = errors.New("not admitted")

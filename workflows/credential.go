@@ -48,6 +48,9 @@ var credentialNames = map[string]bool{
 	"signature": true, "subscription_key": true, "app_key": true, "view_token": true, "hapikey": true,
 }
 
+// sentAsText are maps whose numbers are sent as text.
+var sentAsText = map[string]bool{"query": true, "form": true, "headers": true}
+
 // minCredential is the length in letters under which a value is taken for no credential.
 const minCredential = 6
 
@@ -88,6 +91,10 @@ func (d *decoder) credentials(n *yaml.Node, at credentialPlace, seen map[*yaml.N
 	case yaml.ScalarNode:
 		if n.Tag == "!!str" {
 			d.credentialText(n, at)
+		}
+		if n.Tag == "!!float" && roundFloat.MatchString(n.Value) && sentAsText[at.parent] {
+			d.warn(d.pos(n), "odd-number", fmt.Sprintf("%s is sent as %s", n.Value, strings.TrimSuffix(n.Value, ".0")),
+				"quote it if it is meant as text")
 		}
 	}
 }

@@ -23,6 +23,7 @@ var (
 	dollarPrice  = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
 	mustache     = regexp.MustCompile(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
 	shellBraces  = regexp.MustCompile(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
+	erbTag       = regexp.MustCompile(`<%[=-]-?\s*[@A-Za-z_][\w.]*\s*-?%>`)
 	foreignRoot  = regexp.MustCompile(`^(?:\$json|\$node|\.|body|data|payload|trigger|json|this)\b\.?`)
 	pathLike     = regexp.MustCompile(`^[A-Za-z_][\w.]*$`)
 	jsonLike     = regexp.MustCompile(`^\s*[\[{]\s*["{\[\]}]`)
@@ -36,6 +37,10 @@ func (d *decoder) foreignText(n *yaml.Node) {
 	case barePath.MatchString(text):
 		d.warn(d.pos(n), "not-evaluated", fmt.Sprintf("%s is text here, not a value", value.Clip(text, 60)),
 			fmt.Sprintf("did you mean %s?", quoted("${{ "+text+" }}")))
+	case erbTag.MatchString(text):
+		found := erbTag.FindString(text)
+		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is not evaluated: it is sent as text", value.Clip(found, 60)),
+			"did you mean "+insertion(strings.Trim(found, "<%=-> "))+"?")
 	case !strings.Contains(text, "{"):
 	case dollarPrice.MatchString(text):
 		m := dollarPrice.FindStringSubmatch(text)

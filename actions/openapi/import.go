@@ -60,7 +60,7 @@ func (s *service) result(ctx context.Context, o Options) (*Result, error) {
 	r := &Result{Operations: len(s.ops) + len(s.failed), Skipped: s.failed}
 	if r.Operations == 0 {
 		if len(o.Only) > 0 {
-			return nil, fmt.Errorf("no operation has the tag, the id or the path %s", strings.Join(o.Only, ", "))
+			return nil, fmt.Errorf("no operation has the tag, the id or the path %s; it has %s", strings.Join(o.Only, ", "), s.selectable())
 		}
 		return nil, errors.New("the document has no operations")
 	}

@@ -11,6 +11,8 @@ type service struct {
 	ops                      []*operation
 	// failed are operations that cannot be expressed.
 	failed []Skipped
+	// tags and names are those of the operations that are not selected.
+	tags, names []string
 }
 
 // server is a base URL, with its variables as ${{ connection.NAME }}.

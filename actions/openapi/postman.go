@@ -66,6 +66,7 @@ func (c *collection) request(it, r *object, name string, folders []string) {
 	base, path, query := splitURL(raw)
 	o.path = path
 	if len(c.only) > 0 && !selects(c.only, o.id, o.path, folders) {
+		c.s.passedOver(o.id, folders)
 		return
 	}
 	if !slices.Contains(httpMethods, strings.ToLower(o.method)) {

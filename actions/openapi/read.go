@@ -61,7 +61,42 @@ func read(root *object, from string, only []string) (*service, error) {
 
 // wanted reports whether --only selects a tag, the id, or a prefix of the path.
 func (d *document) wanted(op *object, path string) bool {
-	return len(d.only) == 0 || selects(d.only, str(op.get("operationId")), path, texts(op.get("tags")))
+	id, tags := str(op.get("operationId")), texts(op.get("tags"))
+	if len(d.only) == 0 || selects(d.only, id, path, tags) {
+		return true
+	}
+	d.s.passedOver(cmp.Or(id, path), tags)
+	return false
+}
+
+// passedOver records an operation that is not selected.
+func (s *service) passedOver(name string, tags []string) {
+	s.names = append(s.names, clean(name))
+	for _, t := range tags {
+		if t = clean(t); !slices.Contains(s.tags, t) {
+			s.tags = append(s.tags, t)
+		}
+	}
+}
+
+// selectable lists the tags and operations of the document, for a selection that has none.
+func (s *service) selectable() string {
+	const most = 20
+	var parts []string
+	for _, x := range []struct {
+		what  string
+		names []string
+	}{{"tags", s.tags}, {"operations", s.names}} {
+		if len(x.names) == 0 {
+			continue
+		}
+		text := strings.Join(x.names[:min(most, len(x.names))], ", ")
+		if n := len(x.names) - most; n > 0 {
+			text += fmt.Sprintf(" and %d more", n)
+		}
+		parts = append(parts, x.what+": "+text)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func selects(only []string, id, path string, tags []string) bool {

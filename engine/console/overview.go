@@ -25,7 +25,13 @@ func (t timeRange) length() time.Duration { return t.step * time.Duration(t.n) }
 var ranges = []timeRange{{"1h", time.Minute, 60}, {"24h", 30 * time.Minute, 48}, {"7d", 4 * time.Hour, 42}, {"30d", 12 * time.Hour, 60}}
 
 func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
-	name := cmp.Or(r.URL.Query().Get("range"), "24h")
+	v := r.URL.Query()
+	v.Del("said")
+	if err := onlyKnown(v, []string{"range"}); err != nil {
+		c.sorry(w, r, http.StatusBadRequest, strings.TrimPrefix(err.Error(), engine.ErrQuery.Error()+": "))
+		return
+	}
+	name := cmp.Or(v.Get("range"), "24h")
 	i := slices.IndexFunc(ranges, func(x timeRange) bool { return x.Name == name })
 	if i < 0 {
 		c.sorry(w, r, http.StatusBadRequest, fmt.Sprintf("Unknown range %q; use 1h, 24h, 7d or 30d.", name))

@@ -138,7 +138,9 @@ type Verifier struct {
 	// usesURL reports whether the public URL is signed, so that it is tried with and
 	// without its default port.
 	usesURL bool
-	hosts   []*regexp.Regexp
+	// signsURL reports whether any part of the URL is signed.
+	signsURL bool
+	hosts    []*regexp.Regexp
 	// cache contains the fetched keys.
 	cache *keyCache
 }
@@ -238,6 +240,7 @@ func (v *Verifier) compileContents() error {
 			}
 			v.contents = append(v.contents, t)
 			v.usesURL = v.usesURL || strings.Contains(text, "{public_url")
+			v.signsURL = v.signsURL || strings.Contains(text, "_url") || strings.Contains(text, "query")
 			v.cuts = append(v.cuts, v.plan(t))
 		}
 		v.extendable = v.canBeExtended()
@@ -295,6 +298,9 @@ func (p Place) String() string {
 	}
 	return "field " + p.Field
 }
+
+// SignsURL reports whether a signature depends on the URL or its parameters.
+func (v *Verifier) SignsURL() bool { return v.signsURL }
 
 // Secret reports whether the text at the place would allow anybody who reads it to send deliveries:
 // a token, unlike a signature of one body.
