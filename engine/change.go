@@ -26,4 +26,8 @@ type StepChange struct {
 	Took                        time.Duration
 	// Destination is the attempt's host; empty for attempts without one.
 	Destination string
+	// Code is the error's code; empty without an error. Method and HTTPStatus are those of the
+	// attempt's HTTP request and response; empty and 0 if unknown.
+	Code, Method string
+	HTTPStatus   int
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Watch receives what happens, for metrics and traces. It is called on the hot path, by many
@@ -33,6 +34,26 @@ type Trace struct {
 	Parent [8]byte
 	// Sampled is the sender's flag, true if the trace begins here.
 	Sampled bool
+}
+
+// ServedRequest is a request to the hooks address whose events were stored, after its response.
+type ServedRequest struct {
+	Trigger, Method string
+	// Route is the trigger's path, Path the path of the request without a secret in it.
+	Route, Path string
+	// URL is the request's public URL; only its scheme and host are used.
+	URL    string
+	Status int
+	// Headers are those of the deliveries, of which Events are the events.
+	Headers    map[string]string
+	Events     []EventID
+	ReceivedAt time.Time
+}
+
+// RequestSpan is the span of a request in the trace of one of its events. It is computed from the
+// delivery too, so that the delivery's span is below it.
+func RequestSpan(of Trace, receivedAt time.Time) [8]byte {
+	return Span("request", hex.EncodeToString(of.ID[:]), receivedAt.UTC().Format(time.RFC3339Nano))
 }
 
 // TraceOf returns the trace of an event: the sender's if its delivery had a traceparent, else a new

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -29,6 +30,9 @@ type Deps struct {
 	// outcome is accepted, duplicate, filtered, handshake, refused, limited or unavailable.
 	// The trigger is empty for unknown paths.
 	Answered func(trigger, outcome string, took time.Duration)
+	// Served is called after each response to a request whose events were stored, for traces; nil
+	// for none.
+	Served func(engine.ServedRequest)
 }
 
 // setSecrets returns an environment of the secrets that are set. Expressions that name

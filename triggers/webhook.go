@@ -151,6 +151,11 @@ func (h *Hooks) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	in.body = body
 	in.prepare(r)
 	in.request.Context = req.Context()
+	if h.deps.Served != nil {
+		s := &servedResponse{ResponseWriter: w}
+		defer func() { h.served(r, in, s) }()
+		w = s
+	}
 	h.finish(w, req, t, r, in, from.ip, c)
 }
 
@@ -204,6 +209,9 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		return
 	}
 	status, out := r.stored(j.deliveries, receipts)
+	if s, ok := w.(*servedResponse); ok {
+		s.deliveries, s.receipts = j.deliveries, receipts
+	}
 	if s := r.webhook.Respond; s != nil && s.Sync && len(receipts) > 0 && h.answerWithRun(w, req, r, receipts[0].Event) {
 		h.answered(r, out.Status, in.at)
 		return

@@ -34,7 +34,13 @@ func (rn *Runner) ReportUpdate(ev *engine.Event, s engine.RunUpdate) {
 		s := engine.StepChange{Path: x.Path, Action: x.Action, Status: x.Shown(), Attempt: x.Attempt, StartedAt: x.StartedAt,
 			Destination: x.Destination}
 		if x.Error != nil {
-			s.Error = m.Text(x.Error.Message)
+			s.Error, s.Code, s.HTTPStatus = m.Text(x.Error.Message), x.Error.Code, x.Error.Status
+		}
+		if input, ok := x.Input.(map[string]any); ok {
+			s.Method, _ = input["method"].(string)
+		}
+		if output, ok := x.Output.(map[string]any); ok && x.Error == nil {
+			s.HTTPStatus, _ = output["status"].(int)
 		}
 		if !x.FinishedAt.IsZero() {
 			s.Took = x.FinishedAt.Sub(x.StartedAt)

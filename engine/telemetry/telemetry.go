@@ -152,6 +152,26 @@ func (t *Telemetry) Close(ctx context.Context) error {
 // Traces implements engine.Watch.
 func (t *Telemetry) Traces() bool { return t.tracer != nil }
 
+// Served returns the function that writes the spans of requests to the hooks address; nil if traces
+// are off.
+func (t *Telemetry) Served() func(engine.ServedRequest) {
+	if t.tracer == nil {
+		return nil
+	}
+	return t.tracer.served
+}
+
+// action returns an action of the current project; nil if there is none, or traces are off.
+func (t *Telemetry) action(name string) *workflows.ActionSpec {
+	if t.tracer == nil {
+		return nil
+	}
+	if p := t.o.Project(); p != nil {
+		return p.Actions.Get(name)
+	}
+	return nil
+}
+
 // Answered records the response to a delivery.
 func (t *Telemetry) Answered(trigger, outcome string, took time.Duration) {
 	// The series are looked up once, since this runs for every delivery.
@@ -209,7 +229,7 @@ func (t *Telemetry) Changed(c engine.Change) {
 		if s.Destination != "" {
 			t.destination.WithLabelValues(t.hosts.used(s.Destination), s.Status).Observe(s.Took.Seconds())
 		}
-		t.tracer.attempt(c, s)
+		t.tracer.attempt(c, s, t.action(s.Action))
 	}
 	if c.Run.Status.Ended() {
 		t.runs.WithLabelValues(c.Run.Workflow, string(c.Run.Status)).Inc()

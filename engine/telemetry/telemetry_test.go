@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,8 +21,10 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 )
 
 func fresh(t *testing.T) *Telemetry {
@@ -110,25 +113,28 @@ func TestOneTraceLeadsFromTheDeliveryToTheLastStep(t *testing.T) {
 		c := ended(at)
 		c.Event.Headers = headers
 		first.tracer.stored(&engine.Delivery{Trigger: "shop", Inlet: "webhook", Headers: headers, ReceivedAt: at}, engine.Receipt{Event: 7})
+		first.Served()(engine.ServedRequest{Trigger: "shop", Method: "POST", Route: "/hooks/shop", Path: "/hooks/shop",
+			URL: "https://hooks.example.com/hooks/shop?token=abc", Status: 202, Headers: headers, Events: []engine.EventID{7}, ReceivedAt: at})
 		second := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{}))) // after a restart
-		second.attempt(c, c.Steps[0])
+		second.attempt(c, c.Steps[0], nil)
 		second.ended(c)
 		spans := kept.GetSpans()
-		if len(spans) != 3 {
+		if len(spans) != 4 {
 			t.Fatalf("%s: %d spans", name, len(spans))
 		}
-		delivery, attempt, run := spans[0], spans[1], spans[2]
+		delivery, request, attempt, run := spans[0], spans[1], spans[2], spans[3]
 		for _, s := range spans {
 			if s.SpanContext.TraceID() != delivery.SpanContext.TraceID() {
 				t.Errorf("%s: %s is of another trace", name, s.Name)
 			}
 		}
-		if attempt.Parent.SpanID() != run.SpanContext.SpanID() || run.Parent.SpanID() != delivery.SpanContext.SpanID() {
+		if attempt.Parent.SpanID() != run.SpanContext.SpanID() || run.Parent.SpanID() != delivery.SpanContext.SpanID() ||
+			delivery.Parent.SpanID() != request.SpanContext.SpanID() {
 			t.Errorf("%s: %v is under %v, %v under %v", name, attempt.Name, attempt.Parent, run.Name, run.Parent)
 		}
 		if name == "a sender with a trace" && (delivery.SpanContext.TraceID().String() != sender[3:35] ||
-			delivery.Parent.SpanID().String() != sender[36:52]) {
-			t.Errorf("the sender's trace is not taken up: %v under %v", delivery.SpanContext, delivery.Parent)
+			request.Parent.SpanID().String() != sender[36:52]) {
+			t.Errorf("the sender's trace is not taken up: %v under %v", request.SpanContext, request.Parent)
 		}
 		span := attempt.SpanContext.SpanID()
 		if header := engine.TraceOf(7, headers).Header(engine.AttemptSpan(8, "charge", 2)); !strings.Contains(header,
@@ -141,12 +147,76 @@ func TestOneTraceLeadsFromTheDeliveryToTheLastStep(t *testing.T) {
 	}
 }
 
+// attributes are those of the last span, as text.
+func attributes(kept *tracetest.InMemoryExporter) (span tracetest.SpanStub, attrs map[string]string) {
+	spans := kept.GetSpans()
+	span, attrs = spans[len(spans)-1], map[string]string{}
+	for _, a := range span.Attributes {
+		attrs[string(a.Key)] = a.Value.String()
+	}
+	return span, attrs
+}
+
+// TestSpansFollowTheConventionsForHTTP checks the attributes that the stable conventions require:
+// https://opentelemetry.io/docs/specs/semconv/http/http-spans/.
+func TestSpansFollowTheConventionsForHTTP(t *testing.T) {
+	kept := tracetest.NewInMemoryExporter()
+	m := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))
+	served := engine.ServedRequest{Trigger: "shop", Method: "POST", Route: "/hooks/shop", Path: "/hooks/shop/***",
+		URL: "http://hooks.example.com:8080/hooks/shop/abc?token=abc", Status: 202, Events: []engine.EventID{7}, ReceivedAt: time.Now()}
+	want := map[string]string{"http.request.method": "POST", "http.route": "/hooks/shop", "url.path": "/hooks/shop/***",
+		"url.scheme": "http", "server.address": "hooks.example.com", "server.port": "8080", "http.response.status_code": "202",
+		"hookloom.trigger": "shop"}
+	m.served(served)
+	span, got := attributes(kept)
+	if span.Name != "POST /hooks/shop" || span.SpanKind != trace.SpanKindServer || span.Status.Code != codes.Unset || !maps.Equal(got, want) {
+		t.Errorf("%s %v %v %v", span.Name, span.SpanKind, span.Status, got)
+	}
+	served.Status, served.URL = 500, "https://hooks.example.com/hooks/shop"
+	m.served(served)
+	if span, got = attributes(kept); span.Status.Code != codes.Error || got["error.type"] != "500" || got["server.port"] != "443" {
+		t.Errorf("%v %v", span.Status, got)
+	}
+	own := &workflows.ActionSpec{Action: &workflows.ConnectorAction{Method: "PATCH"}}
+	for name, c := range map[string]struct {
+		step engine.StepChange
+		spec *workflows.ActionSpec
+		kind trace.SpanKind
+		want map[string]string
+	}{
+		"a response": {engine.StepChange{Action: "http/get", Destination: "https://crm.example.com:8443", HTTPStatus: 200}, nil,
+			trace.SpanKindClient, map[string]string{"http.request.method": "GET", "server.address": "crm.example.com", "server.port": "8443",
+				"url.scheme": "https", "http.response.status_code": "200", "error.type": ""}},
+		"an error status": {engine.StepChange{Action: "crm/update", Destination: "https://crm.example.com", HTTPStatus: 503,
+			Code: "http_status", Error: "answered 503"}, own, trace.SpanKindClient, map[string]string{"http.request.method": "PATCH",
+			"server.port": "443", "http.response.status_code": "503", "error.type": "503"}},
+		"no response": {engine.StepChange{Action: "http/request", Method: "PUT", Destination: "http://10.1.2.3", Code: "timeout", Error: "x"},
+			nil, trace.SpanKindClient, map[string]string{"http.request.method": "PUT", "server.address": "10.1.2.3", "server.port": "80",
+				"http.response.status_code": "", "error.type": "timeout"}},
+		"mail": {engine.StepChange{Action: "email/send", Destination: "smtp://mail.example.com:587"}, nil, trace.SpanKindClient,
+			map[string]string{"server.address": "mail.example.com", "server.port": "587", "http.request.method": "", "url.scheme": ""}},
+		"no request": {engine.StepChange{Action: "log", Code: "expression", Error: "x"}, nil, trace.SpanKindInternal,
+			map[string]string{"server.address": "", "error.type": "expression"}},
+	} {
+		m.attempt(ended(time.Now()), c.step, c.spec)
+		span, got := attributes(kept)
+		if span.SpanKind != c.kind {
+			t.Errorf("%s: %v", name, span.SpanKind)
+		}
+		for key, v := range c.want {
+			if got[key] != v {
+				t.Errorf("%s: %s is %q, want %q", name, key, got[key], v)
+			}
+		}
+	}
+}
+
 func TestASenderThatIsNotSampledIsNotTraced(t *testing.T) {
 	kept := tracetest.NewInMemoryExporter()
 	m := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))
 	c := ended(time.Now())
 	c.Event.Headers = map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
-	m.attempt(c, c.Steps[0])
+	m.attempt(c, c.Steps[0], nil)
 	m.ended(c)
 	ratio := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{}),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(0)))))

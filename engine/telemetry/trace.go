@@ -4,9 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/workflows"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -123,17 +129,60 @@ func (t *tracer) sampled(of engine.Trace) bool {
 	return probe.SpanContext().IsSampled() // never ended, so never sent
 }
 
+// served writes the span of a request to the hooks address, in the trace of each of its events: one
+// trace if the sender began it.
+func (t *tracer) served(r engine.ServedRequest) {
+	attrs := []attribute.KeyValue{attribute.String("http.request.method", r.Method), attribute.String("http.route", r.Route),
+		attribute.String("url.path", r.Path), attribute.Int("http.response.status_code", r.Status),
+		attribute.String("hookloom.trigger", r.Trigger)}
+	if u, err := url.Parse(r.URL); err == nil && u.Host != "" {
+		attrs = append(append(attrs, attribute.String("url.scheme", u.Scheme)), serverOf(u)...)
+	}
+	problem := ""
+	if r.Status >= http.StatusInternalServerError {
+		problem = strconv.Itoa(r.Status)
+		attrs = append(attrs, attribute.String("error.type", problem))
+	}
+	written := map[[16]byte]bool{}
+	for _, id := range r.Events {
+		of := engine.TraceOf(id, r.Headers)
+		if written[of.ID] {
+			continue
+		}
+		written[of.ID] = true
+		t.span(of, engine.RequestSpan(of, r.ReceivedAt), of.Parent, r.Method+" "+r.Route, trace.SpanKindServer, r.ReceivedAt, time.Now(),
+			problem, attrs...)
+	}
+}
+
+// serverOf are the host and the port of a URL. The port is written even if it is the scheme's own,
+// as the conventions require of clients.
+func serverOf(u *url.URL) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{attribute.String("server.address", u.Hostname())}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		port = map[string]int{"http": 80, "https": 443, "smtp": 25, "smtps": 465}[u.Scheme]
+	}
+	if port > 0 {
+		attrs = append(attrs, attribute.Int("server.port", port))
+	}
+	return attrs
+}
+
 func (t *tracer) stored(d *engine.Delivery, r engine.Receipt) {
 	if t == nil || r.Event == 0 {
 		return
 	}
 	of := engine.TraceOf(r.Event, d.Headers)
-	id, name := engine.Span(r.Event.String()), "delivery "+d.Trigger
+	id, parent, name := engine.Span(r.Event.String()), of.Parent, "delivery "+d.Trigger
 	if r.Duplicate {
-		// A further delivery of an event is a separate span beside the first.
+		// One more delivery of an event: a span of its own, beside the first.
 		id = engine.Span(r.Event.String(), string(d.Inlet), d.ReceivedAt.String())
 	}
-	t.span(of, id, of.Parent, name, trace.SpanKindConsumer, d.ReceivedAt, time.Now(), "", attribute.String("hookloom.trigger", d.Trigger),
+	if d.Inlet == workflows.InletWebhook {
+		parent = engine.RequestSpan(of, d.ReceivedAt)
+	}
+	t.span(of, id, parent, name, trace.SpanKindConsumer, d.ReceivedAt, time.Now(), "", attribute.String("hookloom.trigger", d.Trigger),
 		attribute.String("hookloom.inlet", string(d.Inlet)),
 		attribute.String("hookloom.event", r.Event.String()), attribute.String("hookloom.type", d.Type),
 		attribute.Bool("hookloom.duplicate", r.Duplicate))
@@ -153,17 +202,47 @@ func (t *tracer) ended(c engine.Change) {
 		attribute.String("hookloom.version", c.Run.Version), attribute.String("hookloom.status", string(c.Run.Status)))
 }
 
-func (t *tracer) attempt(c engine.Change, s engine.StepChange) {
+// attempt writes the span of an attempt. action describes its action; nil if that is unknown.
+func (t *tracer) attempt(c engine.Change, s engine.StepChange, action *workflows.ActionSpec) {
 	if t == nil {
 		return
 	}
 	kind := trace.SpanKindInternal
-	if s.Destination != "" {
+	attrs := []attribute.KeyValue{attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.step", s.Path),
+		attribute.String("hookloom.action", s.Action), attribute.Int("hookloom.attempt", s.Attempt),
+		attribute.String("hookloom.status", s.Status)}
+	if u, err := url.Parse(s.Destination); err == nil && u.Host != "" {
 		kind = trace.SpanKindClient
+		attrs = append(attrs, serverOf(u)...)
+		if u.Scheme == "http" || u.Scheme == "https" {
+			attrs = append(attrs, attribute.String("url.scheme", u.Scheme), attribute.String("http.request.method", methodOf(s, action)))
+			if s.HTTPStatus > 0 {
+				attrs = append(attrs, attribute.Int("http.response.status_code", s.HTTPStatus))
+			}
+		}
+	}
+	switch {
+	case s.Code == "http_status" && s.HTTPStatus > 0:
+		attrs = append(attrs, attribute.String("error.type", strconv.Itoa(s.HTTPStatus)))
+	case s.Code != "":
+		attrs = append(attrs, attribute.String("error.type", s.Code))
 	}
 	t.span(engine.TraceOf(c.Event.ID, c.Event.Headers), engine.AttemptSpan(c.Run.ID, s.Path, s.Attempt), engine.Span(c.Run.ID.String()),
-		"step "+s.Path, kind, s.StartedAt, s.StartedAt.Add(s.Took), s.Error,
-		attribute.String("hookloom.run", c.Run.ID.String()), attribute.String("hookloom.step", s.Path),
-		attribute.String("hookloom.action", s.Action), attribute.Int("hookloom.attempt", s.Attempt),
-		attribute.String("hookloom.status", s.Status), attribute.String("server.address", s.Destination))
+		"step "+s.Path, kind, s.StartedAt, s.StartedAt.Add(s.Took), s.Error, attrs...)
+}
+
+// methodOf is the method of an attempt's HTTP request.
+func methodOf(s engine.StepChange, action *workflows.ActionSpec) string {
+	_, name, _ := strings.Cut(s.Action, "/")
+	switch {
+	case s.Method != "":
+		return s.Method
+	case action != nil && action.Action != nil && action.Action.Method != "":
+		return action.Action.Method
+	case strings.HasPrefix(s.Action, "http/") && slices.Contains([]string{"get", "put", "post", "patch", "delete", "head"}, name):
+		return strings.ToUpper(name)
+	case s.Action == "http/request":
+		return http.MethodGet
+	}
+	return http.MethodPost // native actions that send something
 }
