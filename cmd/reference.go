@@ -57,6 +57,7 @@ func referencePages(ctx context.Context) (map[string]string, error) {
 		"reference/cli":         cliPage(),
 		"reference/api":         apiPage(),
 		"reference/errors":      errorsPage(),
+		"reference/mistakes":    mistakesPage(),
 	}, nil
 }
 

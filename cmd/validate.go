@@ -20,7 +20,8 @@ func (a *app) validateCmd() *cobra.Command {
 	var o validateOptions
 	c := &cobra.Command{Use: "validate [DIR or FILE...]", Short: "Check a project and report all mistakes",
 		Long: `Checks every file of a project. Each mistake comes with file:line:column, the
-line, a caret, and the likely fix. With files, only their mistakes are shown.
+line, a caret, its code and the likely fix; hookloom help CODE explains a code. With
+files, only their mistakes are shown.
 
 --db also reads the newest recorded events of each trigger and warns, with counts, of
 fields that none of them has, of comparisons of types that never meet, and of values
@@ -87,6 +88,9 @@ func (a *app) validate(ctx context.Context, args []string, o validateOptions) er
 		return err
 	}
 	if all.Errors() > 0 || o.strict && len(all) > 0 {
+		if o.format == "text" {
+			a.warnf("hookloom help CODE explains a code, such as hookloom help %s\n", all[0].Code)
+		}
 		return &exitError{exitUsage, errors.New(verdict(files, all))}
 	}
 	if o.format == "text" {

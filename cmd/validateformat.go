@@ -99,7 +99,8 @@ func sarif(all workflows.Mistakes) map[string]any {
 		}
 		if !known[m.Code] {
 			known[m.Code] = true
-			rules = append(rules, map[string]any{"id": m.Code, "shortDescription": map[string]any{"text": strings.ReplaceAll(m.Code, "-", " ")}})
+			rules = append(rules, map[string]any{"id": m.Code, "shortDescription": map[string]any{"text": strings.ReplaceAll(m.Code, "-", " ")},
+				"help": map[string]any{"text": "hookloom help " + m.Code + " explains it, with an example."}})
 		}
 		results = append(results, map[string]any{"ruleId": m.Code, "level": level, "message": map[string]any{"text": sentence(m)},
 			"locations": []any{map[string]any{"physicalLocation": map[string]any{"artifactLocation": map[string]any{"uri": filepath.ToSlash(m.File)},
