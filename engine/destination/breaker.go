@@ -33,7 +33,6 @@ func (ds *Table) changed(d *destination, from, to gobreaker.State) {
 			ds.o.Log.Warn("a destination does not answer: its attempts wait", "destination", d.name, "last", d.last, "tried_again", d.closedUntil)
 		}
 	case gobreaker.StateClosed:
-		d.closedUntil = time.Time{}
 		d.ramp, d.grows = rate.NewLimiter(rampFirst, rampFirst/5), time.Now().Add(rampEvery)
 		ds.o.Log.Info("a destination answers again", "destination", d.name)
 	}
