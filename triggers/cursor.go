@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -39,7 +40,7 @@ func encodeCursor(v any) (json.RawMessage, error) {
 // everything else as text.
 func compareCursors(a, b any) int {
 	if x, y := asInt(a), asInt(b); x != nil && y != nil {
-		return compareInts(*x, *y)
+		return cmp.Compare(*x, *y)
 	}
 	if x, y := asNumber(a), asNumber(b); x != nil && y != nil {
 		return x.Cmp(y)
@@ -50,16 +51,6 @@ func compareCursors(a, b any) int {
 		return s.Compare(t)
 	}
 	return strings.Compare(text(a), text(b))
-}
-
-func compareInts(x, y int) int {
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
 }
 
 func asInt(v any) *int {
@@ -166,10 +157,8 @@ func lookBack(cursor any, overlap time.Duration) any {
 				return t.Add(-overlap).Format(layout)
 			}
 		}
-		if n, err := strconv.Atoi(x); err == nil {
-			return fmt.Sprint(lookBack(n, overlap))
-		}
-		if f, err := strconv.ParseFloat(x, 64); err == nil && decimal(x) {
+		// A number that is no time stays as it is written, with its zeros.
+		if f, err := strconv.ParseFloat(x, 64); err == nil && decimal(x) && earlier(f, overlap) != f {
 			return strconv.FormatFloat(earlier(f, overlap), 'f', -1, 64)
 		}
 	case int:

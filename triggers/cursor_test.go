@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,10 +34,15 @@ func TestACursorLooksBackInItsOwnForm(t *testing.T) {
 		{"1767225600.5", "1767225540.5"},
 		{"2026-01-01T00:00:00+02:00", "2025-12-31T23:59:00+02:00"}, {"2026-01-01T00:00:00", "2025-12-31T23:59:00"},
 		{"2026-01-01 00:00:00", "2025-12-31 23:59:00"},
-		{17, 17}, {"17", "17"}, {"evt_17", "evt_17"}, {nil, nil},
+		{time.Unix(60, 5), time.Unix(0, 5)}, {1767225600000.0, 1767225540000.0}, {"1767225600000", "1767225540000"},
+		{17, 17}, {"17", "17"}, {"0017", "0017"}, {"17.50", "17.50"},
+		{"+1767225600", "+1767225600"}, {17.5, 17.5}, {"evt_17", "evt_17"}, {nil, nil},
 	} {
 		if got := lookBack(x.cursor, time.Minute); got != x.want {
 			t.Errorf("%v: %v, want %v", x.cursor, got, x.want)
+		}
+		if got := lookBack(x.cursor, 0); got != x.cursor {
+			t.Errorf("%v by nothing: %v", x.cursor, got)
 		}
 	}
 }
@@ -61,6 +67,106 @@ func TestAnIDIsNoTime(t *testing.T) {
 		if c := p.capped(x.cursor, now); x.want && p.after(c, now) || !x.want && c != x.cursor {
 			t.Errorf("%s = %v is capped to %v", x.path, x.cursor, c)
 		}
+	}
+}
+
+// TestNumbersAreTimesInThisCenturyAndTheNext: seconds and milliseconds from 2001 to 2286, and no others.
+func TestNumbersAreTimesInThisCenturyAndTheNext(t *testing.T) {
+	for _, x := range []struct {
+		v    any
+		want time.Time
+	}{
+		{1_000_000_001, time.Unix(1_000_000_001, 0)}, {9_999_999_999, time.Unix(9_999_999_999, 0)},
+		{1_000_000_000_001, time.UnixMilli(1_000_000_000_001)}, {9_999_999_999_999, time.UnixMilli(9_999_999_999_999)},
+		{1_000_000_001.5, time.Unix(1_000_000_001, 5e8)}, {"1000000001.5", time.Unix(1_000_000_001, 5e8)},
+		{"1000000001", time.Unix(1_000_000_001, 0)}, {time.Unix(5, 0), time.Unix(5, 0)},
+		{1_000_000_000, time.Time{}}, {10_000_000_000, time.Time{}}, {1_000_000_000_000, time.Time{}}, {10_000_000_000_000, time.Time{}},
+		{0, time.Time{}}, {-1_000_000_001, time.Time{}}, {"1e9", time.Time{}}, {"x", time.Time{}}, {nil, time.Time{}}, {true, time.Time{}},
+	} {
+		got, ok := asTime(x.v)
+		if ok != !x.want.IsZero() || ok && !got.Equal(x.want) {
+			t.Errorf("%v: %v %t", x.v, got, ok)
+		}
+		if !ok && earlier(1, time.Minute) != 1 {
+			t.Error("a small number is moved")
+		}
+	}
+	for _, n := range []float64{1_000_000_000, 10_000_000_000, 1_000_000_000_000, 10_000_000_000_000} {
+		if got := earlier(n, time.Minute); got != n {
+			t.Errorf("%f is moved to %f", n, got)
+		}
+	}
+	for v, want := range map[any]time.Duration{"2026-01-01T00:00:00Z": time.Second, "2026-01-01T00:00:00.5Z": time.Millisecond,
+		1767225600: time.Second, 1767225600001: time.Millisecond, "x": time.Second} {
+		if got := tick(v); got != want {
+			t.Errorf("the resolution of %v is %s", v, got)
+		}
+	}
+}
+
+// TestOnlyWholeNumbersCompareAsNumbers: of at most 100 digits, with a sign and a point at most.
+func TestOnlyWholeNumbersCompareAsNumbers(t *testing.T) {
+	for text, want := range map[string]bool{"1": true, "-1": true, "1.5": true, "0": true, "9": true, "": false, "-": false, "1.": false,
+		".5": false, "1.5.5": false, "--1": false, "+1": false, "1e5": false, "1/2": false, "a": false, ":": false, "1:": false,
+		strings.Repeat("1", 100): true, strings.Repeat("1", 101): false} {
+		if got := asNumber(text) != nil; got != want {
+			t.Errorf("%q is a number: %t", text, got)
+		}
+	}
+}
+
+// TestCursorsAreStoredAsJSON, times in UTC, and what is stored otherwise is told.
+func TestCursorsAreStoredAsJSON(t *testing.T) {
+	at := time.Date(2026, 1, 1, 1, 0, 0, 5e6, time.FixedZone("", 3600))
+	for want, v := range map[string]any{"": nil, `"2026-01-01T00:00:00.005Z"`: at, "12": 12, `"a"`: "a"} {
+		raw, err := encodeCursor(v)
+		if err != nil || string(raw) != want {
+			t.Errorf("%v: %s %v", v, raw, err)
+		}
+		back, err := decodeCursor(raw)
+		if again, err2 := encodeCursor(back); err != nil || err2 != nil || string(again) != want {
+			t.Errorf("%v: read as %v, %v %v", v, back, err, err2)
+		}
+	}
+	if _, err := decodeCursor([]byte("{")); err == nil || !strings.Contains(err.Error(), "the stored cursor") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestSendersWithoutAPresetNameEventsInTheirHeaders: the first header that has a value which is not masked.
+func TestSendersWithoutAPresetNameEventsInTheirHeaders(t *testing.T) {
+	for _, c := range []struct {
+		headers     map[string]string
+		key, header string
+	}{
+		{map[string]string{"webhook-id": " a ", "x-event-id": "b"}, "a", "webhook-id"},
+		{map[string]string{"idempotency-key": "k"}, "k", "idempotency-key"},
+		{map[string]string{"webhook-id": " ", "idempotency-key": "***", "x-event-id": "b"}, "b", "x-event-id"},
+		{map[string]string{"ce-id": "1", "ce-source": "/a/b"}, "/a/b/1", "ce-id"}, {map[string]string{"ce-id": "1"}, "", ""},
+		{map[string]string{"ce-source": "/a"}, "", ""}, {map[string]string{"ce-id": "***", "ce-source": "/a"}, "", ""}, {nil, "", ""},
+		{map[string]string{"x-event-id": "b", "ce-id": "1", "ce-source": "/a"}, "b", "x-event-id"},
+	} {
+		if key, header := commonID(c.headers); key != c.key || header != c.header {
+			t.Errorf("%v: %q from %q", c.headers, key, header)
+		}
+	}
+}
+
+// TestDigestsTellTheirPartsApart: what moves from one part into the next is another content.
+func TestDigestsTellTheirPartsApart(t *testing.T) {
+	if string(claimOf([]byte("ab"), "c")) == string(claimOf([]byte("a"), "bc")) || len(claimOf(nil, "")) != 16 {
+		t.Error("two claims are one")
+	}
+	body := map[string]any{"a": map[string]any{"b": 1, "c": 2}, "d": []any{1}}
+	remove(body, []string{"a", "b"})
+	remove(body, []string{"d", "x"})
+	remove(body, []string{"none", "x"})
+	remove(body, []string{"e"})
+	if got := fmt.Sprint(body); got != "map[a:map[c:2] d:[1]]" {
+		t.Errorf("%s is left", got)
+	}
+	if remove(body, []string{"d"}); len(body) != 1 {
+		t.Errorf("%v is left", body)
 	}
 }
 
