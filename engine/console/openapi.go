@@ -153,6 +153,9 @@ func (s *schemas) fields(t reflect.Type, fields map[string]any, required *[]any)
 		f := t.Field(i)
 		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
+		case f.Anonymous && tag == "" && f.Type.Kind() == reflect.Pointer:
+			s.fields(f.Type.Elem(), fields, &[]any{}) // none of them is there if it is nil
+			continue
 		case f.Anonymous && tag == "":
 			s.fields(f.Type, fields, required)
 			continue
