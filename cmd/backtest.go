@@ -47,7 +47,8 @@ Without files, all workflows of the project folder are compared. A file outside
 workflows/ is an edited copy of the workflow with its name. --against compares with a
 version (see the console, or hookloom event) or another file instead of what ran.
 
-The database is only read, with or without a running server. Exit status: 0; 1 with
+The database is only read, with or without a running server, which it gives way to: on
+Linux it runs at the lowest priority. Exit status: 0; 1 with
 --fail-on if something of that kind differs; 2 for wrong usage or files.`,
 		Example: "  hookloom backtest --since 30d\n  hookloom backtest workflows/paid.yaml --since 30d --fail-on requests\n" +
 			"  hookloom backtest /tmp/paid.yaml --dir shop --trigger stripe --sample 1000 -o json\n" +
@@ -123,6 +124,7 @@ func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (e
 	}
 	o.Unknown = out.unknown
 	o.Progress = a.progress()
+	o.Gentle = !giveWay(ctx)
 	report, err := backtest.Run(ctx, o)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func Main(args []string, out, errOut io.Writer) int {
 	// The first signal asks for an orderly end; a second one ends at once, which
 	// the next start makes good.
 	context.AfterFunc(ctx, stop)
-	return execute(ctx, args, out, errOut)
+	return execute(inOwnProcess(ctx), args, out, errOut)
 }
 
 // execute runs one command line.

@@ -46,7 +46,7 @@ func (s *server) evaluate(ctx context.Context, text, event, data string) (*expr.
 // pasted in, or the workflows in use for events that are decided again.
 func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*console.BacktestResult, error) {
 	out := &console.BacktestResult{Changes: []backtest.Change{}, Unknown: []backtest.Unknown{}, Unknowns: map[string]int{}}
-	options := backtest.Options{History: s.store.History(), Query: o.Query, Limit: o.Limit,
+	options := backtest.Options{History: s.store.History(), Query: o.Query, Limit: o.Limit, Gentle: true,
 		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s }),
 		Change: func(c backtest.Change) error {
 			if out.Changed++; out.Changed <= o.Keep {

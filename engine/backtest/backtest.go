@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
@@ -32,6 +33,9 @@ type Options struct {
 	Chosen map[engine.Chosen]bool
 	// Actions run actions without external effects, and determine where a request would go.
 	Actions map[string]engine.Action
+	// Gentle leaves at least half of the processor time of one processor, and all of the others, to the
+	// rest of the process: a server that takes deliveries meanwhile.
+	Gentle bool
 	// Tests are the tests of the project, whose mocks are used where nothing is recorded.
 	Tests []*workflows.Test
 	// Change and Unknown are called for each finding, in the order of the events, except for those
@@ -207,7 +211,8 @@ func spread(id engine.EventID) uint64 {
 // be used for other requests regardless of the order of the workers.
 func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
 	items := make([][]*item, len(page))
-	each(len(page), func(i int) { items[i] = b.items(ctx, page[i]) })
+	began := time.Now()
+	b.each(ctx, len(page), func(i int) { items[i] = b.items(ctx, page[i]) })
 	for _, list := range items {
 		for _, it := range list {
 			if it.base != nil && it.problem == "" {
@@ -215,7 +220,7 @@ func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
 			}
 		}
 	}
-	each(len(page), func(i int) {
+	b.each(ctx, len(page), func(i int) {
 		for _, it := range items[i] {
 			b.compareItem(ctx, it)
 		}
@@ -235,7 +240,46 @@ func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
 	if b.o.Progress != nil {
 		b.o.Progress(b.report.Events)
 	}
+	if b.o.Gentle {
+		return rest(ctx, time.Since(began))
+	}
 	return nil
+}
+
+// rest waits for a time, or until ctx ends.
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// gentlePart is how many events a gentle backtest looks at before it rests.
+const gentlePart = 10
+
+// each calls do for 0 to n-1 on several goroutines; a gentle backtest calls it on this one, and rests
+// in between for as long as it works.
+func (b *run) each(ctx context.Context, n int, do func(i int)) {
+	if !b.o.Gentle {
+		each(n, do)
+		return
+	}
+	began := time.Now()
+	for i := range n {
+		if ctx.Err() != nil {
+			return // page reports it
+		}
+		if do(i); i%gentlePart == gentlePart-1 {
+			if rest(ctx, time.Since(began)) != nil {
+				return
+			}
+			began = time.Now()
+		}
+	}
 }
 
 // each calls do for 0 to n-1, on as many goroutines as there are processors, and waits for all.

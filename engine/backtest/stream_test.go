@@ -2,6 +2,7 @@ package backtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/backtest"
 	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/store"
 )
 
 // bursts sends events with n from 1 at the given seconds.
@@ -165,5 +167,29 @@ func TestChosenEventsAreComparedByThemselves(t *testing.T) {
 	if got := startsAndStops(t, path, "dropped", f); !slices.Equal(got, []string{"2 starts_matching"}) || f.Unchanged != 2 ||
 		f.RunsBefore != 2 || f.RunsAfter != 3 || len(f.unknown) > 0 {
 		t.Errorf("%q %+v %+v", got, f.Report, f.unknown)
+	}
+}
+
+// TestAGentleBacktestFindsTheSame checks that a backtest that rests in between reports the same in the
+// same order, and ends when it is told to while it rests.
+func TestAGentleBacktestFindsTheSame(t *testing.T) {
+	flows := map[string]string{"plain": "on: hook\n" + acts}
+	path := record(t, flows, bursts(t, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20))
+	edited := map[string]string{"plain": "on: hook\nwhen: event.data.n > 10\n" + acts}
+	quick := test(t, path, edited, nil)
+	gentle := test(t, path, edited, func(o *backtest.Options) { o.Gentle = true })
+	if len(quick.changes) != 10 || fmt.Sprint(quick.changes) != fmt.Sprint(gentle.changes) || gentle.Events != quick.Events {
+		t.Errorf("%+v %+v\n%+v %+v", quick.Report, quick.changes, gentle.Report, gentle.changes)
+	}
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	o := backtest.Options{History: h, Project: load(t, edited), Actions: table(), Gentle: true}
+	if _, err := backtest.Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended: %v", err)
 	}
 }
