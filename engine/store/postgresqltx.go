@@ -44,6 +44,14 @@ type postgresql struct {
 	node, epoch, batch int64
 	beaten             time.Time
 	hooks, admin       string
+	kept               keptTotals
+}
+
+// keptTotals are the number and the size of the kept values, or more than that: values that were removed,
+// or whose transaction failed, are subtracted only by the next count.
+type keptTotals struct {
+	known       bool
+	keys, bytes int64
 }
 
 var (
@@ -76,6 +84,7 @@ func (p *postgresql) connect(ctx context.Context) error {
 
 // disconnect closes the connection, whose state is unknown.
 func (p *postgresql) disconnect() {
+	p.kept = keptTotals{}
 	if p.conn == nil {
 		return
 	}
@@ -267,7 +276,7 @@ func (p *postgresql) commit() (sent bool, err error) {
 
 // rollback ends a transaction that failed.
 func (p *postgresql) rollback() {
-	p.pending, p.fence = &pgx.Batch{}, -1
+	p.pending, p.fence, p.kept = &pgx.Batch{}, -1, keptTotals{}
 	if p.conn == nil || p.conn.IsClosed() || p.conn.PgConn().TxStatus() == 'I' {
 		return
 	}

@@ -77,15 +77,17 @@ func (t *tx) keepValue(c engine.ValueChange, next *engine.ValueNext, there bool,
 // roomForValue rejects values that would exceed the limits; expired values are removed first.
 func (t *tx) roomForValue(c engine.ValueChange, keys, bytes int64) (*plan.Error, error) {
 	for _, last := range []bool{false, true} {
-		v := make([]driver.Value, 2)
-		if _, err := t.row(`SELECT keys, bytes FROM kept_size`, v); err != nil {
+		k, b, err := t.keptSize(last)
+		if err != nil {
 			return nil, err
 		}
-		k, _ := v[0].(int64)
-		b, _ := v[1].(int64)
 		tooMany, tooLarge := keys > 0 && k+keys > c.MaxKeys, bytes > 0 && b+bytes > c.MaxBytes
 		switch {
 		case !tooMany && !tooLarge:
+			if t.w.pg != nil {
+				t.w.pg.kept.keys += max(0, keys)
+				t.w.pg.kept.bytes += max(0, bytes)
+			}
 			return nil, nil
 		case last && tooMany:
 			return &plan.Error{Code: "store_full",
@@ -100,6 +102,24 @@ func (t *tx) roomForValue(c engine.ValueChange, keys, bytes int64) (*plan.Error,
 		}
 	}
 	return nil, nil
+}
+
+// keptSize returns the number of values and their size. On PostgreSQL, which has no triggers that count
+// them, it may be more than there is, unless exact is set.
+func (t *tx) keptSize(exact bool) (keys, bytes int64, err error) {
+	if pg := t.w.pg; pg != nil && pg.kept.known && !exact {
+		return pg.kept.keys, pg.kept.bytes, nil
+	}
+	v := make([]driver.Value, 2)
+	if _, err := t.row(`SELECT keys, bytes FROM kept_size`, v); err != nil {
+		return 0, 0, err
+	}
+	keys, _ = v[0].(int64)
+	bytes, _ = v[1].(int64)
+	if t.w.pg != nil {
+		t.w.pg.kept = keptTotals{known: true, keys: keys, bytes: bytes}
+	}
+	return keys, bytes, nil
 }
 
 const valueColumns = `workflow, key, value, expires_at, updated_at, updated_by`

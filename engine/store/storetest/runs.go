@@ -25,6 +25,7 @@ var runs = []test{
 	{"a called run that nobody waits for is ordered to end", calledRunsEnd},
 	{"versions and what they use are kept once", versionsAreKept},
 	{"kept values are written once for each operation", valuesOnce},
+	{"kept values are refused beyond their limits, until some are gone", valuesBounded},
 }
 
 // put stores the run of an update as one that waits until a time; zero is no time.
@@ -294,5 +295,25 @@ func valuesOnce(t *testing.T, s Opened) {
 	}
 	if _, err := s.Value(t.Context(), engine.ValueRef{Key: "n"}, at); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("the project's value: %v", err)
+	}
+}
+
+func valuesBounded(t *testing.T, s Opened) {
+	for _, c := range []struct {
+		kind, key string
+		expires   time.Duration
+		now       time.Time
+		want      bool
+	}{
+		{engine.ValueSet, "a", 0, at, true}, {engine.ValueSet, "b", time.Minute, at, true}, {engine.ValueSet, "c", 0, at, false},
+		{engine.ValueSet, "a", 0, at, true},
+		{engine.ValueDelete, "a", 0, at, true}, {engine.ValueSet, "c", 0, at, true}, {engine.ValueSet, "d", 0, at, false},
+		{engine.ValueSet, "d", 0, at.Add(time.Hour), true},
+	} {
+		next, err := s.ChangeValue(t.Context(), engine.ValueChange{ValueRef: engine.ValueRef{Workflow: "w", Key: c.key}, By: "run",
+			Kind: c.kind, Value: "1", TTL: c.expires, Now: c.now, MaxKeys: 2, MaxBytes: 1000})
+		if got := next.Refused == nil; err != nil || got != c.want {
+			t.Errorf("%s %s at %v: %v %v", c.kind, c.key, c.now, got, err)
+		}
 	}
 }
