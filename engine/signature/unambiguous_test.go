@@ -163,3 +163,29 @@ func TestTokensHaveOneMeaning(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAddressMayBeSignedWithItsDefaultPort, or without it, whichever of the two is configured; no other port
+// may be left out or put in.
+func TestAnAddressMayBeSignedWithItsDefaultPort(t *testing.T) {
+	for _, c := range []struct {
+		public, signed string
+		want           bool
+	}{
+		{"https://h.example/in?a=1", "https://h.example/in?a=1", true}, {"https://h.example/in?a=1", "https://h.example:443/in?a=1", true},
+		{"https://h.example:443/in", "https://h.example/in", true}, {"https://h.example:443/in", "https://h.example:443/in", true},
+		{"http://h.example/in", "http://h.example:80/in", true}, {"http://h.example:80/in", "http://h.example/in", true},
+		{"https://h.example:8443/in", "https://h.example:8443/in", true}, {"https://h.example:8443/in", "https://h.example/in", false},
+		{"https://h.example/in", "https://h.example:8443/in", false}, {"https://h.example/in", "https://h.example:80/in", false},
+		{"http://h.example/in", "http://h.example:443/in", false}, {"ftp://h.example/in", "ftp://h.example/in", true},
+		{"ftp://h.example/in", "ftp://h.example:/in", false}, {"/in", "/in", true}, {"https://[", "https://[", true},
+	} {
+		v := verifier(t, signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"},
+			SignedContent: []string{"{public_url}"}})
+		req := request("")
+		req.PublicURL = c.public
+		req.Header.Set("X-S", hexOf(t, c.signed))
+		if got := v.Verify(req, []signature.Key{key(t, v, secret)}, now); got.OK() != c.want {
+			t.Errorf("%s, signed as %s: %q %s", c.public, c.signed, got.Reason, got.Detail)
+		}
+	}
+}
