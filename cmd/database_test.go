@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
 // projectIn writes the files of a project.
@@ -45,5 +47,38 @@ func TestTheDatabaseOfAProject(t *testing.T) {
 		if got := l.database(); got != strings.Replace(c.want, "DIR", dir, 1) {
 			t.Errorf("%s, HOOKLOOM_DB=%s, --db %s: %s, want %s", c.config, c.env, c.flag, got, c.want)
 		}
+	}
+}
+
+// TestNoVerbShowsThePassword: of an address that cannot be used, whatever is wrong with it. Each
+// verb that opens a database says what is wrong, and does not make a file instead.
+func TestNoVerbShowsThePassword(t *testing.T) {
+	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR"} {
+		t.Setenv(name, "")
+	}
+	dir := projectIn(t, map[string]string{"hookloom.yaml": "", ".env": ""})
+	server := postgrestest.Shared(t)
+	wrong := postgrestest.As(server.URL(), "ada", "hunter2")
+	for _, address := range []string{wrong, "postgres://ada:hunter2@127.0.0.1:1/x", "postgres://ada:hun/ter2@127.0.0.1/x",
+		"postgres://ada@127.0.0.1:1/x?password=hunter2", "mysql://ada:hunter2@127.0.0.1/x"} {
+		for _, line := range [][]string{{"serve", dir, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, {"runs", "--dir", dir},
+			{"events", "--dir", dir, "-o", "json"}, {"check", "--dir", dir}, {"doctor", "--dir", dir}, {"prune", "--dir", dir, "--keep", "1d"},
+			{"backup", "x.db", "--dir", dir}, {"restore", "x.db", "--dir", dir}, {"recover", "x.db", "--dir", dir},
+			{"store", "set", "a", "b", "--dir", dir}, {"compare", "hook", "--dir", dir}, {"connections", "--dir", dir},
+			{"cancel", "run_0657438987200001", "--dir", dir}} {
+			var out, errs bytes.Buffer
+			flag := "--db=" + address
+			code := execute(t.Context(), append(line, flag), &out, &errs)
+			text := out.String() + errs.String()
+			if strings.Contains(text, "hunter2") || strings.Contains(text, "hun/ter2") || strings.Contains(text, "ter2@") {
+				t.Errorf("%s shows the password: %s", line[0], text)
+			}
+			if code == exitOK || strings.TrimSpace(text) == "" {
+				t.Errorf("%s with %s: exit status %d, %q", line[0], address, code, text)
+			}
+		}
+	}
+	if made, err := filepath.Glob(filepath.Join(dir, "*db*")); err != nil || len(made) > 0 {
+		t.Errorf("%v was made in the project (%v)", made, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hookloom/hookloom/docs"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
 	"gopkg.in/yaml.v3"
 )
 
@@ -104,6 +105,9 @@ func newReader(t *testing.T, p docs.Page) *reader {
 	}
 	for i, m := range names {
 		r.env[m[1]] = fmt.Sprintf("k3v9x7q2m8%d", i)
+	}
+	if p.Name == "postgresql" {
+		r.env["DATABASE_URL"] = postgrestest.Shared(t).Database(t)
 	}
 	for _, address := range []string{"127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:9100", "127.0.0.1:9101"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
 // This file has faults around a real server: its file is moved, it is stopped for a while,
@@ -28,6 +30,7 @@ import (
 // nothing is acknowledged after the move.
 func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 	realProcess(t)
+	onFiles(t)
 	for _, c := range []struct {
 		name string
 		move func(db string) error
@@ -78,6 +81,7 @@ func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 // the new content, whole, and nothing of the old one.
 func TestAServerWhoseDatabaseIsWrittenOverEnds(t *testing.T) {
 	realProcess(t)
+	onFiles(t)
 	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
 	s := p.start(t)
 	if status := p.send(t, "copied"); status != http.StatusAccepted {
@@ -157,13 +161,23 @@ func (s *stamps) most(within time.Duration) (n int) {
 // limit before.
 func closeStarts(t *testing.T, path, query string, limit, within int) (n int) {
 	t.Helper()
+	gaps := `SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM (%s) AS starts) AS gaps ` +
+		`WHERE gap < %d`
+	if onServer(path) {
+		gaps = strings.NewReplacer("FROM runs", "FROM hookloom.runs", "FROM steps", "FROM hookloom.steps").
+			Replace(fmt.Sprintf(gaps, limit, query, within))
+		n, err := strconv.Atoi(postgrestest.Value(t, path, gaps))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
 	db, err := store.OpenReaders(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.QueryRow(fmt.Sprintf(`SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM `+
-		`(%s)) WHERE gap < %d`, limit, query, within)).Scan(&n); err != nil {
+	if err := db.QueryRow(fmt.Sprintf(gaps, limit, query, within)).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -24,6 +24,7 @@ type fullDisk struct {
 func newFullDisk(t *testing.T, size int) *fullDisk {
 	t.Helper()
 	realProcess(t)
+	onFiles(t)
 	disk := t.TempDir()
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		t.Skipf("no disk can be mounted: %v", err)

@@ -162,7 +162,7 @@ func newProjectIn(t *testing.T, dir string, files map[string]string) *project {
 			t.Fatal(err)
 		}
 	}
-	p := &project{dir: dir, bin: buildBinary(t), addr: freeAddr(t), admin: freeAddr(t), db: filepath.Join(dir, "hookloom.db"),
+	p := &project{dir: dir, bin: buildBinary(t), addr: freeAddr(t), admin: freeAddr(t), db: newDatabase(t, dir),
 		logLevel: "warn"}
 	p.read(t)
 	return p

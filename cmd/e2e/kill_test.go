@@ -47,6 +47,7 @@ steps:
 
 // TestDiskFullIsA503AndNoRestartIsNeeded fills a small file system and frees it.
 func TestDiskFullIsA503AndNoRestartIsNeeded(t *testing.T) {
+	onFiles(t)
 	mount := t.TempDir()
 	if err := syscall.Mount("tmpfs", mount, "tmpfs", 0, "size=3m"); err != nil {
 		t.Skipf("a small file system cannot be mounted here: %v", err)

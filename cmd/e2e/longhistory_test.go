@@ -55,6 +55,7 @@ func fillHistory(t *testing.T, path string, runs int) {
 // browser first paints. HOOKLOOM_HISTORY sets the number of runs.
 func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
 	realProcess(t)
+	onFiles(t)
 	runs := sized(t, "HOOKLOOM_HISTORY", 20_000)
 	times := 10
 	if os.Getenv("HOOKLOOM_HISTORY") != "" {

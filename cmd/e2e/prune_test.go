@@ -14,6 +14,7 @@ import (
 // rest for it.
 func TestAServerStartsWhilePruneWorks(t *testing.T) {
 	realProcess(t)
+	onFiles(t)
 	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
 	path := p.db
 	made, err := store.Open(t.Context(), path, store.Options{})

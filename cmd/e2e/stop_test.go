@@ -84,6 +84,7 @@ func TestSIGTERMLetsWhatIsOpenFinish(t *testing.T) {
 // status says so, and a restart has all that was.
 func TestAFailedSyncEndsTheProcess(t *testing.T) {
 	realProcess(t)
+	onFiles(t)
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("SKIPPED: strace, which injects the fault, is not installed")

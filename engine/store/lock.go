@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hookloom/hookloom/engine/store/postgres"
 )
 
 // This file is the lock that restricts a database to one process. The text of the lock names the
@@ -21,6 +23,8 @@ type Holder struct {
 	PID int
 	// Verb is what the process does: serve, prune, restore.
 	Verb string
+	// Host is where the process runs; empty for this machine.
+	Host string
 	// Hooks and Admin are the URLs of a server; empty before it listens.
 	Hooks, Admin string
 }
@@ -109,12 +113,18 @@ func want(f *os.File, kind int16) error {
 
 // Wanted reports whether another process waits for the database.
 func (s *Store) Wanted() bool {
+	if s.w.pg != nil {
+		return false // on a server, a waiting process is not seen
+	}
 	l := syscall.Flock_t{Type: syscall.F_WRLCK, Start: wanted, Len: 1}
 	return syscall.FcntlFlock(s.lock.Fd(), syscall.F_GETLK, &l) == nil && l.Type != syscall.F_UNLCK
 }
 
 // Announce publishes the address of this database's server to other processes.
 func (s *Store) Announce(hooks, admin string) error {
+	if s.w.pg != nil {
+		return s.announceNode(hooks, admin)
+	}
 	err := writeHolder(s.lock, Holder{PID: os.Getpid(), Verb: s.o.Verb, Hooks: hooks, Admin: admin})
 	if noSpace(err) {
 		return nil // commands then use the configured address
@@ -124,6 +134,9 @@ func (s *Store) Announce(hooks, admin string) error {
 
 // HolderOf returns the process that has locked the database at path; nil if there is none.
 func HolderOf(path string) (*Holder, error) {
+	if postgres.IsAddress(path) {
+		return holderOnServer(path)
+	}
 	f, err := os.Open(lockPath(path))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -152,6 +165,9 @@ func (h Holder) String() string {
 	}
 	if h.Verb != "" && h.Verb != "serve" {
 		text += ", hookloom " + h.Verb
+	}
+	if h.Host != "" {
+		text += " on " + h.Host
 	}
 	return text
 }

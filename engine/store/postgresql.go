@@ -61,6 +61,12 @@ func PostgresSchema(ctx context.Context, a *postgres.Address, conn *pgx.Conn) (v
 	return v, err
 }
 
+// NewerSchema is the error for a database of a newer program.
+func NewerSchema(v SchemaVersion) error {
+	return fmt.Errorf("its tables were made by a newer hookloom (schema version %d, this program knows %d): install that version or a "+
+		"later one", v.Have, v.Want)
+}
+
 // MigratePostgres brings the schema of a database up to date, each numbered file in a transaction. A
 // database of a newer program is rejected. Several programs may call it at once: the first one's
 // transaction makes the others wait.
@@ -70,7 +76,7 @@ func MigratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn) e
 		return err
 	}
 	if v.Have > v.Want {
-		return fmt.Errorf("it was made by a newer hookloom (schema %d, this one knows %d)", v.Have, v.Want)
+		return NewerSchema(v)
 	}
 	if v.Have == v.Want {
 		return nil

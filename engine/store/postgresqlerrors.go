@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -21,6 +22,10 @@ type AwayError struct {
 
 // Error implements error.
 func (e *AwayError) Error() string {
+	var known *postgres.Error
+	if errors.As(e.Cause, &known) {
+		return known.Error()
+	}
 	name := "the database"
 	if e.Path != "" {
 		name += " " + e.Path

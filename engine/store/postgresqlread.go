@@ -49,13 +49,13 @@ func (c *readConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.New("the driver of PostgreSQL returned another connection than its own")
 	}
-	return &readConn{inner, c.address.Schema}, nil
+	return &readConn{inner, c.address}, nil
 }
 
 // readConn translates the statements of one connection.
 type readConn struct {
 	*stdlib.Conn
-	schema string
+	address *postgres.Address
 }
 
 // QueryContext implements driver.QueryerContext.
@@ -65,9 +65,9 @@ func (c *readConn) QueryContext(ctx context.Context, query string, args []driver
 			args[i].Value = storable(text)
 		}
 	}
-	rows, err := c.Conn.QueryContext(ctx, inSchema(translateOnce(query), c.schema), args)
+	rows, err := c.Conn.QueryContext(ctx, inSchema(translateOnce(query), c.address.Schema), args)
 	if err != nil {
-		return nil, readError(ctx, err)
+		return nil, withoutTables(c.address, readError(ctx, err))
 	}
 	return &readRows{rows, ctx}, nil
 }
@@ -82,7 +82,7 @@ func (c *readConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, 
 
 // Prepare implements driver.Conn.
 func (c *readConn) Prepare(query string) (driver.Stmt, error) {
-	return c.Conn.Prepare(inSchema(translateOnce(query), c.schema))
+	return c.Conn.Prepare(inSchema(translateOnce(query), c.address.Schema))
 }
 
 // ExecContext implements driver.ExecerContext: readers do not write.

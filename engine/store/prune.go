@@ -32,11 +32,10 @@ func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, 
 	if !o.Bodies.IsZero() {
 		phases = append(phases, p.bodies)
 	}
-	if o.MaxSize > 0 {
-		if s.w.pg != nil {
-			return p.done, errors.New("history.max_size cannot be used with PostgreSQL, whose tables do not shrink when rows are removed; " +
-				"use history.keep")
-		}
+	switch {
+	case o.MaxSize > 0 && s.w.pg != nil:
+		s.o.Log.Warn("history.max_size has no effect on PostgreSQL, whose tables do not shrink when rows are removed: use history.keep")
+	case o.MaxSize > 0:
 		phases = append(phases, p.size)
 	}
 	if s.w.pg == nil { // PostgreSQL frees space by itself

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -51,7 +52,7 @@ const (
 	classShutdown      = "57P"
 )
 
-// Explain returns an error of the driver in words, as an *Error.
+// Explain returns an error of the driver in words, as an *Error. Other errors stay as they are.
 func (a *Address) Explain(err error) error {
 	var known *Error
 	if err == nil || errors.As(err, &known) {
@@ -67,10 +68,20 @@ func (a *Address) Explain(err error) error {
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), strings.Contains(err.Error(), "server is in hot standby mode"):
 		a.standby(e)
 	case !timedOut(err) && a.explainTLS(e, err):
-	default:
+	case timedOut(err), away(err):
 		a.explainNetwork(e, err)
+	default:
+		return err
 	}
 	return e
+}
+
+// away reports whether there is no connection.
+func away(err error) bool {
+	var dialed *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &dialed) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
 }
 
 // explainServer explains what a server has answered.
@@ -102,7 +113,7 @@ func (a *Address) explainServer(e *Error, err *pgconn.PgError) {
 		e.Fix = fmt.Sprintf("As a superuser: GRANT CONNECT ON DATABASE %s TO %s;", database, role)
 	case err.Code == codeNoRight:
 		e.Problem = fmt.Sprintf("role %s lacks a right: %s", role, err.Message)
-		e.Fix = a.grants()
+		e.Fix = a.grants(!strings.Contains(err.Message, "for database"))
 	case err.Code == codeTooMany:
 		e.Problem = "the server takes no more connections: " + err.Message
 		e.Fix = "Raise max_connections of the server, or close connections of other programs; it may also pass by itself."
@@ -217,16 +228,17 @@ func (a *Address) standby(e *Error) {
 	e.Temporary = true // it becomes the primary in a failover
 }
 
-// grants are statements that give the role what a server needs.
-func (a *Address) grants() string {
-	role, database, schema := quoted(a.config.User), quoted(a.config.Database), a.Schema
-	return fmt.Sprintf("As a superuser, in database %s, either let the role make and own the schema:\n"+
-		"  CREATE SCHEMA IF NOT EXISTS %s AUTHORIZATION %s;\n"+
-		"or, if another role ran hookloom db migrate, let it use the schema:\n"+
-		"  GRANT USAGE ON SCHEMA %s TO %s;\n"+
-		"  GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %s;\n"+
-		"  GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %s TO %s;",
-		database, schema, role, schema, role, schema, role, schema, role)
+// grants are statements that give the role what a server needs. exists is whether the schema exists.
+func (a *Address) grants(exists bool) string {
+	role, database, schema := quoted(a.config.User), quoted(a.config.Database), quoted(a.Schema)
+	text := fmt.Sprintf("As a superuser, in database %s, let the role make and own the schema:\n"+
+		"  CREATE SCHEMA %s AUTHORIZATION %s;\n"+
+		"or, if another role makes it by hookloom db migrate, let it use the schema:\n", database, schema, role)
+	if exists {
+		text = fmt.Sprintf("As the owner of schema %s, in database %s:\n", schema, database)
+	}
+	return text + fmt.Sprintf("  GRANT USAGE ON SCHEMA %s TO %s;\n  GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %s;\n"+
+		"  GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %s TO %s;", schema, role, schema, role, schema, role)
 }
 
 // quoted returns a name as SQL reads it.

@@ -122,7 +122,7 @@ func (a *Address) Durable(f *Facts) error {
 // the schema is to be made or changed.
 func (a *Address) Allowed(f *Facts, migrate bool) error {
 	role, r := quoted(a.config.User), f.Rights
-	e := &Error{Address: a.String(), Fix: a.grants()}
+	e := &Error{Address: a.String(), Fix: a.grants(r.Exists)}
 	switch {
 	case !r.Exists && !r.CanCreate:
 		e.Problem = fmt.Sprintf("there is no schema %s, and role %s may not make it", a.Schema, role)
@@ -131,7 +131,9 @@ func (a *Address) Allowed(f *Facts, migrate bool) error {
 	case !r.Usage:
 		e.Problem = fmt.Sprintf("role %s may not use schema %s", role, a.Schema)
 	case migrate && !r.Create:
-		e.Problem = fmt.Sprintf("role %s may not make tables in schema %s", role, a.Schema)
+		e.Problem = fmt.Sprintf("the tables of schema %s are to be made or updated, and role %s may not do that", a.Schema, role)
+		e.Fix = fmt.Sprintf("Run hookloom db migrate with the role that owns the schema, or, as that role: GRANT CREATE ON SCHEMA %s TO %s;",
+			quoted(a.Schema), role)
 	case len(r.Denied) > 0:
 		e.Problem = fmt.Sprintf("role %s may not read and change %s of schema %s", role, strings.Join(r.Denied, ", "), a.Schema)
 	default:

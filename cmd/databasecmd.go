@@ -1,0 +1,160 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/spf13/cobra"
+)
+
+// dbCmd looks after the tables of a PostgreSQL database.
+func (a *app) dbCmd() *cobra.Command {
+	c := &cobra.Command{Use: "db", Short: "Make or update the tables of a PostgreSQL database; show its state"}
+	var f place
+	status := &cobra.Command{Use: "status", Short: "Show server, schema, and what an answer is worth", Args: cobra.NoArgs,
+		Long: `Connects to the project's PostgreSQL database and shows the server's version, the version
+of the schema, where an acknowledged event is stored, and which process uses the database.
+Nothing is changed. Exit status 1 if hookloom serve would refuse to start.`,
+		Example: "  hookloom db status --db postgres://hookloom@db.example.com/hookloom",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.databaseStatus(c.Context(), &f) }}
+	f.flags(status.Flags())
+	migrate := &cobra.Command{Use: "migrate", Short: "Make or update the tables", Args: cobra.NoArgs,
+		Long: `Makes the schema and its tables, or updates them to this version. hookloom serve does the
+same when it starts; this command is for a server whose own role may not create tables:
+run it with a role that may, then grant the server's role the use of the schema.`,
+		Example: "  hookloom db migrate --db postgres://owner@db.example.com/hookloom",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.migrateDatabase(c.Context(), &f) }}
+	f.flags(migrate.Flags())
+	c.AddCommand(status, migrate)
+	return c
+}
+
+// address is the address of the project's database; a file has none.
+func (p *place) address() (path string, a *postgres.Address, err error) {
+	path = database(p.dir, p.db, nil)
+	if l, err := p.load(); err == nil {
+		path = l.database()
+	}
+	if !postgres.IsAddress(path) {
+		return path, nil, usageError("%s is a SQLite file: hookloom serve updates it when it starts; --db postgres://... names a "+
+			"PostgreSQL database", path)
+	}
+	a, err = postgres.Parse(path)
+	return path, a, err
+}
+
+// databaseState is what db status prints.
+type databaseState struct {
+	Database string `json:"database"`
+	Release  string `json:"server"`
+	Schema   string `json:"schema"`
+	// Have is the version of the schema, 0 for none; Want is the one that this program needs.
+	Have     int      `json:"version"`
+	Want     int      `json:"needs"`
+	Worth    string   `json:"acknowledged"`
+	UsedBy   string   `json:"used_by,omitempty"`
+	Problems []string `json:"problems,omitempty"`
+}
+
+func (a *app) databaseStatus(ctx context.Context, at *place) error {
+	path, address, err := at.address()
+	if err != nil {
+		return err
+	}
+	c, err := address.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it only reads
+	f, err := address.Inspect(ctx, c)
+	if err == nil {
+		err = address.Supported(f)
+	}
+	if err != nil {
+		return err
+	}
+	s := databaseState{Database: address.String(), Release: f.Release, Schema: address.Schema, Worth: f.Worth()}
+	var version store.SchemaVersion
+	var problems []error
+	if !f.Rights.Exists || f.Rights.Usage {
+		if version, err = store.PostgresSchema(ctx, address, c); err != nil {
+			return address.Explain(err)
+		}
+	}
+	s.Have, s.Want = version.Have, version.Want
+	if version.Have > version.Want {
+		problems = append(problems, store.NewerSchema(version))
+	}
+	for _, err := range append(problems, address.Writable(f), address.Durable(f), address.Allowed(f, version.Have < version.Want)) {
+		if err != nil {
+			s.Problems = append(s.Problems, err.Error())
+		}
+	}
+	if version.Have > 0 {
+		if h, err := store.HolderOf(path); err == nil && h != nil {
+			s.UsedBy = h.String()
+		}
+	}
+	return a.printDatabaseState(&s)
+}
+
+func (a *app) printDatabaseState(s *databaseState) error {
+	if a.json() {
+		if err := a.printJSON(s); err != nil {
+			return err
+		}
+	} else {
+		version := fmt.Sprintf("version %d", s.Have)
+		switch {
+		case s.Want == 0:
+			version = "cannot be read"
+		case s.Have == 0:
+			version = fmt.Sprintf("does not exist yet: hookloom serve or hookloom db migrate makes version %d", s.Want)
+		case s.Have < s.Want:
+			version += fmt.Sprintf("; hookloom serve or hookloom db migrate updates it to %d", s.Want)
+		}
+		a.printf("database      %s\nserver        PostgreSQL %s\nschema        %s, %s\nacknowledged  on %s\n", s.Database, s.Release, s.Schema,
+			version, s.Worth)
+		if s.UsedBy != "" {
+			a.printf("used by       %s\n", s.UsedBy)
+		}
+		for _, p := range s.Problems {
+			a.printf("problem       %s\n", p)
+		}
+	}
+	if len(s.Problems) > 0 {
+		return &exitError{exitFailure, errors.New("")}
+	}
+	return nil
+}
+
+func (a *app) migrateDatabase(ctx context.Context, at *place) error {
+	_, address, err := at.address()
+	if err != nil {
+		return err
+	}
+	c, _, err := address.Open(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // each migration is committed
+	before, err := store.PostgresSchema(ctx, address, c)
+	if err == nil {
+		err = store.MigratePostgres(ctx, address, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", address, address.Explain(err))
+	}
+	if a.json() {
+		return a.printJSON(map[string]any{"database": address.String(), "from": before.Have, "to": before.Want})
+	}
+	if before.Have == before.Want {
+		a.printf("%s: schema %s is up to date, version %d\n", address, address.Schema, before.Want)
+		return nil
+	}
+	a.printf("%s: schema %s updated from version %d to %d\n", address, address.Schema, before.Have, before.Want)
+	return nil
+}

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+
+	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// This file tells other processes of the server of a database on a PostgreSQL server, as the lock file
+// of a SQLite database does.
+
+// announceNode publishes the addresses of this process in its row.
+func (s *Store) announceNode(hooks, admin string) error {
+	return s.w.do(s.w.pg.ctx, true, func(t *tx) error {
+		t.w.pg.hooks, t.w.pg.admin = hooks, admin // each beat writes them too
+		return t.exec(`UPDATE nodes SET hooks = ?1, admin = ?2 WHERE node = ?3`, hooks, admin, t.w.pg.node)
+	})
+}
+
+// holderOnServer returns the process whose lease of a database holds; nil if there is none.
+func holderOnServer(address string) (*Holder, error) {
+	a, err := postgres.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	db := openPostgresReaders(a)
+	defer db.Close() //nolint:errcheck // it was only read
+	var h Holder
+	err = db.QueryRow(`SELECT host, pid, verb, hooks, admin FROM nodes WHERE until > `+databaseNow+` ORDER BY node LIMIT 1`).
+		Scan(&h.Host, &h.PID, &h.Verb, &h.Hooks, &h.Admin)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	here, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("this host's name: %w", err)
+	}
+	if h.Host == here {
+		h.Host = ""
+		return &h, nil
+	}
+	h.Hooks, h.Admin = fromElsewhere(h.Hooks), fromElsewhere(h.Admin)
+	return &h, nil
+}
+
+// fromElsewhere returns the URL of a server on another machine; empty if only that machine reaches it.
+func fromElsewhere(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+		return ""
+	}
+	return text
+}
+
+// withoutTables says what to do about a database without Hookloom's tables, or without the right to read
+// them. Other errors stay as they are.
+func withoutTables(a *postgres.Address, err error) error {
+	var pe *pgconn.PgError
+	switch {
+	case !errors.As(err, &pe):
+	case pe.Code == "42P01", pe.Code == "3F000": // undefined_table, invalid_schema_name
+		return &postgres.Error{Address: a.String(), Problem: "the database has no tables of Hookloom, or those of an older version",
+			Fix: "hookloom db migrate makes them, and so does hookloom serve."}
+	case pe.Code == "42501": // insufficient_privilege
+		return a.Explain(err)
+	}
+	return err
+}
