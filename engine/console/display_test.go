@@ -57,7 +57,7 @@ func TestUnknownFiltersAndValuesAreErrors(t *testing.T) {
 func TestEmptyListsSayWhy(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	for path, bad := range map[string]string{"/events?q=zzz": "No events yet", "/runs?q=zzz": "No runs yet",
-		"/deadletters?q=zzz": "Nothing has given up", "/quarantine?q=zzz": "Nothing was refused", "/audit?q=zzz": "Nobody has done"} {
+		"/deadletters?q=zzz": "No dead letters.", "/quarantine?q=zzz": "Nothing was refused", "/audit?q=zzz": "Nobody has done"} {
 		body := get(c, "GET", path, nil, "").Body.String()
 		if strings.Contains(body, bad) || !strings.Contains(body, "Nothing matches the filters") ||
 			!strings.Contains(body, "Clear the filters") {

@@ -161,7 +161,7 @@ func (v *Verifier) verifyOne(req *Request, keys []Key, now time.Time) Verdict {
 
 func (v *Verifier) wrongWords(keys int) string {
 	if v.token() {
-		return "the token in " + v.From.String() + " is another one"
+		return "the token in " + v.From.String() + " does not match"
 	}
 	if keys == 1 {
 		return "the secret does not match"
