@@ -201,9 +201,9 @@ func (f *formatter) order(s *shape, n *yaml.Node, end int) bool {
 	var list []chunk
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
-		from := key.Line - 1
-		if i > 0 {
-			from = f.aboveKey(from, key.Column-1)
+		from := f.aboveKey(key.Line-1, key.Column-1)
+		if i == 0 {
+			from = f.aboveFirst(key.Line-1, key.Column-1)
 		}
 		list = append(list, chunk{rank: rankOf(s, key.Value), from: from})
 	}
@@ -219,11 +219,12 @@ func (f *formatter) order(s *shape, n *yaml.Node, end int) bool {
 			return false // two keys on one line
 		}
 	}
-	// Final comments that are indented less than the keys belong to what follows.
+	// Final comments that are indented less than the keys belong to what follows; those of a file stay at its
+	// end.
 	last, indent := &list[len(list)-1], n.Content[0].Column-1
 	for last.to > last.from+1 {
 		l := f.lines[last.to-1]
-		if t := strings.TrimSpace(l); t != "" && (!strings.HasPrefix(t, "#") || indentOf(l) >= indent) {
+		if t := strings.TrimSpace(l); t != "" && (!strings.HasPrefix(t, "#") || indentOf(l) >= max(indent, 1)) {
 			break
 		}
 		last.to--
@@ -241,6 +242,20 @@ func (f *formatter) aboveKey(line, indent int) int {
 		line--
 	}
 	return line
+}
+
+// aboveFirst is aboveKey for the first key of a mapping. What is above a list item belongs to the item.
+// The first comment of a file belongs to the file; only a second one, after a blank line, to its first
+// key.
+func (f *formatter) aboveFirst(line, indent int) int {
+	from := f.aboveKey(line, indent)
+	switch {
+	case strings.TrimSpace(f.lines[line][:min(indent, len(f.lines[line]))]) != "":
+		return line
+	case indent == 0 && !slices.ContainsFunc(f.lines[:from], func(l string) bool { return strings.HasPrefix(l, "#") }):
+		return line
+	}
+	return from
 }
 
 // move writes the chunks in their order. The first key of a list item follows its dash, which stays

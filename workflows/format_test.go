@@ -35,6 +35,16 @@ func TestFormatPutsKeysInOrderAndKeepsComments(t *testing.T) {
 			"on: manual\nx-retry: &r {max: 3}\nsteps:\n  - retry: *r\n    uses: log\n",
 			"x-retry: &r {max: 3}\non: manual\nsteps:\n  - uses: log\n    retry: *r\n",
 		},
+		"the comments of a file, and those of its first keys": {
+			"# file\n\n# steps\nsteps:\n  # item\n  - with:\n      # level\n      level: info\n      message: hi\n    uses: log\n    # tail\n" +
+				"# on\non: manual\n# end\n",
+			"# file\n\n# on\non: manual\n# steps\nsteps:\n  # item\n  - uses: log\n    # tail\n    with:\n      # level\n      level: info\n" +
+				"      message: hi\n# end\n",
+		},
+		"one comment above belongs to the file": {
+			"# file\nsteps: [{log: x}]\non: manual\n",
+			"# file\non: manual\nsteps: [{log: x}]\n",
+		},
 		"nested steps": {
 			"on: manual\nsteps:\n- steps:\n  - with: {message: x}\n    uses: log\n  if: true\n",
 			"on: manual\nsteps:\n- if: true\n  steps:\n  - uses: log\n    with: {message: x}\n",
