@@ -1,5 +1,5 @@
-// Hookloom turns webhooks into workflows: verified, stored before they are
-// answered, run once, and logged. See README.md, or hookloom help.
+// Hookloom turns webhooks into workflows: it verifies deliveries, stores them before it answers,
+// runs each event once, and records everything. See README.md, or hookloom help.
 package main
 
 import (

@@ -12,12 +12,12 @@ import (
 const firstPassed = 3
 
 // passed are the sockets that the service manager keeps open for this process, so that no
-// connection is refused while it restarts.
+// connection is refused during a restart.
 type passed struct{ hooks, admin net.Listener }
 
-// passedSockets takes the sockets of socket activation (sd_listen_fds(3)): FileDescriptorName= of the
-// socket unit says which is hooks and which is admin; without names the first one is hooks. The
-// variables are removed from the environment, so that no command of ours takes them for its own.
+// passedSockets returns the sockets of socket activation (sd_listen_fds(3)): FileDescriptorName= of
+// the socket unit distinguishes hooks and admin; without names the first one is hooks. It removes
+// the variables from the environment, so that child processes do not use them.
 func passedSockets() (p passed, err error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 	if pid != strconv.Itoa(os.Getpid()) || count == "" {
@@ -67,7 +67,7 @@ func (p *passed) take(i int, name string) error {
 	return nil
 }
 
-// listenOr is a passed socket, or a new one at the address.
+// listenOr returns a passed socket, or a new one at the address.
 func listenOr(l net.Listener, addr string) (net.Listener, error) {
 	if l != nil {
 		return l, nil

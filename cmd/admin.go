@@ -22,18 +22,18 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// adminToken is HOOKLOOM_TOKEN, or server.token of the project.
+// adminToken returns HOOKLOOM_TOKEN, or server.token of the project.
 func adminToken(l *loaded) (string, error) {
 	return tokenOf(l, "HOOKLOOM_TOKEN", "server.token", l.project.Server.Token)
 }
 
-// viewToken is HOOKLOOM_VIEW_TOKEN, or server.view_token of the project.
+// viewToken returns HOOKLOOM_VIEW_TOKEN, or server.view_token of the project.
 func viewToken(l *loaded) (string, error) {
 	return tokenOf(l, "HOOKLOOM_VIEW_TOKEN", "server.view_token", l.project.Server.ViewToken)
 }
 
-// tokenOf reads a token. One that is configured and comes out empty is an error: to
-// go on without it would open the door.
+// tokenOf reads a token. A token that is configured and empty is an error: to continue without it
+// would disable authentication.
 func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, error) {
 	from, t := env, ""
 	if env != "" {
@@ -67,8 +67,8 @@ func tokenOf(l *loaded, env, key string, written *workflows.Value) (string, erro
 	return t, nil
 }
 
-// tokensOf reads both tokens of a project and refuses what the address must not be
-// served with.
+// tokensOf reads both tokens of a project and returns an error if the address must not be served
+// with them.
 func (s *server) tokensOf(l *loaded) (t console.Tokens, err error) {
 	if t.Operate, err = adminToken(l); err != nil {
 		return t, err
@@ -90,14 +90,13 @@ func (s *server) tokensOf(l *loaded) (t console.Tokens, err error) {
 	return t, console.Reachable(isLoopback(s.consoleListener.Addr()), https, len(l.project.Server.TrustedProxies) > 0, t)
 }
 
-// operator is what the console may do: orders to the engine, and asking what a batch would
-// do.
+// operator implements console.Operator: it passes orders to the engine, and predicts batches.
 type operator struct {
 	*machine.Engine
 	*dryrun.Forecaster
 }
 
-// newConsole makes the handler of the admin address.
+// newConsole returns the handler of the admin address.
 func (s *server) newConsole() (*console.Console, error) {
 	return console.New(console.Options{Log: s.store.History(), Signals: s.store,
 		Operator: operator{s.engine, &s.forecaster}, Project: s.project.Load,
@@ -113,7 +112,7 @@ func (s *server) newConsole() (*console.Console, error) {
 		Connections: s.linker(), MCP: s.mcpHandler()})
 }
 
-// consoleURL is where the console can be reached from this machine.
+// consoleURL returns the URL of the console on this machine.
 func (s *server) consoleURL() string {
 	if s.adminCerts != nil {
 		return "https://" + localAddr(s.consoleListener.Addr())
@@ -121,9 +120,8 @@ func (s *server) consoleURL() string {
 	return "http://" + localAddr(s.consoleListener.Addr())
 }
 
-// adminClient speaks to the admin address of a project on this machine, and gives
-// the scheme. The certificate is the one that the project names, whatever the address
-// is called.
+// adminClient returns a client for the admin address of a project on this machine, and the scheme.
+// It accepts the certificate that the project names, whatever host name is used.
 func adminClient(dir string, t *workflows.TLS) (client *http.Client, scheme string, err error) {
 	if t == nil {
 		return &http.Client{}, "http", nil

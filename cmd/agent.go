@@ -8,14 +8,14 @@ import (
 	"os"
 )
 
-// agent is who acts through a tool of hookloom mcp.
+// agent is the agent that calls a tool of hookloom mcp.
 type agent struct {
-	// name is what the agent's client says of itself; it is no proof.
+	// name is the name that the agent's client gives; it is not authenticated.
 	name string
-	// authorization is the header with which the agent reached the server; empty on standard
-	// input, where the command's own token is used.
+	// authorization is the agent's Authorization header; empty on standard input, where the
+	// command's own token is used.
 	authorization string
-	// api answers calls inside of the server's process; nil where they go over the network.
+	// api handles calls within the server's process; nil if they go over the network.
 	api http.Handler
 }
 
@@ -25,13 +25,13 @@ func withAgent(ctx context.Context, x *agent) context.Context {
 	return context.WithValue(ctx, agentKey{}, x)
 }
 
-// agentOf is nil for a command that a person runs.
+// agentOf returns nil for a command that a person runs.
 func agentOf(ctx context.Context) *agent {
 	x, _ := ctx.Value(agentKey{}).(*agent)
 	return x
 }
 
-// callerName is the name that an action is recorded under.
+// callerName returns the name under which an action is recorded.
 func callerName(ctx context.Context) string {
 	if x := agentOf(ctx); x != nil {
 		return x.name
@@ -39,10 +39,10 @@ func callerName(ctx context.Context) string {
 	return os.Getenv("USER")
 }
 
-// maxInProcess bounds an answer of the API inside of the process, in bytes.
+// maxInProcess is the maximum size of an API response within the process, in bytes.
 const maxInProcess = 16 << 20
 
-// inProcess carries requests to a handler of the same process.
+// inProcess sends requests to a handler in the same process.
 type inProcess struct{ handler http.Handler }
 
 // RoundTrip implements http.RoundTripper.
@@ -56,7 +56,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		ContentLength: int64(w.body.Len())}, nil
 }
 
-// bufferedAnswer keeps an answer in memory.
+// bufferedAnswer keeps a response in memory.
 type bufferedAnswer struct {
 	header   http.Header
 	status   int

@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// answering is the order to answer a question, as flags give it.
+// answering is the answer to a question, as set by flags.
 type answering struct {
 	step, by, comment, review, result string
 	reject, link                      bool
 }
 
-// order is the body of the call of the API.
+// order returns the body of the API request.
 func (x *answering) order() (map[string]any, error) {
 	verdict := "approve"
 	switch {

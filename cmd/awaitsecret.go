@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// awaitSecret has the running server take the secret that a trigger's provider hands
-// over in its next handshake.
+// awaitSecret makes the running server accept the secret in the next handshake of a trigger's
+// provider.
 func (a *app) awaitSecret(ctx context.Context, l *loaded, trigger string) error {
 	var out struct {
 		Trigger string    `json:"trigger"`

@@ -23,7 +23,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// backtestFlags are those of backtest.
+// backtestFlags are the flags of backtest.
 type backtestFlags struct {
 	place
 	against, since, until, trigger, failOn, explain string
@@ -73,7 +73,7 @@ func (f *backtestFlags) addTo(c *cobra.Command) {
 	fl.StringVar(&f.explain, "explain", "", "show everything about one event")
 }
 
-// failures are what --fail-on may name, with the changes that count.
+// failures are the values of --fail-on, with the changes that count.
 var failures = map[string]func(backtest.Change) bool{
 	"changed": func(backtest.Change) bool { return true },
 	"requests": func(c backtest.Change) bool {
@@ -141,7 +141,8 @@ func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (e
 	return nil
 }
 
-// progress says on a terminal, from the second second on, how many events were compared.
+// progress returns a function that prints the number of compared events to a terminal, after the
+// first second.
 func (a *app) progress() func(int) {
 	began, last := time.Now(), time.Now()
 	return func(n int) {
@@ -178,7 +179,7 @@ func (f *backtestFlags) query(q *engine.RecordedQuery) error {
 	return nil
 }
 
-// edited is a project with edited workflows in it.
+// edited is a project with edited workflows.
 type edited struct {
 	project *workflows.Project
 	// only are the workflows to compare; nil for all.
@@ -186,7 +187,7 @@ type edited struct {
 	tests []*workflows.Test
 }
 
-// insteadOfFolder says how to name what is in a folder: a project, or edited files.
+// insteadOfFolder says how to name the files of a folder: as a project, or as edited files.
 func insteadOfFolder(dir string) string {
 	if _, err := os.Stat(filepath.Join(dir, "workflows")); err != nil {
 		if files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")); len(files) > 0 {
@@ -196,8 +197,7 @@ func insteadOfFolder(dir string) string {
 	return "write --dir " + dir
 }
 
-// edited reads the project, with the files that are given in place of its workflows of the same
-// name.
+// edited reads the project, with the given files replacing its workflows of the same name.
 func (f *backtestFlags) edited(args []string) (*edited, error) {
 	dir := f.dir
 	texts, only := map[string][]byte{}, map[string]bool{}
@@ -238,8 +238,8 @@ func (f *backtestFlags) edited(args []string) (*edited, error) {
 	return out, nil
 }
 
-// workflowFile returns the project folder of a workflow's file, "" for one outside of a project,
-// and the workflow's id.
+// workflowFile returns the project folder of a workflow file, "" if it is outside a project, and
+// the workflow's id.
 func workflowFile(name string) (folder, id string) {
 	slash := filepath.ToSlash(name)
 	if !filepath.IsAbs(name) {
@@ -252,7 +252,7 @@ func workflowFile(name string) (folder, id string) {
 	return "", trim(filepath.Base(name))
 }
 
-// replace reads the project again with other texts of workflows.
+// replace reads the project again with other contents for some workflows.
 func (l *loaded) replace(texts map[string][]byte) error {
 	c, err := catalog()
 	if err != nil {
@@ -267,7 +267,7 @@ func (l *loaded) replace(texts map[string][]byte) error {
 	return nil
 }
 
-// compareWith reads what --against names.
+// compareWith reads the version named by --against.
 func (f *backtestFlags) compareWith(ctx context.Context, h *store.History, o *backtest.Options) error {
 	if f.against == "" {
 		return nil

@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine/backtest"
 )
 
-// backtestJUnit writes each change as a test that fails, one test that passes for each workflow
-// of which all is known to be unchanged, and a skipped test for each reason why something is
-// unknown and for each thing that the history does not hold.
+// backtestJUnit writes each change as a failed test, one passed test for each workflow without
+// changes or unknowns, and a skipped test for each reason why something is unknown and for each
+// kind of missing history.
 func (a *app) backtestJUnit(r *backtest.Report, f *findings) error {
 	var results []testResult
 	changed := map[string]bool{}
@@ -46,7 +46,7 @@ func (a *app) backtestJUnit(r *backtest.Report, f *findings) error {
 	return err
 }
 
-// differenceLine says in one line what differs.
+// differenceLine describes a difference on one line.
 func differenceLine(c backtest.Change) string {
 	parts := []string{kindText(c.Kind) + ": " + c.Because.Expression + ": " + inLine(c.Because.Before) + " -> " + inLine(c.Because.After)}
 	if text := requestsText(c.Requests); text != "" {
@@ -55,7 +55,7 @@ func differenceLine(c backtest.Change) string {
 	return strings.Join(parts, "; ")
 }
 
-// backtestHTML writes a page that needs no other file.
+// backtestHTML writes a self-contained page.
 func (a *app) backtestHTML(r *backtest.Report, f *findings) error {
 	type reason struct {
 		N    int

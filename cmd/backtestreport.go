@@ -14,21 +14,21 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// findings keep what a backtest finds in files, so that a large history takes no memory, and
-// the first of it for the table.
+// findings stores the findings of a backtest in files, so that a large history takes no memory, and
+// keeps the first of them for the table.
 type findings struct {
 	changes, unknowns *os.File
 	firstChanges      []backtest.Change
-	// keep is how many of the first changes are kept.
+	// keep is the number of changes to keep.
 	keep    int
 	reasons map[string]int
-	// unknownOf are the workflows of which something is unknown.
+	// unknownOf are the workflows with unknown results.
 	unknownOf map[string]bool
-	// changed and unknownN are how many there are.
+	// changed and unknownN are the total numbers.
 	changed, unknownN int
 }
 
-// shownChanges is how many changes the table shows; pageChanges how many a page or JUnit has.
+// shownChanges is the number of changes in the table; pageChanges the number on a page or in JUnit.
 const shownChanges, pageChanges = 20, 1000
 
 func newFindings(output string) (*findings, error) {
@@ -41,7 +41,7 @@ func newFindings(output string) (*findings, error) {
 		f.unknowns, err = os.CreateTemp("", "hookloom-backtest-")
 	}
 	for _, file := range []*os.File{f.changes, f.unknowns} {
-		if file != nil { // its space is given back when it is closed, however the process ends
+		if file != nil { // its space is freed when it is closed, even if the process crashes
 			err = errors.Join(err, os.Remove(file.Name()))
 		}
 	}
@@ -58,7 +58,7 @@ func (f *findings) change(c backtest.Change) error {
 	return writeLine(f.changes, c)
 }
 
-// mostReasons bounds the reasons that are counted one by one.
+// mostReasons is the maximum number of reasons that are counted separately.
 const mostReasons = 1000
 
 func (f *findings) unknown(u backtest.Unknown) error {
@@ -110,7 +110,7 @@ func (a *app) printBacktest(r *backtest.Report, f *findings, flags *backtestFlag
 	return a.backtestTable(r, f, flags.explain != "")
 }
 
-// backtestJSON writes the report with its changes, one on a line.
+// backtestJSON writes the report with its changes, one per line.
 func (a *app) backtestJSON(r *backtest.Report, f *findings) error {
 	w := bufio.NewWriter(a.out)
 	fmt.Fprintf(w, "{\n  \"events\": %d,\n  \"runs_before\": %d,\n  \"runs_after\": %d,\n  \"unchanged\": %d,\n  \"assumed\": %d,\n", r.Events,
@@ -180,7 +180,7 @@ func (a *app) backtestTable(r *backtest.Report, f *findings, whole bool) error {
 
 func kindText(kind string) string { return strings.ReplaceAll(kind, "_", " ") }
 
-// inLine writes a value in one line; nothing is nil.
+// inLine formats a value on one line; no value is nil.
 func inLine(v any) string {
 	if v == nil {
 		return "-"
@@ -205,7 +205,7 @@ func requestsText(r backtest.Requests) string {
 	return strings.Join(out, ", ")
 }
 
-// printChange shows a change whole.
+// printChange prints all details of a change.
 func (a *app) printChange(c backtest.Change) error {
 	a.printf("\n%s  %s  %s", c.Event, c.Workflow, kindText(c.Kind))
 	if c.Run != "" {
@@ -254,7 +254,7 @@ func orNone(s string) string {
 	return s
 }
 
-// printTotals shows where the number of calls or of open runs changes.
+// printTotals prints where the number of calls or of simultaneous runs changes.
 func (a *app) printTotals(r *backtest.Report) error {
 	t := newTable("HOST", "DAY", "CALLS BEFORE", "AFTER")
 	for _, c := range r.Calls {
@@ -281,7 +281,7 @@ func (a *app) printTotals(r *backtest.Report) error {
 	return nil
 }
 
-// printUnknown counts the runs that are unknown by reason, the most frequent first.
+// printUnknown prints the unknown runs by reason, most frequent first.
 func (a *app) printUnknown(f *findings) {
 	if f.unknownN == 0 {
 		return
@@ -305,7 +305,7 @@ func (a *app) printUnknown(f *findings) {
 	}
 }
 
-// printLimits says what the history does not hold.
+// printLimits prints what the history does not contain.
 func (a *app) printLimits(l backtest.Limits) {
 	head := "\nLimits of the history\n"
 	for _, x := range l.Lacking() {

@@ -13,13 +13,13 @@ import (
 	"github.com/hookloom/hookloom/engine/secrets"
 )
 
-// filesOfBackup ends the name of the file that holds the files of runs, beside the copy of
-// the database: a tar archive, encrypted with the project's key. What is in them is not
-// masked, and a backup holds no secret in clear.
+// filesOfBackup is the extension of the file with the files of runs, beside the copy of the
+// database: a tar archive, encrypted with the project's key. The files are not masked, and a backup
+// must contain no secret in clear text.
 const filesOfBackup = ".files.age"
 
-// backupFiles writes the files of runs beside the backup in file; n is 0, and nothing is
-// written, where there are none.
+// backupFiles writes the files of runs beside the backup in file. If there are none, it writes
+// nothing and n is 0.
 func backupFiles(dir, file string) (n int, err error) {
 	kept, err := filepath.Glob(filepath.Join(dir, files.Folder, "run_*", "*"))
 	if err != nil || len(kept) == 0 {
@@ -51,7 +51,7 @@ func removeOld(path string) error {
 	return nil
 }
 
-// restoreFiles puts the files of runs back that lie beside a backup.
+// restoreFiles restores the files of runs beside a backup.
 func restoreFiles(dir, file string) (n int, err error) {
 	f, err := os.Open(file + filesOfBackup)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// baseline is the plain way to keep deliveries, for comparison: a table with a
-// unique id, and one goroutine that commits together what is waiting.
+// baseline is a simple way to store deliveries, for comparison: a table with a unique id, and one
+// goroutine that commits waiting deliveries together.
 type baseline struct {
 	db    *sql.DB
 	queue chan *baselineRow
@@ -84,7 +84,7 @@ func (l *baseline) commit(batch []*baselineRow) error {
 	return tx.Commit()
 }
 
-// close is for when nobody inserts any more.
+// close must be called after the last insert.
 func (l *baseline) close() error {
 	close(l.queue)
 	<-l.ended

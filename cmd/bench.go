@@ -31,10 +31,10 @@ type benchOptions struct {
 	duration                time.Duration
 	rate                    int
 	dir, profile, profileOf string
-	// ids is rising or random. acting is the share of events that the workflow acts on.
+	// ids is rising or random. acting is the share of events that match the workflow's rule.
 	ids    string
 	acting float64
-	// target is the server that an external load is for; empty for the load of this process.
+	// target is the server for an external load; empty for the load of this process.
 	target string
 }
 
@@ -86,21 +86,20 @@ the URL.`,
 	return c
 }
 
-// benchResult is what one round of one server gave.
+// benchResult is the result of one round of one server.
 type benchResult struct {
 	Name string `json:"name"`
-	// PerSecond counts answers, for the whole path events whose run has ended or that the
-	// rule left out.
+	// PerSecond is the number of responses; for the whole path, of events whose run has ended or
+	// that the rule skipped.
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
 	Failed    int     `json:"failed"`
-	// CPU is what an answer cost of all cores, load and sink with it, in
-	// microseconds, without the start and the end of the server. It moves less from run
-	// to run than the rates do.
+	// CPU is the cost of a response over all cores, including load and sink, in microseconds,
+	// without the server's start and stop. It varies less between rounds than the rates.
 	CPU         float64 `json:"cpu_us"`
 	BytesPerRun float64 `json:"bytes_per_run,omitempty"`
-	// SinkP50 and SinkP99 are from the delivery's arrival to the outbound call.
+	// SinkP50 and SinkP99 are measured from the delivery's arrival to the outbound call.
 	SinkP50 float64 `json:"sink_p50_ms,omitempty"`
 	SinkP99 float64 `json:"sink_p99_ms,omitempty"`
 }
@@ -193,7 +192,7 @@ func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchRes
 	return benchHookloom(ctx, name, dir, o, g, snk)
 }
 
-// cpuTime is what the process has used of all cores.
+// cpuTime returns the CPU time that the process has used on all cores.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -206,9 +205,9 @@ func (g *generator) cpuSince(before time.Duration) float64 {
 	return float64((cpuTime() - before).Nanoseconds()) / 1000 / float64(max(g.accepted.Load(), 1))
 }
 
-// benchCounts is what became of the events of the whole path.
+// benchCounts counts what happened to the events of the whole path.
 type benchCounts struct {
-	// done are events whose run has ended, or that the rule left out; leftOut are the latter, and
+	// done are events whose run has ended, or that the rule skipped; leftOut are the latter, and
 	// failed the runs that did not succeed.
 	done, leftOut, failed atomic.Int64
 }
@@ -228,7 +227,7 @@ func (n *benchCounts) observe(c engine.Change) {
 	}
 }
 
-// benchServer makes the server of a project that benchProject wrote.
+// benchServer creates the server of a project that benchProject wrote.
 func benchServer(ctx context.Context, dir string, l *loaded, n *benchCounts) (*server, error) {
 	return newServer(ctx, serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second,
 		log: slog.New(slog.DiscardHandler), observe: n.observe}, l)
@@ -262,7 +261,7 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 	start, before := time.Now(), cpuTime()
 	r = g.load(ctx, s.hooksListener.Addr().String())
 	if name == "whole" {
-		// The load is over when the last run has ended, not when it was accepted.
+		// The load ends when the last run has ended, not when it was accepted.
 		for n.done.Load() < g.accepted.Load() && time.Since(start) < 10*o.duration+time.Minute && ctx.Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
@@ -283,8 +282,8 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 	return r, err
 }
 
-// Triggers of the load of this process, and of an external one: few load generators can sign,
-// but all can vary the URL.
+// Triggers for the load of this process, and for an external one: few load generators can sign, but
+// all can vary the URL.
 const (
 	benchSigned   = `{provider: generic, secret: "${{ secrets.BENCH_SECRET }}", key: body.id}`
 	benchUnsigned = `{auth: none, key: query.id}`
@@ -315,7 +314,7 @@ steps:
 	return load(dir)
 }
 
-// benchHandler measures the least that a genuine receiver does, and keep.
+// benchHandler does the minimum that a correct receiver does, and calls keep.
 func benchHandler(ctx context.Context, g *generator, keep func(body []byte, id string) error) (benchResult, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -340,7 +339,7 @@ func benchHandler(ctx context.Context, g *generator, keep func(body []byte, id s
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusAccepted)
-		_, _ = io.WriteString(w, `{"status":"accepted"}`) // the load counts what it gets
+		_, _ = io.WriteString(w, `{"status":"accepted"}`) // the load counts the responses
 	})}
 	go func() { _ = srv.Serve(l) }() // ends with Close
 	before := cpuTime()

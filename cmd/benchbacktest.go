@@ -48,7 +48,7 @@ steps:
   - {id: note, uses: log, with: {message: "${{ event.data.id }}"}}
 `
 
-// backtestedProject reads a workflow as the only one of a project.
+// backtestedProject parses a workflow as the only one of a project.
 func backtestedProject(flow string) (*workflows.Project, error) {
 	c, err := catalog()
 	if err != nil {
@@ -62,7 +62,7 @@ func backtestedProject(flow string) (*workflows.Project, error) {
 	return p, nil
 }
 
-// answeringAtOnce is an action that answers at once, without a request.
+// answeringAtOnce is an action that returns at once, without a request.
 type answeringAtOnce struct{}
 
 // Do implements engine.Action.
@@ -111,7 +111,7 @@ func (a *app) benchBacktest(ctx context.Context, path string, events int) (err e
 	return nil
 }
 
-// benchHistory carries events through the workflow by the engine.
+// benchHistory runs the workflow for events with the engine.
 func benchHistory(ctx context.Context, path string, events int) (err error) {
 	p, err := backtestedProject(benchBacktested)
 	if err != nil {
@@ -153,7 +153,7 @@ func benchHistory(ctx context.Context, path string, events int) (err error) {
 	return idle(ctx, s, 0)
 }
 
-// idle waits until no more than some events and runs are open.
+// idle waits until at most some events and runs are open.
 func idle(ctx context.Context, s *store.Store, most int) error {
 	for {
 		c, err := s.History().Counts(ctx)

@@ -19,14 +19,13 @@ import (
 	"time"
 )
 
-// generator is the load: connections that send as fast as they are answered, or
-// at a fixed rate. It writes HTTP by hand, so that little of the machine goes
-// into the load itself.
+// generator is the load: connections that send as fast as they get responses, or at a fixed rate.
+// It writes HTTP directly, to use little CPU itself.
 type generator struct {
 	o      benchOptions
 	prefix string
 	began  *sync.Map
-	// timed reports whether the sink asks when a delivery was sent.
+	// timed reports whether the sink needs the time at which a delivery was sent.
 	timed    bool
 	accepted atomic.Int64
 	failed   atomic.Int64
@@ -60,8 +59,8 @@ func percentiles(ms []float64) (p50, p99 float64) {
 	return ms[len(ms)/2], ms[len(ms)*99/100]
 }
 
-// connection sends until the end. At a fixed rate the time counts from when a
-// delivery should have been sent, so that waiting for a slow answer shows.
+// connection sends until the end. At a fixed rate, latency counts from the scheduled time of a
+// delivery, so that waiting for a slow response is included.
 func (g *generator) connection(ctx context.Context, addr string, start, end time.Time) []float64 {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -102,7 +101,7 @@ func (g *generator) connection(ctx context.Context, addr string, start, end time
 	return times
 }
 
-// request writes one signed delivery of about 1.2 KB with a unique id.
+// request appends one signed delivery of about 1.2 KB with a unique id.
 func (g *generator) request(buf []byte, n int64) []byte {
 	id := g.prefix + "-" + strconv.FormatInt(n, 10)
 	if g.o.ids == "random" {
@@ -124,18 +123,18 @@ func (g *generator) request(buf []byte, n int64) []byte {
 	return append(buf, body...)
 }
 
-// randomID makes an id of 32 digits that tells nothing about the order of the events.
+// randomID returns an id of 32 digits in random order.
 func randomID(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:16])
 }
 
-// acts reports whether the workflow acts on the n-th event: of any first n a share does.
+// acts reports whether the workflow acts on the n-th event: on a share of any first n events.
 func acts(n int64, share float64) bool {
 	return int64(float64(n)*share) > int64(float64(n-1)*share)
 }
 
-// benchTail ends the body of an event. The rule of the workflow leaves out unpaid orders.
+// benchTail ends the body of an event. The workflow's rule skips unpaid orders.
 var benchTail = func() string {
 	var b strings.Builder
 	for i := range 8 {
@@ -157,7 +156,7 @@ func benchBody(id string, acting bool) []byte {
 	return []byte(`{"type":"order.paid","id":"` + id + status + benchTail)
 }
 
-// readAnswer reads one HTTP/1.1 answer with a Content-Length.
+// readAnswer reads one HTTP/1.1 response with a Content-Length.
 func readAnswer(r *bufio.Reader) (int, error) {
 	line, length, err := readHead(r)
 	if err != nil {
@@ -174,7 +173,7 @@ func readAnswer(r *bufio.Reader) (int, error) {
 	return status, err
 }
 
-// readHead reads a request or an answer up to its body, which has length bytes.
+// readHead reads a request or a response up to its body, which has length bytes.
 func readHead(r *bufio.Reader) (first string, length int, err error) {
 	line, err := r.ReadSlice('\n')
 	if err != nil {

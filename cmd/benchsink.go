@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// sink is the target of the whole path's HTTP step. Like the load it speaks HTTP by
-// hand: it stands for a machine elsewhere.
+// sink is the target of the whole path's HTTP step. Like the load it handles HTTP directly, because
+// it represents another machine.
 type sink struct {
 	listener net.Listener
 	url      string
@@ -49,12 +49,12 @@ func newSink(began *sync.Map) (*sink, error) {
 	return s, nil
 }
 
-// close ends the sink and waits for it.
+// close stops the sink and waits for it.
 func (s *sink) close() error {
 	err := s.listener.Close()
 	s.mu.Lock()
 	for _, c := range s.conns {
-		_ = c.Close() // also those that the other side has closed
+		_ = c.Close() // including those that the client has closed
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
@@ -63,7 +63,7 @@ func (s *sink) close() error {
 
 const sinkAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
 
-// serve answers the requests of one connection. One that breaks shows as a failed run.
+// serve answers the requests of one connection. A broken connection shows as a failed run.
 func (s *sink) serve(c net.Conn) {
 	r := bufio.NewReaderSize(c, 4096)
 	for {

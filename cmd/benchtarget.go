@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// check refuses options that contradict each other.
+// check returns an error for options that contradict each other.
 func (o *benchOptions) check(c *cobra.Command) error {
 	switch {
 	case o.ids != "rising" && o.ids != "random":
@@ -36,7 +36,7 @@ func (o *benchOptions) check(c *cobra.Command) error {
 	return nil
 }
 
-// benchTarget starts one server and the sink for an external load, until ctx ends.
+// benchTarget runs one server and the sink for an external load, until ctx ends.
 func (a *app) benchTarget(ctx context.Context, o benchOptions) (err error) {
 	tuneMemory()
 	dir := o.dir
@@ -70,7 +70,7 @@ func (a *app) benchTarget(ctx context.Context, o benchOptions) (err error) {
 	}
 	before := cpuTime()
 	select {
-	case err = <-ended: // it could not go on
+	case err = <-ended: // it could not continue
 	case <-ctx.Done():
 		used := cpuTime() - before
 		var stored int
@@ -84,7 +84,7 @@ func (a *app) benchTarget(ctx context.Context, o benchOptions) (err error) {
 	return err
 }
 
-// wrkScript is a script for wrk that gives each request an id of its own
+// wrkScript is a script for wrk that gives each request its own id
 // (github.com/wg/wrk/blob/master/SCRIPTING).
 const wrkScript = `local threads = 0
 function setup(thread)
@@ -124,8 +124,8 @@ Ctrl-C ends it and prints the totals.
 	return nil
 }
 
-// targetReport prints what was done with the events of an external load. used is the processor
-// time of server and sink; the peak of memory is of both, too.
+// targetReport prints what happened to the events of an external load. used is the CPU time of
+// server and sink; the memory peak covers both, too.
 func (a *app) targetReport(stored int, n *benchCounts, used time.Duration) error {
 	perEvent := float64(used.Microseconds()) / float64(max(stored, 1))
 	peak := float64(peakMemory()) / (1 << 20)
@@ -140,8 +140,8 @@ func (a *app) targetReport(stored int, n *benchCounts, used time.Duration) error
 	return t.print(a.out)
 }
 
-// peakMemory is the largest resident memory of the process, in bytes. The kernel gives it in
-// kilobytes on Linux, and in bytes on macOS (getrusage(2)).
+// peakMemory returns the maximum resident memory of the process in bytes. The kernel reports
+// kilobytes on Linux, and bytes on macOS (getrusage(2)).
 func peakMemory() int64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

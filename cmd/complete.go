@@ -14,14 +14,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxCompleted is how many runs or events a completion offers, the newest ones.
+// maxCompleted is the number of newest runs or events that a completion offers.
 const maxCompleted = 20
 
-// completer lists values that a shell can offer, each with a description after a tab. It must
-// not fail: a completion that finds nothing offers nothing.
+// completer lists values that a shell can offer, each with a description after a tab. On an error
+// it offers nothing.
 type completer func(ctx context.Context, at place) []string
 
-// completedArgs are the values of a command's first argument, by the command.
+// completedArgs completes the first argument of commands.
 var completedArgs = map[string]completer{
 	"send": completeStarts, "poll": completeTriggers, "compare": completeTriggers, "shapes": completeTriggers, "verify": completeTriggers,
 	"enable": completeWorkflows, "disable": completeWorkflows,
@@ -30,7 +30,7 @@ var completedArgs = map[string]completer{
 	"connect": completeConnections, "connections": completeConnections,
 }
 
-// completedFlags are the values of flags, by their name.
+// completedFlags completes the values of flags.
 var completedFlags = map[string]completer{
 	"workflow": completeWorkflows, "trigger": completeTriggers,
 	"output":     func(context.Context, place) []string { return []string{"text", "json"} },
@@ -39,7 +39,7 @@ var completedFlags = map[string]completer{
 	"log-format": func(context.Context, place) []string { return []string{"text", "json"} },
 }
 
-// addCompletions lets shells complete values in addition to commands and flags.
+// addCompletions makes shells complete values in addition to commands and flags.
 func addCompletions(root *cobra.Command) error {
 	return eachCommand(root, func(c *cobra.Command) error {
 		if list := completedArgs[c.Name()]; list != nil && c.Parent() == root {
@@ -65,7 +65,7 @@ func addCompletions(root *cobra.Command) error {
 	})
 }
 
-// placeOf is the project that a command line names.
+// placeOf returns the project that a command line names.
 func placeOf(c *cobra.Command) place {
 	p := place{dir: "."}
 	if f := c.Flags().Lookup("dir"); f != nil {
@@ -77,8 +77,8 @@ func placeOf(c *cobra.Command) place {
 	return p
 }
 
-// described adds a description, without characters that a terminal would act on: it may come
-// from a payload.
+// described adds a description, without characters that affect a terminal: it may come from a
+// payload.
 func described(name, about string) string {
 	return name + "\t" + strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -88,7 +88,7 @@ func described(name, about string) string {
 	}, about)
 }
 
-// project is the project as far as it can be read; nil for none.
+// project returns the project as far as it can be read; nil if it cannot.
 func (p place) project() *workflows.Project {
 	l, err := load(p.dir)
 	if err != nil {
@@ -115,7 +115,7 @@ func completeWorkflows(_ context.Context, at place) (out []string) {
 	return out
 }
 
-// completeStarts are triggers, and workflows that can be started by hand.
+// completeStarts lists triggers, and workflows that can be started manually.
 func completeStarts(ctx context.Context, at place) []string {
 	out := completeTriggers(ctx, at)
 	p := at.project()
@@ -137,7 +137,7 @@ func completeConnections(_ context.Context, at place) []string {
 	return nil
 }
 
-// history opens the project's database for reading; nil when there is none.
+// history opens the project's database for reading; it returns nil if there is none.
 func (p place) history() *store.History {
 	project := p.project()
 	if project == nil {

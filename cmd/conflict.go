@@ -57,7 +57,7 @@ For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 	return c
 }
 
-// printIdentity says how an event was named, where that is not plain.
+// printIdentity prints how an event was identified, unless it was by its key.
 func (a *app) printIdentity(i *engine.EventItem) {
 	if i.Test {
 		a.printf("  test      a sample of hookloom send or the console\n")
@@ -73,7 +73,7 @@ func (a *app) printIdentity(i *engine.EventItem) {
 	}
 }
 
-// printConflicts shows the deliveries of an event that differ from it.
+// printConflicts prints the deliveries of an event that differ from it.
 func (a *app) printConflicts(list []engine.Conflict) {
 	for _, c := range list {
 		a.printf("\nConflicting delivery %s, %s, %d bytes, received %d %s\n", c.ID, clock(c.At), c.Size, c.Count, plural(c.Count, "time"))
@@ -91,7 +91,7 @@ func (a *app) printConflicts(list []engine.Conflict) {
 	}
 }
 
-// identityPhrase says what named an event.
+// identityPhrase describes what identified an event.
 func identityPhrase(word string) string {
 	switch word {
 	case engine.ByKey.String():

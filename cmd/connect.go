@@ -26,7 +26,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// connectTime is how long a person has to answer at the service.
+// connectTime is how long a person may take to authorize the connection.
 const connectTime = 15 * time.Minute
 
 func (a *app) connectCmd() *cobra.Command {
@@ -58,7 +58,7 @@ The command uses the running server; without one, it opens the database.`,
 	return c
 }
 
-// known refuses the name of a connection that is not there, or a project that cannot be used.
+// known returns an error if the connection does not exist or the project cannot be used.
 func (l *loaded) known(name string) error {
 	if err := l.usableTriggers(); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (l *loaded) known(name string) error {
 	return l.namesConnection(name)
 }
 
-// namesConnection refuses the name of a connection that hookloom.yaml does not have.
+// namesConnection returns an error if hookloom.yaml does not have the connection.
 func (l *loaded) namesConnection(name string) error {
 	if l.project.Connections[name] != nil {
 		return nil
@@ -81,7 +81,7 @@ func (l *loaded) namesConnection(name string) error {
 	return usageError("no connection is named %q in hookloom.yaml; hookloom connections lists them", name)
 }
 
-// withLinks works on the connections where their tokens are: in the running server, or in
+// withLinks works on the connections where their tokens are stored: in the running server, or in
 // the database.
 func (a *app) withLinks(ctx context.Context, l *loaded, do func(console.Connections) error) (err error) {
 	if l.server() != nil || os.Getenv("HOOKLOOM_ADMIN_ADDR") != "" {
@@ -104,7 +104,7 @@ func (a *app) withLinks(ctx context.Context, l *loaded, do func(console.Connecti
 	}
 	source := auth.New(auth.Options{Store: db, Sealer: keys, Client: guard.Client(), TLSClient: guard.ClientTLS,
 		Log: slog.New(slog.DiscardHandler), Learn: redactor.Learn,
-		// A server that starts later finds the runs that wait due at once.
+		// A server that starts later finds the waiting runs due at once.
 		Ready: func(ctx context.Context, name string) {
 			if _, rerr := db.ResumeHeld(ctx, engine.HeldDestination(name), time.Now()); rerr != nil {
 				a.warnf("runs that wait for connection %s cannot be resumed yet: %v\n", name, rerr)
@@ -115,7 +115,7 @@ func (a *app) withLinks(ctx context.Context, l *loaded, do func(console.Connecti
 		secret: l.secrets.Lookup})
 }
 
-// remoteLinks are those of a running server.
+// remoteLinks are the connections of a running server.
 type remoteLinks struct{ l *loaded }
 
 func (x remoteLinks) call(ctx context.Context, method, path string, body, into any) error {
@@ -150,7 +150,7 @@ func (x remoteLinks) FinishConnect(ctx context.Context, state, code string) (out
 	return out, err
 }
 
-// connect leads a person through what the grant of the connection needs.
+// connect guides a person through what the connection's grant needs.
 func (a *app) connect(ctx context.Context, l *loaded, links console.Connections, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
@@ -216,8 +216,8 @@ func ofAccount(account string, scopes []string) string {
 	return out
 }
 
-// listenForCode opens the port to which the service sends the browser, where the grant
-// needs one on this machine. nil, with no error, where a server takes the answer.
+// listenForCode opens the port to which the service redirects the browser, if the grant needs one
+// on this machine. It returns nil without an error if a server receives the redirect.
 func listenForCode(l *loaded, name string, remote bool) (net.Listener, string, error) {
 	c := actions.Link(l.project, l.secrets.Lookup)[name]
 	if c.Auth == nil || c.Auth.OAuth2 == nil || c.Auth.OAuth2.Grant != workflows.GrantAuthorizationCode {
@@ -261,7 +261,7 @@ func awaitCode(ctx context.Context, listener net.Listener, links console.Connect
 	done := make(chan result, 1)
 	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		state, code, err := auth.CodeOf(r)
-		if state != start.State { // a browser asks for /favicon.ico too
+		if state != start.State { // a browser requests /favicon.ico too
 			http.NotFound(w, r)
 			return
 		}
@@ -278,7 +278,7 @@ func awaitCode(ctx context.Context, listener net.Listener, links console.Connect
 		}
 		select {
 		case done <- result{end, err}:
-		default: // the answer came twice
+		default: // a duplicate response
 		}
 	})}
 	served := make(chan struct{})
@@ -292,7 +292,7 @@ func awaitCode(ctx context.Context, listener net.Listener, links console.Connect
 	}
 }
 
-// pollDevice asks until the person has typed the code in (RFC 8628, 3.5).
+// pollDevice polls until the person has entered the code (RFC 8628, 3.5).
 func pollDevice(ctx context.Context, links console.Connections, start engine.ConnectStart) (engine.ConnectEnd, error) {
 	every := time.Duration(start.Interval) * time.Second
 	for {

@@ -12,40 +12,40 @@ import (
 	"time"
 )
 
-// connections is a listener that bounds the open connections: beyond the bound those
-// that say nothing, crawl or idle give way to new ones, the oldest first.
+// connections is a listener that limits the open connections: at the limit, silent, slow or idle
+// connections are closed in favor of new ones, oldest first.
 type connections struct {
 	net.Listener
 	limit int
-	// tight listeners accept no more than the limit: what is beyond waits in the kernel.
+	// tight listeners accept no more connections than the limit: the others wait in the kernel.
 	tight  bool
 	closed atomic.Bool
-	// endSlow ends up to n requests whose bodies lag behind, and gives their number.
+	// endSlow ends up to n requests whose bodies arrive too slowly, and returns their number.
 	endSlow func(n int) int
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
 }
 
-// connection is one of them.
+// connection is one of the connections.
 type connection struct {
 	net.Conn
 	owner *connections
-	// state is an http.ConnState, since when in Unix nanoseconds; requests counts
-	// those that a handler has.
+	// state is an http.ConnState; since is when it began, in Unix nanoseconds; requests is the
+	// number of requests in a handler.
 	state    atomic.Int32
 	since    atomic.Int64
 	requests atomic.Int32
 }
 
 const (
-	// maxConnections bounds the connections of the hooks address; with a lower limit
-	// of the system on open files, three quarters of that.
+	// maxConnections limits the connections of the hooks address; if the system's limit on open
+	// files is lower, three quarters of that.
 	maxConnections = 10_000
-	// silentFor is how long a connection may be without a whole head while others
-	// need its place.
+	// silentFor is how long a connection may be without complete headers while others need its
+	// place.
 	silentFor = time.Second
-	// silentTight is the same where there are very few places.
+	// silentTight is the same if there are very few places.
 	silentTight = 50 * time.Millisecond
 )
 
@@ -76,11 +76,11 @@ func (l *connections) Accept() (net.Conn, error) {
 		if n <= l.limit || l.makeRoom() || n <= l.limit*9/8 {
 			return x, nil
 		}
-		_ = x.Close() // there is no room for it, and no descriptor to spare
+		_ = x.Close() // there is no place for it
 	}
 }
 
-// awaitRoom waits, where places are few, until one is free.
+// awaitRoom waits for a free place if there are few.
 func (l *connections) awaitRoom() {
 	for l.tight && !l.closed.Load() {
 		l.mu.Lock()
@@ -107,7 +107,7 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// changed is the server's ConnState.
+// changed implements http.Server.ConnState.
 func (l *connections) changed(c net.Conn, state http.ConnState) {
 	if x := connectionOf(c); x != nil {
 		x.state.Store(int32(state)) //nolint:gosec // one of five
@@ -115,7 +115,7 @@ func (l *connections) changed(c net.Conn, state http.ConnState) {
 	}
 }
 
-// connectionOf finds the connection beneath TLS.
+// connectionOf returns the connection below TLS.
 func connectionOf(c net.Conn) *connection {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
 		c = t.NetConn()
@@ -126,12 +126,12 @@ func connectionOf(c net.Conn) *connection {
 
 type connectionKey struct{}
 
-// context is the server's ConnContext.
+// context implements http.Server.ConnContext.
 func (l *connections) context(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, connectionOf(c))
 }
 
-// handled notes which connections have a request in a handler.
+// handled records which connections have a request in a handler.
 func handled(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if x, _ := r.Context().Value(connectionKey{}).(*connection); x != nil {
@@ -142,8 +142,8 @@ func handled(h http.Handler) http.Handler {
 	})
 }
 
-// makeRoom ends a sixteenth of the connections: those without a whole head, then
-// those whose bodies lag behind, then idle ones. It reports whether it ended any.
+// makeRoom closes a sixteenth of the connections: those without complete headers, then those with
+// slow bodies, then idle ones. It reports whether it closed any.
 func (l *connections) makeRoom() bool {
 	want, patience := max(1, l.limit/16), silentFor
 	if l.tight {
@@ -172,14 +172,14 @@ func (l *connections) makeRoom() bool {
 	return ended > 0
 }
 
-// closeOldest closes up to n connections, those that have stood for longest first.
+// closeOldest closes up to n connections, those in their state for longest first.
 func closeOldest(list []*connection, n int) int {
 	if len(list) > n {
 		slices.SortFunc(list, func(a, b *connection) int { return cmp.Compare(a.since.Load(), b.since.Load()) })
 		list = list[:n]
 	}
 	for _, x := range list {
-		_ = x.Close() // it was to end
+		_ = x.Close() // it is being closed anyway
 	}
 	return len(list)
 }

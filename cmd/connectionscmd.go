@@ -55,8 +55,8 @@ one, it only fetches the token.`,
 	return c
 }
 
-// listable refuses a project whose connections cannot be read. One whose secret is not set is
-// listed, as broken.
+// listable returns an error for a project whose connections cannot be read. A connection whose
+// secret is not set is listed as broken.
 func (l *loaded) listable() error {
 	var bad workflows.Mistakes
 	for _, m := range l.mistakes {
@@ -70,7 +70,7 @@ func (l *loaded) listable() error {
 	return nil
 }
 
-// connectionsOf lists connections as the database has them, beside a running server.
+// connectionsOf lists connections as stored in the database, beside a running server.
 func connectionsOf(ctx context.Context, l *loaded) ([]engine.ConnectionItem, error) {
 	var states []engine.TokenState
 	if hasDatabase(l.database()) == nil {
@@ -118,7 +118,7 @@ func (a *app) listConnections(ctx context.Context, l *loaded, name string) error
 	return t.print(a.out)
 }
 
-// tested is what a test of a connection showed.
+// tested is the result of testing a connection.
 type tested struct {
 	Connection string `json:"connection"`
 	Works      bool   `json:"works"`

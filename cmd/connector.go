@@ -22,7 +22,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// connectorCmd makes and tries connector files.
+// connectorCmd creates and tests connector files.
 func (a *app) connectorCmd() *cobra.Command {
 	c := &cobra.Command{Use: "connector", Short: "Create connectors by hand, from an OpenAPI document or a curl command, and test them"}
 	c.AddCommand(a.connectorNewCmd(), a.connectorImportCmd(), a.connectorCurlCmd(), a.connectorTestCmd())
@@ -31,7 +31,8 @@ func (a *app) connectorCmd() *cobra.Command {
 
 var connectorName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// connectorFile is where a connector's file goes; one that is there is kept unless forced.
+// connectorFile returns the path of a connector's file; an existing one is an error unless force is
+// set.
 func connectorFile(dir, name string, force bool) (string, error) {
 	if !connectorName.MatchString(name) {
 		return "", usageError("%q is not a valid connector name: names consist of lower-case letters, digits and _", name)
@@ -46,12 +47,12 @@ func connectorFile(dir, name string, force bool) (string, error) {
 	return file, nil
 }
 
-// writeConnector writes the file in the form that hookloom fmt --check wants.
+// writeConnector writes the file in the format that hookloom fmt --check expects.
 func writeConnector(file string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return err
 	}
-	if out, err := workflows.Format("connector", text); err == nil { // else as it is: hookloom fmt says why
+	if out, err := workflows.Format("connector", text); err == nil { // otherwise unchanged: hookloom fmt reports why
 		text = out
 	}
 	return os.WriteFile(file, text, 0o600)
@@ -145,7 +146,7 @@ of the connection, and its value is not written.`,
 	return c
 }
 
-// imported writes the file and says what is in it.
+// imported writes the file and prints its content.
 func (a *app) imported(r *openapi.Result, dir, name, file string) error {
 	if r.Imported > 0 {
 		if err := writeConnector(file, r.Text); err != nil {
@@ -190,8 +191,7 @@ func (a *app) imported(r *openapi.Result, dir, name, file string) error {
 	return nil
 }
 
-// document reads a document from a file or, through the guard that steps have too, from a
-// URL.
+// document reads a document from a file or from a URL, through the egress guard that steps use too.
 func (a *app) document(ctx context.Context, dir, source string) (text []byte, from string, err error) {
 	if !strings.HasPrefix(source, "http://") && !strings.HasPrefix(source, "https://") {
 		info, err := os.Stat(source)
@@ -252,7 +252,7 @@ machine.`,
 			}
 			broken := slices.DeleteFunc(serious(l.mistakes), func(m workflows.Mistake) bool { return !strings.HasPrefix(m.File, "connectors/") })
 			if len(broken) > 0 {
-				return broken // a file that cannot be read would pass in silence
+				return broken // otherwise a file that cannot be read would pass
 			}
 			if len(args) == 1 && !ownConnector(l.project, args[0]) {
 				return usageError("the project has no connector %q; known are %s", args[0],
@@ -264,13 +264,13 @@ machine.`,
 	return c
 }
 
-// exampleMistake is what is not as an action's example says.
+// exampleMistake is a difference from an action's example.
 type exampleMistake struct {
 	Action  string `json:"action"`
 	Problem string `json:"problem"`
 }
 
-// tryExamples tries the examples of the project's own connectors, or of the one named.
+// tryExamples runs the examples of the project's own connectors, or of the named one.
 func (a *app) tryExamples(ctx context.Context, p *workflows.Project, only []string) error {
 	tried, mistakes := 0, []exampleMistake{}
 	for _, s := range p.Actions.All() {

@@ -1,6 +1,6 @@
 package cmd
 
-// connectorStart is what hookloom connector new writes.
+// connectorStart is the file that hookloom connector new writes.
 const connectorStart = `# How to reach a service. Workflows write: uses: NAME/contacts.create
 # hookloom schema connector prints the JSON Schema of this file.
 connector: NAME

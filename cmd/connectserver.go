@@ -52,14 +52,14 @@ func (x *linker) FinishConnect(ctx context.Context, state, code string) (engine.
 	return x.source.Finish(ctx, state, code)
 }
 
-// linker is that of the server.
+// linker returns the linker of the server.
 func (s *server) linker() *linker {
 	return &linker{store: s.store, source: s.tokenSource, client: s.guard.Client(), project: s.project.Load,
 		secret: func(name string) (string, bool) { return s.secrets.Load().Lookup(name) }}
 }
 
-// newTokenSource makes the source of the tokens of connections. What it finds out about
-// them goes to the engine, which is made after it.
+// newTokenSource creates the source of connection tokens. It reports to the engine, which is
+// created later.
 func (s *server) newTokenSource(redactor *redact.Redactor) *auth.Source {
 	return auth.New(auth.Options{Store: s.store, Sealer: s.keys, Client: s.guard.Client(), TLSClient: s.guard.ClientTLS, Log: s.o.log,
 		Learn: redactor.Learn,
@@ -75,7 +75,7 @@ func (s *server) newTokenSource(redactor *redact.Redactor) *auth.Source {
 		}})
 }
 
-// noteUses stores when connections were used last.
+// noteUses stores when connections were last used.
 func (s *server) noteUses(ctx context.Context) {
 	uses := s.tokenSource.Uses()
 	if len(uses) == 0 {

@@ -11,10 +11,10 @@ import (
 	"github.com/hookloom/hookloom/engine/dryrun"
 )
 
-// coverageShown is --coverage without a file: it is only printed.
+// coverageShown is the value of --coverage without a file: the coverage is only printed.
 const coverageShown = "shown"
 
-// coverageIn returns the coverage of a project with its files as seen from here.
+// coverageIn returns the coverage of a project, with file names relative to the working directory.
 func coverageIn(dir string, c *dryrun.Coverage) []dryrun.WorkflowCoverage {
 	list := c.Report()
 	if dir != "." {
@@ -58,7 +58,7 @@ func (a *app) printCoverage(list []dryrun.WorkflowCoverage) error {
 	return t.print(a.out)
 }
 
-// missed names the sides of an item that no test reached.
+// missed returns the outcomes of an item that no test reached.
 func missed(i *dryrun.CoverageItem) (out []string) {
 	for n, c := range i.Counts {
 		switch {
@@ -103,7 +103,7 @@ type (
 	}
 )
 
-// rates adds up the sides of steps and those of conditions and cases.
+// rates sums up the outcomes of steps and those of conditions and cases.
 type rates struct{ steps, ofSteps, sides, ofSides int }
 
 func (r *rates) add(i *dryrun.CoverageItem) {
@@ -121,7 +121,7 @@ func rate(n, of int) string {
 	return fmt.Sprintf("%.4f", float64(n)/float64(of))
 }
 
-// writeCobertura writes the form that CI services read: a workflow is a class, a step a line.
+// writeCobertura writes the format that CI services read: a workflow is a class, a step a line.
 func writeCobertura(file string, list []dryrun.WorkflowCoverage) error {
 	var all rates
 	p := coberturaPackage{Name: "workflows"}

@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// database returns the database of a project's history: a file, or the address of a PostgreSQL
+// database returns the database of a project's history: a file, or the URL of a PostgreSQL
 // database. Package store decides by the same rule (postgres.IsAddress).
 func database(dir, flag string, p *workflows.Project) string {
 	if v := os.Getenv("HOOKLOOM_DB"); flag == "" && v != "" {
@@ -48,8 +48,8 @@ func addressOf(written *workflows.Value, secret lookup) string {
 	return text
 }
 
-// hasDatabase returns an error if there is no database file. Whether a server has a database, only
-// the server knows.
+// hasDatabase returns an error if there is no database file. Whether a server has a database is
+// known only to the server.
 func hasDatabase(path string) error {
 	if postgres.IsAddress(path) {
 		return nil
@@ -60,8 +60,8 @@ func hasDatabase(path string) error {
 	return nil
 }
 
-// diskOf returns the folder whose disk a server needs: that of the database file, or the project's,
-// where the files of runs are.
+// diskOf returns the folder whose disk a server needs: that of the database file, or else the
+// project's, which contains the files of runs.
 func diskOf(path, dir string) string {
 	if postgres.IsAddress(path) {
 		return dir

@@ -37,7 +37,7 @@ as expected.`,
 	return c
 }
 
-// demoSecrets makes fresh secrets; nothing of the demo is the same twice.
+// demoSecrets creates new secrets for each demo.
 func demoSecrets() (map[string]string, error) {
 	out := map[string]string{}
 	for _, n := range []string{"STRIPE_WEBHOOK_SECRET", "GITHUB_WEBHOOK_SECRET", "SHOPIFY_SECRET", "FULFILMENT_TOKEN", "HUBSPOT_TOKEN",
@@ -54,8 +54,8 @@ func demoSecrets() (map[string]string, error) {
 	return out, nil
 }
 
-// writeExample copies example projects into a folder, pointed at the fakes,
-// with a hookloom.yaml and an .env.
+// writeExample copies example projects to a folder, with URLs of the fakes, and with a
+// hookloom.yaml and an .env.
 func writeExample(dir string, names []string, config string, s *fakes, secrets map[string]string) error {
 	for _, name := range names {
 		err := fs.WalkDir(examples.Files, name, func(p string, e fs.DirEntry, err error) error {
@@ -160,7 +160,7 @@ func (a *app) demo(ctx context.Context, exit bool) (err error) {
 	return nil
 }
 
-// demoBacktest tells what an edited workflow would have done with the events of the scenario.
+// demoBacktest shows what an edited workflow would have done with the events of the scenario.
 func (a *app) demoBacktest(ctx context.Context, dir string) error {
 	const file = "fulfil_order.yaml"
 	text, err := os.ReadFile(filepath.Join(dir, "workflows", file))
@@ -177,7 +177,7 @@ func (a *app) demoBacktest(ctx context.Context, dir string) error {
 	return a.backtest(ctx, &backtestFlags{place: place{dir: dir}}, []string{edited})
 }
 
-// demoEnd prints how to look around while the demo keeps running.
+// demoEnd prints what to look at while the demo keeps running.
 func (a *app) demoEnd(dir string, s *server) {
 	self := "hookloom"
 	if exe, err := os.Executable(); err == nil {
@@ -194,21 +194,21 @@ func (a *app) demoEnd(dir string, s *server) {
 	a.printf("Send one yourself:\n  %s send stripe --dir %s --to %s\n", self, dir, s.hooksURL())
 }
 
-// observer prints runs as they happen and remembers how they ended.
+// observer prints runs as they happen and records how they ended.
 type observer struct {
 	a     *app
 	began time.Time
 	mu    sync.Mutex
 	ended map[string]int
-	// sending reports whether a delivery waits for its answer; kept is what happened meanwhile.
+	// sending reports whether a delivery waits for its response; kept is what happened in the
+	// meantime.
 	sending bool
 	kept    []string
 }
 
 func (o *observer) stamp() string { return fmt.Sprintf("%7.3fs", time.Since(o.began).Seconds()) }
 
-// printf prints, or keeps what happens before a delivery's answer has come. It is
-// called with the lock held.
+// printf prints, or keeps what happens before a delivery's response. The caller holds the lock.
 func (o *observer) printf(format string, args ...any) {
 	if o.sending {
 		o.kept = append(o.kept, fmt.Sprintf(format, args...))
@@ -217,8 +217,8 @@ func (o *observer) printf(format string, args ...any) {
 	o.a.printf(format, args...)
 }
 
-// send keeps what happens until answered, so that it is printed below the answer: the
-// event is decided before its sender is answered.
+// send keeps what happens until answered is called, so that it is printed below the response: the
+// event is decided before its sender gets the response.
 func (o *observer) send() (answered func(line string)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -277,7 +277,7 @@ func (o *observer) count(status string) int {
 	return o.ended[status]
 }
 
-// scenario plays the deliveries and checks what came of them.
+// scenario sends the deliveries and checks the results.
 type scenario struct {
 	a        *app
 	s        *server
@@ -293,7 +293,7 @@ func (d *scenario) expect(ok bool, format string, args ...any) {
 	}
 }
 
-// deliver sends one delivery and checks the answer.
+// deliver sends one delivery and checks the response.
 func (d *scenario) deliver(ctx context.Context, title, trigger string, want int, o triggers.SampleOrder) string {
 	s, err := triggers.Sample(d.l.project, trigger, d.l.secrets.Lookup, o)
 	if err != nil {
@@ -312,7 +312,7 @@ func (d *scenario) deliver(ctx context.Context, title, trigger string, want int,
 	return body
 }
 
-// wait waits until so many runs have ended with a status.
+// wait waits until a number of runs have ended with a status.
 func (d *scenario) wait(ctx context.Context, status string, n int) {
 	deadline := time.Now().Add(20 * time.Second)
 	for d.seen.count(status) < n && time.Now().Before(deadline) && ctx.Err() == nil {
@@ -343,7 +343,7 @@ func (d *scenario) play(ctx context.Context) []string {
 	return d.problems
 }
 
-// check asks the fakes what reached them.
+// check checks what the fakes received.
 func (d *scenario) check() {
 	count := map[string]int{}
 	keys := map[string]string{}

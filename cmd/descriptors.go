@@ -5,11 +5,11 @@ import (
 	"syscall"
 )
 
-// This file shares the file descriptors out when the system allows the process few.
-// The database's are open from the start; without this the rest would go to whoever
-// connects first, and nothing would be left to answer or to call out with.
+// This file distributes the file descriptors if the system allows the process few. The database's
+// are open from the start; without a limit, clients could use up the rest and leave none for
+// responses and outbound calls.
 
-// budget is how many connections each side may have; 0 is any number.
+// budget is the maximum number of connections for each side; 0 is unlimited.
 type budget struct {
 	hooks, admin, outbound int
 	// tight reports whether there are so few that none may be kept idle.
@@ -17,22 +17,22 @@ type budget struct {
 }
 
 const (
-	// manyFiles is the limit on open files from which nothing has to be shared out.
+	// manyFiles is the limit on open files from which no distribution is needed.
 	manyFiles = 4096
-	// reservedFiles are left for what opens a file for a moment: a reload, DNS, a file
-	// that a step reads, the connection that is closed for want of a place.
+	// reservedFiles are reserved for files that are open briefly: a reload, DNS, a file that a step
+	// reads, a connection that is closed because there is no place.
 	reservedFiles = 4
-	// tightFiles is how many are to be shared out when no connection may be kept idle.
+	// tightFiles is the number up to which no connection may be kept idle.
 	tightFiles = 128
 )
 
-// descriptors shares out what the system's limit leaves beside what is open.
+// descriptors distributes what the system's limit allows beyond the open files.
 func descriptors() budget {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil || limit.Cur >= manyFiles {
 		return budget{}
 	}
-	open := 24 // where /proc is missing
+	open := 24 // if /proc is missing
 	if list, err := os.ReadDir("/proc/self/fd"); err == nil {
 		open = len(list)
 	}
@@ -45,7 +45,7 @@ func shareOut(free int) budget {
 	return budget{hooks: max(2, free-admin-outbound), admin: admin, outbound: outbound, tight: free < tightFiles}
 }
 
-// bound applies a share to a listener's connections.
+// bound applies a budget to a listener's connections.
 func (l *connections) bound(limit int, tight bool) {
 	if limit > 0 {
 		l.limit, l.tight = limit, tight

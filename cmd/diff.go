@@ -18,17 +18,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// fileDiff is how one file differs.
+// fileDiff is the difference of one file.
 type fileDiff struct {
 	File string `json:"file"`
 	// Kind is added, removed or changed.
 	Kind    string                 `json:"kind"`
 	Changes []workflows.Difference `json:"changes"`
-	// OpenRuns continue with the version that they began with.
+	// OpenRuns continue with the version with which they began.
 	OpenRuns int `json:"open_runs,omitempty"`
 }
 
-// diffCmd compares versions of workflows by what they say.
+// diffCmd compares the content of versions of workflows.
 func (a *app) diffCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by meaning", Args: cobra.MaximumNArgs(2),
@@ -93,7 +93,7 @@ func (f *listFlags) differences(ctx context.Context, h *store.History, args []st
 	if err != nil {
 		return nil, err
 	}
-	if len(x) == 1 && x[""] != nil { // one file: compared with the one of the other side
+	if len(x) == 1 && x[""] != nil { // a single file: compared with the corresponding one of the other side
 		name, err := onlyFile(y, before)
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func (f *listFlags) differences(ctx context.Context, h *store.History, args []st
 	return list, nil
 }
 
-// onlyFile names the file of a folder, or of a single file, that is compared with name.
+// onlyFile returns the name of the file, in a folder or alone, that is compared with name.
 func onlyFile(files map[string][]byte, name string) (string, error) {
 	if files[""] != nil {
 		return "", nil
@@ -144,7 +144,7 @@ func filesOf(ctx context.Context, h *store.History, name, environment string) (m
 	switch {
 	case err == nil && info.IsDir():
 		files, mistakes := workflows.ReadFiles(name, environment)
-		if len(mistakes) > 0 { // without it the file would look like one that was removed
+		if len(mistakes) > 0 { // otherwise the file would appear as removed
 			return nil, mistakes
 		}
 		out := map[string][]byte{}
@@ -230,7 +230,7 @@ func (a *app) printDiff(list []fileDiff, broken []breakage) error {
 	return nil
 }
 
-// maxChangeText is how many letters of a value a line shows.
+// maxChangeText is the maximum number of characters of a value on a line.
 const maxChangeText = 100
 
 func changeLine(c workflows.Difference) string {

@@ -28,6 +28,6 @@ func fetcher(client *http.Client) triggers.Fetch {
 	}
 }
 
-// maxDocument is the largest answer that triggers read, in bytes: a key set, a
+// maxDocument is the maximum size in bytes of responses that triggers read: a key set, a
 // certificate, a confirmation.
 const maxDocument = 256 << 10

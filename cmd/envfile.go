@@ -10,13 +10,13 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// envFile appends secrets that providers hand over to a project's .env.
+// envFile appends secrets from providers' handshakes to a project's .env.
 type envFile struct {
 	mu  sync.Mutex
 	dir string
 }
 
-// add writes one secret, unless it is there: only the first is believed.
+// add writes a secret, unless it exists: only the first is trusted.
 func (e *envFile) add(name, value string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -3,8 +3,7 @@ package cmd
 // variable is an environment variable that the program reads.
 type variable struct{ Name, Help string }
 
-// environment is the table of all of them. Secrets are variables too, of names that the
-// project chooses.
+// environment lists all of them. Secrets are variables too, with names chosen by the project.
 var environment = []variable{
 	{"HOOKLOOM_LOG_FORMAT", "`text` or `json`, the form of the log; `--log-format` goes over it."},
 	{"HOOKLOOM_ENV", "The environment whose file `hookloom.NAME.yaml` is merged over `hookloom.yaml`; `--env` overrides it."},

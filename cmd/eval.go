@@ -21,7 +21,7 @@ type evalOptions struct {
 	event, data string
 }
 
-// evalCmd evaluates an expression or a template over a recorded event.
+// evalCmd evaluates an expression or a template for a recorded event.
 func (a *app) evalCmd() *cobra.Command {
 	var o evalOptions
 	c := &cobra.Command{Use: "eval EXPRESSION", Short: "Evaluate an expression or a template over a recorded event", Args: cobra.ExactArgs(1),
@@ -48,8 +48,8 @@ read.`,
 	return c
 }
 
-// names returns what the expression may read, and the moment of now(): that at which the
-// event was received.
+// names returns the names that the expression may read, and the time of now(): when the event was
+// received.
 func (o *evalOptions) names(c *cobra.Command) (names expr.Names, at time.Time, err error) {
 	switch {
 	case o.event != "" && o.data != "":
@@ -75,7 +75,7 @@ func (o *evalOptions) names(c *cobra.Command) (names expr.Names, at time.Time, e
 	return names, at, err
 }
 
-// namesOfData is what an expression reads of data that is no recorded event: event.data.
+// namesOfData returns the names for data that is not a recorded event: event.data.
 func namesOfData(data any) expr.Names {
 	event := map[string]any{"data": data, "body": data}
 	for _, name := range expr.EventFields() {
@@ -86,7 +86,7 @@ func namesOfData(data any) expr.Names {
 	return expr.Names{"event": event, "inputs": data}
 }
 
-// maxEvalData bounds the JSON of --data, in bytes.
+// maxEvalData is the maximum size of --data in bytes.
 const maxEvalData = 32 << 20
 
 func (o *evalOptions) file(in io.Reader) (any, error) {
@@ -112,7 +112,7 @@ func (o *evalOptions) file(in io.Reader) (any, error) {
 	return v, nil
 }
 
-// hint says which names can be read.
+// hint lists the names that can be read.
 func (o *evalOptions) hint() string {
 	if o.event == "" && o.data == "" {
 		return "no event is given: --event ID (or last) reads a recorded one, --data FILE a JSON file as event.data"
@@ -166,7 +166,7 @@ func (a *app) printEval(of *expr.Evaluation) error {
 	return nil
 }
 
-// shownValue writes a value as JSON; times as in the API.
+// shownValue formats a value as JSON; times as in the API.
 func shownValue(v any) string {
 	if t, ok := v.(time.Time); ok {
 		return t.Format(time.RFC3339Nano)

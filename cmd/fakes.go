@@ -16,10 +16,9 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// fakes are the outside services of the examples, as real HTTP servers on
-// loopback: a CRM with HubSpot's API, a fulfilment service, a chat with Slack's
-// API, and a deploy service that checks Standard Webhooks signatures. They
-// check what they receive, and what is wrong with it becomes a fault.
+// fakes are the external services of the examples, as real HTTP servers on loopback: a CRM with
+// HubSpot's API, a fulfilment service, a chat with Slack's API, and a deploy service that checks
+// Standard Webhooks signatures. They check what they receive, and record mistakes as faults.
 type fakes struct {
 	server   *http.Server
 	base     string
@@ -31,17 +30,17 @@ type fakes struct {
 	mu     sync.Mutex
 	calls  []call
 	faults []string
-	// refuseFirst makes fulfilment answer 503 to the first try of each order.
+	// refuseFirst makes fulfilment answer 503 to the first request for each order.
 	refuseFirst map[string]bool
 }
 
-// call is one request that a fake took.
+// call is a request that a fake received.
 type call struct {
 	Service, Method, Path, Key string
 	Body                       map[string]any
 }
 
-// fakeURLs are the addresses in the example projects, by service.
+// fakeURLs are the URLs in the example projects, by service.
 var fakeURLs = map[string]string{"https://fulfilment.example.com": "fulfilment", "https://api.hubapi.com": "crm",
 	"https://slack.com/api":      "chat",
 	"https://deploy.example.com": "deploy", "https://crm.example.com": "leads", "https://documents.example.com": "documents"}
@@ -75,7 +74,7 @@ func newFakes(secrets map[string]string) (*fakes, error) {
 	return s, nil
 }
 
-// rewrite points the files of an example at the fakes.
+// rewrite replaces the URLs in an example by those of the fakes.
 func (s *fakes) rewrite(text string) string {
 	for u, service := range fakeURLs {
 		text = strings.ReplaceAll(text, u, s.base+"/"+service)
@@ -111,7 +110,7 @@ func (s *fakes) wrong() []string {
 	return append([]string(nil), s.faults...)
 }
 
-// guarded reads a request, checks its credential, and notes it.
+// guarded reads a request, checks its credential, and records it.
 func (s *fakes) guarded(service, header, want string, do func(http.ResponseWriter, *http.Request, []byte,
 	map[string]any)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -145,10 +144,10 @@ func (s *fakes) guarded(service, header, want string, do func(http.ResponseWrite
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the caller is gone if this fails
+	_ = json.NewEncoder(w).Encode(v) // on failure the client has disconnected
 }
 
-// release is busy at the first try of an order, so that a retry can be seen.
+// release fails the first request for an order, to show a retry.
 func (s *fakes) release(w http.ResponseWriter, r *http.Request, _ []byte, body map[string]any) {
 	id := r.PathValue("id")
 	s.mu.Lock()
@@ -214,13 +213,13 @@ func (s *fakes) lead(w http.ResponseWriter, r *http.Request, _ []byte, body map[
 	writeJSON(w, http.StatusCreated, map[string]string{"id": "lead-" + r.PathValue("email")})
 }
 
-// decimalAmount is an amount as services that count exactly take it.
+// decimalAmount matches an amount with two decimals, as services with exact amounts require.
 var decimalAmount = regexp.MustCompile(`^\d+\.\d\d$`)
 
-// document is what the documents service makes of each invoice.
+// document is what the documents service returns for each invoice.
 const document = "%PDF-1.4 an invoice"
 
-// documents makes PDFs and files them. Its archive takes only what it made.
+// documents creates PDFs and archives them. Its archive accepts only those.
 func (s *fakes) documents(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
@@ -236,7 +235,7 @@ func (s *fakes) documents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/pdf")
 	switch {
 	case r.Method == http.MethodPost:
-		_, _ = io.WriteString(w, document) // the caller is gone if this fails
+		_, _ = io.WriteString(w, document) // on failure the client has disconnected
 	case string(raw) != document || r.Header.Get("Content-Type") != "application/octet-stream":
 		s.fault("documents: %d bytes of %s are to be filed", len(raw), r.Header.Get("Content-Type"))
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// flagError adds to the report of an unknown flag the one that may be meant, and where
-// the verb's flags are listed.
+// flagError adds to the error for an unknown flag the one that was probably meant, and how to list
+// the command's flags.
 func flagError(c *cobra.Command, err error) error {
 	text := err.Error()
 	if !strings.HasPrefix(text, "unknown ") {
@@ -24,7 +24,7 @@ func flagError(c *cobra.Command, err error) error {
 	return usageError("%w\n%s", err, hint)
 }
 
-// meantCommand is the command below a verb that a mistyped one may mean, or "".
+// meantCommand returns the subcommand that a mistyped one probably means, or "".
 func meantCommand(c *cobra.Command, args []string) string {
 	if len(args) == 0 {
 		return ""
@@ -38,8 +38,8 @@ func meantCommand(c *cobra.Command, args []string) string {
 	return spelling.Nearest(args[0], names)
 }
 
-// unknownBelow reports a word that is no command of a verb that only has commands, where
-// cobra would print the verb's help and exit with 0.
+// unknownBelow reports an unknown subcommand of a command that only has subcommands, for which
+// cobra would print the help and exit with 0.
 func unknownBelow(root *cobra.Command, args []string) error {
 	c, rest, err := root.Find(args)
 	if err != nil || c == root || c.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || rest[0] == "help" {
@@ -52,7 +52,7 @@ func unknownBelow(root *cobra.Command, args []string) error {
 	return usageError("unknown command %q for %q\n%s", rest[0], c.CommandPath(), hint)
 }
 
-// flagNames are the flags that the help of a verb lists.
+// flagNames returns the flags in a command's help.
 func flagNames(c *cobra.Command) []string {
 	var names []string
 	for line := range strings.Lines(c.Flags().FlagUsages()) {

@@ -81,7 +81,7 @@ func (a *app) format(args []string, check bool) error {
 	return nil
 }
 
-// formatted lists the files of the arguments: files as they are, folders as projects.
+// formatted lists the files of the arguments: files themselves, folders as projects.
 func formatted(args []string) (out []string, err error) {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -93,7 +93,7 @@ func formatted(args []string) (out []string, err error) {
 			continue
 		}
 		if !info.IsDir() {
-			return nil, usageError("%s is not a regular file", arg) // a pipe cannot be replaced, and opening it may wait for ever
+			return nil, usageError("%s is not a regular file", arg) // a pipe cannot be replaced, and opening it may block
 		}
 		before := len(out)
 		parts := []string{workflows.ProjectFile, "workflows", "tests", "connectors"}
@@ -122,7 +122,7 @@ func formatted(args []string) (out []string, err error) {
 	return out, nil
 }
 
-// kindOfFile tells by its place which grammar a file has.
+// kindOfFile returns the grammar of a file, judged by its path.
 func kindOfFile(path string) string {
 	folders := strings.Split(filepath.ToSlash(filepath.Dir(path)), "/")
 	switch base := filepath.Base(path); {
@@ -136,7 +136,7 @@ func kindOfFile(path string) string {
 	return "workflow"
 }
 
-// readYAML reads a file, or a byte more than a YAML file may have, which its parser refuses.
+// readYAML reads a file, up to one byte more than a YAML file may have, which its parser refuses.
 func readYAML(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -146,8 +146,8 @@ func readYAML(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, workflows.MaxFileSize+1))
 }
 
-// replaceFile writes a file in one step, with the mode that it had. Of a symbolic link it
-// writes the target, and the link stays.
+// replaceFile replaces a file atomically and keeps its mode. For a symbolic link it replaces the
+// target, and keeps the link.
 func replaceFile(path string, text []byte) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {

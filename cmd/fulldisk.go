@@ -16,14 +16,13 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// A server whose disk is full when it starts cannot open its database. To end then would
-// be worse than to wait: a service manager gives up after some starts, and senders that
-// get no answer at all stop sending. So both addresses are answered with 503 until there
-// is room.
+// A server whose disk is full when it starts cannot open its database. It waits instead of exiting:
+// a service manager gives up after some starts, and senders that get no response at all stop
+// sending. Until there is space, both addresses respond with 503.
 
 const (
-	// roomEvery is how often room is looked for, roomTry how often the start is tried
-	// even where the file system reports none.
+	// roomEvery is the interval at which free space is checked, roomTry the interval at which the
+	// start is tried even if the file system reports none.
 	roomEvery = 250 * time.Millisecond
 	roomTry   = 10 * time.Second
 )
@@ -32,7 +31,7 @@ func diskFull(err error) bool {
 	return errors.Is(err, engine.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// newServerWhenRoom is newServer, which waits while the disk is full.
+// newServerWhenRoom is newServer, but waits while the disk is full.
 func newServerWhenRoom(ctx context.Context, o serveOptions, l *loaded) (*server, error) {
 	s, err := newServer(ctx, o, l)
 	for tries := 1; err != nil && diskFull(err); tries++ {
@@ -48,8 +47,8 @@ func newServerWhenRoom(ctx context.Context, o serveOptions, l *loaded) (*server,
 	return s, err
 }
 
-// waitForRoom answers 503 until the database may be opened, or ctx ends, and for a time
-// at least: a file system may report room that it does not give.
+// waitForRoom responds with 503 until the database may be opened, or ctx ends, and for a minimum
+// time: a file system may report space that it does not provide.
 func waitForRoom(ctx context.Context, o serveOptions, l *loaded, least time.Duration) error {
 	p := l.project
 	path := database(o.dir, o.db, p)
@@ -62,7 +61,7 @@ func waitForRoom(ctx context.Context, o serveOptions, l *loaded, least time.Dura
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Retry-After", "10")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		_ = json.NewEncoder(w).Encode(map[string]string{"error": fullWords}) // the sender is gone if this fails
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": fullWords}) // on failure the client has disconnected
 	})
 	for _, a := range []struct {
 		addr, key string
@@ -92,7 +91,7 @@ func waitForRoom(ctx context.Context, o serveOptions, l *loaded, least time.Dura
 const fullWords = "cannot store now: the disk is full; try again later"
 
 func serveUntilClosed(h *http.Server, l net.Listener) {
-	_ = serveHTTP(h, l) // who cannot be answered sends again
+	_ = serveHTTP(h, l) // clients without a response retry
 }
 
 func shutDown(h *http.Server) {
@@ -103,7 +102,7 @@ func shutDown(h *http.Server) {
 	}
 }
 
-// untilRoom waits until a database at path may find room.
+// untilRoom waits until a database at path may have space.
 func untilRoom(ctx context.Context, path string, least time.Duration) error {
 	ticker := time.NewTicker(roomEvery)
 	defer ticker.Stop()

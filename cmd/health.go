@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthCmd asks the running server whether it is ready, for health checks of containers
-// and of load balancers.
+// healthCmd checks whether the running server is ready, for health checks of containers and load
+// balancers.
 func (a *app) healthCmd() *cobra.Command {
 	var p place
 	c := &cobra.Command{Use: "health", Short: "Check whether the running server is ready", Args: cobra.NoArgs,

@@ -22,7 +22,7 @@ type listFlags struct {
 	place
 	since, until string
 	q            engine.Query
-	// hosts reports whether --host is a filter here.
+	// hosts reports whether the command has --host.
 	hosts bool
 }
 
@@ -72,7 +72,7 @@ func (f *listFlags) history() (*store.History, error) {
 	return store.OpenHistory(path)
 }
 
-// reading opens the history, hands it on, and closes it.
+// reading opens the history, calls read with it, and closes it.
 func (f *listFlags) reading(read func(*store.History) error) error {
 	h, err := f.history()
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *app) eventsCmd() *cobra.Command {
 	return c
 }
 
-// outcomeOf marks an event whose body cannot be read.
+// outcomeOf marks an event whose body cannot be decoded.
 func outcomeOf(i *engine.EventItem) string {
 	if i.Unreadable() {
 		return i.Shown() + " (unreadable)"
@@ -226,7 +226,7 @@ func (a *app) printDecision(d engine.DecisionItem) {
 	}
 }
 
-// indented shows JSON for reading; control characters are escaped in it already.
+// indented formats JSON for reading; it contains no unescaped control characters.
 func indented(raw json.RawMessage) string {
 	var b bytes.Buffer
 	if json.Indent(&b, raw, "  ", "  ") != nil {
@@ -235,7 +235,7 @@ func indented(raw json.RawMessage) string {
 	return "  " + b.String()
 }
 
-// proofText says what proved the name of who answered.
+// proofText describes what authenticated the person who answered.
 func proofText(proof string) string {
 	if proof == "" {
 		return " (not proved)"

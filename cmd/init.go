@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// generatedSecret stands for a secret that init makes: each project has its own.
+// generatedSecret is replaced by a new secret for each project.
 const generatedSecret = "GENERATED"
 
 // starter is the project that init writes, by file.
@@ -107,7 +107,7 @@ func (a *app) init(dir string) error {
 	return nil
 }
 
-// initKey makes the project's key, unless there is one already or HOOKLOOM_KEY is it.
+// initKey creates the project's key, unless there is one or HOOKLOOM_KEY is set.
 func (a *app) initKey(dir string) error {
 	path := filepath.Join(dir, seal.FileName)
 	if _, err := os.Lstat(path); err == nil || os.Getenv(seal.EnvName) != "" {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// writeJUnit writes results to a file in the form that CI services read.
+// writeJUnit writes results to a file in the format that CI services read.
 func writeJUnit(file string, results []testResult) error {
 	raw, err := junitText(results)
 	if err == nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// listed reads a list by the filters, with how many there are, and where it goes on: the
-// last id when there is more.
+// listed reads a list by the filters, with its total number, and the last id if there is more.
 func listed[T any](ctx context.Context, h *store.History, f *listFlags, read func(context.Context, engine.Query) ([]T, error),
 	count func(context.Context, engine.Query, *engine.Page[T]) error, id func(T) string) (p engine.Page[T], err error) {
 	if err := f.checkNames(ctx, h); err != nil {
@@ -51,7 +50,7 @@ func listed[T any](ctx context.Context, h *store.History, f *listFlags, read fun
 	return p, count(ctx, f.q, &p)
 }
 
-// queryError makes a filter that nothing can meet a mistake of the command line.
+// queryError converts an impossible filter to a usage error.
 func queryError(err error) error {
 	if errors.Is(err, engine.ErrQuery) {
 		return usageError("%s", strings.TrimPrefix(err.Error(), engine.ErrQuery.Error()+": "))
@@ -59,13 +58,13 @@ func queryError(err error) error {
 	return err
 }
 
-// printList prints a table, how many there are, and how to see what comes after it.
+// printList prints a table, the number of items, and how to see the next ones.
 func printList[T any](a *app, t *table, p engine.Page[T]) error {
 	if err := t.print(a.out); err != nil {
 		return err
 	}
 	if p.Total == nil || p.Next == "" && !p.TotalMore {
-		return nil // what is shown is all
+		return nil // all items are shown
 	}
 	least := ""
 	if p.TotalMore {
@@ -79,11 +78,11 @@ func printList[T any](a *app, t *table, p engine.Page[T]) error {
 	return nil
 }
 
-// checkNames refuses a workflow or trigger that there never was.
+// checkNames returns an error for a workflow or trigger that never existed.
 func (f *listFlags) checkNames(ctx context.Context, h *store.History) error {
 	l, err := load(f.dir)
 	if err != nil {
-		return f.checkHost(ctx, h, nil) // lists can be read while the project cannot
+		return f.checkHost(ctx, h, nil) // lists can be read even if the project cannot
 	}
 	p := l.project
 	for kind, name := range map[string]string{"workflow": f.q.Workflow, "trigger": f.q.Trigger} {
@@ -105,12 +104,12 @@ func (f *listFlags) checkNames(ctx context.Context, h *store.History) error {
 	return f.checkHost(ctx, h, l.project)
 }
 
-// checkHost refuses a host that no attempt went to.
+// checkHost returns an error for a host to which no attempt was made.
 func (f *listFlags) checkHost(ctx context.Context, h *store.History, p *workflows.Project) error {
 	return queryError(console.CheckHost(ctx, f.q.Host, p, nil, h))
 }
 
-// workedText is how long a run was at work.
+// workedText returns how long a run was active.
 func workedText(i engine.RunItem) string {
 	if i.StartedAt == nil {
 		return "-"
@@ -120,7 +119,7 @@ func workedText(i engine.RunItem) string {
 
 func millisText(n int64) string { return (time.Duration(n) * time.Millisecond).String() }
 
-// waitsText is what a run waits for.
+// waitsText returns what a run waits for.
 func waitsText(i engine.RunItem) string {
 	if i.WaitsFor == "destination" && i.Host != "" {
 		return i.Host
@@ -128,7 +127,7 @@ func waitsText(i engine.RunItem) string {
 	return i.WaitsFor
 }
 
-// attemptText is how long an attempt was at work, and how long it waited before.
+// attemptText returns how long an attempt was active, and how long it waited before.
 func attemptText(s engine.StepItem) string {
 	text := millisText(s.WorkedMS)
 	if s.WaitedMS > 0 {
@@ -185,7 +184,7 @@ them: runs are repeated, events are decided again with today's rule.`,
 	return c
 }
 
-// printDeadGroups prints all dead letters, added up by cause.
+// printDeadGroups prints all dead letters, grouped by cause.
 func (a *app) printDeadGroups(ctx context.Context, h *store.History, q engine.Query) error {
 	groups, err := h.DeadGroups(ctx, q)
 	if err != nil {
@@ -202,7 +201,7 @@ func (a *app) printDeadGroups(ctx context.Context, h *store.History, q engine.Qu
 	return t.print(a.out)
 }
 
-// deadLetters lists all dead letters that the filters leave, the oldest first.
+// deadLetters lists all dead letters that match the filters, oldest first.
 func deadLetters(ctx context.Context, h *store.History, q engine.Query, limit int) ([]engine.DeadLetter, error) {
 	var out []engine.DeadLetter
 	q.Limit = 1000
@@ -223,5 +222,5 @@ func deadLetters(ctx context.Context, h *store.History, q engine.Query, limit in
 	return out, nil
 }
 
-// counted writes a number with its word.
+// counted returns a number followed by its noun.
 func counted(n int, word string) string { return fmt.Sprintf("%d %s", n, plural(n, word)) }

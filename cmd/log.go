@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// newLog makes the log of a server. Without a format it is text for a person at a terminal and
-// JSON for a program that collects it.
+// newLog creates the log of a server. By default the format is text on a terminal and otherwise
+// JSON.
 func newLog(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
 	if format == "" {
 		format = "json"

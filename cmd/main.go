@@ -1,6 +1,5 @@
-// Package cmd holds the verbs of the command line and the wiring of the whole:
-// it alone knows every other package. It must hold no rule of its own about
-// events, runs or signatures.
+// Package cmd implements the commands and wires the program together: only this package knows all
+// the others. It must contain no rules about events, runs or signatures.
 package cmd
 
 import (
@@ -26,8 +25,8 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
-	exitIO      = 74 // EX_IOERR: the database cannot be trusted any more
-	exitInUse   = 75 // EX_TEMPFAIL: another process has the database, or its server is away
+	exitIO      = 74 // EX_IOERR: the database can no longer be trusted
+	exitInUse   = 75 // EX_TEMPFAIL: another process has the database, or its server is unreachable
 )
 
 // exitError carries an exit code with an error.
@@ -39,23 +38,23 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// usageError is a wrong call, or a configuration that cannot be used.
+// usageError returns the error of a wrong call, or of an invalid configuration.
 func usageError(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// app is what every verb gets.
+// app is passed to every command.
 type app struct {
 	out, err io.Writer
 	output   string
 }
 
-// Main runs the command line and gives the exit status.
+// Main runs the command line and returns the exit status.
 func Main(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal asks for an orderly end; a second one ends at once, which
-	// the next start makes good.
+	// The first signal requests an orderly shutdown; a second one ends the process at once, after
+	// which the next start recovers.
 	context.AfterFunc(ctx, stop)
 	return execute(inOwnProcess(ctx), args, out, errOut)
 }
@@ -77,7 +76,7 @@ func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return report(errOut, err)
 }
 
-// report prints an error once and picks the exit status.
+// report prints an error once and returns the exit status.
 func report(w io.Writer, err error) int {
 	var mistakes workflows.Mistakes
 	var exit *exitError
@@ -103,10 +102,10 @@ func report(w io.Writer, err error) int {
 	return code
 }
 
-// outputs is the annotation of a verb that has forms of output besides text and json: which.
+// outputs is the annotation with a command's output formats besides text and json.
 const outputs = "outputs"
 
-// root is the table of verbs.
+// root builds the tree of commands.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "hookloom",
@@ -153,13 +152,13 @@ step.
 	}
 	root.SetHelpCommand(a.helpCmd(root))
 	if err := addCompletions(root); err != nil {
-		panic(err) // a flag that completes twice; every test that runs a command finds it
+		panic(err) // a flag with two completions; every test that runs a command finds it
 	}
 	root.SetFlagErrorFunc(flagError)
 	return root
 }
 
-// argumentsOf says with a wrong number of arguments how the verb is called.
+// argumentsOf adds the command's usage to the error for a wrong number of arguments.
 func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
 	check := c.Args
 	if check == nil {
@@ -180,7 +179,7 @@ func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
 	}
 }
 
-// missingArgument names the first argument of a verb's usage when none was given, or "".
+// missingArgument returns the first argument of a command's usage if none was given, or "".
 func missingArgument(c *cobra.Command, args []string) string {
 	words := strings.Fields(c.Use)
 	if len(args) > 0 || len(words) < 2 || strings.HasPrefix(words[1], "[") {
@@ -208,10 +207,10 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// json reports whether data is to be printed for machines.
+// json reports whether to print JSON.
 func (a *app) json() bool { return a.output == "json" }
 
-// warnf tells a person what is not the answer itself.
+// warnf prints a message that is not part of the result to standard error.
 func (a *app) warnf(format string, args ...any) { fmt.Fprintf(a.err, format, args...) }
 
 func (a *app) printf(format string, args ...any) {

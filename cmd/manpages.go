@@ -37,7 +37,7 @@ func eachCommand(c *cobra.Command, do func(*cobra.Command) error) error {
 	return nil
 }
 
-// manPage is the page of a command in Markdown, with the sections that man-pages(7) names.
+// manPage returns the page of a command in Markdown, with the sections of man-pages(7).
 func manPage(c *cobra.Command) string {
 	var b strings.Builder
 	path := c.CommandPath()
@@ -85,7 +85,7 @@ func manPage(c *cobra.Command) string {
 	return b.String()
 }
 
-// manText keeps characters from being read as Markdown.
+// manText escapes characters that Markdown interprets.
 func manText(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "`", "\\`", "#", `\#`).Replace(s)
 }

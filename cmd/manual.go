@@ -66,7 +66,7 @@ func (a *app) printPage(name string) error {
 	return nil
 }
 
-// pageHint names the page that was probably meant.
+// pageHint suggests the page that was probably meant.
 func pageHint(name string) string {
 	var names []string
 	for _, p := range docs.Pages() {

@@ -22,7 +22,7 @@ type mcpOptions struct {
 	write, workflows bool
 }
 
-// mcpCmd answers agents by the Model Context Protocol on standard input and output.
+// mcpCmd serves the Model Context Protocol on standard input and output.
 func (a *app) mcpCmd() *cobra.Command {
 	var o mcpOptions
 	c := &cobra.Command{Use: "mcp", Short: "Serve the Model Context Protocol to an agent or editor", Args: cobra.NoArgs,
@@ -65,24 +65,24 @@ type keptOpen struct{ io.Writer }
 // Close implements io.Closer.
 func (keptOpen) Close() error { return nil }
 
-// agentTools makes tools of commands.
+// agentTools creates tools from commands.
 type agentTools struct {
 	server *mcp.Server
-	// dir and db are those of the project; empty for the defaults of the commands.
+	// dir and db are those of the project; empty for the commands' defaults.
 	dir, db string
-	// write offers the tools that act.
+	// write includes the tools that change something.
 	write bool
-	// workflows are offered as tools where they have on: mcp.
+	// workflows are offered as tools if they have on: mcp.
 	workflows map[string]*workflows.Workflow
-	// api answers calls inside of the server's process; nil where they go over the network.
+	// api handles calls within the server's process; nil if they go over the network.
 	api func(http.Header) http.Handler
-	// slots bounds how many calls run at once, and waits how many wait for runs; nil for no bound.
+	// slots limits how many calls run at once, and waits how many wait for runs; nil for no limit.
 	slots, waits chan struct{}
 }
 
 func (t *agentTools) newServer() *mcp.Server {
 	if dir, err := filepath.Abs(t.dir); err == nil {
-		t.dir = dir // so that no command takes another folder for the project's
+		t.dir = dir // so that no command uses another project folder
 	}
 	t.server = mcp.NewServer(&mcp.Implementation{Name: "hookloom", Version: version()}, &mcp.ServerOptions{
 		Instructions: "Hookloom receives webhooks and runs YAML workflows. Call why_not_run if an event did not start a run, " +
@@ -96,9 +96,10 @@ func (t *agentTools) newServer() *mcp.Server {
 	return t.server
 }
 
-// mcpSession is how long an agent's session may be idle, mcpSessions how many may be open for
-// each role, mcpCalls how many tool calls of all agents run at once, and mcpWaits how many
-// calls wait for the run of a workflow. A call keeps waiting after its caller has disconnected.
+// mcpSession is how long an agent's session may be idle, mcpSessions the maximum number of sessions
+// per role, mcpCalls the maximum number of concurrent tool calls of all agents, and mcpWaits the
+// maximum number of calls waiting for a workflow's run. A call keeps waiting after its caller has
+// disconnected.
 const (
 	mcpSession  = 15 * time.Minute
 	mcpSessions = 100
@@ -106,8 +107,8 @@ const (
 	mcpWaits    = 32
 )
 
-// mcpHandler serves the protocol at the admin address. The session's tools are chosen by the
-// role of the caller that opens it; each call that acts is checked again.
+// mcpHandler serves the protocol at the admin address. The role of the caller that opens a session
+// determines its tools; each call that changes something is checked again.
 func (s *server) mcpHandler() http.Handler {
 	slots, waits := make(chan struct{}, mcpCalls), make(chan struct{}, mcpWaits)
 	a := &agentServers{log: s.o.log, project: s.project.Load, tools: func(p *workflows.Project, operates bool) *agentTools {
@@ -121,20 +122,21 @@ func (s *server) mcpHandler() http.Handler {
 	return a.handler()
 }
 
-// agentServers are the servers of the protocol, one for each role. Their sessions share the
-// tools, which take about a megabyte.
+// agentServers are the protocol servers, one per role. Their sessions share the tools, which take
+// about a megabyte.
 type agentServers struct {
 	log     *slog.Logger
 	project func() *workflows.Project
 	tools   func(p *workflows.Project, operates bool) *agentTools
 
 	mu sync.Mutex
-	// of is the project of the servers in made, by whether their callers operate.
+	// of is the project of the servers in made, by whether their callers are operators.
 	of   *workflows.Project
 	made map[bool]*mcp.Server
 }
 
-// server is that for the caller of a request. After a reload new sessions get a new one.
+// server returns the server for the caller of a request. After a reload, new sessions get a new
+// one.
 func (a *agentServers) server(r *http.Request) *mcp.Server {
 	operates := console.RoleOf(r.Context()) == console.Operate
 	a.mu.Lock()
@@ -167,7 +169,7 @@ func (a *agentServers) handler() http.Handler {
 	})
 }
 
-// call runs a tool for the agent that calls it.
+// call runs a tool for the calling agent.
 func (t *agentTools) call(ctx context.Context, slots chan struct{}, req *mcp.CallToolRequest,
 	do func(context.Context) (string, error)) (*mcp.CallToolResult, error) {
 	if slots != nil {
@@ -193,7 +195,7 @@ func (t *agentTools) call(ctx context.Context, slots chan struct{}, req *mcp.Cal
 	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil
 }
 
-// agentName is what the client says of itself, such as claude-code/2.1.
+// agentName is the name that the client gives, such as claude-code/2.1.
 func agentName(req *mcp.CallToolRequest) string {
 	if p := req.Session.InitializeParams(); p != nil && p.ClientInfo != nil && p.ClientInfo.Name != "" {
 		name := p.ClientInfo.Name

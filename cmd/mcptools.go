@@ -72,7 +72,7 @@ type (
 	}
 )
 
-// flag writes --name=value, or nothing for an empty value.
+// flag returns --name=value, or nothing for an empty value.
 func flag(name, value string) []string {
 	if value == "" {
 		return nil
@@ -85,7 +85,7 @@ func (i listInput) flags() []string {
 		flag("since", i.Since), flag("grep", i.Text), flag("limit", fmt.Sprint(cmp.Or(i.Limit, 20))))
 }
 
-// reading are the tools that look at the history and at what the program knows.
+// reading adds the tools that read the history and the program's documentation.
 func (t *agentTools) reading() {
 	addTool(t, "list_runs", "List runs, newest first.", true, func(ctx context.Context, i listInput) (string, error) {
 		return t.run(ctx, "runs", i.flags())
@@ -125,7 +125,7 @@ func (t *agentTools) reading() {
 	})
 }
 
-// aboutFiles are the tools that check a text before it becomes a file.
+// aboutFiles adds the tools that check a text before it becomes a file.
 func (t *agentTools) aboutFiles() {
 	addTool(t, "validate_yaml", "Check the text of a workflow as a file of this project: report mistakes with line, column and the fix.", true,
 		func(_ context.Context, i yamlInput) (string, error) { return t.validateYAML(i) })
@@ -133,7 +133,7 @@ func (t *agentTools) aboutFiles() {
 		t.backtestYAML)
 }
 
-// acting are the tools that change something.
+// acting adds the tools that change something.
 func (t *agentTools) acting() {
 	addTool(t, "replay", "Run an event, a run or a refused delivery again.", false,
 		func(ctx context.Context, i idInput) (string, error) { return t.run(ctx, "replay", nil, i.ID) })
@@ -156,13 +156,13 @@ func (t *agentTools) acting() {
 	})
 }
 
-// words are the arguments that are not empty.
+// words returns the arguments that are not empty.
 func words(list ...string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
-// addTool adds a tool whose answer is a text. A command that fails gives its message as the
-// tool's error, which the agent reads.
+// addTool adds a tool whose result is a text. If a command fails, its message is the tool's error,
+// which the agent reads.
 func addTool[In any](t *agentTools, name, about string, reads bool, do func(context.Context, In) (string, error)) {
 	mcp.AddTool(t.server, &mcp.Tool{Name: name, Description: about, Annotations: &mcp.ToolAnnotations{ReadOnlyHint: reads}},
 		func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
@@ -171,8 +171,8 @@ func addTool[In any](t *agentTools, name, about string, reads bool, do func(cont
 		})
 }
 
-// run returns what a command prints as JSON; text what it prints for people. The arguments stand
-// behind --, so that none of them is a flag.
+// run returns a command's JSON output, text its output for people. The arguments follow --, so that
+// none of them is a flag.
 func (t *agentTools) run(ctx context.Context, verb string, flags []string, args ...string) (string, error) {
 	return t.command(ctx, verb, append([]string{"--output=json"}, flags...), args)
 }
@@ -181,7 +181,7 @@ func (t *agentTools) text(ctx context.Context, verb string, flags []string, args
 	return t.command(ctx, verb, flags, args)
 }
 
-// placed are the verbs without a project or a database.
+// placed are the commands without a project or a database.
 var placed = map[string][]string{"docs": nil, "providers": nil, "actions": {"dir"}}
 
 func (t *agentTools) command(ctx context.Context, verb string, flags, args []string) (string, error) {
@@ -202,7 +202,7 @@ func (t *agentTools) command(ctx context.Context, verb string, flags, args []str
 	return out.String() + failed.String(), nil
 }
 
-// workflowPath is where the file of a workflow would be, in a project.
+// workflowPath returns the path of a workflow's file in a project.
 func workflowPath(id string) (string, error) {
 	if !filepath.IsLocal(id) || id == "." {
 		return "", fmt.Errorf("%q is not the id of a workflow", id)
@@ -210,8 +210,8 @@ func workflowPath(id string) (string, error) {
 	return "workflows/" + id + ".yaml", nil
 }
 
-// backtestYAML compares a workflow's text with what ran. The text is in a file outside of the
-// project for that time, under the workflow's name.
+// backtestYAML compares a workflow's text with what ran. The text is temporarily in a file outside
+// the project, under the workflow's name.
 func (t *agentTools) backtestYAML(ctx context.Context, i yamlInput) (out string, err error) {
 	name, err := workflowPath(i.Workflow)
 	if err != nil {
@@ -232,7 +232,7 @@ func (t *agentTools) backtestYAML(ctx context.Context, i yamlInput) (out string,
 	return t.run(ctx, "backtest", flag("since", i.Since), file)
 }
 
-// validateYAML checks a workflow's text in place of its file, without writing it.
+// validateYAML checks a workflow's text instead of its file, without writing it.
 func (t *agentTools) validateYAML(i yamlInput) (string, error) {
 	cat, err := catalog()
 	if err != nil {
@@ -257,7 +257,7 @@ func (t *agentTools) validateYAML(i yamlInput) (string, error) {
 	return own.Error(), nil
 }
 
-// whyNotRun looks an event up, by its id or by a text in it, and gives the decisions about it.
+// whyNotRun finds an event, by its id or by a text in it, and returns the decisions about it.
 func (t *agentTools) whyNotRun(ctx context.Context, i notRunInput) (string, error) {
 	if !strings.HasPrefix(i.Event, "evt_") {
 		return t.whyNone(ctx, i)
@@ -284,7 +284,7 @@ func (t *agentTools) whyNotRun(ctx context.Context, i notRunInput) (string, erro
 	return string(out), err
 }
 
-// whyNone answers for a text: the events that have it, or the refused deliveries.
+// whyNone returns for a text the events that contain it, or the refused deliveries.
 func (t *agentTools) whyNone(ctx context.Context, i notRunInput) (string, error) {
 	text, err := t.run(ctx, "events", listInput{Text: i.Event, Limit: 5}.flags())
 	if err != nil {

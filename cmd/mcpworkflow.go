@@ -15,8 +15,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// workflowTools offers the workflows with on: mcp. Of two whose names are equal as names of
-// tools, the first by its id is offered.
+// workflowTools offers the workflows with on: mcp. If two have the same tool name, it offers the
+// first by id.
 func (t *agentTools) workflowTools() {
 	taken := map[string]bool{}
 	for _, id := range slices.Sorted(maps.Keys(t.workflows)) {
@@ -40,7 +40,7 @@ func (t *agentTools) workflowTools() {
 	}
 }
 
-// callWorkflow starts a workflow and waits for its run, at most as long as the tool says.
+// callWorkflow starts a workflow and waits for its run, at most as long as the tool's timeout.
 func (t *agentTools) callWorkflow(ctx context.Context, w *workflows.Workflow, inputs json.RawMessage) (string, error) {
 	l, err := (&place{dir: t.dir, db: t.db}).load()
 	if err != nil {
@@ -71,7 +71,7 @@ func (t *agentTools) callWorkflow(ctx context.Context, w *workflows.Workflow, in
 	return "", fmt.Errorf("%s %s: %s (call explain_run with its ID)", r.ID, r.Status, r.Error)
 }
 
-// awaitRun asks for the run of an event until it has ended.
+// awaitRun polls the run of an event until it has ended.
 func (t *agentTools) awaitRun(ctx context.Context, l *loaded, event string) (*engine.RunDetail, error) {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		var ev engine.EventDetail

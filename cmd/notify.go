@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// notifySystemd tells the service manager a state, such as READY=1, by the protocol of
-// sd_notify(3). Without a service manager that listens it does nothing.
+// notifySystemd sends a state to the service manager, such as READY=1, by the protocol of
+// sd_notify(3). Without a service manager it does nothing.
 func notifySystemd(state string) error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
@@ -24,8 +24,8 @@ func notifySystemd(state string) error {
 	return errors.Join(err, c.Close())
 }
 
-// watchdogEvery is how often the service manager wants to hear of this process, half of
-// WATCHDOG_USEC as sd_watchdog_enabled(3) recommends; zero when it does not.
+// watchdogEvery returns how often to notify the service manager: half of WATCHDOG_USEC, as
+// sd_watchdog_enabled(3) recommends; zero if it does not expect it.
 func watchdogEvery() time.Duration {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0
@@ -56,7 +56,7 @@ func notifyWhileReady(ctx context.Context, ready func() error) error {
 			return notifySystemd("STOPPING=1")
 		case <-ticker.C:
 			if ready() != nil {
-				continue // the manager restarts a process that it does not hear of
+				continue // the manager restarts a process that does not notify it
 			}
 			if err := notifySystemd("WATCHDOG=1"); err != nil {
 				return err

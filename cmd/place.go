@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgres"
 )
 
-// place names a project, and its database when that is not the project's own.
+// place is a project, with its database if that is not the project's own.
 type place struct{ dir, db string }
 
 func (p *place) flags(f interface {
@@ -32,8 +32,8 @@ func (p *place) load() (*loaded, error) {
 // database is the file of the project's history.
 func (l *loaded) database() string { return database(l.project.Dir, l.db, l.project) }
 
-// server finds the process that has the project's database; nil when none has, or
-// when that cannot be told.
+// server returns the process that uses the project's database; nil if there is none, or if that is
+// unknown.
 func (l *loaded) server() *store.Holder {
 	h, err := store.HolderOf(l.database())
 	if err != nil {
@@ -42,9 +42,8 @@ func (l *loaded) server() *store.Holder {
 	return h
 }
 
-// adminURL is where the server of the project's database is reached. The server says
-// so itself, in the database's lock; the configured address is for servers that do not
-// share this disk.
+// adminURL returns the admin URL of the database's server. The server writes it to the database's
+// lock; the configured address is for servers that do not share this disk.
 func (l *loaded) adminURL(scheme string) (string, error) {
 	h := l.server()
 	switch {
@@ -61,7 +60,7 @@ func (l *loaded) adminURL(scheme string) (string, error) {
 	return scheme + strings.TrimPrefix(localURL(setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)), "http"), nil
 }
 
-// hooksURL is where the server of the project's database takes deliveries.
+// hooksURL returns the hooks URL of the database's server.
 func (l *loaded) hooksURL() string {
 	if h := l.server(); h != nil && h.Hooks != "" {
 		return h.Hooks

@@ -50,8 +50,7 @@ key: items shown as new would start runs.`,
 	return c
 }
 
-// dryRunInbox is the Inbox of a dry run: it knows the history, if there is one, and
-// takes nothing.
+// dryRunInbox is the Inbox of a dry run: it knows the history, if there is one, and stores nothing.
 type dryRunInbox struct{ h *store.History }
 
 func (in dryRunInbox) Poll(context.Context, *engine.PollBatch) (int, error) {
@@ -92,7 +91,7 @@ func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger stri
 		return r, &exitError{exitUsage, err}
 	}
 	in := dryRunInbox{}
-	if h, err := f.history(); err == nil { // without one, all is new
+	if h, err := f.history(); err == nil { // without a history everything is new
 		in.h = h
 		defer h.Close()
 	}
@@ -245,7 +244,7 @@ func secondsText(s float64) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// jsonText shows a value as JSON, cut where it is long.
+// jsonText formats a value as JSON, shortened if it is long.
 func jsonText(v any) string {
 	b, err := value.EncodeJSON(v)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgres"
 )
 
-// storageHealth is what doctor says about the database and its disk.
+// storageHealth returns what doctor reports about the database and its disk.
 func storageHealth(ctx context.Context, l *loaded) []diagnosis {
 	path := l.database()
 	if !postgres.IsAddress(path) {
 		return slices.Concat(diskHealth(path), databaseHealth(ctx, path))
 	}
-	out := roomHealth(l.project.Dir) // the files of runs stay on this machine
+	out := roomHealth(l.project.Dir) // the files of runs are on this machine
 	found, ok := serverOfDatabase(ctx, path)
 	if out = append(out, found...); ok {
 		out = append(out, historyHealth(ctx, path)...)
@@ -22,7 +22,7 @@ func storageHealth(ctx context.Context, l *loaded) []diagnosis {
 	return out
 }
 
-// serverOfDatabase looks at a PostgreSQL server; ok is whether the database can be read.
+// serverOfDatabase checks a PostgreSQL server; ok reports whether the database can be read.
 func serverOfDatabase(ctx context.Context, path string) (out []diagnosis, ok bool) {
 	a, err := postgres.Parse(path)
 	if err != nil {
@@ -59,7 +59,7 @@ func serverOfDatabase(ctx context.Context, path string) (out []diagnosis, ok boo
 	return out, f.Rights.Exists && a.Allowed(f, false) == nil
 }
 
-// problem makes a finding of an error of the database.
+// problem returns a finding for an error of the database.
 func problem(what string, err error) diagnosis {
 	var e *postgres.Error
 	if errors.As(err, &e) {

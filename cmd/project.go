@@ -14,7 +14,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// catalog gathers what workflows may name from those who offer it.
+// catalog collects what workflows may use.
 func catalog() (workflows.Catalog, error) {
 	presets, err := triggers.Presets()
 	if err != nil {
@@ -29,31 +29,31 @@ type loaded struct {
 	project  *workflows.Project
 	secrets  *secrets.Set
 	mistakes workflows.Mistakes
-	// files are the texts that the project was made of.
+	// files are the contents from which the project was built.
 	files workflows.Files
 	// db is the database that a flag names; empty for the project's own.
 	db string
 }
 
-// load reads the project in dir; what is wrong with it comes back as mistakes. Sources of
-// secrets that start a program or call a server are asked for what is looked up, and no
-// sooner: a list of runs needs none of them.
+// load reads the project in dir; its mistakes are returned with it. Secret sources that start a
+// program or call a server are used only for secrets that are looked up: a list of runs needs none.
 func load(dir string) (*loaded, error) {
 	return loadSecrets(dir, nil, nil, func(s *secrets.Set, _ workflows.Files, _ workflows.Catalog) (isSet, lookup) {
 		return s.MayBeSet, s.Known
 	})
 }
 
-// loadAsked is load that asks every source for the secrets that the project names. before
-// are those in force, whose values count where a source fails; nil for none.
+// loadAsked is load that reads all secrets of the project from every source. before are the
+// previous secrets, which are used if a source fails; nil for none.
 func loadAsked(ctx context.Context, dir string, before *secrets.Set) (*loaded, error) {
 	return loadRecorded(ctx, dir, before, nil)
 }
 
-// recordedData gives the data of events that a trigger has received.
+// recordedData returns the data of events that a trigger received.
 type recordedData func(trigger string, types []string) []any
 
-// loadRecorded is loadAsked that checks expressions against recorded events too, nil for none.
+// loadRecorded is loadAsked that also checks expressions against recorded events; recorded may be
+// nil.
 func loadRecorded(ctx context.Context, dir string, before *secrets.Set, recorded recordedData) (*loaded, error) {
 	return loadSecrets(dir, before, recorded, func(s *secrets.Set, files workflows.Files, c workflows.Catalog) (isSet, lookup) {
 		if s.Slow() {
@@ -69,7 +69,7 @@ type (
 	lookup func(name string) (string, bool)
 )
 
-// loadSecrets is load; ask tells how the checks look secrets up.
+// loadSecrets implements load; ask determines how the checks look up secrets.
 func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 	ask func(*secrets.Set, workflows.Files, workflows.Catalog) (isSet, lookup)) (*loaded, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -90,7 +90,7 @@ func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 	files, unreadable := workflows.ReadFiles(dir, environment)
 	sources, ok := workflows.ReadSecretSources(files)
 	if !ok && before != nil {
-		sources = before.Sources() // as the file of before, which counts until it is mended
+		sources = before.Sources() // use the previous sources until the file is corrected
 	}
 	set, err := secrets.Load(secrets.Options{Dir: dir, Sources: sources, Before: before})
 	if err != nil {
@@ -113,8 +113,8 @@ func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 	return &loaded{project: p, secrets: set, mistakes: mistakes, files: files}, nil
 }
 
-// usable refuses a project with mistakes. A secret that is not set is only a
-// warning to validate, but nothing can run without it.
+// usable returns an error for a project with mistakes. A secret that is not set is only a warning
+// of validate, but nothing can run without it.
 func (l *loaded) usable() error {
 	if bad := serious(l.mistakes); len(bad) > 0 {
 		return bad
@@ -122,8 +122,8 @@ func (l *loaded) usable() error {
 	return nil
 }
 
-// usableTriggers refuses a project whose triggers cannot be used. A mistake in the
-// file of a workflow is none of theirs: the server goes on without that file too.
+// usableTriggers returns an error for a project whose triggers cannot be used. A mistake in a
+// workflow file does not matter: the server also continues without that file.
 func (l *loaded) usableTriggers() error {
 	bad := slices.DeleteFunc(serious(l.mistakes), func(m workflows.Mistake) bool {
 		return strings.HasPrefix(filepath.ToSlash(m.File), "workflows/")
@@ -134,7 +134,7 @@ func (l *loaded) usableTriggers() error {
 	return nil
 }
 
-// serious are the mistakes with which a project does not run, as errors.
+// serious returns the mistakes that prevent a project from running, as errors.
 func serious(ms workflows.Mistakes) workflows.Mistakes {
 	var out workflows.Mistakes
 	for _, m := range ms {
@@ -148,7 +148,7 @@ func serious(ms workflows.Mistakes) workflows.Mistakes {
 	return out
 }
 
-// setting picks a flag over an environment variable over the file.
+// setting returns the flag, or else the environment variable, or else the value in the file.
 func setting(flag, env, file string) string {
 	if flag != "" {
 		return flag

@@ -52,7 +52,7 @@ func (a *app) providers(library *triggers.Library, category string) error {
 	return t.print(a.out)
 }
 
-// facts says how sure the preset's facts are.
+// facts describes how reliable the preset's facts are.
 func facts(p *workflows.Preset) string {
 	if p.Experimental() {
 		return "experimental"
@@ -85,7 +85,7 @@ func (a *app) provider(library *triggers.Library, name string) error {
 	return nil
 }
 
-// providerSetup prints what to write and to do for a provider.
+// providerSetup prints the configuration and the setup steps for a provider.
 func (a *app) providerSetup(p *workflows.Preset) {
 	a.printf("%s (%s)\n\n  on:\n    webhook:\n      provider: %s\n", p.Title, facts(p), p.Name)
 	if !p.SecretOptional {
@@ -102,7 +102,7 @@ func (a *app) providerSetup(p *workflows.Preset) {
 	}
 }
 
-// providerFacts prints what is known of a provider's deliveries.
+// providerFacts prints what is known about a provider's deliveries.
 func (a *app) providerFacts(p *workflows.Preset) {
 	a.printf("\n")
 	a.printf("%-11s %s\n", "Identity", p.IdentityWords())
@@ -172,7 +172,7 @@ func providerItem(p *workflows.Preset) map[string]any {
 		"events": p.Events, "notes": p.Notes}
 }
 
-// maxBody is the documented largest body of a provider in bytes, nil for none.
+// maxBody returns a provider's documented maximum body size in bytes, nil if there is none.
 func maxBody(p *workflows.Preset) any {
 	if p.MaxBody == 0 {
 		return nil
@@ -180,7 +180,7 @@ func maxBody(p *workflows.Preset) any {
 	return p.MaxBody
 }
 
-// formatSize writes bytes as presets do: 25MB, 1MiB.
+// formatSize formats bytes like presets: 25MB, 1MiB.
 func formatSize(n int64) string {
 	for _, u := range []struct {
 		name string

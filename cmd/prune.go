@@ -62,8 +62,8 @@ itself; a server that starts meanwhile gets the database at once and prunes the 
 	return c
 }
 
-// prune removes old history: through the server that has the database, else here. It
-// gives the database up as soon as a server wants it, which then does the rest.
+// prune removes old history: through the server that uses the database, or else here. If a server
+// needs the database, it gives it up at once, and the server does the rest.
 func prune(ctx context.Context, l *loaded, h workflows.History, order map[string]string) (engine.Pruned, error) {
 	var n engine.Pruned
 	path := l.database()
@@ -96,8 +96,8 @@ func prune(ctx context.Context, l *loaded, h workflows.History, order map[string
 	return n, err
 }
 
-// pruneUntilWanted prunes until it is done, or until another process waits for the
-// database: given tells which.
+// pruneUntilWanted prunes until it is done, or until another process waits for the database: given
+// reports which.
 func pruneUntilWanted(ctx context.Context, s *store.Store, o engine.PruneOrder, n *engine.Pruned) (given bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
@@ -124,10 +124,10 @@ func pruneUntilWanted(ctx context.Context, s *store.Store, o engine.PruneOrder, 
 	return false, err
 }
 
-// errWanted says that another process waits for the database.
+// errWanted means that another process waits for the database.
 var errWanted = errors.New("another process needs the database")
 
-// pruneByServer has the server do the rest that has just taken the database.
+// pruneByServer makes the server that has just taken the database do the rest.
 func pruneByServer(ctx context.Context, l *loaded, order map[string]string) (n engine.Pruned, err error) {
 	deadline := time.Now().Add(30 * time.Second)
 	for {

@@ -64,7 +64,7 @@ with the nearest trigger.`,
 	return c
 }
 
-// refusalGroups prints all refused deliveries, added up by trigger and reason.
+// refusalGroups prints all refused deliveries, grouped by trigger and reason.
 func (a *app) refusalGroups(ctx context.Context, h *store.History, q engine.Query) error {
 	groups, err := h.RefusalGroups(ctx, q)
 	if err != nil {
@@ -82,7 +82,7 @@ func (a *app) refusalGroups(ctx context.Context, h *store.History, q engine.Quer
 	return t.print(a.out)
 }
 
-// oneRefusal shows a refused delivery whole.
+// oneRefusal prints all details of a refused delivery.
 func (a *app) oneRefusal(ctx context.Context, h *store.History, id string) error {
 	x, _, err := h.Refusal(ctx, id)
 	if errors.Is(err, engine.ErrNotFound) {

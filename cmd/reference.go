@@ -16,11 +16,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// generated stands below the title of each page of the reference.
+// generated follows the title of each page of the reference.
 const generated = "<!-- Written by `go generate ./docs` from the tables of the program; do not edit. -->\n"
 
-// referencePages returns the pages of the reference by name. They are made of the tables that
-// the program itself works by, so that they cannot say something else than it does.
+// referencePages returns the pages of the reference by name. They are generated from the tables
+// that the program uses, so they agree with it.
 func referencePages(ctx context.Context) (map[string]string, error) {
 	actions, err := actionsPage()
 	if err != nil {
@@ -61,7 +61,7 @@ func referencePages(ctx context.Context) (map[string]string, error) {
 	}, nil
 }
 
-// cell makes text fit for a cell of a Markdown table.
+// cell escapes text for a cell of a Markdown table.
 func cell(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(s), "|", `\|`), "\n", " ")
 }
@@ -102,7 +102,7 @@ func grammarPage(title, of, about string) string {
 	return b.String()
 }
 
-// asSentence begins a help text with a capital letter and ends it with a full stop.
+// asSentence capitalizes a help text and adds a full stop.
 func asSentence(s string) string {
 	if s = strings.TrimSpace(s); s == "" {
 		return ""
@@ -267,7 +267,7 @@ func writeCommand(b *strings.Builder, c *cobra.Command) {
 	}
 }
 
-// dedent takes the two spaces off that examples are indented by.
+// dedent removes the two spaces of indentation from examples.
 func dedent(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {

@@ -20,13 +20,12 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// errNothingRuns is the answer to a project of which no part can be used.
+// errNothingRuns is the error for a project of which no part can be used.
 var errNothingRuns = errors.New("no workflow can run: fix the mistakes above")
 
-// choose replaces a project that has mistakes by one in which each broken file has
-// its text in good, the files that were in force before. What is broken is in the state.
-// The error holds the mistakes when nothing can run: the server's settings are broken, or no
-// workflow is left.
+// choose replaces a project with mistakes by one in which each broken file has its content in good,
+// the previously used files. The state lists the broken files. The error contains the mistakes if
+// nothing can run: the server's settings are broken, or no workflow is left.
 func (l *loaded) choose(dir string, good workflows.Files) (*loaded, *engine.ProjectState, error) {
 	now := time.Now().UTC()
 	c, err := catalog()
@@ -50,8 +49,8 @@ func (l *loaded) choose(dir string, good workflows.Files) (*loaded, *engine.Proj
 	return &loaded{project: x.Project, secrets: l.secrets, mistakes: x.Mistakes, files: x.Files}, state, nil
 }
 
-// begin picks what a server starts with, where the project has mistakes. It opens the
-// database only when there may be something to run.
+// begin determines what a server starts with if the project has mistakes. It opens the database
+// only if there may be something to run.
 func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*loaded, *engine.ProjectState, error) {
 	if l.usable() == nil {
 		state := &engine.ProjectState{LoadedAt: time.Now().UTC()}
@@ -61,7 +60,7 @@ func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*load
 		return nil, nil, l.usable()
 	}
 	if hasDatabase(database(s.o.dir, s.o.db, l.project)) != nil {
-		// No earlier start has left files to go on with.
+		// No earlier start has left files to continue with.
 		if _, _, err := l.choose(s.o.dir, nil); err != nil {
 			return nil, nil, err
 		}
@@ -76,12 +75,12 @@ func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*load
 	return l.choose(s.o.dir, good)
 }
 
-// inForce is a project as a server would have it for its triggers: a file with mistakes
-// is there as it was when it was in force last, or left out. warn hears which.
+// inForce returns a project as a server would use it for its triggers: a file with mistakes has its
+// last used content, or is left out. warn is called for these.
 func (l *loaded) inForce(ctx context.Context, dir string, warn func(format string, args ...any)) (*loaded, error) {
 	bad := l.usableTriggers()
 	if bad == nil {
-		return l, nil // a server goes on without the workflow files that are broken
+		return l, nil // a server continues without broken workflow files
 	}
 	if l.project.SettingsBroken() {
 		return nil, bad
@@ -91,7 +90,7 @@ func (l *loaded) inForce(ctx context.Context, dir string, warn func(format strin
 		good, err = h.ProjectFiles(ctx)
 		h.Close()
 		if err != nil {
-			good = nil // a database of an older build has no such table
+			good = nil // a database of an older version has no such table
 		}
 	}
 	chosen, state, err := l.choose(dir, good)
@@ -103,8 +102,8 @@ func (l *loaded) inForce(ctx context.Context, dir string, warn func(format strin
 	return chosen, nil
 }
 
-// storable are the files in force as they may be kept in the database: not those
-// that hold a secret in clear text.
+// storable returns the files in use that may be stored in the database: not those that contain a
+// secret in clear text.
 func (l *loaded) storable() workflows.Files {
 	out := maps.Clone(l.files)
 	if l.project.HoldsSecret() {
@@ -113,8 +112,8 @@ func (l *loaded) storable() workflows.Files {
 	return out
 }
 
-// reload puts the project's files in force as they are now. A broken file keeps
-// its last good version; when the whole cannot be loaded, what runs goes on.
+// reload loads the project's current files. A broken file keeps its last good version; if the
+// project cannot be loaded, nothing changes.
 func (s *server) reload(ctx context.Context) {
 	before := s.state.Load()
 	state, err := s.tryReload(ctx)
@@ -142,8 +141,7 @@ func (s *server) reload(ctx context.Context) {
 	}
 }
 
-// tryReload loads the files and makes the project current. An error leaves all as
-// it was.
+// tryReload loads the files and makes the project current. On an error nothing changes.
 func (s *server) tryReload(ctx context.Context) (*engine.ProjectState, error) {
 	l, err := loadAsked(ctx, s.o.dir, s.secrets.Load())
 	if err != nil {
@@ -161,7 +159,7 @@ func (s *server) tryReload(ctx context.Context) (*engine.ProjectState, error) {
 	return state, nil
 }
 
-// keep notes the files in force, in memory and for the next start.
+// keep records the files in use, in memory and for the next start.
 func (s *server) keep(ctx context.Context, l *loaded) {
 	s.files = l.files
 	if err := s.store.SaveProjectFiles(ctx, l.storable()); err != nil {
@@ -169,8 +167,7 @@ func (s *server) keep(ctx context.Context, l *loaded) {
 	}
 }
 
-// restartNeeded names what differs from the settings that the server began with
-// and cannot change while it runs.
+// restartNeeded lists the changed settings that take effect only after a restart.
 func (s *server) restartNeeded(p *workflows.Project) []string {
 	var out []string
 	began, now := s.began.Server, p.Server
@@ -192,7 +189,7 @@ func (s *server) restartNeeded(p *workflows.Project) []string {
 	return out
 }
 
-// tellState has a project that is not whole heard of beyond the log.
+// tellState reports a project with broken files by alert, in addition to the log.
 func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
 	result := "ok"
 	if state.Broken() {
@@ -207,8 +204,7 @@ func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
 	s.telemetry.Reloaded(result)
 }
 
-// tellSecrets has sources of secrets that cannot be read heard of: what they gave before
-// is in use.
+// tellSecrets reports secret sources that cannot be read: their previous values are in use.
 func (s *server) tellSecrets(ctx context.Context) {
 	var lines []string
 	for _, f := range s.secrets.Load().Failures() {
@@ -234,7 +230,7 @@ func anyList(names []string) []any {
 	return out
 }
 
-// reloads loads the project again at SIGHUP and, with watch, after changes.
+// reloads loads the project again on SIGHUP and, with watch, after changes.
 func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) error {
 	var changes chan fsnotify.Event
 	if watch {
@@ -245,7 +241,7 @@ func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) 
 		defer w.Close()
 		changes = w.Events
 	}
-	// Editors write a file in several steps; the project is read when it is quiet.
+	// Editors write a file in several steps; wait until it is quiet.
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
 	for {
@@ -271,7 +267,7 @@ func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) 
 // version (kubernetes.io, "Mounted ConfigMaps are updated automatically").
 const mountedVersion = "..data"
 
-// watchFolders watches the folders that hold files of a project.
+// watchFolders watches the folders that contain files of a project.
 func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -282,7 +278,7 @@ func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) 
 		if folder := path.Dir(name); folder != "." && !slices.ContainsFunc(folders[1:], func(f string) bool {
 			return folder == f || strings.HasPrefix(folder, f+"/")
 		}) {
-			folders = append(folders, folder) // of a schema
+			folders = append(folders, folder) // for a schema
 		}
 	}
 	for _, sub := range folders {
@@ -303,7 +299,7 @@ func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) 
 	return w, nil
 }
 
-// warn writes what is wrong with a project that runs all the same.
+// warn logs what is wrong with a project that runs anyway.
 func (l *loaded) warn(log *slog.Logger) {
 	for _, m := range l.mistakes {
 		level := slog.LevelWarn

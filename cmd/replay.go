@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// replayFlags are those of replay besides the filters of the lists.
+// replayFlags are the flags of replay besides the filters of the lists.
 type replayFlags struct {
 	listFlags
 	from, version string
@@ -82,7 +82,7 @@ valid now, it becomes an event.`,
 	return c
 }
 
-// decides reports whether the filters are about events to decide again, not about runs.
+// decides reports whether the filters select events to decide again, not runs.
 func (f *replayFlags) decides(c *cobra.Command) bool {
 	if f.q.DeadOnly || c.Flags().Changed("from") || c.Flags().Changed("version") {
 		return false
@@ -98,7 +98,7 @@ func (f *replayFlags) decides(c *cobra.Command) bool {
 	return false
 }
 
-// replayEvents has many events decided again.
+// replayEvents decides many events again.
 func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	if f.q.Type != "" || f.q.Grep != "" || f.q.After != "" || c.Flags().Changed("limit") {
 		return usageError("select events to decide again with --trigger, --workflow, --status, --since and --until")
@@ -144,7 +144,7 @@ func (a *app) replayEvents(c *cobra.Command, f *replayFlags) error {
 	return nil
 }
 
-// replayFound replays the runs, or the dead letters, that the filters find.
+// replayFound replays the runs, or the dead letters, that match the filters.
 func (a *app) replayFound(c *cobra.Command, f *replayFlags) error {
 	limit := 0
 	if c.Flags().Changed("limit") {
@@ -252,7 +252,7 @@ func (a *app) replayRun(ctx context.Context, l *loaded, f *replayFlags, id strin
 	return nil
 }
 
-// replayEvent names what will run for an event, then runs it.
+// replayEvent prints what will run for an event, then runs it.
 func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id string, all *replayedList) error {
 	id, workflow, _ := strings.Cut(id, " ")
 	if workflow == "" {
@@ -292,8 +292,8 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 	return nil
 }
 
-// endedRuns lists the runs that can be replayed, the oldest first, so that replays
-// come in the order in which the runs came. limit 0 is all of them.
+// endedRuns lists the runs that can be replayed, oldest first, so that replays have the order of
+// the runs. limit 0 is all of them.
 func endedRuns(ctx context.Context, h *store.History, q engine.Query, limit int) ([]string, error) {
 	var ids []string
 	q.Limit, q.Ascending = 1000, true
@@ -314,7 +314,7 @@ func endedRuns(ctx context.Context, h *store.History, q engine.Query, limit int)
 	}
 }
 
-// admit has a refused delivery judged again.
+// admit verifies a refused delivery again.
 func (a *app) admit(ctx context.Context, l *loaded, id string) error {
 	var out struct {
 		Status string `json:"status"`

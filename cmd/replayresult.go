@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 )
 
-// printPlan shows what a batch would do, with the backtest of its events.
+// printPlan prints what a batch would do, with the backtest of its events.
 func (a *app) printPlan(p *console.ReplayPlan) (err error) {
 	a.printForecast(p.Forecast)
 	switch {
@@ -93,7 +93,7 @@ func (a *app) printForecast(f *engine.Forecast) {
 	}
 }
 
-// repeatText says what becomes of steps that earlier runs carried out.
+// repeatText says what happens to steps that earlier runs completed.
 func repeatText(steps int, skip bool) string {
 	switch {
 	case skip && steps == 1:
@@ -138,7 +138,7 @@ func callsInDoubt(n int, from string) string {
 	return fmt.Sprintf("; %s in doubt: repeated with a new idempotency key", counted(n, "call"))
 }
 
-// doubtText says what becomes of runs with calls in doubt.
+// doubtText says what happens to runs with calls in doubt.
 func doubtText(runs int, from string) string {
 	has := "have calls"
 	if runs == 1 {
@@ -172,7 +172,7 @@ func (a *app) printCount(ids []string, doubts int, from string) error {
 	return nil
 }
 
-// replayedList is what replays answer.
+// replayedList is the result of replays.
 type replayedList struct {
 	Runs            []string        `json:"runs"`
 	AlreadyReplayed bool            `json:"already_replayed,omitempty"`
@@ -180,7 +180,7 @@ type replayedList struct {
 	Items           []replayedAgain `json:"items"`
 }
 
-// replayedAgain is what became of an event for one workflow.
+// replayedAgain is the result for one event and workflow.
 type replayedAgain struct {
 	How string `json:"how"`
 	engine.Again

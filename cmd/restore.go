@@ -74,7 +74,7 @@ func (a *app) printRestored(r *store.Restored) {
 	a.printf("hookloom serve starts it\n")
 }
 
-// first names the first of a list.
+// first returns the first of a list.
 func first(ids []string) string {
 	const shown = 5
 	text := ""

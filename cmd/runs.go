@@ -78,7 +78,7 @@ func (a *app) runCmd() *cobra.Command {
 	return c
 }
 
-// runDetail reads a run; the error of one that is not there says so.
+// runDetail reads a run; it returns an error if the run does not exist.
 func runDetail(ctx context.Context, h *store.History, id engine.RunID) (*engine.RunDetail, error) {
 	d, err := h.RunDetail(ctx, id)
 	if errors.Is(err, engine.ErrNotFound) {
@@ -87,7 +87,7 @@ func runDetail(ctx context.Context, h *store.History, id engine.RunID) (*engine.
 	return d, err
 }
 
-// sent fills in the requests and responses of a run's attempts, as far as the project can be read.
+// sent adds the requests and responses of a run's attempts, as far as the project can be read.
 func (f *listFlags) sent(ctx context.Context, h *store.History, d *engine.RunDetail) {
 	l, err := load(f.dir)
 	if err != nil {
@@ -167,7 +167,7 @@ func (a *app) printRun(d *engine.RunDetail) error {
 	return nil
 }
 
-// printSteps shows each attempt with what it was given and what it gave.
+// printSteps prints each attempt with its input and output.
 func (a *app) printSteps(steps []engine.StepItem) {
 	for _, s := range steps {
 		took := attemptText(s)
@@ -187,7 +187,7 @@ func (a *app) printSteps(steps []engine.StepItem) {
 	}
 }
 
-// printSent shows the request and the response of an attempt that speaks HTTP.
+// printSent prints the request and the response of an attempt over HTTP.
 func (a *app) printSent(s engine.StepItem) {
 	indent := func(name, text string) {
 		a.printf("    %s\n", name)
@@ -202,7 +202,7 @@ func (a *app) printSent(s engine.StepItem) {
 		if r.Note != "" {
 			indent("note", r.Note)
 		}
-		if len(r.Curl) > 0 && len(r.Curl) < 4000 && printable(r.Curl) == r.Curl { // --json has the others
+		if len(r.Curl) > 0 && len(r.Curl) < 4000 && printable(r.Curl) == r.Curl { // --json prints the others
 			indent("as curl", r.Curl)
 		}
 	}

@@ -12,13 +12,13 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// poll asks for what is new, now.
+// poll polls a trigger now.
 func (s *server) poll(ctx context.Context, trigger string) (any, error) {
 	return s.inlets.Poll(ctx, trigger)
 }
 
-// sample makes a signed delivery of a trigger's provider and has it received, by
-// the very handler that its senders reach.
+// sample creates a signed delivery of a trigger's provider and passes it to the handler that
+// senders use.
 func (s *server) sample(ctx context.Context, trigger, kind string) (int, string, error) {
 	t := s.project.Load().Triggers[trigger]
 	if t == nil || t.Webhook == nil {
@@ -56,14 +56,14 @@ func (s *server) judge(ctx context.Context, trigger, kind string) (result, reaso
 	return v.Result, v.Reason, ds, nil
 }
 
-// heldAnswer keeps what a handler answers.
+// heldAnswer keeps the response of a handler.
 type heldAnswer struct {
 	status int
 	header http.Header
 	body   bytes.Buffer
 }
 
-// admit judges a quarantined delivery again.
+// admit verifies a quarantined delivery again.
 func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
 	item, _, err := s.store.History().Refusal(ctx, id)
 	if err != nil {

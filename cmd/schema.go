@@ -52,13 +52,13 @@ that is an expression begins (when:, if:, foreach:), the editor offers these.`,
 	return c
 }
 
-// Bounds of what a schema offers: paths, and events of each trigger that are read for them.
+// Limits of what a schema offers: paths, and events of each trigger that are read for them.
 const (
 	maxOffered    = 300
 	offeredEvents = 500
 )
 
-// receivedPaths are the paths that the recorded events of a project's triggers have.
+// receivedPaths returns the paths in the recorded events of a project's triggers.
 func receivedPaths(ctx context.Context, dir, db string) ([]workflows.KnownPath, error) {
 	l, err := load(dir)
 	if err != nil {
@@ -82,7 +82,7 @@ func receivedPaths(ctx context.Context, dir, db string) ([]workflows.KnownPath, 
 		for _, s := range list {
 			for _, r := range s.Rows() {
 				if strings.Contains(r.Path, "[]") || len(paths) >= maxOffered && about[r.Path] == nil {
-					continue // what is inside of a list is read by filter, map and foreach
+					continue // elements of lists are read with filter, map and foreach
 				}
 				if about[r.Path] == nil {
 					paths = append(paths, r.Path)

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/term"
 )
 
-// secretOrder tells where secrets come from, for help.
+// secretOrder says where secrets come from, for help.
 const secretOrder = `A secret has the value of the first of these sources that has it:
   1. the environment variable NAME
   2. the file that the environment variable NAME_FILE names
@@ -61,14 +61,14 @@ func (a *app) secretsListCmd() *cobra.Command {
 	return c
 }
 
-// secretItem is one line of the list.
+// secretItem is a line of the list.
 type secretItem struct {
 	Name string `json:"name"`
 	Set  bool   `json:"set"`
-	// Source is where the value comes from, Asked what was asked for it.
+	// Source is where the value comes from, Asked which sources were tried.
 	Source string   `json:"source,omitempty"`
 	Asked  []string `json:"asked"`
-	// Used reports whether a file of the project names it.
+	// Used reports whether a file of the project uses it.
 	Used    bool   `json:"used"`
 	Problem string `json:"problem,omitempty"`
 	Advice  string `json:"advice,omitempty"`
@@ -132,11 +132,11 @@ It cannot be an argument: arguments appear in the shell's history and in process
 	return c
 }
 
-// sayWhoWins warns when another source comes before secrets.age.
+// sayWhoWins warns if another source takes precedence over secrets.age.
 func (a *app) sayWhoWins(dir, name string) {
 	l, err := load(dir)
 	if err != nil {
-		return // the secret is stored; other verbs tell what is wrong with the project
+		return // the secret is stored; other commands report what is wrong with the project
 	}
 	if f := l.secrets.Find(context.Background(), name); f.Source != workflows.SecretFileName && f.Source != "" {
 		a.warnf("%s also comes from %s, which counts first\n", name, f.Source)
@@ -176,7 +176,7 @@ func changeSecrets(dir string, change func(text []byte) ([]byte, error)) error {
 	return named(secrets.WriteFile(dir, text, file))
 }
 
-// readSecretFile reads secrets.age; a key that is not there has its advice.
+// readSecretFile reads secrets.age; the error for a missing key includes advice.
 func readSecretFile(dir string) (text, file []byte, err error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, nil, usageError("%s: no such folder; hookloom init makes a project", dir)
@@ -188,7 +188,7 @@ func readSecretFile(dir string) (text, file []byte, err error) {
 	return text, file, err
 }
 
-// named has errors that name .env name secrets.age, which is written as .env is.
+// named replaces .env by secrets.age in errors; both have the same format.
 func named(err error) error {
 	if err == nil || !strings.HasPrefix(err.Error(), workflows.EnvFileName+":") {
 		return err
@@ -196,7 +196,7 @@ func named(err error) error {
 	return usageError("%s", workflows.SecretFileName+strings.TrimPrefix(err.Error(), workflows.EnvFileName))
 }
 
-// readSecret reads a value from standard input, or asks for it.
+// readSecret reads a value from standard input, or prompts for it.
 func (a *app) readSecret(name string) (string, error) {
 	var b []byte
 	var err error
@@ -219,5 +219,5 @@ func (a *app) readSecret(name string) (string, error) {
 	return value, nil
 }
 
-// maxSecretInput bounds the value of one secret, in bytes.
+// maxSecretInput is the maximum size of a secret in bytes.
 const maxSecretInput = 64 << 10

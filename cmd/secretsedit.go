@@ -18,7 +18,7 @@ import (
 	"golang.org/x/term"
 )
 
-// newSecrets is what the editor shows where there are no secrets yet.
+// newSecrets is what the editor shows if there are no secrets yet.
 const newSecrets = "# Secrets, one NAME=value a line, written as in .env. They are stored encrypted in secrets.age.\n"
 
 func (a *app) secretsEditCmd() *cobra.Command {
@@ -75,8 +75,7 @@ func (a *app) editSecrets(ctx context.Context, dir string) (err error) {
 	}
 }
 
-// again asks whether a text with a mistake is to be edited once more. Without a terminal
-// nobody can say so.
+// again asks whether to edit a text with a mistake again. Without a terminal the answer is no.
 func (a *app) again(mistake error) bool {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return false
@@ -86,7 +85,7 @@ func (a *app) again(mistake error) bool {
 	return err == nil && !strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "n")
 }
 
-// privateFolder makes a folder that only this user can read (0700), in memory if it can.
+// privateFolder creates a folder that only this user can read (0700), in memory if possible.
 func privateFolder() (string, error) {
 	for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
 		if parent == "" {
@@ -103,7 +102,7 @@ func privateFolder() (string, error) {
 	return place, nil
 }
 
-// edit opens a file in the person's editor and waits until it is closed.
+// edit opens a file in the user's editor and waits until it is closed.
 func edit(ctx context.Context, path string) error {
 	argv := strings.Fields(cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"), "vi"))
 	if len(argv) == 0 {

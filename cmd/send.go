@@ -31,7 +31,7 @@ type sendOptions struct {
 	to, kind, body, variant, id string
 	inputs                      []string
 	why                         string
-	// print is the form in which the request is printed in place of being sent.
+	// print is the format in which the request is printed instead of being sent.
 	print       string
 	showSecrets bool
 }
@@ -106,7 +106,7 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	return nil
 }
 
-// sendSample makes one delivery, and sends or prints it.
+// sendSample creates one delivery, and sends or prints it.
 func (a *app) sendSample(ctx context.Context, l *loaded, name string, order triggers.SampleOrder, o *sendOptions) error {
 	s, err := triggers.Sample(l.project, name, l.secrets.Lookup, order)
 	if errors.Is(err, signature.ErrNoPrivateKey) {
@@ -159,7 +159,7 @@ func readBody(file string) ([]byte, error) {
 	return b, nil
 }
 
-// localURL turns a listening address into a URL on this machine.
+// localURL converts a listening address to a URL on this machine.
 func localURL(addr string) string {
 	if strings.HasPrefix(addr, ":") {
 		addr = "127.0.0.1" + addr
@@ -167,8 +167,8 @@ func localURL(addr string) string {
 	return "http://" + strings.Replace(addr, "0.0.0.0:", "127.0.0.1:", 1)
 }
 
-// sendClient is the client of send. A server of the project that serves https is known by
-// the project's own certificate, which no authority need have signed.
+// sendClient returns the HTTP client of send. It accepts the project's own certificate, which need
+// not be signed by a CA.
 func sendClient(l *loaded, own bool) (*http.Client, error) {
 	client := &http.Client{}
 	if own {
@@ -184,12 +184,12 @@ func sendClient(l *loaded, own bool) (*http.Client, error) {
 	return client, nil
 }
 
-// deliver is deliverBy with a client of its own.
+// deliver is deliverBy with its own client.
 func deliver(ctx context.Context, base string, s *triggers.SampleRequest) (int, string, error) {
 	return deliverBy(ctx, &http.Client{Timeout: 30 * time.Second, Transport: egress.Once(http.DefaultTransport)}, base, s)
 }
 
-// deliverBy sends a prepared delivery and gives the answer.
+// deliverBy sends a prepared delivery and returns the response.
 func deliverBy(ctx context.Context, client *http.Client, base string, s *triggers.SampleRequest) (int, string, error) {
 	u := strings.TrimRight(base, "/") + s.Path
 	if len(s.Query) > 0 {
@@ -209,7 +209,7 @@ func deliverBy(ctx context.Context, client *http.Client, base string, s *trigger
 	return resp.StatusCode, string(b), err
 }
 
-// triggersOf names the triggers of a provider, which is often given in place of a trigger.
+// triggersOf returns the triggers of a provider, whose name is often given instead of a trigger's.
 func triggersOf(l *loaded, provider string) string {
 	var names []string
 	for name, t := range l.project.Triggers {
@@ -254,7 +254,7 @@ func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOpti
 	return nil
 }
 
-// inputValue reads a command line value by its declared type.
+// inputValue parses a command line value by its declared type.
 func inputValue(w *workflows.Workflow, name, text string) any {
 	for _, in := range w.Inputs {
 		if in.Name != name {
@@ -272,7 +272,7 @@ func inputValue(w *workflows.Workflow, name, text string) any {
 	return text
 }
 
-// adminAPI returns the way to the API of a project's server.
+// adminAPI returns the client and the URL of a project server's API.
 func (l *loaded) adminAPI(ctx context.Context) (client *http.Client, base string, err error) {
 	if x := agentOf(ctx); x != nil && x.api != nil {
 		return &http.Client{Transport: inProcess{x.api}}, "http://localhost", nil
@@ -285,7 +285,7 @@ func (l *loaded) adminAPI(ctx context.Context) (client *http.Client, base string
 	return client, base, err
 }
 
-// identify says in a request who makes it.
+// identify adds the author to a request.
 func identify(ctx context.Context, req *http.Request, l *loaded) error {
 	req.Header.Set(console.ClientHeader, "cli")
 	x := agentOf(ctx)
@@ -303,7 +303,7 @@ func identify(ctx context.Context, req *http.Request, l *loaded) error {
 	return err
 }
 
-// adminCall asks the running server of a project.
+// adminCall calls the API of a project's running server.
 func adminCall(ctx context.Context, l *loaded, method, path string, body, into any) error {
 	client, base, err := l.adminAPI(ctx)
 	if err != nil {
@@ -323,7 +323,7 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	}
 	timeout := 30 * time.Second
 	if path == "/api/v1/prune" {
-		timeout = time.Hour // it goes on until nothing is left
+		timeout = time.Hour // it continues until nothing is left
 	}
 	client.Timeout = timeout
 	resp, err := client.Do(req)

@@ -12,21 +12,21 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// The forms of send --print: a raw HTTP request, as hookloom verify reads it; a line for a shell;
+// The formats of send --print: a raw HTTP request, as hookloom verify reads it; a shell command;
 // the body alone, for a fixture.
 var printForms = []string{"http", "curl", "body"}
 
-// allTypes is the --type that stands for each type that the preset documents.
+// allTypes is the value of --type for all types that the preset documents.
 const allTypes = "all"
 
-// sampleTypes are the types of which send makes a delivery.
+// sampleTypes returns the types of which send creates a delivery.
 func sampleTypes(l *loaded, trigger, kind string) ([]string, error) {
 	if kind != allTypes {
 		return []string{kind}, nil
 	}
 	hook := l.project.Triggers[trigger].Webhook
 	if hook == nil {
-		return []string{""}, nil // Sample says what is wrong
+		return []string{""}, nil // Sample reports what is wrong
 	}
 	preset := l.project.Preset(hook)
 	if preset == nil || len(preset.Events) == 0 {
@@ -35,8 +35,8 @@ func sampleTypes(l *loaded, trigger, kind string) ([]string, error) {
 	return preset.Events, nil
 }
 
-// printSample prints a signed request in place of sending it. The secrets of the project are
-// masked: a scheme with a token sends its secret.
+// printSample prints a signed request instead of sending it. The secrets of the project are masked:
+// a scheme with a token would disclose its secret.
 func (a *app) printSample(l *loaded, s *triggers.SampleRequest, o *sendOptions, base string) error {
 	if !slices.Contains(printForms, o.print) {
 		return usageError("--print is one of %s, not %q", strings.Join(printForms, ", "), o.print)
@@ -101,5 +101,5 @@ func headerLines(h http.Header) (out []string) {
 	return out
 }
 
-// shellQuoted is a word of a POSIX shell.
+// shellQuoted quotes a word for a POSIX shell.
 func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -38,7 +38,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// serveOptions are what a server needs beside its project.
+// serveOptions are what a server needs besides its project.
 type serveOptions struct {
 	dir, db, addr, adminAddr string
 	// named reports whether the folder was given.
@@ -50,28 +50,28 @@ type serveOptions struct {
 	sockets passed
 }
 
-// server is one running Hookloom: the wiring, in the order of an event's path.
+// server is a running Hookloom: the wiring, in the order of an event's path.
 type server struct {
 	o      serveOptions
 	store  *store.Store
 	engine *machine.Engine
-	// forecaster tells what a batch replay would do.
+	// forecaster predicts what a batch replay would do.
 	forecaster dryrun.Forecaster
 	hooks      *triggers.Hooks
 	inlets     *triggers.Inlets
 	guard      *egress.Guard
-	// tokenSource gives connections their tokens.
+	// tokenSource provides the tokens of connections.
 	tokenSource *auth.Source
-	// telemetry makes metrics and traces of what happens.
+	// telemetry provides metrics and traces.
 	telemetry *telemetry.Telemetry
 
 	project atomic.Pointer[workflows.Project]
-	// state tells which of the project's files are in force; files are their texts,
-	// owned by whoever loads; began is the project of the start.
+	// state says which of the project's files are in use; files are their contents, owned by the
+	// goroutine that loads; began is the project at the start.
 	state atomic.Pointer[engine.ProjectState]
 	files workflows.Files
 	began *workflows.Project
-	// db is the database's file.
+	// db is the database.
 	db string
 
 	secrets atomic.Pointer[secrets.Set]
@@ -84,12 +84,12 @@ type server struct {
 	captured          chan struct{}
 	hooksListener     net.Listener
 	consoleListener   net.Listener
-	// consoleBase is consoleURL, which every run needs.
+	// consoleBase caches consoleURL, which every run needs.
 	consoleBase string
 	console     *console.Console
 }
 
-// newServer opens and connects everything, and listens; nothing is served yet.
+// newServer opens and connects everything, and listens; it does not serve yet.
 func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err error) {
 	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1)}
 	redactor, keys := &redact.Redactor{}, seal.New(o.dir)
@@ -187,7 +187,7 @@ func isLoopback(a net.Addr) bool {
 	return ok && t.IP.IsLoopback()
 }
 
-// use swaps a checked project in, whole; before that nothing has changed.
+// use switches to a checked project; before that nothing has changed.
 func (s *server) use(ctx context.Context, l *loaded) error {
 	reachable, err := s.hooks.Prepare(l.project, l.secrets.Lookup)
 	if err != nil {
@@ -222,8 +222,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	return s.tokenSource.Recheck(ctx, actions.Tokens(actions.Link(l.project, l.secrets.Lookup)))
 }
 
-// capture keeps a secret that a provider's handshake brought, and has the
-// project loaded again with it.
+// capture stores a secret from a provider's handshake, and reloads the project with it.
 func (s *server) capture(trigger, secret, value string) error {
 	if err := s.env.add(secret, value); err != nil {
 		return err
@@ -231,13 +230,12 @@ func (s *server) capture(trigger, secret, value string) error {
 	s.o.log.Info("a secret from a provider was stored", "trigger", trigger, "secret", secret, "file", filepath.Join(s.o.dir, ".env"))
 	select {
 	case s.captured <- struct{}{}:
-	default: // it will be loaded again anyway
+	default: // a reload is pending already
 	}
 	return nil
 }
 
-// noteSecrets stores how often secrets were used, now and then until ctx ends,
-// and once more after.
+// noteSecrets stores how often secrets were used, at intervals until ctx ends, and once more after.
 func (s *server) noteSecrets(ctx context.Context) {
 	ticker := time.NewTicker(5 * time.Second)
 	defer ticker.Stop()
@@ -258,14 +256,14 @@ func (s *server) noteSecrets(ctx context.Context) {
 	}
 }
 
-// ready reports whether deliveries can be stored, and what needs a person.
+// ready reports whether deliveries can be stored, and what needs attention.
 func (s *server) ready() console.Readiness {
 	x := console.Readiness{Err: cmp.Or(s.store.Err(), s.store.Full())}
 	if s.state.Load().Broken() {
 		x.Warnings = append(x.Warnings, "the last reload failed: not all project files are in effect")
 	}
 	for _, f := range s.secrets.Load().Failures() {
-		if f.Kept { // anybody may read this: the name of a source and no more
+		if f.Kept { // this is public: only the name of a source
 			x.Warnings = append(x.Warnings, f.Source+" cannot be read: the previous secrets are used")
 		}
 	}
@@ -280,7 +278,7 @@ func (s *server) ready() console.Readiness {
 	return x
 }
 
-// runURL is the address of a run's page as people reach it.
+// runURL returns the public URL of a run's page.
 func (s *server) runURL(id engine.RunID) string {
 	base := s.consoleBase
 	if p := s.project.Load(); p != nil && p.Server.AdminURL != "" {
@@ -295,13 +293,13 @@ func (s *server) recent(ctx context.Context, trigger string, limit int, visit fu
 	return err
 }
 
-// disk returns the free and all bytes of the disk of the database, or of the project if the
+// disk returns the free and total bytes of the disk of the database, or of the project if the
 // database is on a server.
 func (s *server) disk() (free, total int64, err error) {
 	return store.DiskSpace(diskOf(s.db, s.o.dir))
 }
 
-// hooksURL and consoleURL are where the server can be reached.
+// hooksURL and consoleURL return the server's URLs.
 func (s *server) hooksURL() string {
 	if s.certs != nil {
 		return "https://" + localAddr(s.hooksListener.Addr())
@@ -317,8 +315,8 @@ func localAddr(a net.Addr) string {
 	return a.String()
 }
 
-// run serves until ctx ends. The shutdown goes the path backwards: no new
-// deliveries, then no new work, then open attempts end, then the store closes.
+// run serves until ctx ends. The shutdown follows the path of an event: first no new deliveries,
+// then no new work, then open attempts end, then the store closes.
 func (s *server) run(ctx context.Context) error {
 	hooks, open, admin, adminOpen := s.servers()
 	ended := make(chan error, 3)
@@ -363,7 +361,7 @@ func (s *server) run(ctx context.Context) error {
 		err = errors.Join(err, <-ended)
 	}
 	s.hooks.Close()
-	s.tokenSource.Close() // what token endpoints still answer is stored
+	s.tokenSource.Close() // late responses of token endpoints are stored
 	stopNoting()
 	<-noted
 	s.console.Close()
@@ -380,7 +378,7 @@ func (s *server) run(ctx context.Context) error {
 	return err
 }
 
-// withHealth answers /healthz, /readyz and the links of approvals beside the hooks.
+// withHealth serves /healthz, /readyz and approval links together with the hooks.
 func (s *server) withHealth(h http.Handler) http.Handler {
 	approvals := console.Approvals(s.engine, s.o.log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -435,10 +433,10 @@ is loaded.`,
 	return c
 }
 
-// tuneMemory trades some memory for less collecting: most of the heap is bodies
-// in flight, which are short-lived. At saturation on two cores a limit of 128 MiB costs 6 %
-// more processor time for each event and saves 20 MiB, one of 72 MiB costs 10 % and saves 80;
-// the program itself and SQLite take about 50 MiB besides. GOGC and GOMEMLIMIT still win.
+// tuneMemory uses more memory for less garbage collection: most of the heap is short-lived bodies.
+// At saturation on two cores a limit of 128 MiB costs 6 % more CPU time per event and saves 20 MiB,
+// one of 72 MiB costs 10 % and saves 80; the program itself and SQLite take about 50 MiB in
+// addition. GOGC and GOMEMLIMIT take precedence.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(800)
@@ -449,8 +447,8 @@ func tuneMemory() {
 }
 
 func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
-	// From here to the end, since SIGHUP ends a process that does not ask for it: it may
-	// come while a large database is opened, or while open steps end.
+	// Handle SIGHUP from here to the end, since by default it ends a process: it may arrive while a
+	// large database is opened, or while open steps end.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -465,17 +463,17 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	s, err := newServerWhenRoom(ctx, o, l)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // stopped while it waited for space
+			return nil // stopped while waiting for space
 		}
 		return err
 	}
-	debug.FreeOSMemory() // reading the built-in connectors leaves some 30 MB behind
+	debug.FreeOSMemory() // parsing the built-in connectors leaves some 30 MB behind
 	l.warn(o.log)
 	if state := s.state.Load(); state.Broken() {
 		o.log.Error("broken files keep their last good version", "kept", state.Kept, "left_out", state.Left)
 		s.tellState(ctx, state)
 	} else {
-		s.engine.AlertOver(engine.AlertReloadFailed, "") // mended while no server ran
+		s.engine.AlertOver(engine.AlertReloadFailed, "") // corrected while no server ran
 	}
 	s.tellSecrets(ctx)
 	if env := s.project.Load().Environment; env != "" {

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// servers makes those of both addresses, with their listeners, each with its share of
-// the connections.
+// servers creates the servers of both addresses, with their listeners and connection limits.
 func (s *server) servers() (hooks *http.Server, open *connections, admin *http.Server, adminOpen *connections) {
 	share := descriptors()
 	s.guard.SetMaxConnections(share.outbound)
@@ -41,7 +40,7 @@ func (s *server) servers() (hooks *http.Server, open *connections, admin *http.S
 
 func ignoreDeadline(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil // what was still open is cut with the process
+		return nil // what is still open is closed with the process
 	}
 	return err
 }
@@ -57,7 +56,7 @@ func serveHTTP(h *http.Server, l net.Listener) error {
 	return nil
 }
 
-// httpServer bounds what a slow or hostile caller can hold.
+// httpServer limits what a slow or hostile client can hold.
 func httpServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
 		IdleTimeout:    60 * time.Second,

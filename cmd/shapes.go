@@ -22,7 +22,7 @@ type shapesOptions struct {
 	events        int
 }
 
-// shapesCmd shows what the events of a trigger look like.
+// shapesCmd shows the structure of a trigger's events.
 func (a *app) shapesCmd() *cobra.Command {
 	var o shapesOptions
 	c := &cobra.Command{Use: "shapes TRIGGER", Short: "Show what the events of a trigger look like", Args: cobra.ExactArgs(1),

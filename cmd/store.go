@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// storeCmd lists, shows and changes the values that steps keep.
+// storeCmd lists, shows and changes the values that steps store.
 func (a *app) storeCmd() *cobra.Command {
 	var f listFlags
 	var project bool
@@ -135,7 +135,7 @@ func clipText(s string, n int) string {
 	return s
 }
 
-// setValue keeps a value: through the server, or in the database where none runs.
+// setValue stores a value: through the server, or in the database if none runs.
 func (a *app) setValue(ctx context.Context, f *listFlags, key, text, ttl string) error {
 	v, err := value.DecodeJSON([]byte(text))
 	if err != nil {

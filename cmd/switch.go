@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// switchedAnswer is what enable and disable answer.
+// switchedAnswer is the response to enable and disable.
 type switchedAnswer struct {
 	Status string `json:"status"`
 	engine.Switched
@@ -92,7 +92,7 @@ func isWere(n int) string {
 	return "were"
 }
 
-// cancelCmd ends one run, or those that filters find.
+// cancelCmd cancels one run, or those that match filters.
 func (a *app) cancelCmd() *cobra.Command {
 	var at place
 	var dry bool
@@ -140,7 +140,7 @@ func (a *app) cancelCmd() *cobra.Command {
 	return c
 }
 
-// cancelFound ends the runs that filters find, a thousand at a time.
+// cancelFound cancels the runs that match filters, a thousand at a time.
 func (a *app) cancelFound(c *cobra.Command, at *place, order map[string]*string, dry bool) error {
 	l, err := at.load()
 	if err != nil {

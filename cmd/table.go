@@ -10,8 +10,8 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// table prints aligned columns. Cells are made safe for a terminal: payloads
-// reach it, and an escape sequence in one must not.
+// table prints aligned columns. It escapes cells for a terminal, since payloads may contain escape
+// sequences.
 type table struct{ rows [][]string }
 
 func newTable(head ...string) *table { return &table{rows: [][]string{head}} }
@@ -23,9 +23,8 @@ func (t *table) row(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// print writes the rows. A column is as wide as its widest cell takes on a terminal,
-// where a character of Chinese or an emoji takes two places; the last cell of a row is
-// not padded.
+// print writes the rows. A column is as wide as its widest cell on a terminal, where Chinese
+// characters and emoji take two columns; the last cell of a row is not padded.
 func (t *table) print(w io.Writer) error {
 	var widths []int
 	for _, r := range t.rows {
@@ -65,10 +64,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// shownIn is the timezone of the project that was loaded last; nil for none yet.
+// shownIn is the time zone of the project loaded last; nil if there is none yet.
 var shownIn atomic.Pointer[time.Location]
 
-// zone is the timezone in which times are shown, and read where they name none.
+// zone returns the time zone in which times are shown, and parsed if they name none.
 func zone() *time.Location {
 	if z := shownIn.Load(); z != nil {
 		return z
@@ -76,7 +75,7 @@ func zone() *time.Location {
 	return time.UTC
 }
 
-// clock writes a moment with its offset, in a form that --since takes.
+// clock formats a time with its offset, in a form that --since accepts.
 func clock(t time.Time) string { return t.In(zone()).Format("2006-01-02 15:04:05.000Z07:00") }
 
 func clockPointer(t *time.Time) string {

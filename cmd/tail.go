@@ -33,8 +33,7 @@ func (a *app) tailCmd() *cobra.Command {
 	return c
 }
 
-// tail prints events as they are decided and each status of their runs, in the order of
-// the commits.
+// tail prints events as they are decided and each status of their runs, in commit order.
 func (a *app) tail(ctx context.Context, h *store.History, q engine.Query) error {
 	at, err := tailFrom(ctx, h, q)
 	if err != nil {
@@ -67,7 +66,7 @@ func (a *app) tail(ctx context.Context, h *store.History, q engine.Query) error 
 	}
 }
 
-// tailFrom is where tail begins: after what --after gives, at --since, or now.
+// tailFrom returns where tail begins: after --after, at --since, or now.
 func tailFrom(ctx context.Context, h *store.History, q engine.Query) (engine.Cursor, error) {
 	end, err := h.FeedEnd(ctx)
 	if err != nil || q.After == "" && q.Since.IsZero() {
@@ -93,7 +92,7 @@ func ignoreCanceled(ctx context.Context, err error) error {
 	return err
 }
 
-// byStatus divides a filter into the outcomes of events and the statuses of runs.
+// byStatus splits a filter into outcomes of events and statuses of runs.
 func byStatus(status string) (outcomes string, runs []string) {
 	var rest []string
 	for s := range strings.SplitSeq(status, ",") {
@@ -106,7 +105,7 @@ func byStatus(status string) (outcomes string, runs []string) {
 	return strings.Join(rest, ","), runs
 }
 
-// tailChanges prints what the query asks for of the changes after a position.
+// tailChanges prints the changes after a position that match the query.
 func (a *app) tailChanges(ctx context.Context, h *store.History, at engine.Cursor, q engine.Query, list []engine.FeedChange) error {
 	outcomes, statuses := byStatus(q.Status)
 	q.Status = outcomes
@@ -126,7 +125,7 @@ func (a *app) tailChanges(ctx context.Context, h *store.History, at engine.Curso
 			return err
 		}
 		for _, x := range part {
-			at = max(at, x.At) // of a change that the feed no longer has, x.At is 0
+			at = max(at, x.At) // for a change that the feed no longer has, x.At is 0
 			x.At = at
 			if x.Run != 0 && len(statuses) > 0 && !slices.Contains(statuses, string(x.Status)) {
 				continue
@@ -160,8 +159,8 @@ func (a *app) tailRun(x engine.FeedChange, r engine.RunItem) error {
 	return nil
 }
 
-// changedAt is when a run got the status of a change. A change that the feed no longer has
-// has the reader's own position, from before the run: then it is when the run was made.
+// changedAt returns when a run got the status of a change. A change that the feed no longer has
+// carries the reader's own position, from before the run; then it returns when the run was created.
 func changedAt(x engine.FeedChange, r engine.RunItem) time.Time {
 	at := engine.EventID(x.At).Time()
 	switch {

@@ -48,7 +48,7 @@ to its steps become mocks, and its result is expected.`,
 	return c
 }
 
-// testResult is how one test went.
+// testResult is the result of one test.
 type testResult struct {
 	File     string   `json:"file"`
 	Workflow string   `json:"workflow"`
@@ -56,7 +56,7 @@ type testResult struct {
 	OK       bool     `json:"ok"`
 	Failures []string `json:"failures,omitempty"`
 	Seconds  float64  `json:"seconds"`
-	// Skipped is why nothing is known of it, in JUnit alone; OK says nothing then.
+	// Skipped, in JUnit only, says why the result is unknown; OK has no meaning then.
 	Skipped string `json:"-"`
 }
 

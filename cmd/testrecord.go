@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// recordTest makes a test of a recorded run.
+// recordTest creates a test from a recorded run.
 func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 	id, err := engine.ParseRunID(run)
 	if err != nil {
@@ -68,7 +68,7 @@ func (a *app) recordTest(c *cobra.Command, dir, db, run string) error {
 	})
 }
 
-// moreOfBatch writes the events of a batch besides the first, as a test has them.
+// moreOfBatch returns the further events of a batch in the form of a test.
 func moreOfBatch(ctx context.Context, h *store.History, w *workflows.Workflow, d *engine.RunDetail) (out []string, err error) {
 	if w.Gather == nil || w.Gather.Kind != workflows.Batch {
 		return nil, nil
@@ -95,8 +95,7 @@ func mustEvent(text string) engine.EventID {
 	return id
 }
 
-// testLines writes a recorded run as a test. JSON is YAML, so values are written
-// as they are.
+// testLines formats a recorded run as a test. JSON is YAML, so values are written as JSON.
 func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetail, more []string) (fixture any,
 	lines func(file string) []string, err error) {
 	raw := ev.Body
@@ -174,7 +173,7 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// mockText is a mock as a line of YAML.
+// mockText formats a mock as a line of YAML.
 func mockText(s engine.StepItem) string {
 	if s.Status != "failed" {
 		return "{output: " + string(s.Output) + "}"

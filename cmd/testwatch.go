@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// watchEvery is how often test --watch looks for changed files. It asks for their times and
-// sizes: that works on each file system, also where the system reports no changes, and costs a
-// few milliseconds for hundreds of files.
+// watchEvery is how often test --watch checks for changed files. It reads their times and sizes:
+// that works on every file system, including those without change notifications, and takes a few
+// milliseconds for hundreds of files.
 const watchEvery = 300 * time.Millisecond
 
-// watchTests runs the tests, and again after each change, until ctx ends. That ends it without
-// an error, whatever the last tests gave.
+// watchTests runs the tests, and again after each change, until ctx ends. It then returns no error,
+// whatever the last results.
 func (a *app) watchTests(ctx context.Context, args []string, junit, coverage string) error {
 	if a.json() {
 		return usageError("--watch prints text: use hookloom test -o json for one run")
@@ -37,7 +37,7 @@ func (a *app) watchTests(ctx context.Context, args []string, junit, coverage str
 			a.printf("%s\n", err)
 		}
 		a.printf("waiting for changes; Ctrl-C ends\n")
-		// A file is often saved in several steps: the tests run when two looks give the same.
+		// Editors often save a file in several steps: run the tests when two checks agree.
 		for last := before; ; {
 			select {
 			case <-ctx.Done():
@@ -55,12 +55,12 @@ func (a *app) watchTests(ctx context.Context, args []string, junit, coverage str
 	return nil
 }
 
-// projectState tells files and their changes apart: names, sizes and times of all YAML and JSON
-// files of projects. Folders that begin with a dot are left out.
+// projectState returns a digest of files: names, sizes and times of all YAML and JSON files of
+// projects, except in folders that begin with a dot.
 func projectState(dirs []string) string {
 	var b strings.Builder
 	for _, dir := range dirs {
-		// What cannot be read counts as not there: the tests say what is wrong with it.
+		// An unreadable file counts as missing: the tests report it.
 		_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			switch {
 			case err != nil:

@@ -10,10 +10,10 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// shownTimes is how many of the next times of a schedule are shown.
+// shownTimes is the number of next times shown for a schedule.
 const shownTimes = 5
 
-// printTimings lists when schedules and polls come next, in their own time zones.
+// printTimings lists the next times of schedules and polls, in their own time zones.
 func (a *app) printTimings(now time.Time, projects ...*workflows.Project) error {
 	t := newTable("TRIGGER", "INLET", "WHEN", "NEXT TIMES", "")
 	rows := 0

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// certificates serves https on an address. A certificate from a file is
-// read again when the project is.
+// certificates provides HTTPS on an address. A certificate file is read again when the project is
+// reloaded.
 type certificates struct {
 	// key is server.tls or server.admin_tls, for messages.
 	key    string
@@ -22,7 +22,8 @@ type certificates struct {
 	file   atomic.Pointer[tls.Certificate]
 }
 
-// newCertificates prepares https as server.tls or server.admin_tls says; nil without it.
+// newCertificates prepares HTTPS according to server.tls or server.admin_tls; nil if it is not
+// configured.
 func newCertificates(dir, key string, t *workflows.TLS) (*certificates, error) {
 	if t == nil {
 		return nil, nil
@@ -54,12 +55,12 @@ func newCertificates(dir, key string, t *workflows.TLS) (*certificates, error) {
 	if !c.config.ClientCAs.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s.client_ca: %s holds no certificate", key, t.ClientCA)
 	}
-	// Asked for from everybody, demanded by the triggers that say client_cert.
+	// Requested from all clients, required by the triggers with client_cert.
 	c.config.ClientAuth = tls.VerifyClientCertIfGiven
 	return c, nil
 }
 
-// read loads the certificate's files; the one before stays when they are wrong.
+// read loads the certificate's files; if they are invalid, the previous certificate stays.
 func (c *certificates) read(dir string, t *workflows.TLS) error {
 	if c == nil || t == nil || t.Cert == "" {
 		return nil
@@ -72,7 +73,7 @@ func (c *certificates) read(dir string, t *workflows.TLS) error {
 	return nil
 }
 
-// inside makes a project's file name absolute or relative to its folder.
+// inside resolves a project's file name, absolute or relative to its folder.
 func inside(dir, name string) string {
 	if filepath.IsAbs(name) {
 		return name

@@ -122,12 +122,12 @@ func (a *app) printFindings(found []store.Finding) error {
 	return nil
 }
 
-// diagnosis is one line of doctor.
+// diagnosis is a line of doctor.
 type diagnosis struct {
 	// Verdict is ok, warn or fail.
 	Verdict string `json:"verdict"`
 	What    string `json:"what"`
-	// Found is what is there, Do what to do about it.
+	// Found is the state, Do what to do about it.
 	Found string `json:"found"`
 	Do    string `json:"do,omitempty"`
 }
@@ -198,7 +198,7 @@ func configHealth(l *loaded) []diagnosis {
 	return out
 }
 
-// diskHealth measures what an acknowledgement waits for.
+// diskHealth measures the disk operations that an acknowledgement waits for.
 func diskHealth(path string) []diagnosis {
 	dir := filepath.Dir(path)
 	out := roomHealth(dir)
@@ -220,7 +220,7 @@ func diskHealth(path string) []diagnosis {
 
 const noFolder = "the database's folder must be there"
 
-// roomHealth looks at the free space of a folder's disk.
+// roomHealth checks the free space of a folder's disk.
 func roomHealth(dir string) []diagnosis {
 	free, total, err := store.DiskSpace(dir)
 	if err != nil {
@@ -274,7 +274,7 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	return append(out, historyHealth(ctx, path)...)
 }
 
-// historyHealth looks at what a database contains.
+// historyHealth checks the content of a database.
 func historyHealth(ctx context.Context, path string) (out []diagnosis) {
 	h, err := store.OpenHistory(path)
 	if err != nil {
@@ -314,8 +314,8 @@ func historyHealth(ctx context.Context, path string) (out []diagnosis) {
 	return out
 }
 
-// pollHealth names the polls whose last attempts failed. What is wrong with the database itself,
-// databaseHealth says.
+// pollHealth lists the polls whose last attempts failed. databaseHealth reports problems of the
+// database itself.
 func pollHealth(ctx context.Context, l *loaded, path string) []diagnosis {
 	if hasDatabase(path) != nil {
 		return nil
@@ -340,7 +340,7 @@ func pollHealth(ctx context.Context, l *loaded, path string) []diagnosis {
 	return out
 }
 
-// rowsHealth looks, for a while, for rows that cannot be read.
+// rowsHealth searches, for a limited time, for rows that cannot be decoded.
 func rowsHealth(ctx context.Context, h *store.History) []diagnosis {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -363,7 +363,7 @@ func rowsHealth(ctx context.Context, h *store.History) []diagnosis {
 	return out
 }
 
-// readyWarnings are what a server that is ready warns of.
+// readyWarnings returns the warnings of a ready server.
 func readyWarnings(body io.Reader) []diagnosis {
 	var x console.Readiness
 	if err := json.NewDecoder(io.LimitReader(body, 1<<20)).Decode(&x); err != nil {

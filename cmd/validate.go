@@ -131,8 +131,8 @@ func plural(n int, word string) string {
 	return word + "s"
 }
 
-// targets groups arguments by project folder; a file belongs to the folder that
-// holds its workflows/ or hookloom.yaml.
+// targets groups arguments by project folder; a file belongs to the folder that contains its
+// workflows/ or hookloom.yaml.
 func targets(args []string) map[string]map[string]bool {
 	out := map[string]map[string]bool{}
 	if len(args) == 0 {
@@ -294,7 +294,7 @@ func (a *app) oneAction(all *workflows.Actions, name string) error {
 	return nil
 }
 
-// actionNotes prints what a connector's author knows of an action.
+// actionNotes prints notes about an action from its connector.
 func (a *app) actionNotes(s *workflows.ActionSpec) {
 	if s.Action == nil {
 		return
@@ -312,7 +312,7 @@ func (a *app) actionNotes(s *workflows.ActionSpec) {
 	}
 }
 
-// actionConnection prints the connection that an action needs, with all of its keys.
+// actionConnection prints the connection that an action needs, with all keys.
 func (a *app) actionConnection(k *workflows.Connector) error {
 	if k == nil {
 		return nil
@@ -333,7 +333,7 @@ func (a *app) actionConnection(k *workflows.Connector) error {
 	return t.print(a.out)
 }
 
-// connectionFieldHelp says what a key of a connection means, its values and its default.
+// connectionFieldHelp describes a key of a connection, its values and its default.
 func connectionFieldHelp(f workflows.ConnectionField) string {
 	help := f.Description
 	if len(f.Options) > 0 {
@@ -345,7 +345,7 @@ func connectionFieldHelp(f workflows.ConnectionField) string {
 	return help
 }
 
-// actionOutputs prints what an action gives, and when it is repeated by itself.
+// actionOutputs prints the output of an action, and when it is retried automatically.
 func (a *app) actionOutputs(s *workflows.ActionSpec) error {
 	if len(s.Outputs) == 0 {
 		if names := s.OutputNames(); len(names) > 0 {
@@ -370,7 +370,7 @@ func (a *app) actionOutputs(s *workflows.ActionSpec) error {
 	return nil
 }
 
-// indent puts a prefix before each line that is not empty.
+// indent adds a prefix to each non-empty line.
 func indent(text, prefix string) string {
 	out := ""
 	for line := range strings.Lines(text) {

@@ -14,10 +14,10 @@ type validateOptions struct {
 	strict, verbose bool
 }
 
-// ownDatabase is --db without a file: the project's own database.
+// ownDatabase is the value of --db without a file: the project's own database.
 const ownDatabase = "own"
 
-// validatedEvents is how many recorded events of each trigger are looked at.
+// validatedEvents is the number of recorded events per trigger to check.
 const validatedEvents = 500
 
 // load loads a project; with --db it checks expressions against recorded events.
@@ -57,7 +57,7 @@ func (o *validateOptions) load(ctx context.Context, dir string) (*loaded, error)
 	return l, err
 }
 
-// takes reports whether a filter of types takes a type; an empty one takes all.
+// takes reports whether a filter of types accepts a type; an empty one accepts all.
 func takes(types []string, kind string) bool {
 	return len(types) == 0 || slices.ContainsFunc(types, func(t string) bool {
 		prefix, open := strings.CutSuffix(t, "*")

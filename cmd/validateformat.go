@@ -31,7 +31,7 @@ func (a *app) printMistakes(all workflows.Mistakes, format string) error {
 	return nil
 }
 
-// sentence is a mistake on one line: the problem, and what to do.
+// sentence formats a mistake on one line: the problem, and what to do.
 func sentence(m workflows.Mistake) string {
 	if m.Hint == "" {
 		return m.Problem
@@ -39,10 +39,9 @@ func sentence(m workflows.Mistake) string {
 	return m.Problem + ": " + m.Hint
 }
 
-// annotations are workflow commands of GitHub, one for each finding: it shows ten of
-// them, and the same words at fifteen places would be all of those.
-// Source: docs.github.com, workflow commands: messages are percent-encoded, and in
-// properties the colon and the comma too.
+// annotations returns GitHub workflow commands, one per kind of finding: GitHub shows ten, and the
+// same message at fifteen positions would use them all. Source: docs.github.com, workflow commands:
+// messages are percent-encoded, and in properties also the colon and the comma.
 func annotations(all workflows.Mistakes) []string {
 	message := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
@@ -75,7 +74,7 @@ func annotations(all workflows.Mistakes) []string {
 	return out
 }
 
-// shownPlaces lists at most ten places.
+// shownPlaces lists at most ten positions.
 func shownPlaces(ms workflows.Mistakes) string {
 	var out []string
 	for i, m := range ms {
@@ -88,7 +87,7 @@ func shownPlaces(ms workflows.Mistakes) string {
 	return strings.Join(out, ", ")
 }
 
-// sarif is the static analysis format 2.1.0 of OASIS, as code hosts read it.
+// sarif returns the OASIS static analysis format 2.1.0, which code hosts read.
 func sarif(all workflows.Mistakes) map[string]any {
 	results, rules := []any{}, []any{}
 	known := map[string]bool{}
@@ -111,7 +110,7 @@ func sarif(all workflows.Mistakes) map[string]any {
 			"results": results}}}
 }
 
-// verdict counts what was found, such as 3 files: 0 errors, 2 warnings.
+// verdict summarizes the findings, such as 3 files: 0 errors, 2 warnings.
 func verdict(files int, all workflows.Mistakes) string {
 	errs := all.Errors()
 	warnings := len(all) - errs

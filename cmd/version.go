@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is the module's, or the commit it was built from.
+// version returns the module's version, or the commit from which it was built.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -26,8 +26,8 @@ func version() string {
 	return "devel"
 }
 
-// built is the commit that the program was built from and the time of that commit; both are
-// empty where the build does not know.
+// built returns the commit from which the program was built and its time; both are empty if
+// unknown.
 func built() (commit, date string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

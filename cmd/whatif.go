@@ -17,7 +17,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// evaluate is hookloom eval for the console.
+// evaluate implements hookloom eval for the console.
 func (s *server) evaluate(ctx context.Context, text, event, data string) (*expr.Evaluation, error) {
 	env := &expr.Env{Names: expr.Names{}, Now: time.Now(), Seed: event}
 	switch {
@@ -42,8 +42,8 @@ func (s *server) evaluate(ctx context.Context, text, event, data string) (*expr.
 	return expr.Evaluate(text, env)
 }
 
-// backtest is hookloom backtest for the console: one workflow, as it is on disk or as it was
-// pasted in, or the workflows in use for events that are decided again.
+// backtest implements hookloom backtest for the console: one workflow, from disk or from a pasted
+// text, or the workflows in use for events that are decided again.
 func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*console.BacktestResult, error) {
 	out := &console.BacktestResult{Changes: []backtest.Change{}, Unknown: []backtest.Unknown{}, Unknowns: map[string]int{}}
 	options := backtest.Options{History: s.store.History(), Query: o.Query, Limit: o.Limit, Gentle: true,
@@ -86,7 +86,7 @@ func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*consol
 		}
 		options.Project, options.Workflows = l.project, map[string]bool{o.Workflow: true}
 	}
-	options.Tests, _ = options.Project.LoadTests() // their mocks stand in; broken tests have none
+	options.Tests, _ = options.Project.LoadTests() // their mocks are used; broken tests have none
 	var err error
 	out.Report, err = backtest.Run(ctx, options)
 	if errors.Is(err, context.DeadlineExceeded) && out.Report != nil {
@@ -118,7 +118,7 @@ func storedEvent(ctx context.Context, h eventReader, name *string) (*engine.Even
 	return ev, err
 }
 
-// eventReader is what reads recorded events.
+// eventReader reads recorded events.
 type eventReader interface {
 	Events(context.Context, engine.Query) ([]engine.EventItem, error)
 	StoredEvent(context.Context, engine.EventID) (*engine.Event, error)

@@ -1,7 +1,6 @@
-// Package docs holds the manual, so that the program can print and serve it without a
-// network. It must not know anything else of Hookloom: the pages under reference are
-// written by the command `hookloom docs --write docs`, which reads the tables of the
-// program.
+// Package docs embeds the manual, so that the program can print and serve it without a network. It
+// must not know anything else of Hookloom: the pages under reference are written by the command
+// `hookloom docs --write docs`, which reads the tables of the program.
 package docs
 
 import (
@@ -27,7 +26,7 @@ type Page struct {
 	Text string
 }
 
-// first is the page that the list begins with.
+// first is the first page of the list.
 const first = "tutorial"
 
 // Pages lists the pages: the tutorial, the guides in alphabetical order, then the reference.
@@ -72,7 +71,7 @@ func page(name, text string) Page {
 	return Page{Name: name, Title: title, Text: text}
 }
 
-// Find returns the page with a name: the whole name, or its last part.
+// Find returns the page with a name: the full name, or its last part.
 func Find(name string) (Page, bool) {
 	name = strings.ToLower(strings.TrimSuffix(name, ".md"))
 	pages := Pages()
@@ -87,7 +86,7 @@ func Find(name string) (Page, bool) {
 	return Page{}, false
 }
 
-// Picture gives a PNG picture that a page shows.
+// Picture returns a PNG image of a page.
 func Picture(name string) ([]byte, bool) {
 	if path.Ext(name) != ".png" {
 		return nil, false
@@ -96,13 +95,13 @@ func Picture(name string) ([]byte, bool) {
 	return b, err == nil
 }
 
-// Hit is a place in the manual where the words of a search stand.
+// Hit is a place in the manual that contains the words of a search.
 type Hit struct {
 	Page, Title, Heading, Line string
 }
 
-// Search finds the lines that have all of the words, without regard to case; at most limit.
-// A line also has the words of the headings above it.
+// Search returns the lines that contain all of the words, ignoring case; at most limit. The words
+// of the headings above a line count too.
 func Search(query string, limit int) []Hit {
 	words := strings.Fields(strings.ToLower(query))
 	if len(words) == 0 {

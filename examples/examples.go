@@ -1,6 +1,5 @@
-// Package examples embeds complete projects that a user can copy. Each is run
-// by the tests, and three of them by hookloom demo. It holds files only and
-// must import nothing of Hookloom.
+// Package examples embeds complete projects that a user can copy. The tests run all of them, and
+// hookloom demo runs three. It contains only files and must import nothing of Hookloom.
 package examples
 
 import "embed"

@@ -25,9 +25,9 @@ type mutant struct {
 	// from and to are the offsets of what text replaces.
 	from, to int
 	text     string
-	// switched is what stands for the code in the binary of all mutants. It has the
-	// mutant's number as %[1]d and the code itself, with the switches inside, as %[2]s.
-	// It is empty if the mutant must be compiled alone.
+	// switched replaces the code in the binary of all mutants. It contains the mutant's number as
+	// %[1]d and the code itself, with the switches inside, as %[2]s. It is empty if the mutant must
+	// be compiled alone.
 	switched string
 	// name is the constant or variable whose declaration is changed.
 	name string
@@ -107,7 +107,7 @@ func functionName(d *ast.FuncDecl) string {
 	return d.Name.Name
 }
 
-// visit adds the mutants of one node, and says whether its parts have some too.
+// visit adds the mutants of one node, and reports whether to visit its children.
 func (x *finder) visit(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.GenDecl:
@@ -179,7 +179,7 @@ func (x *finder) source(n ast.Node) string {
 	return string(x.f.source[x.offset(n.Pos()):x.offset(n.End())])
 }
 
-// oneLine shortens code so that a report has one line for it.
+// oneLine shortens code to one line for the report.
 func oneLine(code string) string {
 	code = strings.Join(strings.Fields(code), " ")
 	if r := []rune(code); len(r) > 100 {
@@ -188,8 +188,7 @@ func oneLine(code string) string {
 	return code
 }
 
-// negate takes the other branch. A comparison alone is left to operator, which
-// already has its opposite.
+// negate takes the other branch. A single comparison is left to operator, which has its opposite.
 func (x *finder) negate(cond ast.Expr) {
 	if b, ok := cond.(*ast.BinaryExpr); ok && (b.Op == token.EQL || b.Op == token.NEQ) {
 		return
@@ -215,7 +214,7 @@ func (x *finder) takesGreater(n *ast.IfStmt) ast.Node {
 	return nil
 }
 
-// opposites are the operators that take each other's place.
+// opposites are the operators that replace each other.
 var opposites = map[token.Token]token.Token{
 	token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR,
 	token.EQL: token.NEQ, token.NEQ: token.EQL, token.LAND: token.LOR, token.LOR: token.LAND,
@@ -240,7 +239,7 @@ func (x *finder) operator(n *ast.BinaryExpr) {
 	x.add(n, text, switched)
 }
 
-// operand keeps its own order of evaluation beside another operator.
+// operand parenthesizes an operand where another operator needs it.
 func (x *finder) operand(e ast.Expr) string {
 	if _, ok := e.(*ast.BinaryExpr); ok {
 		return "(" + x.source(e) + ")"
@@ -248,7 +247,7 @@ func (x *finder) operand(e ast.Expr) string {
 	return x.source(e)
 }
 
-// typeName is how the file can name a type.
+// typeName returns how the file can name a type.
 func (x *finder) typeName(t types.Type) (name string, ok bool) {
 	ok = true
 	if b, isBasic := t.(*types.Basic); isBasic {
@@ -276,12 +275,12 @@ func (x *finder) number(n *ast.BasicLit) {
 		return
 	}
 	if v == 0 && x.p.info.Types[n].Type.String() == "time.Duration" {
-		return // nobody notices a nanosecond
+		return // a nanosecond makes no observable difference
 	}
 	text := strconv.FormatInt(v+1, 10)
 	switched := ""
 	t := x.p.info.Types[n].Type
-	untyped := types.Default(t) != t // inside a constant expression: its type comes from around it
+	untyped := types.Default(t) != t // inside a constant expression: the context determines its type
 	if name, ok := x.typeName(t); ok && !untyped {
 		switched = "mutantPick[" + name + "](%[1]d, %[2]s, " + text + ")"
 	}
@@ -301,7 +300,7 @@ func (x *finder) boolean(n *ast.Ident) {
 	x.add(n, text, "mutantPick["+name+"](%[1]d, %[2]s, "+text+")")
 }
 
-// result returns no error in place of one, and the opposite of a truth value.
+// result returns nil instead of an error, and the opposite of a Boolean.
 func (x *finder) result(n *ast.ReturnStmt) {
 	if len(n.Results) == 0 {
 		return
@@ -328,7 +327,7 @@ func (x *finder) result(n *ast.ReturnStmt) {
 	}
 }
 
-// hasNothing tells a return of constants beside false or an error. By convention, the
+// hasNothing reports a return of constants together with false or an error. By convention, the
 // caller ignores them.
 func (x *finder) hasNothing(n *ast.ReturnStmt) bool {
 	failed := false
@@ -353,7 +352,7 @@ func isNil(e ast.Expr) bool {
 	return ok && id.Name == "nil"
 }
 
-// removals leaves out statements, one at a time.
+// removals removes statements, one at a time.
 func (x *finder) removals(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
@@ -379,9 +378,8 @@ func (x *finder) remove(s ast.Stmt) {
 	x.add(s, "", "if !mutantIs(%[1]d) {\n%[2]s\n}")
 }
 
-// isKept tells the calls that are not removed: those that end the function, because
-// the rest would not compile; log lines, which are no promise; and locks, because
-// a removed one is for the race detector.
+// isKept reports calls that are not removed: those that end the function, because the rest would
+// not compile; log lines, which nothing depends on; and locks, which the race detector checks.
 func (x *finder) isKept(e ast.Expr) bool {
 	call, ok := e.(*ast.CallExpr)
 	if !ok {

@@ -32,7 +32,7 @@ type pkg struct {
 	mutants []*mutant
 }
 
-// file is a source file of a package, and which of its lines may change.
+// file is a source file of a package, with the lines that may change.
 type file struct {
 	path   string
 	source []byte
@@ -115,8 +115,8 @@ func loadPackage(ctx context.Context, dir string, wanted map[string][][2]int) (*
 	return p, nil
 }
 
-// goList returns a package's path and files, and where the compiled form of each of
-// its dependencies is.
+// goList returns a package's path and files, and the location of the compiled form of each of its
+// dependencies.
 func goList(ctx context.Context, dir string) (path string, files []string, exports map[string]string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-export", "-deps", "-json=ImportPath,GoFiles,Export,DepOnly", "./"+dir)
 	cmd.Stderr = os.Stderr

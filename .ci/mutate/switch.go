@@ -17,9 +17,8 @@ import (
 	"time"
 )
 
-// runtimeSource is added to the package under test. A test binary is told its mutant by
-// HOOKLOOM_MUTANT, and appends to the file HOOKLOOM_MUTANT_LOG the numbers of the mutants
-// that it reaches.
+// runtimeSource is added to the package under test. HOOKLOOM_MUTANT selects the mutant of a test
+// binary, which appends the numbers of the mutants that it reaches to the file HOOKLOOM_MUTANT_LOG.
 const runtimeSource = `package %s
 
 import (
@@ -89,7 +88,7 @@ func render(source []byte, lo, hi int, edits []edit) string {
 	return out.String()
 }
 
-// switches gives the text of each file with all mutants in it.
+// switches returns the text of each file with all mutants in it.
 func switches(mutants []*mutant) map[string]string {
 	edits := map[*file][]edit{}
 	for _, m := range mutants {
@@ -111,9 +110,9 @@ func switches(mutants []*mutant) map[string]string {
 	return texts
 }
 
-// reaching gives the starts of the functions whose tests try a mutant that is compiled
-// alone: the one it is in, or those that use the declared name, also through another
-// declaration of the package.
+// reaching returns the starts of the functions whose tests try a mutant that is compiled alone: the
+// one it is in, or those that use the declared name, also through another declaration of the
+// package.
 func reaching(p *pkg, m *mutant) map[*file][]int {
 	names := map[string]bool{m.name: true}
 	for grown := true; grown && m.name != ""; {
@@ -189,8 +188,8 @@ var (
 	switchCall = regexp.MustCompile(`mutant(?:Is|Pick\[[^()]*\])\((\d+)`)
 )
 
-// compileAll builds the binary of all mutants. A mutant whose switch does not compile is
-// left to be compiled alone.
+// compileAll builds the binary of all mutants. A mutant whose switch does not compile is compiled
+// alone.
 func (b *bench) compileAll(ctx context.Context, mutants []*mutant) error {
 	if alone, err := os.ReadFile(filepath.Join(b.dir, "compiled")); err == nil {
 		for _, m := range mutants {
@@ -224,7 +223,7 @@ func (b *bench) compileAll(ctx context.Context, mutants []*mutant) error {
 				if !strings.HasSuffix(place[1], filepath.Base(path)) || n > len(lines) {
 					continue
 				}
-				// A switch of an operator has several lines, of which the first has the number.
+				// A switch of an operator has several lines, the first of which has the number.
 				for _, c := range switchCall.FindAllStringSubmatch(strings.Join(lines[max(0, n-2):min(len(lines), n+4)], "\n"), -1) {
 					id, _ := strconv.Atoi(c[1])
 					for _, m := range mutants {

@@ -22,7 +22,7 @@ type test struct {
 	Reaches map[int]bool
 }
 
-// bench is where mutants are tried with the tests of one package.
+// bench tries mutants with the tests of one package.
 type bench struct {
 	options
 	tested string // the package of the tests
@@ -31,7 +31,7 @@ type bench struct {
 	tests  []*test
 }
 
-// try gives each mutant its result by the tests of the package tested.
+// try sets the result of each mutant by the tests of the package tested.
 func try(ctx context.Context, o options, tested string, mutants []*mutant) error {
 	if tests, err := filepath.Glob(filepath.Join(tested, "*_test.go")); err != nil || len(tests) == 0 {
 		for _, m := range mutants {
@@ -146,7 +146,7 @@ func (b *bench) learnOne(ctx context.Context, name string) (*test, error) {
 	return t, nil
 }
 
-// tryOne runs the tests that reach a mutant, the fast ones first.
+// tryOne runs the tests that reach a mutant, fast ones first.
 func (b *bench) tryOne(ctx context.Context, m *mutant) error {
 	var tests []*test
 	for _, t := range b.tests {
@@ -178,7 +178,7 @@ func (b *bench) tryOne(ctx context.Context, m *mutant) error {
 	return nil
 }
 
-// batch is how many tests run in one process: all that are fast, or else one.
+// batch returns the number of tests to run in one process: all that are fast, or else one.
 func batch(tests []*test) int {
 	const fast, together = 300 * time.Millisecond, 3 * time.Second
 	var sum time.Duration
@@ -192,8 +192,8 @@ func batch(tests []*test) int {
 
 var failure = regexp.MustCompile(`(?m)^--- FAIL: (\w+)|^\s*testing\.tRunner|^running tests:\n\s+(\w+)`)
 
-// runBatch runs tests with a mutant. A test that fails has killed it, unless it fails
-// without the mutant too: then it depends on the machine, and is left out from here on.
+// runBatch runs tests with a mutant. A failed test has killed it, unless it also fails without the
+// mutant: then it depends on the machine, and is skipped from then on.
 func (b *bench) runBatch(ctx context.Context, m *mutant, binary string, tests []*test) error {
 	for len(tests) > 0 {
 		limit := 20 * time.Second
@@ -229,8 +229,8 @@ func (b *bench) runBatch(ctx context.Context, m *mutant, binary string, tests []
 	return nil
 }
 
-// runTests runs tests with one mutant, 0 for none. A mutant may allocate without end,
-// so that the process has a limit of memory.
+// runTests runs tests with one mutant, 0 for none. A mutant may allocate without end, so the
+// process has a memory limit.
 func (b *bench) runTests(ctx context.Context, binary string, id int, log string, limit time.Duration, tests ...*test,
 ) (bool, string, error) {
 	names := make([]string, len(tests))
@@ -261,7 +261,7 @@ func (b *bench) runTests(ctx context.Context, binary string, id int, log string,
 	return err == nil, string(out), nil
 }
 
-// tail is the end of an output.
+// tail returns the end of an output.
 func tail(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	return strings.Join(lines[max(0, len(lines)-8):], "\n")
