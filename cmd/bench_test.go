@@ -16,8 +16,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestAnExternalLoadIsCountedOnceAnId starts a target, sends it events as a load generator does,
-// and compares what the target prints at its end.
+// TestAnExternalLoadIsCountedOnceAnId starts a target, sends it events like a load generator, and
+// compares the final report of the target.
 func TestAnExternalLoadIsCountedOnceAnId(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestABacktestIsFast: 100,000 events take less than 60 seconds, and memory does not grow with
-// the history. HOOKLOOM_BENCHBACKTEST is how many events are compared; the bound of time holds for
+// TestABacktestIsFast checks that 100,000 events take less than 60 seconds, and that memory does
+// not grow with the history. HOOKLOOM_BENCHBACKTEST is the number of events; the time limit is for
 // that number.
 func TestABacktestIsFast(t *testing.T) {
 	if testing.Short() {

@@ -23,7 +23,7 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// canaries are the secrets of the project under test, by what they are.
+// canaries are the secrets of the project under test, by kind.
 var canaries = map[string]string{
 	"API_KEY":  `canary-key/<0017>+=`,
 	"PASSWORD": "canary-password-0018",
@@ -74,7 +74,7 @@ output: ${{ inputs.card }}
 `,
 }
 
-// echo repeats each request in every encoding that a service may answer in.
+// echo repeats each request in every encoding that a service may use in a response.
 type echo struct {
 	mu   sync.Mutex
 	seen []string
@@ -101,10 +101,10 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/fail" {
 		w.WriteHeader(http.StatusBadRequest)
 	}
-	_ = json.NewEncoder(w).Encode(all) // a broken answer shows in the test
+	_ = json.NewEncoder(w).Encode(all) // the test reports a broken response
 }
 
-// encodings are the forms in which a secret must not be found anywhere.
+// encodings returns the forms in which a secret must not be found anywhere.
 func encodings(s string) []string {
 	b := []byte(s)
 	q, err := json.Marshal(s)
@@ -117,9 +117,9 @@ func encodings(s string) []string {
 	return out
 }
 
-// TestNoSecretIsFoundAnywhere: secrets of the project, secret inputs, credentials
-// that answers carry and redacted fields reach those whom they are for, and stand in
-// no file, log, page, answer or metric, in no encoding; also over a restart.
+// TestNoSecretIsFoundAnywhere checks that secrets of the project, secret inputs, credentials in
+// responses and redacted fields reach only their recipients, and are in no file, log, page,
+// response or metric, in no encoding, even after a restart.
 func TestNoSecretIsFoundAnywhere(t *testing.T) {
 	target := &echo{}
 	sink := httptest.NewServer(target)
@@ -182,8 +182,8 @@ func TestNoSecretIsFoundAnywhere(t *testing.T) {
 	}
 }
 
-// link has a link made for a question, as an order that is kept by its key, and looks
-// at what is said of the question.
+// link creates a link for a question, with an idempotency key, and checks what is shown about the
+// question.
 func (f *finder) link(s *server, id engine.RunID) {
 	f.t.Helper()
 	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, s.consoleURL()+"/api/v1/runs/"+id.String()+"/approve",
@@ -223,8 +223,7 @@ func (f *finder) link(s *server, id engine.RunID) {
 	}
 }
 
-// sendCanaries delivers secrets where no sender should put them, and once with a
-// wrong signature.
+// sendCanaries sends secrets where no sender should put them, and once with a wrong signature.
 func sendCanaries(t *testing.T, s *server, dir string) {
 	t.Helper()
 	l, err := load(dir)
@@ -291,7 +290,7 @@ func waitFor(t *testing.T, s *server, status engine.RunStatus) engine.RunID {
 	return 0
 }
 
-// finder looks for canaries.
+// finder searches for canaries.
 type finder struct {
 	t     *testing.T
 	forms map[string]string
@@ -303,7 +302,7 @@ func newFinder(t *testing.T) *finder {
 		for _, e := range encodings(c) {
 			f.forms[e] = name
 		}
-		for n := range 3 { // in the middle of base64, wherever it begins
+		for n := range 3 { // in the middle of base64, at each alignment
 			inner := base64.RawStdEncoding.EncodeToString([]byte("bob"[:n] + c))
 			f.forms[inner[4:len(inner)-2]] = name
 		}
@@ -320,7 +319,7 @@ func (f *finder) in(where string, b []byte) {
 	}
 }
 
-// server looks at what the admin address answers.
+// server checks the responses of the admin address.
 func (f *finder) server(s *server) {
 	f.t.Helper()
 	paths := []string{"/", "/events", "/runs", "/quarantine", "/triggers", "/workflows", "/metrics", "/api/v1/overview", "/api/v1/events",
@@ -353,7 +352,7 @@ func (f *finder) server(s *server) {
 	}
 }
 
-// commands looks at what the command line prints.
+// commands checks what the commands print.
 func (f *finder) commands(dir string) {
 	f.t.Helper()
 	run := func(args ...string) []byte {
@@ -382,7 +381,7 @@ func (f *finder) commands(dir string) {
 	run("validate", dir)
 }
 
-// files looks at all that the server has written.
+// files checks all files that the server has written.
 func (f *finder) files(dir, when string) {
 	f.t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "hookloom.db*"))

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Where there are no more places, connections that say nothing, crawl or idle give
-// way, and those at work do not.
+// TestNewConnectionsFindAPlace checks that at the limit silent, slow and idle connections are
+// closed, and active ones are not.
 func TestNewConnectionsFindAPlace(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

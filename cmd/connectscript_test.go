@@ -15,9 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// oauthServer starts an authorization server with an API that takes its tokens, and sets
-// OAUTH to its address. POST /revoke has it refuse every grant and token that it has given,
-// /restore ends that.
+// oauthServer starts an authorization server with an API that accepts its tokens, and sets OAUTH to
+// its URL. After POST /revoke it refuses every grant and token issued so far; /restore ends that.
 func oauthServer(ts *testscript.TestScript, _ bool, _ []string) {
 	x := &authorizationServer{valid: map[string]bool{}, challenges: map[string]string{}}
 	server := httptest.NewServer(x)
@@ -75,10 +74,10 @@ func (x *authorizationServer) token(w http.ResponseWriter, r *http.Request) {
 
 var addressToOpen = regexp.MustCompile(`http://\S+/authorize\?\S+`)
 
-// browse opens the address that a file comes to name, as a browser does: browse FILE.
+// browse requests the URL that a file will contain, like a browser: browse FILE.
 func browse(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		text, _ := os.ReadFile(ts.MkAbs(args[0])) // it comes to be there
+		text, _ := os.ReadFile(ts.MkAbs(args[0])) // it appears later
 		if u := addressToOpen.Find(text); u != nil {
 			resp, err := http.Get(string(u))
 			ts.Check(err)

@@ -23,8 +23,8 @@ func projectIn(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// TestTheDatabaseOfAProject: a flag goes over the environment, which goes over the file; server.db
-// takes its password from a secret.
+// TestTheDatabaseOfAProject checks that a flag takes precedence over the environment, which takes
+// precedence over the file, and that server.db gets its password from a secret.
 func TestTheDatabaseOfAProject(t *testing.T) {
 	t.Setenv("HOOKLOOM_DB", "")
 	for _, c := range []struct{ config, env, flag, want string }{

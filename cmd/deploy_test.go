@@ -11,8 +11,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestTheFilesOfADeploymentCallCommandsThatExist reads the commands out of the Dockerfile,
-// the compose file and the unit, and looks for their verbs and flags.
+// TestTheFilesOfADeploymentCallCommandsThatExist checks the commands and flags in the Dockerfile,
+// the compose file and the unit.
 func TestTheFilesOfADeploymentCallCommandsThatExist(t *testing.T) {
 	var lines []string
 	for _, file := range []string{"../Dockerfile", "../examples/deploy/hookloom.service", "../examples/deploy/compose.yaml"} {
@@ -56,7 +56,7 @@ func TestTheFilesOfADeploymentCallCommandsThatExist(t *testing.T) {
 	}
 }
 
-// TestTheUnitIsHardened asks systemd what the unit exposes, where it is installed.
+// TestTheUnitIsHardened checks the unit with systemd-analyze, if it is installed.
 func TestTheUnitIsHardened(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip("systemd-analyze is not installed")

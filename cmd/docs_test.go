@@ -23,14 +23,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// docBlock is a fenced block: its language, what the fence says beside it, and its text.
+// docBlock matches a fenced block: its language, the rest of the fence line, and its text.
 var docBlock = regexp.MustCompile("(?ms)^```([a-z]+) ?([a-z]*)\n(.*?)^```$")
 
-// TestTheBlocksOfDocumentsAreTrue does what a reader of the manual and of README.md does,
-// from top to bottom. A yaml or json block is the file that its first line names; `alone`
-// makes it the only file of a project, and `elsewhere` is for another program. The lines of a
-// sh block are run; `sh fails` must end with an error, and `sh elsewhere` is for another
-// machine. The lines of a text block stand in what the commands before it printed.
+// TestTheBlocksOfDocumentsAreTrue executes the manual and README.md like a reader, from top to
+// bottom. A yaml or json block is the file that its first line names; `alone` makes it the only
+// file of a project, and `elsewhere` is for another program. The lines of a sh block are run; `sh
+// fails` must end with an error, and `sh elsewhere` is for another machine. The lines of a text
+// block must be in the output of the preceding commands.
 func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts some three hundred processes, which the race detector makes slow")
@@ -41,7 +41,7 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 	}
 	for _, p := range append(docs.Pages(), docs.Page{Name: "README", Text: string(readme)}) {
 		if strings.HasPrefix(p.Name, "reference/") {
-			continue // their examples are tested where their tables are
+			continue // their examples are tested with their tables
 		}
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +55,7 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 }
 
 // TestEachBlockOfADocumentIsTried finds blocks that TestTheBlocksOfDocumentsAreTrue does not
-// see: indented ones, and commands for another machine that could run here.
+// execute: indented ones, and commands marked for another machine that could run here.
 func TestEachBlockOfADocumentIsTried(t *testing.T) {
 	elsewhere := regexp.MustCompile(`^(docker|kubectl|helm|sudo|go|git|claude)\b`)
 	for _, p := range docs.Pages() {
@@ -81,15 +81,15 @@ func TestEachBlockOfADocumentIsTried(t *testing.T) {
 	}
 }
 
-// reader follows one document in a folder of its own.
+// reader executes one document in its own folder.
 type reader struct {
 	t        *testing.T
 	dir, cwd string
 	env      map[string]string
 	printed  string
-	// addresses are those of the document, each before the one that is used for it.
+	// addresses are those in the document, each followed by its replacement.
 	addresses []string
-	// unset tells that the page is about secrets that are not set.
+	// unset reports whether the page is about secrets that are not set.
 	unset bool
 }
 
@@ -142,8 +142,8 @@ func (r *reader) block(kind, how, body string) {
 	}
 }
 
-// stands tells whether a line was printed, whatever ids and times are in it; `...` stands
-// for anything within a line, and one space for several.
+// stands reports whether a line was printed, ignoring ids and times; `...` matches anything within
+// a line, and one space matches several.
 func stands(line, printed string) bool {
 	var parts []string
 	for _, part := range strings.Split(strings.TrimSpace(comparable(line)), "...") {
@@ -163,8 +163,8 @@ func comparable(text string) string {
 	return text
 }
 
-// write writes the file that the block's first line names. `added to` adds keys to a file
-// that is there.
+// write writes the file that the block's first line names. `added to` adds keys to an existing
+// file.
 func (r *reader) write(kind, how, body string) {
 	r.t.Helper()
 	switch how {
@@ -202,7 +202,7 @@ func (r *reader) write(kind, how, body string) {
 	}
 }
 
-// here puts the addresses of this test in the place of those of the document.
+// here replaces the addresses in the document by those of this test.
 func (r *reader) here(text string) string { return strings.NewReplacer(r.addresses...).Replace(text) }
 
 // merge adds the keys of a text to those of a file.
@@ -232,7 +232,7 @@ func (r *reader) merge(path, text string) string {
 	return string(b)
 }
 
-// run runs the lines of a block by sh. A line that ends with & starts a server.
+// run runs the lines of a block with sh. A line that ends with & starts a server.
 func (r *reader) run(body string, fails bool) {
 	r.t.Helper()
 	var lines []string
@@ -307,8 +307,8 @@ func (r *reader) inBackground(args ...string) {
 	r.t.Fatal("the server does not answer")
 }
 
-// settle waits until no event and no run of the folder's database is open, or until those
-// that are open have waited for a while.
+// settle waits until no event and no run of the folder's database is open, or until the open ones
+// have waited for a while.
 func (r *reader) settle() {
 	r.t.Helper()
 	var last store.Counts
@@ -331,8 +331,7 @@ func (r *reader) settle() {
 	}
 }
 
-// checkProject checks what stands behind the last block: the files are right, and the tests
-// that they hold pass.
+// checkProject checks the project after the last block: the files are valid, and their tests pass.
 func (r *reader) checkProject() {
 	r.t.Helper()
 	if _, err := os.Stat(filepath.Join(r.cwd, "hookloom.yaml")); err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// spaces is an input without an end.
+// spaces is an endless input.
 type spaces struct{}
 
 func (spaces) Read(p []byte) (int, error) {
@@ -16,7 +16,8 @@ func (spaces) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestEvalReadsNoMoreDataThanAnEventMayBe: --data has a bound, and data as large as that is read.
+// TestEvalReadsNoMoreDataThanAnEventMayBe checks that --data is limited, and that data up to the
+// limit is read.
 func TestEvalReadsNoMoreDataThanAnEventMayBe(t *testing.T) {
 	o := &evalOptions{data: "-"}
 	if _, err := o.file(spaces{}); err == nil || !strings.Contains(err.Error(), "--data - is larger than 32.0 MiB") {

@@ -41,7 +41,7 @@ func TestEachExampleRunsAgainstTheStandIns(t *testing.T) {
 	}
 	for _, e := range dirs {
 		if !e.IsDir() || e.Name() == "polling-vs-webhooks" || e.Name() == "bursts" || e.Name() == "approval" {
-			continue // they have tests of their own: a shop, several events, a person
+			continue // they have their own tests: a shop, several events, a person
 		}
 		t.Run(e.Name(), func(t *testing.T) {
 			w, ok := want[e.Name()]
@@ -129,7 +129,7 @@ func endedRun(t *testing.T, s *server) *engine.RunDetail {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The oldest is the delivery's; others are of what it emitted.
+		// The oldest belongs to the delivery; others to events that it emitted.
 		if n := len(runs); n > 0 && runs[n-1].FinishedAt != nil {
 			id, err := engine.ParseRunID(runs[n-1].ID)
 			if err != nil {
@@ -147,7 +147,7 @@ func endedRun(t *testing.T, s *server) *engine.RunDetail {
 	return nil
 }
 
-// TestTheExamplesOwnTestsPass as hookloom test runs them.
+// TestTheExamplesOwnTestsPass runs them like hookloom test.
 func TestTheExamplesOwnTestsPass(t *testing.T) {
 	var out, errs bytes.Buffer
 	if code := Main([]string{"test", "../examples/lead", "../examples/payment", "../examples/polling-vs-webhooks", "../examples/bursts",

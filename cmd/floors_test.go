@@ -17,8 +17,8 @@ import (
 
 const module = "github.com/hookloom/hookloom"
 
-// floors are the levels of the house: imports only point downward, and nothing
-// imports its own floor.
+// floors are the levels of the packages: imports only point downward, and no package imports one of
+// its own level.
 var floors = map[string]int{
 	"": 90, "cmd": 80, "cmd/e2e": 80,
 	"engine/dryrun": 60, "engine/backtest": 49,
@@ -144,11 +144,11 @@ func TestImportsPointDownwardOnly(t *testing.T) {
 	})
 }
 
-// locks are the types that have a lock in the packages that carry events and runs: one each for
-// the state of the package, and one each for a part that other goroutines reach by itself.
+// locks are the types with a lock in the packages that process events and runs: one for the state
+// of each package, and one for each part that other goroutines use directly.
 var locks = map[string][]string{"engine/intake": {"Intake", "waiters"}, "engine/runner": {"Runner", "rooms"}}
 
-// TestIntakeAndRunnerHaveOneLockEach: who looks for the owner of a field finds one.
+// TestIntakeAndRunnerHaveOneLockEach guards that each field has one owner.
 func TestIntakeAndRunnerHaveOneLockEach(t *testing.T) {
 	found := map[string][]string{}
 	visit(t, func(pkg, file string, _ *token.FileSet, f *ast.File) {
@@ -181,7 +181,7 @@ func TestIntakeAndRunnerHaveOneLockEach(t *testing.T) {
 	}
 }
 
-// TestTheEngineHoldsNounsAndContractsOnly: what works has a package of its own.
+// TestTheEngineHoldsNounsAndContractsOnly guards that behavior is in other packages.
 func TestTheEngineHoldsNounsAndContractsOnly(t *testing.T) {
 	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
 		if pkg != "engine" {
@@ -201,7 +201,7 @@ func TestTheEngineHoldsNounsAndContractsOnly(t *testing.T) {
 	})
 }
 
-// mustNotKnow are the packages under engine whose comment says what they must not know.
+// mustNotKnow are the packages whose comment says what they must not know.
 var mustNotKnow = []string{"engine", "engine/machine", "engine/control", "engine/registry", "engine/memory", "engine/redact",
 	"engine/content", "engine/alert", "engine/persist", "engine/intake", "engine/runner",
 	"engine/secrets"}
@@ -227,7 +227,7 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	}
 }
 
-// TestFunctionsStayReadable holds the lengths of the best codebases studied.
+// TestFunctionsStayReadable limits the length of functions to 70 lines.
 func TestFunctionsStayReadable(t *testing.T) {
 	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
 		for _, d := range f.Decls {
@@ -251,8 +251,8 @@ func TestFunctionsStayReadable(t *testing.T) {
 // goFile matches the name of a source file in a comment.
 var goFile = regexp.MustCompile(`\b[a-z_]+\.go\b`)
 
-// TestFilesStayReadable holds files to 500 lines of 140 columns, comments of
-// functions to Go's form, and the files that comments name to those that exist.
+// TestFilesStayReadable limits files to 500 lines of 140 columns, and checks that doc comments
+// begin with the name and that files named in comments exist.
 func TestFilesStayReadable(t *testing.T) {
 	files, named := map[string]bool{}, []string(nil)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -296,7 +296,7 @@ func TestFilesStayReadable(t *testing.T) {
 	})
 }
 
-// ownContexts are the files that begin a context themselves, with the reason.
+// ownContexts are the files that create a context themselves, with the reason.
 var ownContexts = map[string]string{
 	"../engine/intake/accept.go":       "Refuse is called when the request has been answered",
 	"../engine/alert/conditions.go":    "an alert outlives what raised it",
@@ -310,7 +310,7 @@ var ownContexts = map[string]string{
 	"../triggers/refusal.go":           "a refusal is diagnosed when the request has been answered",
 }
 
-// TestContextsComeFromTheCaller: only main and cmd begin one, and the files above.
+// TestContextsComeFromTheCaller checks that only main, cmd and the files above create one.
 func TestContextsComeFromTheCaller(t *testing.T) {
 	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
 		if pkg == "" || pkg == "cmd" || ownContexts[filepath.ToSlash(file)] != "" {

@@ -17,13 +17,13 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// shownOnly is an operator of a console that is only looked at.
+// shownOnly is an operator for a console that only reads.
 type shownOnly struct{ console.Operator }
 
 func (shownOnly) SwitchedOff() map[string]engine.Switch { return nil }
 
-// TestEachKindOfInletIsStoredAndShown: a kind of the table is stored without a change of the
-// schema, and shown by the command line, the console and the documents.
+// TestEachKindOfInletIsStoredAndShown checks that a kind in the table is stored without a change of
+// the schema, and shown by the commands, the console and the documents.
 func TestEachKindOfInletIsStoredAndShown(t *testing.T) {
 	dir := t.TempDir()
 	db := filepath.Join(dir, "hookloom.db")

@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestTheLogNamesEventsAndRunsAsCommandsDo writes ids that a reader of the log gives to hookloom
-// event and hookloom run, in both formats.
+// TestTheLogNamesEventsAndRunsAsCommandsDo checks in both formats that the log contains ids that
+// hookloom event and hookloom run accept.
 func TestTheLogNamesEventsAndRunsAsCommandsDo(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "json"} {

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestTheReferenceIsWhatTheProgramSays fails when a table of the program has changed and
-// the page made of it has not.
+// TestTheReferenceIsWhatTheProgramSays fails if a table of the program has changed and the
+// generated page has not.
 func TestTheReferenceIsWhatTheProgramSays(t *testing.T) {
 	pages, err := referencePages(t.Context())
 	if err != nil {
@@ -79,13 +79,13 @@ func TestLinksInTheManualLeadSomewhere(t *testing.T) {
 	}
 }
 
-// TestEachVariableIsInTheManual reads which environment variables the program asks for.
+// TestEachVariableIsInTheManual finds the environment variables that the program reads.
 func TestEachVariableIsInTheManual(t *testing.T) {
 	known := map[string]bool{}
 	for _, v := range environment {
 		known[v.Name] = false
 	}
-	// Names that reach os.Getenv as arguments of setting and tokenOf are literals too.
+	// Names passed to os.Getenv through setting and tokenOf are literals too.
 	asked := regexp.MustCompile(`Getenv\("([A-Z_]+)"\)|"(HOOKLOOM_[A-Z_]+|OTEL_[A-Z_]+|VAULT_(?:ADDR|CACERT|NAMESPACE))"`)
 	for _, root := range []string{".", "../engine", "../triggers", "../actions", "../workflows"} {
 		err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {

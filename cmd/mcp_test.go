@@ -15,9 +15,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// callTool asks as an agent does, by the SDK's own client: mcp WHERE TOOL JSON. WHERE is the
-// flags of hookloom mcp, which is started, or URL TOKEN of a server. Without a tool it lists
-// them. The answer goes to stdout.
+// callTool acts as an agent, with the SDK's own client: mcp WHERE TOOL JSON. WHERE is the flags of
+// hookloom mcp, which is started, or URL TOKEN of a server. Without a tool it lists them. The
+// result goes to stdout.
 func callTool(ts *testscript.TestScript, wantError bool, args []string) {
 	ctx := context.Background()
 	client := mcp.NewClient(&mcp.Implementation{Name: "testagent", Version: "1"}, nil)

@@ -16,7 +16,7 @@ import (
 const openSession = `{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18",
 	"capabilities": {}, "clientInfo": {"name": "testagent", "version": "1"}}}`
 
-// TestAgentsCannotOpenSessionsWithoutEnd opens sessions as a client does that never ends one.
+// TestAgentsCannotOpenSessionsWithoutEnd opens sessions like a client that never closes one.
 func TestAgentsCannotOpenSessionsWithoutEnd(t *testing.T) {
 	t.Parallel()
 	p := &workflows.Project{}
@@ -62,7 +62,7 @@ func TestAgentsCannotOpenSessionsWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestCallsThatWaitForRunsDoNotStopOthers lets more workflows be called than calls run at once.
+// TestCallsThatWaitForRunsDoNotStopOthers calls more workflows than may run concurrently.
 func TestCallsThatWaitForRunsDoNotStopOthers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

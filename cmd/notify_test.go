@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestTheServiceManagerHearsOfStartLifeAndStop speaks with a socket as systemd makes it.
+// TestTheServiceManagerHearsOfStartLifeAndStop uses a socket like systemd's.
 func TestTheServiceManagerHearsOfStartLifeAndStop(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})

@@ -14,8 +14,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestCheckAndDoctorNameRowsThatCannotBeRead: which run and step, what is wrong, and what
-// to do; and they do not call for a backup, since the server goes on.
+// TestCheckAndDoctorNameRowsThatCannotBeRead checks that they report the run and step, what is
+// wrong, and what to do, and that they do not ask to restore a backup, since the server continues.
 func TestCheckAndDoctorNameRowsThatCannotBeRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s, err := store.Open(t.Context(), path, store.Options{})

@@ -41,14 +41,15 @@ func TestCommandLine(t *testing.T) {
 			e.Setenv("HOOKLOOM_LOG_FORMAT", "text")
 			e.Setenv("HOOKLOOM_ADDR", e.Getenv("HOOKS"))
 			e.Setenv("HOOKLOOM_ADMIN_ADDR", e.Getenv("ADMIN"))
-			// With the race detector each process would wait a second before it exits, for races
-			// that may still come (go.dev/doc/articles/race_detector, atexit_sleep_ms).
+			// With the race detector each process would wait a second before it exits, for further
+			// races (go.dev/doc/articles/race_detector, atexit_sleep_ms).
 			e.Setenv("GORACE", "atexit_sleep_ms=20")
 			return nil
 		}})
 }
 
-// request sends one and prints status, headers and body: request METHOD URL [@FILE] 'Header: value'.
+// request sends a request and prints status, headers and body: request METHOD URL [@FILE] 'Header:
+// value'.
 func request(ts *testscript.TestScript, _ bool, args []string) {
 	body, headers := "{}", args[2:]
 	if len(headers) > 0 && strings.HasPrefix(headers[0], "@") {
@@ -85,7 +86,7 @@ func waitUp(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no server at %s", args[0])
 }
 
-// await asks a URL until its answer has a match: await URL REGEXP.
+// await requests a URL until its response matches: await URL REGEXP.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile(args[1])
 	var last []byte
@@ -103,7 +104,8 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s never answered %s; last: %s", args[0], args[1], last)
 }
 
-// awaitStatus asks a URL with a header until it answers a status: waitfor URL 'Name: value' STATUS.
+// awaitStatus requests a URL with a header until it gets a status: waitfor URL 'Name: value'
+// STATUS.
 func awaitStatus(ts *testscript.TestScript, _ bool, args []string) {
 	name, value, _ := strings.Cut(args[1], ": ")
 	status := 0

@@ -23,13 +23,13 @@ import (
 
 const slackSigningSecret = "8f742231b10e8888abcd99yyyzzz85a5"
 
-// slackCall is a call of the Web API that the stand-in of Slack got.
+// slackCall is a call of the Web API that the fake of Slack received.
 type slackCall struct {
 	method string
 	body   map[string]any
 }
 
-// slackStandIn answers as Slack's Web API does, and hands over what it was asked.
+// slackStandIn responds like Slack's Web API, and passes on the calls.
 func slackStandIn(t *testing.T) (string, <-chan slackCall) {
 	t.Helper()
 	calls := make(chan slackCall, 20)
@@ -60,7 +60,7 @@ func nextCall(t *testing.T, calls <-chan slackCall, method string) map[string]an
 	}
 }
 
-// press sends the press of a button as Slack does: a form with the payload, signed
+// press sends a button press like Slack: a form with the payload, signed
 // (docs.slack.dev/reference/interaction-payloads/block_actions-payload).
 func press(t *testing.T, base, secret, user string, button map[string]any, trigger string) int {
 	t.Helper()
@@ -91,11 +91,11 @@ func press(t *testing.T, base, secret, user string, button map[string]any, trigg
 	return resp.StatusCode
 }
 
-// TestAPressInSlackAnswersTheApproval runs examples/approval: only a person of by:, with Slack's
-// own signature, can answer; the press of anybody else is told why it did not count.
+// TestAPressInSlackAnswersTheApproval runs examples/approval: only a person in by:, with Slack's
+// own signature, can answer; anybody else is told why the press did not count.
 func TestAPressInSlackAnswersTheApproval(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { pressesAnswer(t, "") })
-	// A run that gathers events reads them back from the database.
+	// A run that collects events reads them from the database.
 	t.Run("by an event that is read back", func(t *testing.T) { pressesAnswer(t, "debounce: {key: event.id, wait: 10ms}\n") })
 }
 

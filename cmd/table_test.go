@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestColumnsStandUnderEachOther by the width that a terminal gives a text: wide
-// characters take two places, combining marks none.
+// TestColumnsStandUnderEachOther checks the width of a text on a terminal: wide characters take two
+// columns, combining marks none.
 func TestColumnsStandUnderEachOther(t *testing.T) {
 	t.Parallel()
 	x := newTable("NAME", "STATE", "WHY")

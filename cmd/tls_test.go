@@ -70,9 +70,8 @@ func (a *authority) issue(dir, name string) tls.Certificate {
 	return pair
 }
 
-// TestHTTPSWithClientCertificates runs a real server: deliveries come over TLS, a
-// trigger that demands a client certificate takes only those that it names, and
-// a renewed certificate is served after a reload.
+// TestHTTPSWithClientCertificates runs a real server: deliveries use TLS, a trigger that requires a
+// client certificate accepts only the named ones, and a renewed certificate is used after a reload.
 func TestHTTPSWithClientCertificates(t *testing.T) {
 	dir := t.TempDir()
 	ca := &authority{t: t}
@@ -149,8 +148,8 @@ triggers:
 	}
 }
 
-// TestHandedOverSecretsAreKeptOnce: .env is written whole, readable by its owner
-// only, and a secret that is there is not replaced.
+// TestHandedOverSecretsAreKeptOnce checks that .env is written completely, readable only by its
+// owner, and that an existing secret is not replaced.
 func TestHandedOverSecretsAreKeptOnce(t *testing.T) {
 	dir := t.TempDir()
 	e := &envFile{dir: dir}

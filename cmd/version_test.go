@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestTheLicencesOfAllModulesArePrinted compares with the modules that the program is built of.
+// TestTheLicencesOfAllModulesArePrinted compares with the modules in the program.
 func TestTheLicencesOfAllModulesArePrinted(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
 		"{{with .Module}}{{if not .Main}}==== {{.Path}} {{.Version}}{{end}}{{end}}", "..").Output()

@@ -19,8 +19,8 @@ import (
 	"github.com/hookloom/hookloom/actions"
 )
 
-// exampleService stands in for every service of the examples: it answers JSON, and keeps objects as
-// S3 does.
+// exampleService is a fake of every service in the examples: it responds with JSON, and stores
+// objects like S3.
 type exampleService struct {
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -32,7 +32,7 @@ func (s *exampleService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked[r.Method+" "+r.URL.Path]++
-	body, _ := io.ReadAll(r.Body) // what is missing shows in the run
+	body, _ := io.ReadAll(r.Body) // the run shows what is missing
 	switch object, isObject := strings.CutPrefix(r.URL.Path, "/shop/"); {
 	case r.URL.Query().Get("list-type") == "2":
 		w.Header().Set("Content-Type", "application/xml")
@@ -52,7 +52,7 @@ func (s *exampleService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// exampleEvent has all that the examples read of an event. RUN stands for a run that waits.
+// exampleEvent has all fields that the examples read of an event. RUN is replaced by a waiting run.
 const exampleEvent = `{"id": "A-7", "order": "A-7", "customer": "C-1", "sku": "S-1",
   "email": "ada@example.com", "total": 19.5, "user": "ada",
   "paid_at": "2026-05-01T10:00:00Z", "run": "RUN", "lines": [{"sku": "S-1", "amount": 2, "quantity": 1}],
@@ -60,7 +60,8 @@ const exampleEvent = `{"id": "A-7", "order": "A-7", "customer": "C-1", "sku": "S
 
 var exampleHost = regexp.MustCompile(`https://[a-z]+\.example\.com`)
 
-// nativeExamples are the examples of the actions that are no connector's, as workflows by name.
+// nativeExamples returns the examples of built-in actions other than connectors', as workflows by
+// name.
 func nativeExamples(t *testing.T, base string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -72,8 +73,8 @@ func nativeExamples(t *testing.T, base string) map[string]string {
 	return out
 }
 
-// TestTheExampleOfEachNativeActionSucceeds runs what hookloom actions NAME shows, against real files,
-// a real SQLite database, a real SMTP server, and a stand-in for HTTP and S3.
+// TestTheExampleOfEachNativeActionSucceeds runs the examples of hookloom actions NAME with real
+// files, a real SQLite database, a real SMTP server, and a fake for HTTP and S3.
 func TestTheExampleOfEachNativeActionSucceeds(t *testing.T) {
 	realProcess(t)
 	service := &exampleService{objects: map[string][]byte{"invoices/A-7.pdf": []byte("%PDF")}, asked: map[string]int{}}
@@ -131,7 +132,7 @@ connections:
 	process.stop(t)
 }
 
-// exampleDatabase makes the database of the examples.
+// exampleDatabase creates the database of the examples.
 func exampleDatabase(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -149,7 +150,7 @@ func exampleDatabase(dir string) error {
 // listedRun is a run as hookloom runs -o json lists it.
 type listedRun struct{ ID, Status, Error string }
 
-// latest is the last run of a workflow.
+// latest returns the last run of a workflow.
 func (p *project) latest(t *testing.T, workflow string) listedRun {
 	t.Helper()
 	out, err := p.run("runs", "--workflow", workflow, "-o", "json")

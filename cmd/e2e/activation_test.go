@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// activated starts the project's server as systemd does: sh gives it its own process number, and
-// the sockets are descriptors 3 and 4.
+// activated starts the project's server like systemd: sh sets its process id, and the sockets are
+// descriptors 3 and 4.
 func (p *project) activated(t *testing.T, sockets ...*os.File) *process {
 	t.Helper()
 	argv := append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"}, p.argv()...)
@@ -28,14 +28,14 @@ func (p *project) activated(t *testing.T, sockets ...*os.File) *process {
 		close(x.exited)
 	}()
 	t.Cleanup(func() {
-		_ = x.cmd.Process.Kill() // it has ended already where the test went well
+		_ = x.cmd.Process.Kill() // it has ended already if the test succeeded
 		<-x.exited
 	})
 	return x
 }
 
-// TestARestartUnderSocketActivationRefusesNoConnection: who connects while no server runs waits
-// for the next one, and is answered by it.
+// TestARestartUnderSocketActivationRefusesNoConnection checks that a client that connects while no
+// server runs waits for the next one, which responds.
 func TestARestartUnderSocketActivationRefusesNoConnection(t *testing.T) {
 	realProcess(t)
 	p := newProject(t, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {auth: none, key: query.id}}}\n"})

@@ -28,7 +28,7 @@ func (x *lively) page(t *testing.T, path string, wants ...string) string {
 	return string(b)
 }
 
-// form posts a form and gives where it leads to.
+// form posts a form and returns the redirect target.
 func (x *lively) form(t *testing.T, path, page string, fields url.Values) string {
 	t.Helper()
 	token := regexp.MustCompile(`name="csrf" content="(\w+)"`).FindStringSubmatch(page)
@@ -54,8 +54,8 @@ func (x *lively) form(t *testing.T, path, page string, fields url.Values) string
 	return resp.Header.Get("Location")
 }
 
-// TestFormsThatActTwiceActOnce: a page that is loaded again, a form that is sent again,
-// and a second person make no second run, start or batch.
+// TestFormsThatActTwiceActOnce checks that reloading a page, sending a form again, and a second
+// person create no second run, start or batch.
 func TestFormsThatActTwiceActOnce(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -101,8 +101,8 @@ func TestFormsThatActTwiceActOnce(t *testing.T) {
 	x.settled(t)
 }
 
-// TestTheConsoleRunsWhatAWorkflowMissed: it offers the form, shows what would run and
-// be called, and runs it.
+// TestTheConsoleRunsWhatAWorkflowMissed checks that it offers the form, shows what would run and be
+// called, and runs it.
 func TestTheConsoleRunsWhatAWorkflowMissed(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()

@@ -18,15 +18,15 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// outsides are targets of which the first may be bad; they note how long after its
-// delivery was sent each call came.
+// outsides are targets, the first of which may misbehave; they record the delay between each
+// delivery and its call.
 type outsides struct {
 	mode  atomic.Value // string
 	urls  []string
 	mu    sync.Mutex
 	took  []time.Duration
 	calls int
-	bad   atomic.Int64 // under way at the bad one, and the most at once
+	bad   atomic.Int64 // in progress at the bad one, and the maximum
 	most  atomic.Int64
 	over  chan struct{}
 }
@@ -58,7 +58,7 @@ func newOutsides(t *testing.T, n int) *outsides {
 }
 
 func (o *outsides) misbehave(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body) // only then is it noticed that the caller is gone
+	_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has disconnected
 	n := o.bad.Add(1)
 	defer o.bad.Add(-1)
 	for most := o.most.Load(); n > most && !o.most.CompareAndSwap(most, n); most = o.most.Load() {
@@ -96,9 +96,9 @@ func (o *outsides) misbehave(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestBadTargetsDoNotSpread: of twenty targets one misbehaves in each way in turn, at
-// 200 deliveries a second. All calls to the others are made; how much later than when
-// all were well, just before, is printed. HOOKLOOM_BADTARGETS sets the seconds of each.
+// TestBadTargetsDoNotSpread lets one of twenty targets misbehave in each way in turn, at 200
+// deliveries per second. All calls to the others must be made; it prints how much later they are
+// than just before, when all targets were well. HOOKLOOM_BADTARGETS sets the seconds for each.
 func TestBadTargetsDoNotSpread(t *testing.T) {
 	realProcess(t)
 	each := sized(t, "HOOKLOOM_BADTARGETS", 2)
@@ -150,7 +150,7 @@ func TestBadTargetsDoNotSpread(t *testing.T) {
 	}
 }
 
-// goroutines is how many the server has.
+// goroutines returns the number of goroutines of the server.
 func (x *lively) goroutines(t *testing.T) int {
 	t.Helper()
 	_, b := x.call(t, "GET", "/metrics", "")
@@ -163,8 +163,8 @@ func (x *lively) goroutines(t *testing.T) int {
 	return n
 }
 
-// loadEvenly sends deliveries, one in twenty for each target, and gives how many were
-// for others than the first.
+// loadEvenly sends deliveries, one in twenty for each target, and returns how many were for targets
+// other than the first.
 func (x *lively) loadEvenly(t *testing.T, o *outsides, name string, rate, seconds int) (others int) {
 	t.Helper()
 	tick := time.NewTicker(time.Second / time.Duration(rate))

@@ -23,7 +23,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// browser is a real Chromium that notes all that a page complains of.
+// browser is a real Chromium that records all errors of a page.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -32,8 +32,8 @@ type browser struct {
 	bad []string
 }
 
-// openBrowser starts Chromium (Debian's package; .ci/run installs it). Without one
-// the test is skipped, aloud.
+// openBrowser starts Chromium (Debian's package; .ci/run installs it). Without it the test is
+// skipped with a message.
 func openBrowser(t *testing.T, base string) *browser {
 	t.Helper()
 	if testing.Short() {
@@ -71,7 +71,7 @@ func openBrowser(t *testing.T, base string) *browser {
 			}
 		case *page.EventJavascriptDialogOpening:
 			b.bad = append(b.bad, "a payload opened a dialog: "+e.Message)
-			go func() { _ = chromedp.Run(ctx, page.HandleJavaScriptDialog(true)) }() // it would hold the page up
+			go func() { _ = chromedp.Run(ctx, page.HandleJavaScriptDialog(true)) }() // it would block the page
 		}
 	})
 	if err := chromedp.Run(ctx); err != nil { // it lives as long as the context of its first call
@@ -81,7 +81,7 @@ func openBrowser(t *testing.T, base string) *browser {
 	return b
 }
 
-// do carries actions out, within a minute: the machine may be busy.
+// do executes actions within a minute, since the machine may be busy.
 func (b *browser) do(actions ...chromedp.Action) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
@@ -112,8 +112,7 @@ func (b *browser) text(selector string) string {
 	return s
 }
 
-// until waits for a condition, over changes of the page, in which a script's context
-// is lost.
+// until waits for a condition, across page loads, which destroy a script's context.
 func (b *browser) until(condition string) {
 	b.t.Helper()
 	deadline := time.Now().Add(50 * time.Second)
@@ -125,7 +124,7 @@ func (b *browser) until(condition string) {
 		}
 		if time.Now().After(deadline) {
 			var text string
-			_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + " " + document.body.innerText.slice(0, 1500)`, &text)) // only to tell more
+			_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + " " + document.body.innerText.slice(0, 1500)`, &text)) // only for the message
 			b.t.Fatalf("not so: %s (%v); the page complains of %v; it is %s", condition, err, b.complaints(), text)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -184,8 +183,8 @@ func (x *lively) pagesOf(t *testing.T) []string {
 		"/docs/", "/docs/deploy", "/docs/reference/errors", "/login"}
 }
 
-// TestEveryPageLoadsWithoutAComplaint: no error in the console, no script of a
-// payload, nothing that the content security policy had to stop.
+// TestEveryPageLoadsWithoutAComplaint checks that there is no error in the console, no script from
+// a payload, and no violation of the content security policy.
 func TestEveryPageLoadsWithoutAComplaint(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -195,7 +194,7 @@ func TestEveryPageLoadsWithoutAComplaint(t *testing.T) {
 		var wide, images int
 		b.do(chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &wide),
 			chromedp.Evaluate(`document.images.length + document.querySelectorAll("main script, main iframe").length`, &images))
-		// The browser itself reports the answer 400 of a filter with an unknown value.
+		// The browser itself reports the 400 for a filter with an unknown value.
 		refused := func(s string) bool {
 			return strings.Contains(path, "bogus") && strings.Contains(s, "status of 400")
 		}
@@ -210,8 +209,8 @@ func TestEveryPageLoadsWithoutAComplaint(t *testing.T) {
 	b.sees(hostile) // as text
 }
 
-// TestPagesFitAPhone: nothing but tables and pictures, in their own frames, is wider
-// than the screen, in light and dark. HOOKLOOM_SHOTS names a folder for pictures.
+// TestPagesFitAPhone checks that only tables and pictures, in their own frames, are wider than the
+// screen, in light and dark mode. HOOKLOOM_SHOTS is a folder for screenshots.
 func TestPagesFitAPhone(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -244,8 +243,8 @@ func TestPagesFitAPhone(t *testing.T) {
 	}
 }
 
-// TestPagesAreAccessible runs the rules of axe-core on every page, in light and
-// dark. HOOKLOOM_AXE names its file; .ci/run fetches it.
+// TestPagesAreAccessible runs the rules of axe-core on every page, in light and dark mode.
+// HOOKLOOM_AXE is its file; .ci/run fetches it.
 func TestPagesAreAccessible(t *testing.T) {
 	file := os.Getenv("HOOKLOOM_AXE")
 	if file == "" {
@@ -280,8 +279,7 @@ func TestPagesAreAccessible(t *testing.T) {
 	}
 }
 
-// TestAPersonFindsARunAndActsOnIt goes the way of somebody who asks: did it arrive,
-// did it run, why not, do it again.
+// TestAPersonFindsARunAndActsOnIt follows a user: did it arrive, did it run, why not, replay it.
 func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -335,7 +333,7 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	b.sees("replayed")
 	x.settled(t)
 
-	// By hand, and a sample of a provider.
+	// A manual start, and a sample of a provider.
 	b.goTo("/workflow?id=refund")
 	b.fill(`input[name="input.order"]`, "A-1")
 	b.fill(`input[name=why]`, "asked by phone")
@@ -401,7 +399,7 @@ func TestThePagesCanBeUsedByKeyboard(t *testing.T) {
 	b.until(`location.pathname === "/events" && document.readyState === "complete"`)
 	b.do(chromedp.KeyEvent("/"))
 	b.until(`document.activeElement.name === "q"`)
-	b.fill("main input[name=q]", "") // the protocol types the / too, where a person's key press is kept from it
+	b.fill("main input[name=q]", "") // the protocol also types the /, which a real key press would not
 	b.do(chromedp.KeyEvent("paid-1" + kb.Enter))
 	b.until(`location.search.includes("q=paid-1") && document.readyState === "complete"`)
 	b.sees("paid-1")

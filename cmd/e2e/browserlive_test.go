@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// A run's page follows its run, without being loaded again by hand.
+// TestARunsPageFollowsItsRun checks that a run's page is updated without a reload.
 func TestARunsPageFollowsItsRun(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -31,7 +31,8 @@ func TestARunsPageFollowsItsRun(t *testing.T) {
 	}
 }
 
-// Somebody who writes an answer does not lose it when the run changes.
+// TestAPageDoesNotChangeUnderWhoWrites checks that an answer being written is not lost when the run
+// changes.
 func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -45,7 +46,8 @@ func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
 	b.until(`document.querySelector("textarea[name=comment]").value === "half a sent"`)
 }
 
-// A person copies what an attempt sent, as a command for a shell. Its text is never run as a script.
+// TestWhatWasSentIsCopiedAsCurl copies what an attempt sent as a shell command, whose text is never
+// run as a script.
 func TestWhatWasSentIsCopiedAsCurl(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -91,7 +93,7 @@ func TestWhatWasSentIsCopiedAsCurl(t *testing.T) {
 	}
 }
 
-// Lists tell what has come since; live pages say when the session is over.
+// TestPagesTellWhatIsNewAndWhenTheSessionIsOver checks lists and live pages.
 func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	t.Setenv("HOOKLOOM_TOKEN", "a-token-of-the-operator")
 	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + strings.ReplaceAll(livelyConfig,
@@ -113,7 +115,7 @@ func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	b.goTo("/live")
 	b.sees("Following.")
 
-	// The session is good for the next process, too.
+	// The session is also valid for the next process.
 	x.stop()
 	b.sees("Cut off; connecting again…")
 	x.begin(t)
@@ -128,13 +130,13 @@ func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
 	defer x.stop()
 	b.sees("Your session is over.")
 	b.sees("Log in again")
-	b.complaints() // the 401, and the server that was away
+	b.complaints() // the 401, and the stopped server
 	b.click("#live-login")
 	b.sees("Your name, for the audit log")
 }
 
-// Dead letters are replayed by cause, with a plan first; nothing is lost of those that are
-// not on the page.
+// TestDeadLettersAreReplayedByCause shows a plan first; dead letters that are not on the page are
+// included.
 func TestDeadLettersAreReplayedByCause(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()

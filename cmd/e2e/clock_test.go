@@ -16,8 +16,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// buildWithClock builds a server whose wall clock is off by as many seconds as a file
-// says. Its monotonic clock is the machine's, as with a clock that is set.
+// buildWithClock builds a server whose wall clock is shifted by the number of seconds in a file.
+// Its monotonic clock is the machine's, as if the clock had been set.
 func buildWithClock(t *testing.T) string {
 	t.Helper()
 	root, err := exec.Command("go", "env", "GOROOT").Output()
@@ -35,7 +35,7 @@ func buildWithClock(t *testing.T) string {
 		t.Skip("SKIPPED: time.Now is written in another way")
 	}
 	head := strings.TrimSuffix(string(text), before)
-	// Timers call Now where nothing may be read: a goroutine keeps the shift.
+	// Timers call Now where nothing may be read: a goroutine updates the shift.
 	changed := head + "\tsec += clockShift\n" + before + `
 var clockShift int64
 
@@ -84,8 +84,9 @@ func readShift() {
 	return bin
 }
 
-// TestAClockThatIsSetUnderAServer: two hours forward end no run that is at work; an hour
-// back, and schedules, rates and sleeps go on from the new time, which doctor tells.
+// TestAClockThatIsSetUnderAServer sets the clock two hours forward, which must end no active run;
+// and an hour back, after which schedules, rates and sleeps continue from the new time, and doctor
+// reports it.
 func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	realProcess(t)
 	bin := buildWithClock(t)

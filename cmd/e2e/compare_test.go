@@ -17,8 +17,8 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// faultyShop has an API that lists its orders, and webhooks of which it drops some,
-// sends some late, and some twice.
+// faultyShop has an API that lists its orders, and webhooks some of which it drops, delays or sends
+// twice.
 type faultyShop struct {
 	mu     sync.Mutex
 	orders []map[string]any
@@ -36,7 +36,7 @@ func (s *faultyShop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if id, ok := strings.CutPrefix(r.URL.Path, "/books/"); ok {
 		s.booked[id]++
-		_, _ = w.Write([]byte("{}")) // what is booked shows in the test
+		_, _ = w.Write([]byte("{}")) // the test checks what is recorded
 		return
 	}
 	s.asked++
@@ -45,8 +45,8 @@ func (s *faultyShop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"orders": list}) // as above
 }
 
-// TestTheComparisonTellsWhatTheShopDid: every order runs exactly once, and the
-// report's figures are those that the shop knows of itself.
+// TestTheComparisonTellsWhatTheShopDid checks that every order runs exactly once, and that the
+// report's figures are the shop's own.
 func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 	shop := &faultyShop{booked: map[string]int{}}
 	api := httptest.NewServer(shop)
@@ -129,7 +129,7 @@ func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The trigger polls by itself too, which may fall between the two counts.
+	// The trigger also polls by itself, which may happen between the two counts.
 	shop.mu.Lock()
 	askedAfter := shop.asked
 	shop.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// TestTheAPIIsAsItsDocumentSays calls every operation of openapi.json on a server
-// with something of everything, and holds each answer against its schema.
+// TestTheAPIIsAsItsDocumentSays calls every operation of openapi.json on a server with data of
+// every kind, and validates each response against its schema.
 func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -47,7 +47,7 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 		"finishConnect": {"/api/v1/connections/none/finish", `{}`},
 		"getRefusal":    {"/api/v1/quarantine/ref_1", ""}, "compareTrigger": {"/api/v1/compare/shop", ""},
 	}
-	// An event whose run waits for good, to be cancelled.
+	// An event whose run waits, to be cancelled.
 	x.send(t, "large-cancel", "large", "valid", nil)
 	x.settled(t)
 	orders["cancelRun"] = [2]string{"/api/v1/runs/" + x.first(t, "runs?status=waiting") + "/cancel", ""}
@@ -78,7 +78,8 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	orders["replayDeadLetters"] = [2]string{"/api/v1/deadletters/replay", `{"workflow": "refund"}`}
 	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
 	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}
-	// Still forged; nothing is paused; the batch is done; its provider hands over no secret; there is no such connection.
+	// Still forged; nothing is paused; the batch is done; the provider sends no secret; the
+	// connection does not exist.
 	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409,
 		"awaitSecret": 409, "testConnection": 422, "beginConnect": 404, "finishConnect": 422}
 	paths := doc.(map[string]any)["paths"].(map[string]any)
@@ -167,9 +168,9 @@ func follow(t *testing.T, url, after string, enough func([]message) bool) []mess
 	return out
 }
 
-// TestTheStreamGoesOnWhereItWasCut: a reader that was cut off, by a restart of the
-// server too, hears of everything once it is back: of events, of runs that ended
-// meanwhile, and of a replay of an old event. What it hears twice is not older than a second.
+// TestTheStreamGoesOnWhereItWasCut checks that a client that was disconnected, even by a restart of
+// the server, receives everything when it reconnects: events, runs that ended in the meantime, and
+// a replay of an old event. What it receives twice is at most a second old.
 func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
 	x := startLively(t)
 	has := func(key, status string) func([]message) bool {
@@ -213,7 +214,7 @@ func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
 	follow(t, x.consoleURL(), last, func(list []message) bool {
 		return has("missed", "succeeded")(list) && told(waiting, "succeeded")(list) && told(again.Runs[0], "failed")(list)
 	})
-	// A second later nothing older is told again, and a run of old that ends is.
+	// A second later nothing older is repeated, and the end of an old run is sent.
 	x.send(t, "large-later", "large", "valid", nil)
 	x.settled(t)
 	open := x.first(t, "runs?status=waiting")
@@ -241,7 +242,7 @@ func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
 	}
 }
 
-// TestATraceIsPassedOn: the sender's trace reaches what its event's steps call.
+// TestATraceIsPassedOn checks that the sender's trace is passed to the calls of its event's steps.
 func TestATraceIsPassedOn(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -264,8 +265,8 @@ func TestATraceIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestAWorkflowIsSwitchedOffOverRestarts: its events start nothing until a person
-// leaves it to its file again.
+// TestAWorkflowIsSwitchedOffOverRestarts checks that its events start nothing until it is switched
+// on again.
 func TestAWorkflowIsSwitchedOffOverRestarts(t *testing.T) {
 	x := startLively(t)
 	h := x.history(t)

@@ -31,14 +31,14 @@ import (
 
 const crowdSecret = "It's a Secret to Everybody"
 
-// crowdKinds are what strangers do to a server without any secret.
+// crowdKinds are what clients without any secret may do to a server.
 var crowdKinds = []struct {
 	name string
-	// head is what each connection sends; drip is sent again and again after it.
+	// head is what each connection sends; drip is sent repeatedly after it.
 	head, drip string
 	// streams opens requests on few HTTP/2 connections instead.
 	streams bool
-	// forged sends whole requests with wrong signatures, as fast as they are answered.
+	// forged sends complete requests with wrong signatures, as fast as possible.
 	forged bool
 }{
 	{name: "silent, after a head that declares a megabyte", head: "POST /hooks/hub HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"},
@@ -51,9 +51,9 @@ var crowdKinds = []struct {
 	{name: "forged, one after the other on 32 connections", forged: true},
 }
 
-// TestCrowdsDelayNobody: strangers hold connections open, or send forged requests, and
-// genuine deliveries of the same address are all taken, in about the time that they
-// take without. HOOKLOOM_CROWD sets the number of connections.
+// TestCrowdsDelayNobody checks that genuine deliveries are all accepted, in about the usual time,
+// while other clients hold connections open, or send forged requests. HOOKLOOM_CROWD sets the
+// number of connections.
 func TestCrowdsDelayNobody(t *testing.T) {
 	realProcess(t)
 	crowd := sized(t, "HOOKLOOM_CROWD", 200)
@@ -98,13 +98,12 @@ func TestCrowdsDelayNobody(t *testing.T) {
 		for began := time.Now(); !k.forged && !k.streams && there.Load() < int64(crowd) && time.Since(began) < 20*time.Second; {
 			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(time.Second) // streams and forged requests are under way, too
+		time.Sleep(time.Second) // streams and forged requests are in progress, too
 		got := genuine.p99(t)
 		cancel()
 		members.Wait()
 		t.Logf("%d connections, %s: p99 %v", crowd, k.name, got.Round(10*time.Microsecond))
-		// The figures of a machine that does nothing else are in the README; here others
-		// may be at work.
+		// The README has the figures of an idle machine; this one may be busy.
 		if got > 20*quiet[scheme]+500*time.Millisecond {
 			t.Errorf("%s: p99 %v; %v when quiet", k.name, got, quiet[scheme])
 		}
@@ -167,7 +166,7 @@ func selfSigned(t *testing.T, name string) {
 	}
 }
 
-// trusting takes any certificate: the server is the test's own.
+// trusting returns a client that accepts any certificate, for the test's own server.
 func trusting(h2 bool) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: h2,
 		MaxIdleConnsPerHost: 64}}
@@ -179,7 +178,7 @@ type genuineSender struct {
 	sent        int
 }
 
-// p99 sends 400 deliveries, four at a time, and gives the time of the slowest but four.
+// p99 sends 400 deliveries, four at a time, and returns the 99th percentile of the time.
 func (g *genuineSender) p99(t *testing.T) time.Duration {
 	t.Helper()
 	kept, fresh := trusting(false), trusting(false)
@@ -232,7 +231,7 @@ func (g *genuineSender) send(client *http.Client, id string) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// hang keeps a connection open, and opens another five seconds after it is ended.
+// hang keeps a connection open, and opens another five seconds after it was closed.
 func hang(ctx context.Context, there *atomic.Int64, addr, head, drip string, after time.Duration) {
 	dialer := &net.Dialer{}
 	for wait := after; ; wait = 5 * time.Second {
@@ -251,7 +250,7 @@ func hang(ctx context.Context, there *atomic.Int64, addr, head, drip string, aft
 	}
 }
 
-// linger sends what a member of the crowd sends until it is cut off.
+// linger sends head and drip until the connection is closed.
 func linger(ctx context.Context, c net.Conn, head, drip string) {
 	if _, err := io.WriteString(c, head); err != nil {
 		return
@@ -268,7 +267,7 @@ func linger(ctx context.Context, c net.Conn, head, drip string) {
 	}
 }
 
-// openStreams opens requests whose bodies do not come, a hundred to a connection.
+// openStreams opens requests without bodies, a hundred per connection.
 func openStreams(ctx context.Context, members *sync.WaitGroup, url string, n int) {
 	for first := 0; first < n; first += 100 {
 		client := trusting(true)
@@ -299,7 +298,7 @@ func openStreams(ctx context.Context, members *sync.WaitGroup, url string, n int
 	}
 }
 
-// forge sends requests with a wrong signature as fast as they are answered.
+// forge sends requests with a wrong signature as fast as possible.
 func forge(ctx context.Context, members *sync.WaitGroup, url string, n int) {
 	client := trusting(false)
 	body := []byte(`{"forged":"` + strings.Repeat("x", 2000) + `"}`)

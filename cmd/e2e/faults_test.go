@@ -23,11 +23,11 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// This file has faults around a real server: its file is moved, it is stopped for a while,
-// killed as it starts or ends, has few descriptors.
+// This file tests faults around a real server: its file is moved, it is suspended, it is killed
+// while starting or stopping, it has few descriptors.
 
-// TestAServerWhoseFilesAreMovedEnds: within a second, with status 74 and words, and
-// nothing is acknowledged after the move.
+// TestAServerWhoseFilesAreMovedEnds checks that it exits within a second, with status 74 and a
+// message, and acknowledges nothing after the move.
 func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 	realProcess(t)
 	onFiles(t)
@@ -77,8 +77,8 @@ func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 	}
 }
 
-// TestAServerWhoseDatabaseIsWrittenOverEnds: as cp other.db hookloom.db does. The next start has
-// the new content, whole, and nothing of the old one.
+// TestAServerWhoseDatabaseIsWrittenOverEnds does what cp other.db hookloom.db does. The next start
+// has the complete new content, and nothing of the old.
 func TestAServerWhoseDatabaseIsWrittenOverEnds(t *testing.T) {
 	realProcess(t)
 	onFiles(t)
@@ -123,7 +123,7 @@ func TestAServerWhoseDatabaseIsWrittenOverEnds(t *testing.T) {
 	}
 }
 
-// stamps is a target that notes when each request came.
+// stamps is a target that records when each request arrived.
 type stamps struct {
 	mu   sync.Mutex
 	came []time.Time
@@ -143,7 +143,7 @@ func (s *stamps) count() int {
 	return len(s.came)
 }
 
-// most is the largest number of requests within a stretch of time.
+// most returns the maximum number of requests within an interval.
 func (s *stamps) most(within time.Duration) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,8 +157,8 @@ func (s *stamps) most(within time.Duration) (n int) {
 	return n
 }
 
-// closeStarts counts the starts that came within so many milliseconds of the one that lies
-// limit before.
+// closeStarts counts the starts that came within a number of milliseconds after the start limit
+// places before.
 func closeStarts(t *testing.T, path, query string, limit, within int) (n int) {
 	t.Helper()
 	gaps := `SELECT count(*) FROM (SELECT started_at - lag(started_at, %d) OVER (ORDER BY started_at) AS gap FROM (%s) AS starts) AS gaps ` +
@@ -183,7 +183,7 @@ func closeStarts(t *testing.T, path, query string, limit, within int) (n int) {
 	return n
 }
 
-// TestARateHoldsOverStopsOfTheProcess: SIGSTOP, kill -9 and SIGTERM, for runs and for
+// TestARateHoldsOverStopsOfTheProcess checks it for SIGSTOP, kill -9 and SIGTERM, for runs and for
 // destinations.
 func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 	realProcess(t)
@@ -238,13 +238,14 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 					t.Errorf("%d requests", n)
 				}
 				if c.project != "" {
-					// Between a permit and its request lies some time, on a loaded machine more.
+					// There is some time between a permit and its request, more on a loaded
+					// machine.
 					if n := target.most(700 * time.Millisecond); n > 5 {
 						t.Errorf("%d requests within 0.7 s, at most 5 are allowed in a second", n)
 					}
 					return
 				}
-				// A call that was cut is made again, which is no start.
+				// An interrupted call is repeated, which is not a start.
 				if n := closeStarts(t, p.db, `SELECT started_at FROM runs`, 5, 1000); n > 0 {
 					t.Errorf("%d runs started within a second of the fifth before", n)
 				}
@@ -257,8 +258,8 @@ func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 	}
 }
 
-// TestFewDescriptorsAreEnough: with 34 files that may be open, thirty senders and hundreds
-// of idle connections a server lives, and takes deliveries.
+// TestFewDescriptorsAreEnough checks that with a limit of 34 open files, thirty senders and
+// hundreds of idle connections, a server keeps running and accepts deliveries.
 func TestFewDescriptorsAreEnough(t *testing.T) {
 	realProcess(t)
 	target := &stamps{}
@@ -283,7 +284,7 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			for n := 0; ctx.Err() == nil; n++ {
-				p.load(ctx, t, acked, fmt.Sprintf("%d-%d", i, n)) // until an error, then anew
+				p.load(ctx, t, acked, fmt.Sprintf("%d-%d", i, n)) // until an error, then again
 			}
 		}()
 	}
@@ -323,8 +324,8 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 	t.Logf("%d deliveries from thirty senders, %d calls", busy, target.count())
 }
 
-// TestKilledAsItStartsOrEnds: kill -9 at random moments of the start, and of the orderly
-// end, loses nothing acknowledged and repeats nothing that is recorded.
+// TestKilledAsItStartsOrEnds checks that kill -9 at random moments of the start and of the shutdown
+// loses nothing acknowledged and repeats nothing that is recorded.
 func TestKilledAsItStartsOrEnds(t *testing.T) {
 	realProcess(t)
 	out := newLedger(t)

@@ -19,11 +19,11 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// entry is what a live reader was told: the id of an event, or of a run and its status.
+// entry is what a live reader received: the id of an event, or of a run and its status.
 type entry struct{ id, status string }
 
-// liveReader reads /api/v1/stream and is cut off again and again. It goes on with the id of
-// its last message.
+// liveReader reads /api/v1/stream and is disconnected repeatedly. It continues from the id of its
+// last message.
 type liveReader struct {
 	mu   sync.Mutex
 	last string
@@ -45,8 +45,8 @@ func (l *liveReader) run(ctx context.Context, url string) {
 	}
 }
 
-// read takes some messages of one connection. What a message holds counts when its empty
-// line has come, as in a browser.
+// read reads some messages of one connection. A message counts when its empty line has arrived, as
+// in a browser.
 func (l *liveReader) read(ctx context.Context, url string, messages int) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -57,7 +57,7 @@ func (l *liveReader) read(ctx context.Context, url string, messages int) {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return // the server is away
+		return // the server is down
 	}
 	defer resp.Body.Close()
 	_ = eachMessage(resp.Body, func(m message) (more bool) {
@@ -82,10 +82,9 @@ func (l *liveReader) take(m message) {
 	l.told = append(l.told, entry{x.ID, x.Status})
 }
 
-// TestLiveReadersHearOfEverythingOnce: several hundred events a second of slow and fast
-// workflows, the server killed in between, readers that are cut off at random and a tail in a
-// process of its own. All are told the same: each event and each status of each run, in
-// the order of the commits, once.
+// TestLiveReadersHearOfEverythingOnce sends several hundred events per second to slow and fast
+// workflows, kills the server in between, disconnects readers at random and runs a tail in another
+// process. All receive the same: each event and each status of each run, in commit order, once.
 func TestLiveReadersHearOfEverythingOnce(t *testing.T) {
 	realProcess(t)
 	p := newProject(t, map[string]string{
@@ -154,8 +153,8 @@ func TestLiveReadersHearOfEverythingOnce(t *testing.T) {
 	s.stop(t)
 }
 
-// mixedLoad sends events of both triggers for a while, as many as are answered, and gives
-// how many were accepted.
+// mixedLoad sends events of both triggers for a while, as fast as possible, and returns the number
+// accepted.
 func (p *project) mixedLoad(t *testing.T, prefix string, d time.Duration) int {
 	items := strings.TrimSuffix(strings.Repeat("1,", 150), ",")
 	var mu sync.Mutex
@@ -210,8 +209,8 @@ func wholeFeed(t *testing.T, h *store.History, at engine.Cursor) (out []entry) {
 	}
 }
 
-// sameAsTables compares a feed with what is stored: each event once, and of each run its
-// status last.
+// sameAsTables compares a feed with what is stored: each event once, and the last status of each
+// run.
 func sameAsTables(t *testing.T, h *store.History, feed []entry) {
 	t.Helper()
 	told, last := map[string]int{}, map[string]string{}

@@ -14,10 +14,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAFloodOfLargeBodiesIsHeldOff: many connections send a megabyte each to a real
-// process whose disk takes 20 ms a sync. Its memory stays bounded, who cannot be taken
-// is told when to come again, and what was acknowledged is there. HOOKLOOM_FLOOD sets
-// the number of connections.
+// TestAFloodOfLargeBodiesIsHeldOff sends a megabyte over each of many connections to a real process
+// whose disk takes 20 ms per sync. Its memory stays bounded, refused clients are told when to
+// retry, and what was acknowledged is stored. HOOKLOOM_FLOOD sets the number of connections.
 func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
 	realProcess(t)
 	connections := sized(t, "HOOKLOOM_FLOOD", 500)
@@ -28,7 +27,7 @@ func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
 	p := newProject(t, map[string]string{"hookloom.yaml": "triggers:\n" +
 		"  flood: {webhook: {auth: none, key: 'headers[\"x-id\"]', max_body: 2MiB}}\n"})
 	p.logLevel = "error"
-	// -D: the server is our child, the tracer is beside it.
+	// -D: the server is our child, not the tracer's.
 	s := launch(t, append([]string{strace, "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null",
 		"-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_exit=20000"}, p.argv()...)...)
 	if err := s.ready(http.DefaultClient, "http://"+p.addr+"/readyz"); err != nil {
@@ -71,7 +70,7 @@ func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
 		connections, peak>>10, held.Load(), cut.Load())
 }
 
-// flood sends one delivery until it is taken.
+// flood sends one delivery until it is accepted.
 func flood(t *testing.T, client *http.Client, url, id string, body []byte, acked, held, cut *atomic.Int64) {
 	for {
 		req, err := http.NewRequest("POST", url, bytes.NewReader(body))
@@ -83,7 +82,7 @@ func flood(t *testing.T, client *http.Client, url, id string, body []byte, acked
 		req.Header.Set("Content-Type", "application/json")
 		resp, err := client.Do(req)
 		if err != nil {
-			cut.Add(1) // the server answers, and closes, before it has read all
+			cut.Add(1) // the server responds and closes before it has read everything
 			time.Sleep(100 * time.Millisecond)
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// fullDisk is a project whose database lies on a small disk, which takes root.
+// fullDisk is a project whose database is on a small disk, which requires root.
 type fullDisk struct {
 	*project
 	disk   string
@@ -48,7 +48,7 @@ func (f *fullDisk) begin(t *testing.T) {
 	f.until(t, "/healthz", http.StatusOK)
 }
 
-// until waits for a status of a path, and gives the answer.
+// until waits for a status of a path, and returns the response.
 func (f *fullDisk) until(t *testing.T, path string, status int) string {
 	t.Helper()
 	last := ""
@@ -100,7 +100,7 @@ func (f *fullDisk) occupy(t *testing.T, name string) string {
 	return file.Name()
 }
 
-// fillUp sends until there is no room, and counts what was taken.
+// fillUp sends until the disk is full, and counts the accepted deliveries.
 func (f *fullDisk) fillUp(t *testing.T, prefix string) (taken int) {
 	t.Helper()
 	for ; taken < 10_000; taken++ {
@@ -119,8 +119,8 @@ func (f *fullDisk) fillUp(t *testing.T, prefix string) (taken int) {
 	return 0
 }
 
-// TestAServerOnAFullDiskAnswersAndRecovers, killed and started meanwhile: every delivery
-// that was answered 202 is there in the end, and nobody has to start it again.
+// TestAServerOnAFullDiskAnswersAndRecovers also kills and restarts it: every delivery that got 202
+// is stored in the end, and nobody has to restart it again.
 func TestAServerOnAFullDiskAnswersAndRecovers(t *testing.T) {
 	f := newFullDisk(t, 12<<20)
 	f.begin(t)
@@ -163,7 +163,7 @@ func TestAServerOnAFullDiskAnswersAndRecovers(t *testing.T) {
 	}
 }
 
-// TestAStartWithNoRoomAtAllWaits: the database cannot even be made.
+// TestAStartWithNoRoomAtAllWaits is for a disk on which the database cannot even be created.
 func TestAStartWithNoRoomAtAllWaits(t *testing.T) {
 	f := newFullDisk(t, 4<<20)
 	ballast := f.occupy(t, "ballast")
@@ -203,7 +203,7 @@ func (f *fullDisk) stored(t *testing.T) int {
 	return len(list.Items)
 }
 
-// pruned removes most of the history through the server, which has no room.
+// pruned removes most of the history through the server, whose disk is full.
 func (f *fullDisk) pruned(t *testing.T) {
 	t.Helper()
 	time.Sleep(1100 * time.Millisecond)

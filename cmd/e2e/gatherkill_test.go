@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestKillMinusNineLosesNoGatheredEvent kills a real process under load whose workflows
-// gather, end and clean up runs: each event is in exactly one run of a debounce and of a
-// batch, and each run that is ended has run its finally.
+// TestKillMinusNineLosesNoGatheredEvent kills a real process under load whose workflows collect
+// events, cancel runs and run finally steps: each event is in exactly one run of a debounce and of
+// a batch, and each cancelled run has run its finally.
 func TestKillMinusNineLosesNoGatheredEvent(t *testing.T) {
 	realProcess(t)
 	cycles := sized(t, "HOOKLOOM_KILLS", 8)
@@ -47,13 +47,14 @@ func gatherProject(t *testing.T, sink string) *project {
 		"last": "on: hook\ndebounce: {key: event.data.n % 7, wait: 40ms, max: 150ms}\nsteps: [{" + fmt.Sprintf(post, "last") + "}]\n",
 		"all": "on: hook\nbatch: {key: event.data.n % 5, size: 10, wait: 100ms}\nconcurrency: 4\n" +
 			"steps: [{uses: http/post, with: {url: \"" + sink + "/all\", body: {keys: \"${{ map(events, .key) }}\"}}}]\n",
-		// Every event ends the run of the one before it with the same rest, unless it is over.
+		// Every event cancels the run of the previous one with the same remainder, unless it has
+		// ended.
 		"ended": "on: hook\nwhen: event.data.n % 3 == 0\ncancel_on: {event: hook, key: event.data.n % 2}\nsteps: [{sleep: 30ms}]\n" +
 			"finally: [{" + fmt.Sprintf(post, "ended") + "}]\n",
 	})
 }
 
-// checkGathered holds that each event is in exactly one run of each gathering workflow.
+// checkGathered checks that each event is in exactly one run of each collecting workflow.
 func checkGathered(t *testing.T, p *project, acked map[string]string) {
 	t.Helper()
 	ctx, h := t.Context(), p.history(t)

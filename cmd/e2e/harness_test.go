@@ -29,15 +29,15 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// The exit statuses that these tests expect; the README lists them.
+// The exit statuses that these tests expect; the documentation lists them.
 const (
 	exitOK    = 0
 	exitIO    = 74
 	exitInUse = 75
 )
 
-// hookConfig has one trigger, hook, whose deliveries Standard Webhooks signs, and lets
-// steps call loopback. hookEnv is its secret.
+// hookConfig has one trigger, hook, for deliveries signed by Standard Webhooks, and allows steps to
+// call loopback. hookEnv is its secret.
 const (
 	hookConfig = "triggers: {hook: {webhook: {provider: standard, secret: \"${{ secrets.IN }}\"}}}\negress: {allow: [127.0.0.1]}\n"
 	hookEnv    = "IN=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
@@ -46,8 +46,8 @@ const (
 // built is the folder of the binary, empty until a test needs it.
 var built string
 
-// build compiles the program, once for all tests, with the race detector if the tests
-// have it: a race that it finds changes the exit status, which stop sees.
+// build compiles the program, once for all tests, with the race detector if the tests have it: a
+// detected race changes the exit status, which stop checks.
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "hookloom-e2e-")
 	if err != nil {
@@ -104,9 +104,9 @@ func sized(t *testing.T, name string, standard int) int {
 	return n
 }
 
-// freeAddr returns an address that a server can listen on, and listen on again after a
-// restart: its port is below those that Linux gives to outgoing connections (32768 and up),
-// so that no client takes it meanwhile.
+// freeAddr returns an address that a server can listen on, even again after a restart: its port is
+// below those that Linux assigns to outgoing connections (32768 and up), so no client takes it in
+// the meantime.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	var err error
@@ -128,7 +128,7 @@ func writeFile(path, text string) error {
 	return os.WriteFile(path, []byte(text), 0o600)
 }
 
-// project is a folder with a project, and how its server is started.
+// project is a folder with a project, and how to start its server.
 type project struct {
 	dir, bin    string
 	addr, admin string
@@ -138,8 +138,7 @@ type project struct {
 	secrets     *secrets.Set
 }
 
-// newProject writes files into a folder and reads them as a project, which must have
-// no mistakes.
+// newProject writes files to a folder and loads them as a project, which must have no mistakes.
 func newProject(t *testing.T, files map[string]string) *project {
 	t.Helper()
 	return newProjectIn(t, t.TempDir(), files)
@@ -168,7 +167,7 @@ func newProjectIn(t *testing.T, dir string, files map[string]string) *project {
 	return p
 }
 
-// read reads the project's files, to sign deliveries by them.
+// read loads the project's files, to sign deliveries with them.
 func (p *project) read(t *testing.T) {
 	t.Helper()
 	presets, err := triggers.Presets()
@@ -188,7 +187,7 @@ func (p *project) read(t *testing.T) {
 	p.flows = flows
 }
 
-// hookURL is where a trigger takes deliveries.
+// hookURL returns the URL of a trigger.
 func (p *project) hookURL(trigger string) string { return "http://" + p.addr + "/hooks/" + trigger }
 
 // argv is the command line of the project's server.
@@ -197,7 +196,7 @@ func (p *project) argv() []string {
 		"--log-format", "text"}
 }
 
-// run carries a command out and gives what it printed to stdout.
+// run runs a command and returns its standard output.
 func (p *project) run(args ...string) (string, error) {
 	c := exec.Command(p.bin, append(args, "--dir", p.dir)...)
 	c.Env = append(os.Environ(), "HOOKLOOM_ADDR="+p.addr, "HOOKLOOM_ADMIN_ADDR="+p.admin, "HOOKLOOM_DB="+p.db)
@@ -251,7 +250,7 @@ type process struct {
 	err    error // of Wait; read it when exited is closed
 }
 
-// launch starts a command, which the end of the test kills if nothing else has ended it.
+// launch starts a command, which is killed at the end of the test if it still runs.
 func launch(t *testing.T, argv ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{})}
@@ -302,13 +301,13 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// kill is kill -9, and waits for the end.
+// kill sends SIGKILL and waits for the end.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.exited
 }
 
-// end waits for the end of a process and gives its exit status.
+// end waits for the end of a process and returns its exit status.
 func (p *process) end(t *testing.T, within time.Duration) int {
 	t.Helper()
 	select {
@@ -324,7 +323,7 @@ func (p *process) end(t *testing.T, within time.Duration) int {
 	return exitOK
 }
 
-// stop ends a process by SIGTERM, which must go well.
+// stop ends a process by SIGTERM, which must succeed.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	p.signal(t, syscall.SIGTERM)
@@ -368,7 +367,7 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-// deliver sends a prepared delivery and gives the answer.
+// deliver sends a prepared delivery and returns the response.
 func deliver(ctx context.Context, base string, s *triggers.SampleRequest) (int, string, error) {
 	u := base + s.Path
 	if len(s.Query) > 0 {
@@ -389,8 +388,7 @@ func deliver(ctx context.Context, base string, s *triggers.SampleRequest) (int, 
 	return resp.StatusCode, string(b), err
 }
 
-// send delivers one event of the trigger hook and gives the status, 0 when there was
-// no answer.
+// send sends one event of the trigger hook and returns the status, 0 if there was no response.
 func (p *project) send(t *testing.T, key string) int {
 	t.Helper()
 	body := fmt.Appendf(nil, `{"type":"n","data":{"key":%q}}`, key)
@@ -405,7 +403,7 @@ func (p *project) send(t *testing.T, key string) int {
 	return status
 }
 
-// acknowledged is what the senders were told: the event id of every 2xx, by key.
+// acknowledged contains the event id of every 2xx response, by key.
 type acknowledged struct {
 	mu     sync.Mutex
 	events map[string]string
@@ -419,8 +417,8 @@ func (a *acknowledged) count() int {
 	return len(a.events)
 }
 
-// load sends deliveries of the trigger hook, one after the other, until ctx is done or
-// one gets no answer.
+// load sends deliveries of the trigger hook, one after the other, until ctx is done or one gets no
+// response.
 func (p *project) load(ctx context.Context, t *testing.T, a *acknowledged, prefix string) {
 	for i := 0; ctx.Err() == nil; i++ {
 		key := fmt.Sprintf("%s-%d", prefix, i)
@@ -460,8 +458,8 @@ func (p *project) senders(t *testing.T, a *acknowledged, n int, prefix string) (
 // message is one message of an event stream.
 type message struct{ id, name, data string }
 
-// eachMessage reads an event stream (WHATWG HTML, 9.2.6) while take wants more. A message
-// counts when its empty line has come, as in a browser.
+// eachMessage reads an event stream (WHATWG HTML, 9.2.6) as long as take wants more. A message
+// counts when its empty line has arrived, as in a browser.
 func eachMessage(stream io.Reader, take func(message) (more bool)) error {
 	var m message
 	r := bufio.NewScanner(stream)

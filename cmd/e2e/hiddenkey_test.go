@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestAnEventEndsAWaitWhoseKeyIsHidden: the key is made of a secret input of the run, so
-// that its row is masked, while the event's is not. One run waits across a kill -9.
+// TestAnEventEndsAWaitWhoseKeyIsHidden uses a key that contains a secret input of the run: its row
+// is masked, while the event's is not. One run waits across a kill -9.
 func TestAnEventEndsAWaitWhoseKeyIsHidden(t *testing.T) {
 	realProcess(t)
 	const secretInput = "on: {manual: true}\ninputs: {k: {type: string, secret: true}}\n"

@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestKillMinusNineLosesNothingAcknowledged is promise 1 and 3 with a real
-// process under load, killed at random moments. HOOKLOOM_KILLS sets how often.
+// TestKillMinusNineLosesNothingAcknowledged guards promises 1 and 3 with a real process under load,
+// killed at random moments. HOOKLOOM_KILLS sets how often.
 func TestKillMinusNineLosesNothingAcknowledged(t *testing.T) {
 	realProcess(t)
 	cycles := sized(t, "HOOKLOOM_KILLS", 30)

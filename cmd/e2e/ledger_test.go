@@ -15,17 +15,17 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// journals are three accounts of the same time: what the client was told, what the
-// outside saw, and what the database says.
+// journals are three records of the same period: what the client received, what the target
+// received, and what the database contains.
 type journals struct {
 	// acked are the event ids of every 2xx that was read, by key.
 	acked map[string]string
-	// effects are the requests that came to the outside, by idempotency key.
+	// effects are the requests that the target received, by idempotency key.
 	effects map[string]effect
 	events  []engine.EventItem
 	runs    []engine.RunItem
 	steps   map[string][]engine.StepItem // by run
-	// effectsPerRun is how many steps of a run leave the machine.
+	// effectsPerRun is the number of steps of a run with external effects.
 	effectsPerRun int
 }
 
@@ -75,7 +75,7 @@ func readJournals(ctx context.Context, db string) (*journals, error) {
 	return j, nil
 }
 
-// violations are what the journals contradict each other, or themselves, in.
+// violations returns the contradictions in and between the journals.
 func (j *journals) violations() []string {
 	var out []string
 	wrong := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -149,8 +149,8 @@ func (j *journals) stepViolations(r engine.RunItem, wrong func(string, ...any)) 
 	return unknown
 }
 
-// ledger is the outside's own record, an HTTP server: which idempotency keys came how
-// often, and with which bodies.
+// ledger is the target, an HTTP server that records how often each idempotency key was received,
+// and with which bodies.
 type ledger struct {
 	url    string
 	mu     sync.Mutex
@@ -172,7 +172,7 @@ func newLedger(t *testing.T) *ledger {
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the server was killed while it sent
+		return // the server was killed while sending
 	}
 	key := r.Header.Get("Idempotency-Key") + r.Header.Get("webhook-id")
 	l.mu.Lock()
@@ -186,14 +186,14 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(`{"id":1}`)) // a killed server shows in its own history
 }
 
-// keys is how many idempotency keys came.
+// keys returns the number of idempotency keys received.
 func (l *ledger) keys() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.came)
 }
 
-// check holds the three journals against each other, for a workflow of so many calls.
+// check compares the three journals, for a workflow with a number of calls.
 func (l *ledger) check(t *testing.T, db string, acked *acknowledged, effectsPerRun int) {
 	t.Helper()
 	j, err := readJournals(t.Context(), db)
@@ -220,8 +220,7 @@ func (l *ledger) check(t *testing.T, db string, acked *acknowledged, effectsPerR
 	}
 }
 
-// TestTheLedgerSeesEachViolation: a checker that finds nothing proves nothing. Each
-// mutant is a ledger with one fault in it.
+// TestTheLedgerSeesEachViolation tests the checker itself: each mutant is a ledger with one fault.
 func TestTheLedgerSeesEachViolation(t *testing.T) {
 	sound := func() *journals {
 		at := engine.RunID(1 << 40).Time()

@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// limitFlows are workflows that record what a sender and a service give, each with how its
-// run ends: a word of its status, code or error.
+// limitFlows are workflows that record what a sender and a service send, each with the expected end
+// of its run: a word of its status, code or error.
 var limitFlows = map[string]struct{ text, ends string }{
 	"loop": {`on: go
 steps:
@@ -68,9 +68,9 @@ steps:
 `, "succeeded"},
 }
 
-// TestNoSenderEndsTheProcess: with the default settings, bodies and answers below, at and
-// above the limits go through a real server that is killed between. It answers all the
-// time, each run ends as it should, and each row can be read.
+// TestNoSenderEndsTheProcess sends bodies and responses below, at and above the limits through a
+// real server with default settings, which is killed in between. It always responds, each run ends
+// as it should, and each row can be decoded.
 func TestNoSenderEndsTheProcess(t *testing.T) {
 	realProcess(t)
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +78,7 @@ func TestNoSenderEndsTheProcess(t *testing.T) {
 		n := 0
 		switch _, err := fmt.Sscan(r.URL.Path[1:], &n); {
 		case r.URL.Path == "/echo":
-			_, _ = io.Copy(w, r.Body) // the server may be killed meanwhile
+			_, _ = io.Copy(w, r.Body) // the server may be killed in the meantime
 		case err == nil:
 			_, _ = fmt.Fprintf(w, `{"x":%q}`, strings.Repeat("a", n))
 		default:
@@ -111,7 +111,7 @@ triggers:
 	send("go", "{}")
 	send("big", `{"x":"`+strings.Repeat("y", 1_000_000)+`"}`)
 	send("order", `{"id":"o1","k":"A"}`)
-	for _, n := range []int{199_997, 199_998} { // with the object and its list 200,000 at most
+	for _, n := range []int{199_997, 199_998} { // with the object and its list at most 200,000
 		send("wide", `{"rows":`+rows(n)+`}`)
 	}
 	time.Sleep(time.Second)

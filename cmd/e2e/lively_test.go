@@ -19,8 +19,8 @@ import (
 // hostile is in every field that a sender controls.
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
 
-// lively is a server with something of everything: runs that ended well, failed, and
-// wait for a person, duplicates, and refused deliveries, all of them hostile.
+// lively is a server with data of every kind: runs that succeeded, failed, and wait for a person,
+// duplicates, and refused deliveries, all with hostile content.
 type lively struct {
 	*project
 	server *process
@@ -30,7 +30,7 @@ type lively struct {
 	seen   []http.Header
 }
 
-// begin starts a server, or another one after stop.
+// begin starts a server, also again after stop.
 func (x *lively) begin(t *testing.T) {
 	t.Helper()
 	x.server = x.start(t)
@@ -103,7 +103,7 @@ func startLively(t *testing.T) *lively {
 			_, _ = io.WriteString(w, `{"items": []}`)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]string{"said": hostile}) // the sink's own answer; a broken one shows in the test
+		_ = json.NewEncoder(w).Encode(map[string]string{"said": hostile}) // the sink's own response; the test reports a broken one
 	}))
 	t.Cleanup(x.sink.Close)
 	files := map[string]string{"hookloom.yaml": livelyConfig, ".env": livelyEnv}
@@ -122,14 +122,14 @@ func startLively(t *testing.T) *lively {
 	x.send(t, "paid-1", "other", "valid", nil) // a known key with another type: cfl_1
 	x.send(t, "forged", "paid", "wrong-secret", nil)
 	x.settled(t)
-	for refused := ""; !strings.Contains(refused, "ref_1"); { // kept after the answer
+	for refused := ""; !strings.Contains(refused, "ref_1"); { // stored after the response
 		_, b := x.call(t, "GET", "/api/v1/quarantine", "")
 		refused = string(b)
 	}
 	return x
 }
 
-// send delivers an event of a type, signed as the variant says.
+// send sends a delivery of a type, signed according to variant.
 func (x *lively) send(t *testing.T, id, kind, variant string, header http.Header) int {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"id": id, "type": kind, "amount": 420, "note": hostile, hostile: hostile})
@@ -151,7 +151,7 @@ func (x *lively) send(t *testing.T, id, kind, variant string, header http.Header
 	return status
 }
 
-// settled waits until nothing is at work.
+// settled waits until nothing is active.
 func (x *lively) settled(t *testing.T) {
 	t.Helper()
 	h, err := store.OpenHistory(x.db)
@@ -203,8 +203,8 @@ func (x *lively) first(t *testing.T, list string) string {
 	return p.Items[0].ID
 }
 
-// hooksURL is the base of the addresses that take deliveries.
+// hooksURL returns the base URL of the hooks address.
 func (p *project) hooksURL() string { return "http://" + p.addr }
 
-// consoleURL is the base of the console's addresses.
+// consoleURL returns the base URL of the console.
 func (p *project) consoleURL() string { return "http://" + p.admin }

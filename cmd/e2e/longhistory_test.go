@@ -23,7 +23,7 @@ func fillHistory(t *testing.T, path string, runs int) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	// An id holds its moment: milliseconds since 2020 in the upper bits.
+	// An id contains its time: milliseconds since 2020 in the upper bits.
 	from := time.Now().Add(-30*24*time.Hour).UnixMilli() - time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	step := (30 * 24 * time.Hour).Milliseconds() / int64(runs)
 	id := fmt.Sprintf("((%d + i * %d) << 21)", from, step)
@@ -50,9 +50,9 @@ func fillHistory(t *testing.T, path string, runs int) {
 	}
 }
 
-// TestPagesOverALongHistoryUnderLoad answers each page and list many times while
-// deliveries come in, and prints how long that took, how large a page is, and when a
-// browser first paints. HOOKLOOM_HISTORY sets the number of runs.
+// TestPagesOverALongHistoryUnderLoad loads each page and list many times while deliveries arrive,
+// and prints the time, the size of the page, and when a browser first paints. HOOKLOOM_HISTORY sets
+// the number of runs.
 func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
 	realProcess(t)
 	onFiles(t)
@@ -62,8 +62,8 @@ func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
 		times = 100
 	}
 	x := startLively(t)
-	event := x.first(t, "events?type=large") // those of the filling have no checksum
-	x.stop()                                 // the schema is made
+	event := x.first(t, "events?type=large") // the inserted ones have no checksum
+	x.stop()                                 // the schema exists now
 	fillHistory(t, x.db, runs)
 	x.begin(t)
 	defer x.stop()

@@ -13,9 +13,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestBodiesThatGrowWhenDecodedTakeBoundedMemory: many connections send lists of empty
-// objects, of which each takes a dozen times its text once decoded. All are taken, and
-// all run, in order where the workflow asks for it.
+// TestBodiesThatGrowWhenDecodedTakeBoundedMemory sends lists of empty objects over many
+// connections, each of which takes a dozen times its text when decoded. All are accepted and run,
+// in order if the workflow requires it.
 func TestBodiesThatGrowWhenDecodedTakeBoundedMemory(t *testing.T) {
 	realProcess(t)
 	const connections, each, most = 40, 6, 340 << 10
@@ -60,7 +60,7 @@ func TestBodiesThatGrowWhenDecodedTakeBoundedMemory(t *testing.T) {
 	}
 }
 
-// sendUntilTaken sends a delivery as a patient provider does.
+// sendUntilTaken sends a delivery like a provider that retries.
 func sendUntilTaken(ctx context.Context, client *http.Client, url string, body []byte) error {
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))

@@ -21,7 +21,7 @@ import (
 )
 
 // prism starts npm's @stoplight/prism-cli with a vendor's document of shared/openapi: a server that
-// refuses each request that the document does not allow. It is skipped where either is missing.
+// refuses each request that the document does not allow. The test is skipped if either is missing.
 func prism(t *testing.T, document string) string {
 	t.Helper()
 	modules := nodeModules(t, filepath.Join("@stoplight", "prism-cli"))
@@ -66,8 +66,8 @@ func prism(t *testing.T, document string) string {
 	return ""
 }
 
-// withoutNullExamples removes example: null, which HubSpot's documents have everywhere, and which
-// Prism takes for the answer.
+// withoutNullExamples removes example: null, which is everywhere in HubSpot's documents, and which
+// Prism would use as the response.
 func withoutNullExamples(v any) any {
 	switch x := v.(type) {
 	case map[string]any:
@@ -85,7 +85,7 @@ func withoutNullExamples(v any) any {
 	return v
 }
 
-// postOffice is a real SMTP server that wants a login and keeps what it gets.
+// postOffice is a real SMTP server that requires a login and keeps what it receives.
 type postOffice struct {
 	mu       sync.Mutex
 	messages []string
@@ -142,7 +142,7 @@ func (o *postOffice) serve(t *testing.T) (port string) {
 		t.Fatal(err)
 	}
 	s := smtp.NewServer(o)
-	s.AllowInsecureAuth = true // the password goes to this machine alone
+	s.AllowInsecureAuth = true // the password is sent only to this machine
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close(); <-done })
@@ -167,9 +167,9 @@ func shownExample(t *testing.T, bin, action string) string {
 	return example
 }
 
-// TestANewcomerConnectsACRMAndAMailServer does what the help says, with its own examples: init, the
-// secrets, a sign-in at a real OAuth server, a contact changed at HubSpot (Prism, which holds each
-// request to HubSpot's document), a mail through a real SMTP server.
+// TestANewcomerConnectsACRMAndAMailServer follows the help, with its own examples: init, the
+// secrets, a sign-in at a real OAuth server, a contact changed at HubSpot (Prism, which validates
+// each request against HubSpot's document), a mail through a real SMTP server.
 func TestANewcomerConnectsACRMAndAMailServer(t *testing.T) {
 	realProcess(t)
 	s := newTokenServer(t)
@@ -240,7 +240,7 @@ connections:
 	nothingInClear(t, dir, append(s.secret, secrets["HUBSPOT_SECRET"], mailPassword), server.log.String())
 }
 
-// signsIn connects a connection, and opens the address that the command prints as a browser does.
+// signsIn connects a connection, and requests the URL that the command prints, like a browser.
 func signsIn(t *testing.T, p *project, connection string) {
 	t.Helper()
 	c := launch(t, p.bin, "connect", connection, "--dir", p.dir, "--db", p.db)
@@ -260,11 +260,11 @@ func signsIn(t *testing.T, p *project, connection string) {
 	}
 }
 
-// TestTheDocumentedUploadReachesSlack runs the three steps of docs/connectors.md against a stand-in
-// that behaves as Slack documents it
+// TestTheDocumentedUploadReachesSlack runs the three steps of docs/connectors.md against a fake
+// that behaves as Slack documents
 // (https://docs.slack.dev/reference/methods/files.getUploadURLExternal/,
 // https://docs.slack.dev/reference/methods/files.completeUploadExternal/): the file is shared only
-// if as many bytes came as were announced.
+// if as many bytes were received as announced.
 func TestTheDocumentedUploadReachesSlack(t *testing.T) {
 	realProcess(t)
 	report := []byte("%PDF-1.7\x00\xff\x00 of May")

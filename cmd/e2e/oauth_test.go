@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// nodeModules is the folder with an npm package that .ci/run installs. A test that needs it is
-// skipped where it is missing.
+// nodeModules returns the folder with an npm package that .ci/run installs. A test that needs it is
+// skipped if it is missing.
 func nodeModules(t *testing.T, pkg string) string {
 	t.Helper()
 	dir := os.Getenv("HOOKLOOM_NODE_MODULES")
@@ -33,8 +33,8 @@ func nodeModules(t *testing.T, pkg string) string {
 	return dir
 }
 
-// tokenServer is npm's oauth2-mock-server behind a proxy that counts token requests, delays or
-// drops them, and an API that takes the tokens that came through it until they expire.
+// tokenServer is npm's oauth2-mock-server behind a proxy that counts, delays or drops token
+// requests, and an API that accepts the issued tokens until they expire.
 type tokenServer struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -42,7 +42,7 @@ type tokenServer struct {
 	life     string // of tokens, in seconds
 	requests int
 	issued   map[string]time.Time // when each access token expires
-	secret   []string             // all tokens and refresh tokens that came
+	secret   []string             // all tokens and refresh tokens issued
 	taken    int                  // API calls with a valid token
 	refused  int
 }
@@ -92,7 +92,7 @@ func newTokenServer(t *testing.T) *tokenServer {
 	return s
 }
 
-// record keeps the tokens of an answer of the token endpoint.
+// record records the tokens in a response of the token endpoint.
 func (s *tokenServer) record(r *http.Response) error {
 	if r.Request.URL.Path != "/token" {
 		return nil
@@ -133,15 +133,15 @@ func (s *tokenServer) api(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"ok": true}`)
 }
 
-// set has the next tokens live for some seconds, and the token endpoint answer in a mode. It
-// forgets what was counted.
+// set sets the lifetime of the next tokens in seconds, and the mode of the token endpoint. It
+// resets the counts.
 func (s *tokenServer) set(mode, life string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mode, s.life, s.requests, s.taken, s.refused = mode, life, 0, 0, 0
 }
 
-// expireAll has the API refuse every token that was issued so far.
+// expireAll makes the API refuse every token issued so far.
 func (s *tokenServer) expireAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +185,7 @@ func oauthProject(t *testing.T, s *tokenServer) *project {
 	})
 }
 
-// ran starts a workflow, waits for its end, and gives the status and error of its last run.
+// ran starts a workflow, waits for its end, and returns the status and error of its last run.
 func (p *project) ran(t *testing.T, workflow string) (status, problem string) {
 	t.Helper()
 	if out, err := p.run("send", workflow); err != nil {
@@ -201,7 +201,7 @@ func (p *project) lastRun(t *testing.T, workflow string) (status, problem string
 	return run.Status, run.Error
 }
 
-// TestConnectionsUseARealTokenServer: npm's oauth2-mock-server issues the tokens.
+// TestConnectionsUseARealTokenServer gets its tokens from npm's oauth2-mock-server.
 func TestConnectionsUseARealTokenServer(t *testing.T) {
 	realProcess(t)
 	s := newTokenServer(t)
@@ -228,7 +228,7 @@ func TestConnectionsUseARealTokenServer(t *testing.T) {
 	s.want(t, "a refresh token that rotates", 2, 2, 0)
 	server.stop(t)
 	server = p.start(t)
-	time.Sleep(1100 * time.Millisecond) // the access token that is kept expires
+	time.Sleep(1100 * time.Millisecond) // the stored access token expires
 	s.set("", "3600")
 	succeeds("keeper")
 	s.want(t, "the refresh token that was stored, after a restart", 1, 2, 0)
@@ -267,7 +267,8 @@ func TestConnectionsUseARealTokenServer(t *testing.T) {
 
 var signIn = regexp.MustCompile(`http://\S+/authorize\?\S+`)
 
-// personConnects signs in, and runs the workflow of the connection. calls is how many calls then come.
+// personConnects signs in, and runs the workflow of the connection. calls is the number of calls
+// expected then.
 func personConnects(t *testing.T, s *tokenServer, p *project, calls int) {
 	t.Helper()
 	s.set("", "3600")
@@ -281,7 +282,8 @@ func personConnects(t *testing.T, s *tokenServer, p *project, calls int) {
 	}
 }
 
-// revokedWaits: a run of a connection whose grant was revoked waits for a person, and goes on.
+// revokedWaits checks that a run of a connection whose grant was revoked waits for a person, and
+// continues.
 func revokedWaits(t *testing.T, s *tokenServer, p *project) {
 	t.Helper()
 	s.expireAll()
@@ -297,10 +299,10 @@ func revokedWaits(t *testing.T, s *tokenServer, p *project) {
 	if status, _ := p.lastRun(t, "person"); status != "waiting" {
 		t.Errorf("with a revoked grant the run is %s", status)
 	}
-	personConnects(t, s, p, 2) // the run that waited, and one more
+	personConnects(t, s, p, 2) // the waiting run, and one more
 }
 
-// nothingInClear holds that no secret stands in a file of a folder (but .env), or in a log.
+// nothingInClear checks that no secret is in a file of a folder (except .env), or in a log.
 func nothingInClear(t *testing.T, dir string, secrets []string, log string) {
 	t.Helper()
 	has := func(where string, text []byte) {

@@ -16,7 +16,7 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 )
 
-// growing is a service whose list grows, and that notes what it is told.
+// growing is a service whose list grows, and that records what it receives.
 type growing struct {
 	mu     sync.Mutex
 	items  []map[string]any
@@ -40,9 +40,8 @@ func (g *growing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestKillBetweenFetchAndCommitLosesNoItem: a real process is killed around the
-// moment at which what a poll found is stored, with its cursor. No item is lost, and
-// none runs twice.
+// TestKillBetweenFetchAndCommitLosesNoItem kills a real process around the moment at which the
+// result of a poll is stored, with its cursor. No item is lost, and none runs twice.
 func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 	realProcess(t)
 	g := &growing{told: map[string]int{}, listed: make(chan struct{}, 1)}

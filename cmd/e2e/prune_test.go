@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestAServerStartsWhilePruneWorks: prune gives the database up, and the server does the
-// rest for it.
+// TestAServerStartsWhilePruneWorks checks that prune releases the database, and that the server
+// continues the work.
 func TestAServerStartsWhilePruneWorks(t *testing.T) {
 	realProcess(t)
 	onFiles(t)

@@ -29,7 +29,7 @@ triggers:
   any: {webhook: {auth: {header: {name: X-Token, value: "${{ secrets.TOKEN }}"}}}}
 `
 
-// eachFlow gives back what it sees of every event.
+// eachFlow outputs what it sees of every event.
 const eachFlow = `on: [github, twilio, mailgun, any]
 output: {data: "${{ event.data }}", raw: "${{ len(event.raw) }}"}
 steps:
@@ -59,7 +59,7 @@ func startReadable(t *testing.T) *lively {
 	return x
 }
 
-// deliverRaw sends a body and gives the status and the event's id.
+// deliverRaw sends a body and returns the status and the event's id.
 func (x *lively) deliverRaw(t *testing.T, trigger string, header map[string]string, body []byte) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.hooksURL()+"/hooks/"+trigger, bytes.NewReader(body))
@@ -75,7 +75,7 @@ func (x *lively) deliverRaw(t *testing.T, trigger string, header map[string]stri
 	}
 	defer resp.Body.Close()
 	var answer struct{ Event string }
-	_ = json.NewDecoder(resp.Body).Decode(&answer) // an answer that is no JSON names no event, which the caller sees
+	_ = json.NewDecoder(resp.Body).Decode(&answer) // a response that is not JSON names no event, which the caller checks
 	return resp.StatusCode, answer.Event
 }
 
@@ -136,8 +136,8 @@ func wide(text string) []byte {
 	return b
 }
 
-// TestWhatGenuineSendersSendIsRead: each body is one that a public report names as
-// refused or garbled by a receiver.
+// TestWhatGenuineSendersSendIsRead uses bodies that public reports name as refused or garbled by a
+// receiver.
 func TestWhatGenuineSendersSendIsRead(t *testing.T) {
 	x := startReadable(t)
 	form := "application/x-www-form-urlencoded"
@@ -186,8 +186,8 @@ func TestWhatGenuineSendersSendIsRead(t *testing.T) {
 	}
 }
 
-// TestAProvedDeliveryIsKeptThoughItCannotBeRead: the provider would repeat for ever
-// what can never be read, or give it up.
+// TestAProvedDeliveryIsKeptThoughItCannotBeRead checks that such a delivery is stored: otherwise
+// the provider would retry it forever, or give up.
 func TestAProvedDeliveryIsKeptThoughItCannotBeRead(t *testing.T) {
 	x := startReadable(t)
 	var ids []string
@@ -202,7 +202,7 @@ func TestAProvedDeliveryIsKeptThoughItCannotBeRead(t *testing.T) {
 		{"multipart that broke off", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition", "reading the form"},
 		{"text that is not UTF-8", "text/plain", "\xe9", "no other charset is declared"},
 	} {
-		// The preset reads a github body as JSON, so that other types go by the token.
+		// The preset parses a github body as JSON, so other types use the token.
 		trigger, header := "github", githubHeaders([]byte(c.body), i, c.kind)
 		if c.kind != "application/json" {
 			trigger, header = "any", map[string]string{"Content-Type": c.kind, "X-Token": "token-0123456789abcdef"}
@@ -267,8 +267,8 @@ func (x *lively) seemsUnreadable(t *testing.T, ids []string) {
 	}
 }
 
-// TestMailgunsRoutesAreProvedByTheirParts: a route forwards mail with attachments as
-// multipart/form-data, and signs it by fields of it.
+// TestMailgunsRoutesAreProvedByTheirParts is for routes, which forward mail with attachments as
+// multipart/form-data, signed by fields of it.
 func TestMailgunsRoutesAreProvedByTheirParts(t *testing.T) {
 	x := startReadable(t)
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
@@ -296,8 +296,8 @@ func TestMailgunsRoutesAreProvedByTheirParts(t *testing.T) {
 	}
 }
 
-// TestTwiliosFormIsReadAsItsLibraryReadsIt: the library signs fields that a lenient
-// parser gave, in which a semicolon and a bare percent sign stand for themselves.
+// TestTwiliosFormIsReadAsItsLibraryReadsIt is for fields parsed leniently: a semicolon and a bare
+// percent sign are literal.
 func TestTwiliosFormIsReadAsItsLibraryReadsIt(t *testing.T) {
 	x := startReadable(t)
 	mac := hmac.New(sha1.New, []byte("twilio-secret-0123456789"))
@@ -312,7 +312,7 @@ func TestTwiliosFormIsReadAsItsLibraryReadsIt(t *testing.T) {
 	}
 }
 
-// TestAQueryIsReadAsAFormIs: net/url drops a parameter that holds a semicolon.
+// TestAQueryIsReadAsAFormIs is for parameters with a semicolon, which net/url drops.
 func TestAQueryIsReadAsAFormIs(t *testing.T) {
 	x := startReadable(t)
 	_, id := x.deliverRaw(t, "any?a=1;2&pct=100%&b=x+y", map[string]string{"Content-Type": "application/json",

@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestASampleIsMarkedHoweverItIsSent: what the console sends, inside of the server, and what
-// hookloom send sends to its address are tests; what the provider sends is none.
+// TestASampleIsMarkedHoweverItIsSent checks that deliveries sent by the console, inside the server,
+// and by hookloom send are marked as tests, and that those of the provider are not.
 func TestASampleIsMarkedHoweverItIsSent(t *testing.T) {
 	x := &lively{project: newProject(t, map[string]string{
 		"hookloom.yaml":    "triggers: {shop: {webhook: {provider: generic, secret: \"${{ secrets.S }}\"}}}\n",

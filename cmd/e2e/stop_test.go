@@ -25,9 +25,9 @@ func slowProject(t *testing.T, target string) *project {
 		", body: \"${{ event.key }}\"}}\n"})
 }
 
-// TestSIGTERMLetsWhatIsOpenFinish: each delivery whose request was taken is
-// answered, no call that was under way is cut or made again, and the exit status is
-// 0. HOOKLOOM_STOPS sets another number of cycles.
+// TestSIGTERMLetsWhatIsOpenFinish checks that each accepted request gets a response, that no call
+// in progress is interrupted or repeated, and that the exit status is 0. HOOKLOOM_STOPS sets the
+// number of cycles.
 func TestSIGTERMLetsWhatIsOpenFinish(t *testing.T) {
 	realProcess(t)
 	var mu sync.Mutex
@@ -47,7 +47,7 @@ func TestSIGTERMLetsWhatIsOpenFinish(t *testing.T) {
 		stopLoad := p.senders(t, acked, 4, fmt.Sprint(c))
 		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
 		s.signal(t, syscall.SIGTERM)
-		// By itself SIGHUP ends a process, also one that stops in an orderly way.
+		// By default SIGHUP ends a process, even one that is shutting down.
 		time.Sleep(20 * time.Millisecond)
 		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
@@ -79,9 +79,9 @@ func TestSIGTERMLetsWhatIsOpenFinish(t *testing.T) {
 	t.Logf("%d acknowledged, %d calls", len(acked.events), len(came))
 }
 
-// TestAFailedSyncEndsTheProcess: SQLite itself would go on, and what was
-// acknowledged could be gone. After it nothing is acknowledged any more, the exit
-// status says so, and a restart has all that was.
+// TestAFailedSyncEndsTheProcess checks it because SQLite itself would continue, and what was
+// acknowledged could be lost. After it nothing is acknowledged, the exit status reports it, and a
+// restart has everything that was acknowledged.
 func TestAFailedSyncEndsTheProcess(t *testing.T) {
 	realProcess(t)
 	onFiles(t)
@@ -93,14 +93,14 @@ func TestAFailedSyncEndsTheProcess(t *testing.T) {
 	defer target.Close()
 	for _, when := range []int{12, 29} {
 		p := slowProject(t, target.URL)
-		p.start(t).stop(t) // the migrations sync, too, and are not counted
+		p.start(t).stop(t) // the syncs of the migrations are not counted
 		s := launch(t, append([]string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync",
 			"-e", fmt.Sprintf("inject=fdatasync,fsync:error=EIO:when=%d+", when)}, p.argv()...)...)
 		if err := s.ready(http.DefaultClient, "http://"+p.addr+"/readyz"); err != nil {
 			t.Skipf("SKIPPED: the server cannot be traced here: %v\n%s", err, s.log.String())
 		}
 		acked := newAcknowledged()
-		p.load(t.Context(), t, acked, "k") // until the server is gone, or answers no more
+		p.load(t.Context(), t, acked, "k") // until the server is gone, or does not respond
 		if code := s.end(t, 20*time.Second); code != exitIO {
 			t.Errorf("when=%d: exit status %d\n%s", when, code, s.log.String())
 		}
@@ -126,9 +126,9 @@ func TestAFailedSyncEndsTheProcess(t *testing.T) {
 	}
 }
 
-// TestABacklogTakesNoMemory: the target answers nothing while deliveries come; the
-// process stays small, and works the backlog off when the target is back.
-// HOOKLOOM_BACKLOG sets another number of events.
+// TestABacklogTakesNoMemory sends deliveries while the target does not respond; the process stays
+// small, and works off the backlog when the target is back. HOOKLOOM_BACKLOG sets the number of
+// events.
 func TestABacklogTakesNoMemory(t *testing.T) {
 	realProcess(t)
 	const most = 256 << 10 // KiB

@@ -12,8 +12,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestAWorkflowsPageTellsWhatWouldChange: against the file on disk and against a pasted text, with
-// the event of each line one click away, and hostile data as text.
+// TestAWorkflowsPageTellsWhatWouldChange compares with the file on disk and with a pasted text;
+// each line links to its event, and hostile data is shown as text.
 func TestAWorkflowsPageTellsWhatWouldChange(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
@@ -37,7 +37,7 @@ func TestAWorkflowsPageTellsWhatWouldChange(t *testing.T) {
 	}
 	b.click(`table.changes a[href^="/events/evt_"]`)
 	b.sees("paid-0")
-	// A file with mistakes shows them; the one on disk is read anew.
+	// Mistakes in a file are shown; the file on disk is read again.
 	file := filepath.Join(x.dir, "workflows", "pay.yaml")
 	if err := os.WriteFile(file, []byte(strings.Replace(edited, "amount > 10", "amount > 1000", 1)), 0o600); err != nil {
 		t.Fatal(err)
@@ -62,8 +62,8 @@ func TestAWorkflowsPageTellsWhatWouldChange(t *testing.T) {
 	}
 }
 
-// TestThePlaygroundShowsEachPart: of an expression over a recorded event, and of a text over a pasted
-// one, with hostile data as text and mistakes in words.
+// TestThePlaygroundShowsEachPart evaluates an expression for a recorded event, and a text for
+// pasted data; hostile data is shown as text, and mistakes are explained.
 func TestThePlaygroundShowsEachPart(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
