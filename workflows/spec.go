@@ -103,16 +103,16 @@ var requestFields = []field{
 	{"headers", mapOf(is(kindValue)), false, "headers of the request"},
 	{"body", is(kindValue), false, "sent as JSON"},
 	{"form", mapOf(is(kindValue)), false, "sent as a form"},
-	{"form_style", word("repeat", "brackets", "json"), false, "how form and query write lists and maps"},
+	{"form_style", word("repeat", "brackets", "json"), false, "how form and query encode lists and maps"},
 	{"text", is(kindValue), false, "sent as text"},
 	{"auth", object("auth"), false, "how the request is authenticated"},
 	{"connection", is(kindText), false, "a connection of hookloom.yaml"},
 	{"accept", is(kindAny), false, "statuses that count as success"},
 	{
 		"parse", word("auto", "json", "text", "base64"), false,
-		"how the body of the answer is read; auto by default: by its Content-Type",
+		"how the response body is parsed; auto by default: by its Content-Type",
 	},
-	{"max_response", is(kindSize), false, "the largest answer that is read; 1MiB by default"},
+	{"max_response", is(kindSize), false, "the maximum size of a response; 1MiB by default"},
 }
 
 // waitFields are the keys that say what a step waits for.
@@ -121,20 +121,21 @@ var waitFields = []field{
 	{"by", list(is(kindText)), false, "who may answer: names of server.tokens, or of signed links; anybody by default"},
 	{"event", is(kindText), false, "a trigger"},
 	{"key", is(kindValue), false, "the key of the trigger's event"},
-	{"since", is(kindDuration), false, "the maximum age of an event that came before the run; 1h by default, at most the trigger's dedupe"},
+	{"since", is(kindDuration), false,
+		"the maximum age of an event that was received before the run; 1h by default, at most the trigger's dedupe"},
 }
 
 // listingFields are the keys that say how to list what happened at a service.
 var listingFields = []field{
 	{"request", object("request"), false, "what to ask"},
 	{"detail", object("request"), false, "a request for each new item, if the list has too few fields; data reads its response as detail"},
-	{"pages", object("pages"), false, "how the list goes on after the first page"},
+	{"pages", object("pages"), false, "how to read the pages after the first"},
 	{"items", is(kindExpr), false, "response.body by default"},
 	{"key", is(kindExprs), false, "identifies an item; equal to the webhook's key of the same event"},
 	{"data", is(kindExpr), false, "the value of event.data; the item by default"},
 	{"event_type", is(kindExpr), false, "the type of each item's event"},
-	{"cursor", is(kindExpr), false, "what the next poll starts from, computed from the last item or answer"},
-	{"overlap", is(kindDuration), false, "how far to look back behind the cursor"},
+	{"cursor", is(kindExpr), false, "where the next poll starts, computed from the last item or response"},
+	{"overlap", is(kindDuration), false, "how far to look back before the cursor"},
 	{"max_items", between(1, 1_000_000), false, "500 by default"},
 }
 

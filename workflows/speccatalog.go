@@ -10,9 +10,9 @@ var catalogShapes = map[string]*shape{
 		{"docs", is(kindText), false, "where the provider documents its scheme"},
 		{"confidence", word("verified", "corroborated", "memory"), true, "how the facts in this file were verified; memory is experimental"},
 		{"sources", list(is(kindText)), false, "where the facts were read"},
-		{"secret", is(kindText), false, "what the provider calls the secret"},
-		{"secret_optional", is(kindBool), false, "true: without one the provider's published key is fetched"},
-		{"params", mapOf(object("preset_param")), false, "further configuration values"},
+		{"secret", is(kindText), false, "the provider's name for the secret"},
+		{"secret_optional", is(kindBool), false, "true: without a secret, the provider's published key is fetched"},
+		{"params", mapOf(object("preset_param")), false, "additional configuration values"},
 		{"setup", list(is(kindText)), false, "the steps in the provider's dashboard"},
 		{"delivery", object("preset_delivery"), false, "how it delivers and retries"},
 		{"ips", object("preset_ips"), false, "the addresses that it publishes"},
@@ -28,10 +28,10 @@ var catalogShapes = map[string]*shape{
 		{"id_signed", is(kindBool), false, "false: the id is not covered by the signature"},
 		{
 			"common_ids", is(kindBool), false,
-			"true: without key, a common id header names the event: webhook-id, Idempotency-Key, X-Event-Id, ce-id with ce-source",
+			"true: without key, a common id header identifies the event: webhook-id, Idempotency-Key, X-Event-Id, ce-id with ce-source",
 		},
 		{"split", is(kindExpr), false, "a list in the body, one event per element; key and event_type read item"},
-		{"batch", is(kindExpr), false, "a list in the body that may hold several events, which triggers can split"},
+		{"batch", is(kindExpr), false, "a list in the body that may contain several events, which triggers can split"},
 		{
 			"dedupe", is(kindDuration), false,
 			"how long keys are remembered, if 30d is too long; for deliveries without a key, how long their content " +
@@ -49,10 +49,10 @@ var catalogShapes = map[string]*shape{
 		{"notes", list(is(kindText)), false, "known traps"},
 	}},
 	"preset_param": {title: "a parameter", fields: []field{
-		{"required", is(kindBool), false, "true: it must be given"},
-		{"default", is(kindText), false, "used when it is not given"},
+		{"required", is(kindBool), false, "true: required"},
+		{"default", is(kindText), false, "used if it is not given"},
 		{"customer", is(kindBool), false, "true: it distinguishes this customer's deliveries from those of others"},
-		{"help", is(kindText), true, "what it is, and where it is found"},
+		{"help", is(kindText), true, "what it is, and where to find it"},
 	}},
 	"preset_delivery": {title: "delivery", fields: []field{
 		{"timeout", is(kindText), false, "how long it waits for a response"},
@@ -62,10 +62,10 @@ var catalogShapes = map[string]*shape{
 	"preset_retries": {title: "retries", fields: []field{
 		{
 			"signed", word(retryKinds...), true,
-			"first: repeats carry the first signature; anew: each is signed anew; unsigned: no time is signed",
+			"first: retries carry the first signature; anew: each retry is signed again; unsigned: no time is signed",
 		},
-		{"window", is(kindDuration), false, "how long after the first delivery the last repeat may come"},
-		{"source", is(kindText), false, "the page that says so"},
+		{"window", is(kindDuration), false, "the maximum time from the first delivery to the last retry"},
+		{"source", is(kindText), false, "the page that documents it"},
 	}},
 	"preset_ips": {title: "ips", fields: []field{
 		{"ranges", list(is(kindText)), true, "addresses and CIDR blocks"},

@@ -29,14 +29,14 @@ var projectShapes = map[string]*shape{
 		{"admin_url", is(kindText), false, "the URL of the console as people see it, used in run.url and in alerts"},
 		{"trusted_proxies", list(is(kindText)), false, "proxies whose forwarding headers are trusted"},
 		{"tls", object("tls"), false, "https on the hooks address"},
-		{"admin_tls", object("tls"), false, "https on the admin address, written as tls"},
+		{"admin_tls", object("tls"), false, "https on the admin address, with the keys of tls"},
 		{"mcp", object("server_mcp"), false, "what agents may do at /mcp of the admin address"},
 		{"token", is(kindValue), false, "a token for the admin address that may operate"},
 		{"view_token", is(kindValue), false, "a token for the admin address that may only read"},
-		{"tokens", mapOf(is(kindValue)), false, "name to a personal token that may operate; it proves the name for by: of approvals"},
+		{"tokens", mapOf(is(kindValue)), false, "name to a personal operator token; it authenticates the name for by: of approvals"},
 	}},
 	"server_mcp": {title: "mcp of server", fields: []field{
-		{"allow_write", is(kindBool), false, "true: agents with a token that may operate can replay, cancel, approve and fire; false by default"},
+		{"allow_write", is(kindBool), false, "true: agents with an operator token can replay, cancel, approve and fire; false by default"},
 	}},
 	"tls": {title: "tls", fields: []field{
 		{"cert", is(kindText), false, "a PEM file with the certificate and its chain"},
@@ -70,6 +70,6 @@ var projectShapes = map[string]*shape{
 		{"auth", either(word("none"), object("connection_auth")), false, "how requests are authenticated; none by default"},
 		{"expired", object("expired"), false, "responses that mean that the token is no longer valid"},
 		{"test", is(kindText), false, "the path of a cheap GET, for hookloom connections --test"},
-		{"headers", mapOf(is(kindValue)), false, "headers that each request gets"},
+		{"headers", mapOf(is(kindValue)), false, "headers of each request"},
 	}},
 }

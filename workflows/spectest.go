@@ -8,8 +8,8 @@ var testShapes = map[string]*shape{
 		{"events", valueType{kind: kindList, of: &testEventRef, min: 1, max: MaxBatch}, false, "the events of a batch, instead of event"},
 		{"inputs", is(kindAny), false, "the inputs of a manual start or a call"},
 		{"now", is(kindText), false, "the time at which the run starts, such as 2026-05-01T10:00:00Z"},
-		{"mock", mapOf(is(kindAny)), false, "step id to {output} or {error}, or a list of them, one a call"},
-		{"expect", object("expect"), true, "what must come out"},
+		{"mock", mapOf(is(kindAny)), false, "step id to {output} or {error}, or a list of them, one per call"},
+		{"expect", object("expect"), true, "the expected result"},
 	}},
 	"test_file": {title: "a file of tests", xKeys: true, fields: []field{
 		{"workflow", is(kindText), false, "its id; the file's name without _test by default"},
