@@ -23,8 +23,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// room is a Monitor over a real database and a project that listens to alerts.
-type room struct {
+// testMonitor is a Monitor over a real database and a project that listens to alerts.
+type testMonitor struct {
 	*Monitor
 	t     *testing.T
 	store *store.Store
@@ -42,7 +42,7 @@ type room struct {
 
 const listens = "on: hookloom.alerts\nsteps: [{stop: x}]"
 
-func newRoom(t *testing.T, flow string) *room {
+func newTestMonitor(t *testing.T, flow string) *testMonitor {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n", "workflows/w.yaml": flow} {
@@ -73,13 +73,13 @@ func newRoom(t *testing.T, flow string) *room {
 	if err := reg.Use(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	r := &room{t: t, store: s}
+	r := &testMonitor{t: t, store: s}
 	r.restart(reg, masks)
 	return r
 }
 
 // restart makes another Monitor over the same database, as the next process does.
-func (r *room) restart(reg *registry.Registry, masks *redact.Redactor) {
+func (r *testMonitor) restart(reg *registry.Registry, masks *redact.Redactor) {
 	r.Monitor = New(Options{Store: r.store, Registry: reg, Redactor: masks, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 		RunURL: func(id engine.RunID) string { return "https://console/" + id.String() }, Watch: watch{r: r},
 		Destinations: func() []destination.State { return r.hosts },
@@ -99,7 +99,7 @@ func (r *room) restart(reg *registry.Registry, masks *redact.Redactor) {
 }
 
 // tries returns how many more calls of Accept fail, and how many have not.
-func (r *room) tries() (fails, heard int) {
+func (r *testMonitor) tries() (fails, heard int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fails, len(r.heard)
@@ -107,7 +107,7 @@ func (r *room) tries() (fails, heard int) {
 
 type watch struct {
 	engine.Watch
-	r *room
+	r *testMonitor
 }
 
 func (w watch) Alerted(a engine.Alert) {
@@ -118,7 +118,7 @@ func (w watch) Alerted(a engine.Alert) {
 }
 
 // tell tells what is pending, and fails unless all could be told.
-func (r *room) tell() {
+func (r *testMonitor) tell() {
 	r.t.Helper()
 	if !r.tellPending(r.t.Context()) {
 		r.t.Error("some of it has to wait")
@@ -126,7 +126,7 @@ func (r *room) tell() {
 }
 
 // types lists what was heard, in order.
-func (r *room) types() (list []string) {
+func (r *testMonitor) types() (list []string) {
 	for _, d := range r.heard {
 		list = append(list, d.Type)
 	}
@@ -134,7 +134,7 @@ func (r *room) types() (list []string) {
 }
 
 // stored lists the subjects of the alerts that are open in the database.
-func (r *room) stored() (list []string) {
+func (r *testMonitor) stored() (list []string) {
 	r.t.Helper()
 	open, err := r.store.OpenAlerts(r.t.Context())
 	if err != nil {
@@ -146,7 +146,7 @@ func (r *room) stored() (list []string) {
 	return list
 }
 
-func (r *room) holds(what string, types, open []string) {
+func (r *testMonitor) holds(what string, types, open []string) {
 	r.t.Helper()
 	if got := r.types(); !slices.Equal(got, types) {
 		r.t.Errorf("%s: heard %q, expected %q", what, got, types)
@@ -168,7 +168,7 @@ var failing = engine.Alert{Kind: engine.AlertPollFailing, Trigger: "shop", Messa
 // TestAConditionIsToldWhenItBeginsAndWhenItIsOver, once each, however often it is reported.
 func TestAConditionIsToldWhenItBeginsAndWhenItIsOver(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	r.AlertOver(failing.Kind, "shop") // nothing is open
 	r.tell()
 	r.holds("before", nil, nil)
@@ -194,7 +194,7 @@ func TestAConditionIsToldWhenItBeginsAndWhenItIsOver(t *testing.T) {
 // and begins.
 func TestAConditionThatPassesUntoldIsNotTold(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	r.Alert(t.Context(), failing)
 	r.AlertOver(failing.Kind, "shop")
 	r.tell()
@@ -211,7 +211,7 @@ func TestAConditionThatPassesUntoldIsNotTold(t *testing.T) {
 // message is masked and bounded, and each opening and closing has a key of its own.
 func TestTheEventOfAnAlertSaysWhatHolds(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	r.o.Redactor.Learn("sk_abcdefghij12345")
 	a := failing
 	a.Message = "refused sk_abcdefghij12345: " + strings.Repeat("long ", 2000)
@@ -252,7 +252,7 @@ func TestTheEventOfAnAlertSaysWhatHolds(t *testing.T) {
 // TestAnAlertThatNobodyListensToMakesNoEvent; it is open all the same.
 func TestAnAlertThatNobodyListensToMakesNoEvent(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, "on: hook\nsteps: [{stop: x}]")
+	r := newTestMonitor(t, "on: hook\nsteps: [{stop: x}]")
 	r.Alert(t.Context(), failing)
 	r.tell()
 	r.holds("open", nil, []string{"poll_failing shop"})
@@ -261,7 +261,7 @@ func TestAnAlertThatNobodyListensToMakesNoEvent(t *testing.T) {
 // TestWhatCannotBeStoredIsToldLater, also its end.
 func TestWhatCannotBeStoredIsToldLater(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	r.fails = 1
 	r.Alert(t.Context(), failing)
 	if r.tellPending(t.Context()) {
@@ -295,7 +295,7 @@ func TestWhatCannotBeStoredIsToldLater(t *testing.T) {
 // while none ran is told then.
 func TestOverARestartAConditionIsToldOnce(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	stays := engine.Alert{Kind: engine.AlertReloadFailed, Subject: "stays", Message: "m"}
 	ends := engine.Alert{Kind: engine.AlertReloadFailed, Subject: "ends", Message: "m"}
 	r.Alert(t.Context(), stays)
@@ -340,7 +340,7 @@ func (brokenAlerts) DropAlert(context.Context, string, string) error   { return 
 // TestAnAlertThatIsNotOnRecordIsNotOpen: the next process would not know of it.
 func TestAnAlertThatIsNotOnRecordIsNotOpen(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	whole := r.o.Store
 	r.o.Store = brokenAlerts{whole}
 	if err := r.Load(t.Context()); !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "reading the open alerts") {
@@ -362,7 +362,7 @@ func TestAnAlertThatIsNotOnRecordIsNotOpen(t *testing.T) {
 // TestTheConditionsAreBounded: beyond ten thousand no new one is followed, but each end is.
 func TestTheConditionsAreBounded(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	for i := range maxAlerts + 5 {
 		r.Alert(t.Context(), engine.Alert{Kind: engine.AlertApprovalWaiting, Subject: fmt.Sprint(i)})
 	}
@@ -390,7 +390,7 @@ func TestTheConditionsAreBounded(t *testing.T) {
 func TestOpenAlertsAreListedTheNewestFirst(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	for _, a := range []engine.OpenAlert{{Kind: "b", Subject: "1", OpenedAt: now}, {Kind: "a", Subject: "2", OpenedAt: now},
 		{Kind: "a", Subject: "1", OpenedAt: now}, {Kind: "z", OpenedAt: now.Add(time.Second)}, {Kind: "c", OpenedAt: now.Add(-time.Second)}} {
 		r.open[key{a.Kind, a.Subject}] = a
@@ -407,7 +407,7 @@ func TestOpenAlertsAreListedTheNewestFirst(t *testing.T) {
 // TestWhatIsLeftIsToldAsTheProcessEnds.
 func TestWhatIsLeftIsToldAsTheProcessEnds(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	ctx, end := context.WithCancel(t.Context())
 	end()
 	r.Alert(t.Context(), failing)
@@ -419,7 +419,7 @@ func TestWhatIsLeftIsToldAsTheProcessEnds(t *testing.T) {
 // TestAnEndThatComesWhileTheBeginningIsToldIsTold next.
 func TestAnEndThatComesWhileTheBeginningIsToldIsTold(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	r.onOpen = func() { r.AlertOver(failing.Kind, "shop") }
 	r.Alert(t.Context(), failing)
 	r.tell()
@@ -435,7 +435,7 @@ func TestAnEndThatComesWhileTheBeginningIsToldIsTold(t *testing.T) {
 // is told after it.
 func TestWhatCannotBeStoredIsTriedAgainAfterFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t, listens)
+		r := newTestMonitor(t, listens)
 		next := New(r.o)
 		r.Monitor = next
 		r.fails = 2
@@ -472,7 +472,7 @@ func TestWhatCannotBeStoredIsTriedAgainAfterFiveSeconds(t *testing.T) {
 // TestConditionsAreLookedAtEachFifteenSeconds, if nothing else is said.
 func TestConditionsAreLookedAtEachFifteenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t, listens)
+		r := newTestMonitor(t, listens)
 		looks := 0
 		o := r.o
 		o.Every, o.Disk = 0, func() (int64, int64, error) { looks++; return 0, 0, errors.New("unknown") }

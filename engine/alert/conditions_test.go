@@ -15,7 +15,7 @@ import (
 // TestARunThatFailsIsToldUntilOneSucceeds: a timeout is a failure, a cancellation is neither.
 func TestARunThatFailsIsToldUntilOneSucceeds(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	run := func(status engine.RunStatus, err *plan.Error) {
 		r.Changed(engine.Change{Run: &engine.Run{ID: 7, Workflow: "w", Status: status, Error: err}})
 	}
@@ -51,7 +51,7 @@ func TestARunThatFailsIsToldUntilOneSucceeds(t *testing.T) {
 // TestARuleThatCannotBeEvaluatedIsToldUntilOneCan.
 func TestARuleThatCannotBeEvaluatedIsToldUntilOneCan(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	ev := &engine.Event{ID: 9, Delivery: engine.Delivery{Trigger: "hook"}}
 	r.Changed(engine.Change{Event: ev, Decision: &engine.Decision{Workflow: "w", Outcome: engine.RuleFailed, Reason: "no field x"}})
 	r.tell()
@@ -68,7 +68,7 @@ func TestARuleThatCannotBeEvaluatedIsToldUntilOneCan(t *testing.T) {
 // TestARunThatWaitsForAPersonIsToldUntilItDoesNot, and until it ends.
 func TestARunThatWaitsForAPersonIsToldUntilItDoesNot(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	run := &engine.Run{ID: 7, Workflow: "w", Status: engine.Waiting}
 	ask := func() {
 		r.AwaitsPerson(run, &plan.Question{Path: "ok", Text: "Ship it?"}, r.o.Registry.EveryRun())
@@ -94,7 +94,7 @@ func TestARunThatWaitsForAPersonIsToldUntilItDoesNot(t *testing.T) {
 // TestADiskIsLowUntilThereIsRoom. A disk that cannot be asked changes nothing.
 func TestADiskIsLowUntilThereIsRoom(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	var free int64
 	var broken error
 	r.o.Disk = func() (int64, int64, error) { return free, 1 << 40, broken }
@@ -120,7 +120,7 @@ func TestADiskIsLowUntilThereIsRoom(t *testing.T) {
 // TestABacklogIsOldAfterFiveMinutes.
 func TestABacklogIsOldAfterFiveMinutes(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	received := time.Now().UTC().Truncate(time.Millisecond)
 	if _, err := r.store.Accept(t.Context(), engine.EventID(engine.FirstID(received)), &engine.Delivery{Trigger: "hook", Inlet: "webhook",
 		Key: "k", Time: received, ReceivedAt: received, Raw: []byte("{}"), Dedupe: time.Hour}); err != nil {
@@ -143,7 +143,7 @@ func TestABacklogIsOldAfterFiveMinutes(t *testing.T) {
 // TestAHostIsToldWhileItIsDown, and is over when nobody uses it any more.
 func TestAHostIsToldWhileItIsDown(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	down := destination.State{Name: "https://a.example", Circuit: "open", Waiting: 3, Last: "refused"}
 	for _, c := range []struct {
 		hosts []destination.State
@@ -169,7 +169,7 @@ func TestAHostIsToldWhileItIsDown(t *testing.T) {
 // TestAlertsOfWhatIsGoneAreClosed, and those of what is there are not.
 func TestAlertsOfWhatIsGoneAreClosed(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	for _, a := range []engine.Alert{
 		{Kind: engine.AlertRunFailed, Subject: "w"}, {Kind: engine.AlertRunFailed, Subject: "gone"},
 		{Kind: engine.AlertRuleFailed, Subject: "gone"}, {Kind: engine.AlertSilence, Subject: "hook"},
@@ -192,7 +192,7 @@ func TestAlertsOfWhatIsGoneAreClosed(t *testing.T) {
 // TestRefusalsOfAnUnknownPathAreNoAlert: anybody may ask for one.
 func TestRefusalsOfAnUnknownPathAreNoAlert(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, listens)
+	r := newTestMonitor(t, listens)
 	for range 30 {
 		r.Refused(engine.Refusal{Reason: "no such path"})
 	}

@@ -269,7 +269,7 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, api bool, statu
 		problem(w, status, text)
 		return
 	}
-	c.sorry(w, r, status, text)
+	c.errorPage(w, r, status, text)
 }
 
 func loopbackHost(host string) bool {
@@ -289,7 +289,7 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if err := r.ParseForm(); err != nil {
-		c.sorry(w, r, http.StatusBadRequest, "the form cannot be read")
+		c.errorPage(w, r, http.StatusBadRequest, "the form cannot be read")
 		return
 	}
 	name := strings.TrimSpace(r.PostForm.Get("name"))
@@ -384,8 +384,8 @@ type aim struct {
 
 type aimKey struct{}
 
-// aimAt sets the target of an action, and a name given in the request.
-func aimAt(r *http.Request, target, by string) {
+// setTarget sets the target of an action, and a name given in the request.
+func setTarget(r *http.Request, target, by string) {
 	a, ok := r.Context().Value(aimKey{}).(*aim)
 	if !ok {
 		return

@@ -15,8 +15,8 @@ import (
 // This file handles the forms of the pages. Each responds with a page: the result, or the reason
 // for the failure.
 
-// done redirects to a page that reports what was done.
-func done(w http.ResponseWriter, r *http.Request, path, what string) {
+// redirectDone redirects to a page that reports what was done.
+func redirectDone(w http.ResponseWriter, r *http.Request, path, what string) {
 	sep := "?"
 	if strings.Contains(path, "?") {
 		sep = "&"
@@ -24,14 +24,14 @@ func done(w http.ResponseWriter, r *http.Request, path, what string) {
 	http.Redirect(w, r, path+sep+"said="+what, http.StatusSeeOther)
 }
 
-// cannot shows why a request was not carried out.
-func (c *Console) cannot(w http.ResponseWriter, r *http.Request, err error) {
+// actionFailed shows why a request was not carried out.
+func (c *Console) actionFailed(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrBusy) ||
 		errors.Is(err, engine.ErrClosed) {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
-	c.sorry(w, r, http.StatusConflict, err.Error())
+	c.errorPage(w, r, http.StatusConflict, err.Error())
 }
 
 func (c *Console) formOrder(r *http.Request) (replayOrder, error) {
@@ -47,17 +47,17 @@ func (c *Console) doReplay(w http.ResponseWriter, r *http.Request) {
 	}
 	o, err := c.formOrder(r)
 	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
 	note(r, "from", o.From, "version", o.Version)
 	n, err := c.o.Operator.ReplayRun(r.Context(), id, o.order())
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
 	note(r, "as", n.Run.String())
-	done(w, r, "/runs/"+n.Run.String(), map[bool]string{false: "replayed", true: "already"}[n.Already])
+	redirectDone(w, r, "/runs/"+n.Run.String(), map[bool]string{false: "replayed", true: "already"}[n.Already])
 }
 
 func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
@@ -67,20 +67,20 @@ func (c *Console) doReplayEvent(w http.ResponseWriter, r *http.Request) {
 	}
 	o, err := c.formOrder(r)
 	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
 	note(r, "workflow", r.PostForm.Get("workflow"), "from", o.From, "version", o.Version)
 	items, err := c.runAgain(r.Context(), id, replayEventOrder{replayOrder: o, Workflow: r.PostForm.Get("workflow")})
 	switch {
 	case err != nil:
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 	case len(items) == 1 && items[0].Run != "":
-		done(w, r, "/runs/"+items[0].Run, map[bool]string{false: "replayed", true: "already"}[items[0].AlreadyReplayed])
+		redirectDone(w, r, "/runs/"+items[0].Run, map[bool]string{false: "replayed", true: "already"}[items[0].AlreadyReplayed])
 	case len(items) == 1:
-		done(w, r, "/events/"+id.String(), "decided")
+		redirectDone(w, r, "/events/"+id.String(), "decided")
 	default:
-		done(w, r, "/events/"+id.String(), "many")
+		redirectDone(w, r, "/events/"+id.String(), "many")
 	}
 }
 
@@ -90,10 +90,10 @@ func (c *Console) doCancel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := c.o.Operator.Cancel(r.Context(), id); err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/runs/"+id.String(), "cancelled")
+	redirectDone(w, r, "/runs/"+id.String(), "cancelled")
 }
 
 func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
@@ -102,13 +102,13 @@ func (c *Console) doAnswer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	response := engine.Response{Path: r.PostForm.Get("step"), Verdict: r.PostForm.Get("verdict"),
-		By: signer(r, strings.TrimSpace(r.PostForm.Get("by"))), Proof: nameProof(r), Comment: r.PostForm.Get("comment")}
+		By: authorOf(r, strings.TrimSpace(r.PostForm.Get("by"))), Proof: nameProof(r), Comment: r.PostForm.Get("comment")}
 	note(r, "step", response.Path, "verdict", response.Verdict, "comment", response.Comment)
 	if _, err := c.o.Operator.Answer(r.Context(), id, response); err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/runs/"+id.String(), "answered")
+	redirectDone(w, r, "/runs/"+id.String(), "answered")
 }
 
 func (c *Console) doAdmit(w http.ResponseWriter, r *http.Request) {
@@ -118,18 +118,18 @@ func (c *Console) doAdmit(w http.ResponseWriter, r *http.Request) {
 	}
 	receipt, err := c.o.Admit(r.Context(), id)
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/events/"+receipt.Event.String(), "admitted")
+	redirectDone(w, r, "/events/"+receipt.Event.String(), "admitted")
 }
 
 func (c *Console) doSend(w http.ResponseWriter, r *http.Request) {
 	name := r.PostForm.Get("name")
-	aimAt(r, name, "")
+	setTarget(r, name, "")
 	status, answer, err := c.o.Send(r.Context(), name, r.PostForm.Get("kind"))
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
 	note(r, "type", r.PostForm.Get("kind"), "answered", strconv.Itoa(status))
@@ -138,23 +138,23 @@ func (c *Console) doSend(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) doPoll(w http.ResponseWriter, r *http.Request) {
 	name := r.PostForm.Get("name")
-	aimAt(r, name, "")
+	setTarget(r, name, "")
 	if _, err := c.o.Poll(r.Context(), name); err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/trigger?name="+url.QueryEscape(name), "polled")
+	redirectDone(w, r, "/trigger?name="+url.QueryEscape(name), "polled")
 }
 
 func (c *Console) doSwitch(w http.ResponseWriter, r *http.Request) {
 	id := r.PostForm.Get("id")
-	aimAt(r, id, "")
+	setTarget(r, id, "")
 	on := strings.HasSuffix(r.URL.Path, "/enable")
 	o := engine.SwitchOrder{Workflow: id, On: on, Hold: !on && r.PostForm.Get("hold") != "", By: callerOf(r).Name}
 	note(r, "hold", r.PostForm.Get("hold"))
 	x, err := c.o.Operator.Switch(r.Context(), o)
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
 	what := map[bool]string{true: "enabled", false: "disabled"}[on]
@@ -163,21 +163,21 @@ func (c *Console) doSwitch(w http.ResponseWriter, r *http.Request) {
 	} else if o.Hold {
 		what = "holding"
 	}
-	done(w, r, "/workflow?id="+url.QueryEscape(id), what)
+	redirectDone(w, r, "/workflow?id="+url.QueryEscape(id), what)
 }
 
 func (c *Console) doResume(w http.ResponseWriter, r *http.Request) {
 	endpoint := r.PostForm.Get("endpoint")
-	aimAt(r, endpoint, "")
+	setTarget(r, endpoint, "")
 	n, err := c.o.Operator.Unpause(r.Context(), endpoint)
 	if err == nil && n == 0 {
 		err = engine.ErrNotFound
 	}
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/destinations", "resumed")
+	redirectDone(w, r, "/destinations", "resumed")
 }
 
 const (

@@ -156,7 +156,7 @@ func orderOf[T any](w http.ResponseWriter, r *http.Request, o *T, by *string, ch
 	if err == nil && check != nil {
 		err = check()
 	}
-	*by = signer(r, *by)
+	*by = authorOf(r, *by)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 	}
@@ -346,7 +346,7 @@ func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
 		c.conflict(w, err)
 		return
 	}
-	aimAt(r, b.ID, "")
+	setTarget(r, b.ID, "")
 	note(r, "trigger", o.Trigger, "workflow", o.Workflow, "status", strings.Join(o.Status, ","), "since", o.Since, "until", o.Until)
 	reply(w, http.StatusAccepted, batchAnswer{Batch: *b})
 }
@@ -430,7 +430,7 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, err)
 		return
 	}
-	aimAt(r, fmt.Sprintf("%d runs", a.Count), "")
+	setTarget(r, fmt.Sprintf("%d runs", a.Count), "")
 	note(r, "workflow", o.Workflow, "trigger", o.Trigger, "type", o.Type, "status", strings.Join(o.Status, ","), "since", o.Since, "runs",
 		strings.Join(firstN(a.Runs, 50), ","))
 	status := http.StatusAccepted

@@ -20,7 +20,7 @@ func named[T any](c *Console, w http.ResponseWriter, r *http.Request, parse func
 	case strings.HasPrefix(r.URL.Path, "/api/"):
 		problem(w, http.StatusBadRequest, err.Error())
 	default:
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 	}
 	return id, false
 }
@@ -148,7 +148,7 @@ func (c *Console) resumeEndpoint(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	aimAt(r, o.Endpoint, "")
+	setTarget(r, o.Endpoint, "")
 	n, err := c.o.Operator.Unpause(r.Context(), o.Endpoint)
 	switch {
 	case err != nil:

@@ -30,8 +30,8 @@ func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, destinationsAnswer{items, c.o.Operator.Paused()})
 }
 
-// stands returns the totals of the complete history, at most a few seconds old.
-func (c *Console) stands(ctx context.Context) (engine.Standing, error) {
+// currentStats returns the totals of the complete history, at most a few seconds old.
+func (c *Console) currentStats(ctx context.Context) (engine.Standing, error) {
 	return c.standing.get(true, time.Now(), func() (engine.Standing, error) { return c.o.Log.Standing(ctx) })
 }
 
@@ -52,7 +52,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	standing, err := c.stands(r.Context())
+	standing, err := c.currentStats(r.Context())
 	if err != nil {
 		c.fail(w, err)
 		return

@@ -103,7 +103,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 			c.conflict(w, err)
 			return
 		}
-		aimAt(r, id.String()+" "+q.Path+" link for "+cmp.Or(o.By, "anybody"), "")
+		setTarget(r, id.String()+" "+q.Path+" link for "+cmp.Or(o.By, "anybody"), "")
 		notKept(w) // whoever has the link can answer
 		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: c.hooksURL() + ApprovePath + token})
 		return
@@ -113,7 +113,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 			fmt.Sprintf("the token is that of %s and cannot answer as %s: leave by out, or use the token of %s", by.Name, o.By, o.By))
 		return
 	}
-	response := engine.Response{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: signer(r, o.By), Proof: nameProof(r),
+	response := engine.Response{Path: o.Step, Verdict: cmp.Or(o.Verdict, "approve"), By: authorOf(r, o.By), Proof: nameProof(r),
 		Comment: o.Comment}
 	if len(o.Result) > 0 {
 		v, err := value.DecodeJSON(o.Result)
@@ -159,7 +159,7 @@ func (c *Console) fire(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	receipt, err := c.o.Operator.Fire(r.Context(), r.PathValue("id"), inputs, signer(r, o.By), o.Why)
+	receipt, err := c.o.Operator.Fire(r.Context(), r.PathValue("id"), inputs, authorOf(r, o.By), o.Why)
 	if err != nil {
 		c.conflict(w, err)
 		return
@@ -176,13 +176,13 @@ func nameProof(r *http.Request) string {
 	return ""
 }
 
-// signer returns the name to record for a request: the one authenticated by a token or a session,
+// authorOf returns the name to record for a request: the one authenticated by a token or a session,
 // or with a shared token the one that the caller gives.
-func signer(r *http.Request, said string) string {
+func authorOf(r *http.Request, said string) string {
 	by := callerOf(r)
 	if by.session != "" || by.proved || said == "" {
 		return by.Name
 	}
-	aimAt(r, "", said)
+	setTarget(r, "", said)
 	return said
 }

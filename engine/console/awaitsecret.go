@@ -29,14 +29,14 @@ func (c *Console) awaitSecret(w http.ResponseWriter, r *http.Request) {
 // doAwaitSecret handles the button of a trigger's page.
 func (c *Console) doAwaitSecret(w http.ResponseWriter, r *http.Request) {
 	name := r.PostForm.Get("name")
-	aimAt(r, name, "")
+	setTarget(r, name, "")
 	if c.o.AwaitSecret == nil {
-		c.cannot(w, r, engine.ErrNotFound)
+		c.actionFailed(w, r, engine.ErrNotFound)
 		return
 	}
 	if _, err := c.o.AwaitSecret(name); err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/trigger?name="+url.QueryEscape(name), "awaiting")
+	redirectDone(w, r, "/trigger?name="+url.QueryEscape(name), "awaiting")
 }

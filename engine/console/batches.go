@@ -35,7 +35,7 @@ func (c *Console) againPages(mux *http.ServeMux) {
 func (c *Console) batchesPage(w http.ResponseWriter, r *http.Request) {
 	items, err := c.o.Operator.Batches(r.Context())
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "batches", map[string]any{"Title": "Batches", "Items": items[:min(len(items), 200)]})
@@ -48,7 +48,7 @@ func (c *Console) batchPage(w http.ResponseWriter, r *http.Request) {
 	}
 	b, err := c.o.Operator.Batch(r.Context(), id)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "batch", map[string]any{"Title": "Batch", "B": b})
@@ -105,7 +105,7 @@ func (c *Console) doReplays(w http.ResponseWriter, r *http.Request) {
 		s, err = o.selection(time.Now())
 	}
 	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
 	id, err := c.forms.once(r.PostForm.Get("once"), func() (string, error) {
@@ -116,11 +116,11 @@ func (c *Console) doReplays(w http.ResponseWriter, r *http.Request) {
 		return b.ID, nil
 	})
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	aimAt(r, id, "")
-	done(w, r, "/batches/"+id, "started")
+	setTarget(r, id, "")
+	redirectDone(w, r, "/batches/"+id, "started")
 }
 
 func (c *Console) doChangeBatch(to string) http.HandlerFunc {
@@ -130,10 +130,10 @@ func (c *Console) doChangeBatch(to string) http.HandlerFunc {
 			return
 		}
 		if _, err := c.o.Operator.ChangeBatch(r.Context(), id, to); err != nil {
-			c.cannot(w, r, err)
+			c.actionFailed(w, r, err)
 			return
 		}
-		done(w, r, "/batches/"+id.String(), "batch")
+		redirectDone(w, r, "/batches/"+id.String(), "batch")
 	}
 }
 
@@ -213,7 +213,7 @@ func (f *forms) get(key string) (shownPage, bool) {
 func (c *Console) shown(w http.ResponseWriter, r *http.Request, name string, data map[string]any) {
 	key, err := c.forms.put(name, data)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	http.Redirect(w, r, "/shown/"+key, http.StatusSeeOther)
@@ -223,7 +223,7 @@ func (c *Console) shown(w http.ResponseWriter, r *http.Request, name string, dat
 func (c *Console) keep(w http.ResponseWriter, r *http.Request, path string, data map[string]any) {
 	key, err := c.forms.put("", data)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	http.Redirect(w, r, path+"&shown="+key, http.StatusSeeOther)
@@ -241,12 +241,12 @@ func (c *Console) kept(r *http.Request) map[string]any {
 func (c *Console) shownPage(w http.ResponseWriter, r *http.Request) {
 	p, ok := c.forms.get(r.PathValue("key"))
 	if !ok || cmp.Or(p.name, "-") == "-" {
-		c.sorry(w, r, http.StatusNotFound, "This result is no longer available; the audit log has it.")
+		c.errorPage(w, r, http.StatusNotFound, "This result is no longer available; the audit log has it.")
 		return
 	}
 	data := map[string]any{}
 	if err := json.Unmarshal(p.data, &data); err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, p.name, data)

@@ -33,7 +33,7 @@ func (c *Console) confirmed(action string, ask func(*http.Request) (asking, erro
 		}
 		q, err := ask(r)
 		if err != nil {
-			c.cannot(w, r, err)
+			c.actionFailed(w, r, err)
 			return
 		}
 		fields := url.Values{}
@@ -188,7 +188,7 @@ func (c *Console) trySend(send http.HandlerFunc) http.HandlerFunc {
 		}
 		j, err := c.judge(r)
 		if err != nil {
-			c.cannot(w, r, err)
+			c.actionFailed(w, r, err)
 			return
 		}
 		c.showTrigger(w, r, http.StatusOK, map[string]any{"Judged": j})

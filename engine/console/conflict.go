@@ -23,7 +23,7 @@ func (c *Console) admitConflict(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	receipt, err := c.o.Operator.AdmitConflict(r.Context(), id, signer(r, order.By))
+	receipt, err := c.o.Operator.AdmitConflict(r.Context(), id, authorOf(r, order.By))
 	if err != nil {
 		c.conflict(w, err)
 		return
@@ -37,10 +37,10 @@ func (c *Console) doAdmitConflict(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	receipt, err := c.o.Operator.AdmitConflict(r.Context(), id, signer(r, ""))
+	receipt, err := c.o.Operator.AdmitConflict(r.Context(), id, authorOf(r, ""))
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/events/"+receipt.Event.String(), "admitted")
+	redirectDone(w, r, "/events/"+receipt.Event.String(), "admitted")
 }

@@ -158,10 +158,10 @@ type Console struct {
 	backtesting atomic.Bool
 	activity    activity
 	forms       forms
-	stats       kept[time.Duration, map[string]engine.WorkflowStats]
-	standing    kept[bool, engine.Standing]
-	dead        kept[bool, []engine.DeadGroup]
-	needs       kept[bool, int]
+	stats       ttlCache[time.Duration, map[string]engine.WorkflowStats]
+	standing    ttlCache[bool, engine.Standing]
+	dead        ttlCache[bool, []engine.DeadGroup]
+	needs       ttlCache[bool, int]
 	// denied limits the number of refused attempts in the audit log: they must not evict other
 	// entries.
 	denied *rate.Limiter

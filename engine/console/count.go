@@ -54,24 +54,24 @@ func (a *activity) get(ctx context.Context, log Log, now time.Time, step time.Du
 	return a.buckets, nil
 }
 
-// kept caches a page's counts for a short time, so that many viewers share the cost.
-type kept[K comparable, V any] struct {
+// ttlCache caches a page's counts for a short time, so that many viewers share the cost.
+type ttlCache[K comparable, V any] struct {
 	mu sync.Mutex
-	by map[K]keptValue[V]
+	by map[K]ttlEntry[V]
 }
 
-type keptValue[V any] struct {
+type ttlEntry[V any] struct {
 	at    time.Time
 	value V
 }
 
-// keptFor is the maximum age of a cached count.
-const keptFor = 5 * time.Second
+// ttlCacheFor is the maximum age of a cached count.
+const ttlCacheFor = 5 * time.Second
 
-func (k *kept[K, V]) get(key K, now time.Time, count func() (V, error)) (V, error) {
+func (k *ttlCache[K, V]) get(key K, now time.Time, count func() (V, error)) (V, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if x, ok := k.by[key]; ok && now.Sub(x.at) < keptFor {
+	if x, ok := k.by[key]; ok && now.Sub(x.at) < ttlCacheFor {
 		return x.value, nil
 	}
 	v, err := count()
@@ -79,8 +79,8 @@ func (k *kept[K, V]) get(key K, now time.Time, count func() (V, error)) (V, erro
 		return v, err
 	}
 	if k.by == nil || len(k.by) > 8 {
-		k.by = map[K]keptValue[V]{}
+		k.by = map[K]ttlEntry[V]{}
 	}
-	k.by[key] = keptValue[V]{now, v}
+	k.by[key] = ttlEntry[V]{now, v}
 	return v, nil
 }

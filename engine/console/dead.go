@@ -190,7 +190,7 @@ func (c *Console) replayDeadLetters(w http.ResponseWriter, r *http.Request) {
 		a.Runs = append(a.Runs, m.Run)
 	}
 	a.Count, a.Problems = len(made), problems
-	aimAt(r, fmt.Sprintf("%d dead letters", len(made)), "")
+	setTarget(r, fmt.Sprintf("%d dead letters", len(made)), "")
 	note(r, "from", o.From, "version", o.Version, "group", o.Group, "workflow", o.Workflow, "host", o.Host, "reason",
 		strings.Join(o.Reason, ","), "runs", madeText(made))
 	reply(w, http.StatusAccepted, a)
@@ -251,17 +251,17 @@ func (c *Console) deadOf(r *http.Request) (list []engine.DeadLetter, left int, e
 func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 	o, err := c.formOrder(r)
 	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
 	list, left, err := c.deadOf(r)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	group, filters := r.PostForm.Get("group"), r.PostForm.Get("filters")
 	if len(list) == 0 {
-		c.sorry(w, r, http.StatusBadRequest, "Choose at least one dead letter. Those of this cause may have been replayed in the meantime.")
+		c.errorPage(w, r, http.StatusBadRequest, "Choose at least one dead letter. Those of this cause may have been replayed in the meantime.")
 		return
 	}
 	ids := make([]string, len(list))
@@ -276,7 +276,7 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 			data["IDs"] = ids
 		}
 		if data["InDoubt"], err = c.o.Log.InDoubt(r.Context(), ids); err != nil {
-			c.trouble(w, r, err)
+			c.showError(w, r, err)
 			return
 		}
 		c.render(w, r, http.StatusOK, "confirm", data)

@@ -91,10 +91,10 @@ func fieldText(v any) string {
 
 func (c *Console) doFire(w http.ResponseWriter, r *http.Request) {
 	id := r.PostForm.Get("id")
-	aimAt(r, id, "")
+	setTarget(r, id, "")
 	flow := c.o.Project().Workflows[id]
 	if flow == nil {
-		c.trouble(w, r, engine.ErrNotFound)
+		c.showError(w, r, engine.ErrNotFound)
 		return
 	}
 	inputs := formInputs(flow, r.PostForm)
@@ -107,11 +107,11 @@ func (c *Console) doFire(w http.ResponseWriter, r *http.Request) {
 		return receipt.Event.String(), err
 	})
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
 	note(r, "why", r.PostForm.Get("why"), "event", event)
-	done(w, r, "/events/"+event, "fired")
+	redirectDone(w, r, "/events/"+event, "fired")
 }
 
 // formInputs parses the fields of a form by the types that the workflow declares. An empty field

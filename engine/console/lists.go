@@ -99,7 +99,7 @@ func shown[T any](c *Console, w http.ResponseWriter, r *http.Request, l *listing
 		return nil, true
 	}
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return nil, false
 	}
 	l.Total, l.TotalMore, l.SearchedTo = p.Total, p.TotalMore, p.SearchedTo
@@ -154,7 +154,7 @@ func (c *Console) quarantinePage(w http.ResponseWriter, r *http.Request) {
 	if l.Problem == "" && l.Q.After == "" {
 		var err error
 		if groups, err = c.o.Log.RefusalGroups(r.Context(), l.Q); err != nil {
-			c.trouble(w, r, err)
+			c.showError(w, r, err)
 			return
 		}
 	}
@@ -196,7 +196,7 @@ func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 		items, left, err = c.chosen(r.Context(), l.Q, groups[0].ID, deadShown)
 	}
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	total, circuits := 0, map[string]string{}
@@ -226,7 +226,7 @@ func (c *Console) searchPage(w http.ResponseWriter, r *http.Request) {
 		runs, rerr := c.o.Log.RunPage(r.Context(), q)
 		refused, qerr := c.refusals(r.Context(), q)
 		if err = errors.Join(err, rerr, qerr); err != nil {
-			c.trouble(w, r, err)
+			c.showError(w, r, err)
 			return
 		}
 		data["Events"], data["Runs"], data["Refused"] = events, runs, refused
@@ -279,7 +279,7 @@ func (c *Console) needsPage(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {
-			c.trouble(w, r, err)
+			c.showError(w, r, err)
 			return
 		}
 		list = append(list, n)
@@ -291,7 +291,7 @@ func (c *Console) needsPage(w http.ResponseWriter, r *http.Request) {
 func (c *Console) hostsPage(w http.ResponseWriter, r *http.Request) {
 	items, err := c.destinations(r.Context())
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "hosts", map[string]any{"Title": "Destinations", "Items": firstN(items, 500), "Total": len(items),
@@ -309,7 +309,7 @@ func (c *Console) hostPage(w http.ResponseWriter, r *http.Request) {
 		items, err = c.destinations(r.Context())
 	}
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	items = slices.DeleteFunc(items, func(x destinationItem) bool { return bareHost(x.Name) != bareHost(host) })
@@ -317,7 +317,7 @@ func (c *Console) hostPage(w http.ResponseWriter, r *http.Request) {
 	waiting, werr := c.o.Log.RunPage(r.Context(), engine.Query{WaitsFor: "destination", Host: host, Limit: 20})
 	times, terr := c.o.Log.HostTimes(r.Context(), host)
 	if err = errors.Join(err, werr, terr); err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "host", map[string]any{"Title": host, "Host": host, "States": items, "Groups": groups,

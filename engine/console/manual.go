@@ -42,7 +42,7 @@ func (c *Console) manualPage(w http.ResponseWriter, r *http.Request) {
 	}
 	p, ok := docs.Find(name)
 	if !ok {
-		c.sorry(w, r, http.StatusNotFound, "The manual has no such page.")
+		c.errorPage(w, r, http.StatusNotFound, "The manual has no such page.")
 		return
 	}
 	if strings.HasSuffix(name, ".md") {

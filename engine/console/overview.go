@@ -34,14 +34,14 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 	name := cmp.Or(v.Get("range"), "24h")
 	i := slices.IndexFunc(ranges, func(x timeRange) bool { return x.Name == name })
 	if i < 0 {
-		c.sorry(w, r, http.StatusBadRequest, fmt.Sprintf("Unknown range %q; use 1h, 24h, 7d or 30d.", name))
+		c.errorPage(w, r, http.StatusBadRequest, fmt.Sprintf("Unknown range %q; use 1h, 24h, 7d or 30d.", name))
 		return
 	}
 	pick, now := ranges[i], time.Now()
 	data := map[string]any{"Title": "Overview", "Range": pick.Name, "Ranges": ranges, "Paused": c.o.Operator.Paused(),
 		"Alerts": firstN(c.o.Operator.OpenAlerts(), 50)}
 	if err := c.overviewData(r, pick, now, data); err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	if c.o.Acks != nil {
@@ -56,7 +56,7 @@ const destinationsShown = 10
 // overviewData collects the data of the overview, problems first.
 func (c *Console) overviewData(r *http.Request, pick timeRange, now time.Time, data map[string]any) error {
 	ctx, zone := r.Context(), c.zoneOf(r).At
-	standing, err := c.stands(ctx)
+	standing, err := c.currentStats(ctx)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
 	}
 	same, err := c.o.Log.RunPage(r.Context(), engine.Query{Workflow: d.Workflow, Limit: 20})
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	data["Others"] = same.Items

@@ -79,9 +79,9 @@ func pageHeaders(h http.Header) {
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
 	"img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// said are the messages after an action, by the code in the URL: a text in a URL could come from
+// flashMessages are the messages after an action, by the code in the URL: a text in a URL could come from
 // anybody.
-var said = map[string]string{
+var flashMessages = map[string]string{
 	"replayed": "Replayed. This is the new run.", "cancelled": "The run is being cancelled.", "answered": "Your answer is recorded.",
 	"admitted": "The delivery is valid now: this is its event.",
 	"enabled":  "The workflow is switched on as its file says.", "disabled": "The workflow is switched off.",
@@ -129,7 +129,7 @@ func (c *Console) pages(mux *http.ServeMux) {
 			problem(w, http.StatusNotFound, "not found")
 			return
 		}
-		c.sorry(w, r, http.StatusNotFound, "Page not found.")
+		c.errorPage(w, r, http.StatusNotFound, "Page not found.")
 	})
 }
 
@@ -139,7 +139,7 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, nam
 	if state := c.o.State(); state.Broken() && by.Role != "" {
 		data["Broken"] = state
 	}
-	data["Said"], data["LoggedIn"] = said[r.URL.Query().Get("said")], by.session != ""
+	data["Said"], data["LoggedIn"] = flashMessages[r.URL.Query().Get("said")], by.session != ""
 	zone := c.zoneOf(r)
 	data["Zone"] = zone
 	if by.Role != "" {
@@ -161,24 +161,24 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, nam
 	_, _ = w.Write(b.Bytes()) // on failure the client has disconnected
 }
 
-// sorry shows an error page.
-func (c *Console) sorry(w http.ResponseWriter, r *http.Request, status int, text string) {
+// errorPage shows an error page.
+func (c *Console) errorPage(w http.ResponseWriter, r *http.Request, status int, text string) {
 	c.render(w, r, status, "sorry", map[string]any{"Title": http.StatusText(status), "Text": text})
 }
 
-// trouble shows an error as a page, with an explanation if the caller can do something about it.
-func (c *Console) trouble(w http.ResponseWriter, r *http.Request, err error) {
+// showError shows an error as a page, with an explanation if the caller can do something about it.
+func (c *Console) showError(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		c.sorry(w, r, http.StatusNotFound, "Not found: it never existed, or it was pruned.")
+		c.errorPage(w, r, http.StatusNotFound, "Not found: it never existed, or it was pruned.")
 	case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
-		c.sorry(w, r, http.StatusServiceUnavailable, "Nothing can be stored at the moment. Try again soon.")
+		c.errorPage(w, r, http.StatusServiceUnavailable, "Nothing can be stored at the moment. Try again soon.")
 	case errors.Is(err, engine.ErrQuery):
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 	case errors.Is(err, context.Canceled):
 	default:
 		c.o.Logger.Error("a page could not be rendered", "path", r.URL.Path, "error", err)
-		c.sorry(w, r, http.StatusInternalServerError, "The page could not be rendered; the server's log has the reason.")
+		c.errorPage(w, r, http.StatusInternalServerError, "The page could not be rendered; the server's log has the reason.")
 	}
 }
 
@@ -196,7 +196,7 @@ func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 	}
 	o := replayOrder{From: r.URL.Query().Get("from"), Version: r.URL.Query().Get("version")}
 	if err := o.check(); err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
 	data := map[string]any{"Title": "Replay this run?", "D": d, "Order": o, "Current": ""}
@@ -228,12 +228,12 @@ func (c *Console) previewPage(w http.ResponseWriter, r *http.Request) {
 func (c *Console) runOf(w http.ResponseWriter, r *http.Request, text string) (*engine.RunDetail, bool) {
 	id, err := engine.ParseRunID(text)
 	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 		return nil, false
 	}
 	d, err := c.o.Log.RunDetail(r.Context(), id)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return nil, false
 	}
 	return d, true
@@ -268,7 +268,7 @@ func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 	}
 	d, err := c.o.Log.EventDetail(r.Context(), id)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	ran, filtered := splitDecisions(d.Decisions)
@@ -315,7 +315,7 @@ func (c *Console) refusalPage(w http.ResponseWriter, r *http.Request) {
 	}
 	d, _, err := c.o.Log.Refusal(r.Context(), id)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "refusal", map[string]any{"Title": "Refused: " + d.Reason, "D": d})
@@ -324,7 +324,7 @@ func (c *Console) refusalPage(w http.ResponseWriter, r *http.Request) {
 func (c *Console) triggersPage(w http.ResponseWriter, r *http.Request) {
 	items, err := c.triggers(r.Context(), time.Now().Add(-24*time.Hour))
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "triggers", map[string]any{"Title": "Triggers", "Items": items, "HooksURL": c.hooksURL()})
@@ -343,18 +343,18 @@ func (c *Console) showTrigger(w http.ResponseWriter, r *http.Request, status int
 	name := cmp.Or(r.URL.Query().Get("name"), r.PostForm.Get("name"))
 	t := c.o.Project().Triggers[name]
 	if t == nil {
-		c.sorry(w, r, http.StatusNotFound, "The project has no such trigger.")
+		c.errorPage(w, r, http.StatusNotFound, "The project has no such trigger.")
 		return
 	}
 	items, err := c.triggers(r.Context(), time.Now().Add(-24*time.Hour))
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	i := slices.IndexFunc(items, func(i triggerItem) bool { return i.Name == name })
 	recent, err := c.o.Log.EventPage(r.Context(), engine.Query{Trigger: name, Limit: 10})
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	data["Title"], data["T"], data["Trigger"], data["Recent"], data["HooksURL"] = name, items[i], t, recent.Items, c.hooksURL()
@@ -363,7 +363,7 @@ func (c *Console) showTrigger(w http.ResponseWriter, r *http.Request, status int
 	}
 	refused, err := c.refusals(r.Context(), engine.Query{Trigger: name, Limit: 5})
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	data["Refused"] = refused.Items
@@ -372,7 +372,7 @@ func (c *Console) showTrigger(w http.ResponseWriter, r *http.Request, status int
 		since := now.Add(-7 * 24 * time.Hour)
 		seen, err := c.o.Log.Sightings(r.Context(), name, since)
 		if err != nil {
-			c.trouble(w, r, err)
+			c.showError(w, r, err)
 			return
 		}
 		cmp := engine.Compare(name, since.UTC(), now, seen)
@@ -384,7 +384,7 @@ func (c *Console) showTrigger(w http.ResponseWriter, r *http.Request, status int
 func (c *Console) workflowsPage(w http.ResponseWriter, r *http.Request) {
 	items, err := c.workflows(r.Context(), 7*24*time.Hour)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	c.render(w, r, http.StatusOK, "workflows", map[string]any{"Title": "Workflows", "Items": items})
@@ -404,7 +404,7 @@ func (c *Console) showWorkflow(w http.ResponseWriter, r *http.Request, status in
 		err = engine.ErrNotFound
 	}
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	data["Title"], data["Versions"], data["Flow"], data["Shown"], data["Once"] = id, versions, flow, version, nonce()
@@ -431,19 +431,19 @@ func (c *Console) showWorkflow(w http.ResponseWriter, r *http.Request, status in
 		}
 	}
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	items, err := c.workflows(r.Context(), 7*24*time.Hour)
 	if err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	if i := slices.IndexFunc(items, func(i workflowItem) bool { return i.ID == id }); i >= 0 {
 		data["Stats"] = items[i]
 	}
 	if data["Missed"], err = c.o.Log.Missed(r.Context(), id); err != nil {
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	data["Text"] = highlight(text)

@@ -111,7 +111,7 @@ func (c *Console) judgeRefusals(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) noteJudged(r *http.Request, o judgeOrder, a judgedAnswer) {
-	aimAt(r, o.Trigger, "")
+	setTarget(r, o.Trigger, "")
 	note(r, "reason", o.Reason, "since", o.Since, "admitted", strings.Join(firstN(a.Admitted, 50), ","), "refused", fmt.Sprint(a.Refused))
 }
 
@@ -121,7 +121,7 @@ func (c *Console) doJudgeAll(w http.ResponseWriter, r *http.Request) {
 	a, err := c.judgeAgain(r.Context(), o)
 	c.noteJudged(r, o, a)
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
 	c.shown(w, r, "judged", map[string]any{"Title": "Judged again", "A": a, "O": o, "Count": len(a.Admitted),

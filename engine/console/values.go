@@ -154,8 +154,8 @@ func (c *Console) setValue(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	change.By = signer(r, o.By)
-	aimAt(r, valueName(o.Workflow, o.Key), "")
+	change.By = authorOf(r, o.By)
+	setTarget(r, valueName(o.Workflow, o.Key), "")
 	item, err := c.o.Operator.SetValue(r.Context(), change)
 	if err != nil {
 		c.valueProblem(w, err)
@@ -170,9 +170,9 @@ func (c *Console) deleteValue(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	aimAt(r, valueName(o.Workflow, o.Key), "")
+	setTarget(r, valueName(o.Workflow, o.Key), "")
 	if err := c.o.Operator.DeleteValue(r.Context(),
-		engine.ValueChange{ValueRef: engine.ValueRef{Workflow: o.Workflow, Key: o.Key}, By: signer(r, o.By)}); err != nil {
+		engine.ValueChange{ValueRef: engine.ValueRef{Workflow: o.Workflow, Key: o.Key}, By: authorOf(r, o.By)}); err != nil {
 		c.valueProblem(w, err)
 		return
 	}
@@ -200,7 +200,7 @@ func valueName(workflow, key string) string {
 func (c *Console) valuesPage(w http.ResponseWriter, r *http.Request) {
 	page, err := c.values(r)
 	if err != nil {
-		c.sorry(w, r, http.StatusBadRequest, err.Error())
+		c.errorPage(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
 	v := r.URL.Query()
@@ -221,26 +221,26 @@ func (c *Console) doSetValue(w http.ResponseWriter, r *http.Request) {
 	if !json.Valid(o.Value) { // a plain word that a person enters is a text
 		o.Value, _ = json.Marshal(f.Get("value"))
 	}
-	aimAt(r, valueName(o.Workflow, o.Key), "")
+	setTarget(r, valueName(o.Workflow, o.Key), "")
 	change, err := o.change()
 	if err == nil {
-		change.By = signer(r, "")
+		change.By = authorOf(r, "")
 		_, err = c.o.Operator.SetValue(r.Context(), change)
 	}
 	if err != nil {
-		c.cannot(w, r, err)
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/store?q="+url.QueryEscape(o.Key), "kept")
+	redirectDone(w, r, "/store?q="+url.QueryEscape(o.Key), "kept")
 }
 
 func (c *Console) doDeleteValue(w http.ResponseWriter, r *http.Request) {
 	f := r.PostForm
-	aimAt(r, valueName(f.Get("workflow"), f.Get("key")), "")
+	setTarget(r, valueName(f.Get("workflow"), f.Get("key")), "")
 	if err := c.o.Operator.DeleteValue(r.Context(),
-		engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.Get("workflow"), Key: f.Get("key")}, By: signer(r, "")}); err != nil {
-		c.cannot(w, r, err)
+		engine.ValueChange{ValueRef: engine.ValueRef{Workflow: f.Get("workflow"), Key: f.Get("key")}, By: authorOf(r, "")}); err != nil {
+		c.actionFailed(w, r, err)
 		return
 	}
-	done(w, r, "/store", "removed")
+	redirectDone(w, r, "/store", "removed")
 }

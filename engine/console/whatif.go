@@ -126,7 +126,7 @@ func (c *Console) changesPage(w http.ResponseWriter, r *http.Request) {
 		if err == nil {
 			err = engine.ErrNotFound
 		}
-		c.trouble(w, r, err)
+		c.showError(w, r, err)
 		return
 	}
 	show := map[string]any{"Title": "What would change", "ID": id, "Text": v.Get("text"), "Since": v.Get("since"), "Limit": v.Get("limit"),

@@ -73,7 +73,7 @@ func (c *Console) zoneOf(r *http.Request) shownZone {
 func (c *Console) setZone(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("zone")
 	if _, err := time.LoadLocation(name); name != "utc" && name != "project" && (err != nil || !zoneName.MatchString(name)) {
-		c.sorry(w, r, http.StatusBadRequest, fmt.Sprintf("unknown timezone %q; use utc, project or a name such as Europe/Berlin", name))
+		c.errorPage(w, r, http.StatusBadRequest, fmt.Sprintf("unknown timezone %q; use utc, project or a name such as Europe/Berlin", name))
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: zoneCookie, Value: url.QueryEscape(name), Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true,
