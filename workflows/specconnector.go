@@ -84,7 +84,7 @@ var connectorShapes = map[string]*shape{
 		{"returns", is(kindAny), false, "the types of the output: {id: string, tags: [string]}; a name that ends in ? may be nil"},
 		{
 			"idempotency", word("natural", "key", "none"), false,
-			"the effect of repeating a request: natural, nothing changes; key, the service honours its idempotency header; none, the effect happens again",
+			"if a request is repeated: natural, nothing changes; key, the service honours its idempotency header; none, the effect happens again",
 		},
 		{"check", object("action_check"), false, "validates the output against a JSON Schema, such as one given by an input"},
 		{"already", list(object("action_already")), false, "responses that mean that the object exists already: success"},
