@@ -28,7 +28,7 @@ func (c *Console) overviewPage(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	v.Del("said")
 	if err := onlyKnown(v, []string{"range"}); err != nil {
-		c.sorry(w, r, http.StatusBadRequest, strings.TrimPrefix(err.Error(), engine.ErrQuery.Error()+": "))
+		c.errorPage(w, r, http.StatusBadRequest, strings.TrimPrefix(err.Error(), engine.ErrQuery.Error()+": "))
 		return
 	}
 	name := cmp.Or(v.Get("range"), "24h")
