@@ -10,6 +10,11 @@ var environment = []variable{
 	{"HOOKLOOM_ADDR", "The address that receives deliveries. It overrides `server.addr`; `--addr` overrides it."},
 	{"HOOKLOOM_ADMIN_ADDR", "The address of console, API and metrics. It overrides `server.admin_addr`; `--admin-addr` overrides it."},
 	{"HOOKLOOM_DB", "The database: a file, or `postgres://...`. It overrides `database` and `server.db`; `--db` overrides it."},
+	{"PGHOST", "The host of PostgreSQL, if the address of the database names none. libpq's other variables, such as `PGPASSWORD` " +
+		"and `PGPASSFILE`, are read too."},
+	{"PGSSLMODE", "The TLS mode of PostgreSQL, if the address has no `sslmode`."},
+	{"PGAPPNAME", "The name of the connections in PostgreSQL's lists, if the address has no `application_name`; else `hookloom`."},
+	{"HOOKLOOM_TEST_POSTGRES", "Only read by Hookloom's own tests: the PostgreSQL server that they use."},
 	{"HOOKLOOM_KEY", "The key for encrypted data, instead of the file `.hookloom-key`."},
 	{"HOOKLOOM_TOKEN", "The operator token: of the server, and of commands that call it."},
 	{"HOOKLOOM_VIEW_TOKEN", "The server's read-only token."},
