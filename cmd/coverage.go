@@ -74,12 +74,19 @@ func missed(i *dryrun.CoverageItem) (out []string) {
 
 type (
 	cobertura struct {
-		XMLName  xml.Name           `xml:"coverage"`
-		Rate     string             `xml:"line-rate,attr"`
-		Branch   string             `xml:"branch-rate,attr"`
-		Version  string             `xml:"version,attr"`
-		Time     int64              `xml:"timestamp,attr"`
-		Packages []coberturaPackage `xml:"packages>package"`
+		XMLName  xml.Name `xml:"coverage"`
+		Rate     string   `xml:"line-rate,attr"`
+		Branch   string   `xml:"branch-rate,attr"`
+		Covered  int      `xml:"lines-covered,attr"`
+		Valid    int      `xml:"lines-valid,attr"`
+		Taken    int      `xml:"branches-covered,attr"`
+		Branches int      `xml:"branches-valid,attr"`
+		// Complexity is not measured; the format has it.
+		Complexity int                `xml:"complexity,attr"`
+		Version    string             `xml:"version,attr"`
+		Time       int64              `xml:"timestamp,attr"`
+		Source     string             `xml:"sources>source"`
+		Packages   []coberturaPackage `xml:"packages>package"`
 	}
 	coberturaPackage struct {
 		Name    string           `xml:"name,attr"`
@@ -153,7 +160,8 @@ func writeCobertura(file string, list []dryrun.WorkflowCoverage) error {
 		p.Classes = append(p.Classes, class)
 	}
 	p.Rate, p.Branch = rate(all.steps, all.ofSteps), rate(all.sides, all.ofSides)
-	text, err := xml.MarshalIndent(cobertura{Rate: p.Rate, Branch: p.Branch, Version: version(), Packages: []coberturaPackage{p}}, "", "  ")
+	text, err := xml.MarshalIndent(cobertura{Rate: p.Rate, Branch: p.Branch, Covered: all.steps, Valid: all.ofSteps, Taken: all.sides,
+		Branches: all.ofSides, Version: version(), Source: ".", Packages: []coberturaPackage{p}}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,9 @@ func newExpr(text string, src *source, at int) *Expr {
 	return &Expr{Expr: expr.Expr{Text: text}, place: place{src: src, at: at, text: text}}
 }
 
+// Line is the line of its file on which the expression begins.
+func (e *Expr) Line() int { return e.place.mark(0, 1).Line }
+
 // check compiles the expression against the names visible at its position and reports mistakes to
 // its file. want is reflect.Bool for conditions, otherwise Invalid.
 func (e *Expr) check(sc *expr.Scope, want reflect.Kind) {

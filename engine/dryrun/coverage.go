@@ -131,7 +131,7 @@ func (c *Coverage) Report() []WorkflowCoverage {
 
 func (of *covered) items() (items []CoverageItem) {
 	if len(of.w.When) > 0 {
-		items = append(items, CoverageItem{Kind: "rule", Name: "when", Line: 1, Sides: []string{"matched", "skipped"},
+		items = append(items, CoverageItem{Kind: "rule", Name: "when", Line: of.w.When[0].Line(), Sides: []string{"matched", "skipped"},
 			Counts: []int{of.matched, of.skipped}})
 	}
 	of.w.EachStep(func(s *workflows.Step) {
