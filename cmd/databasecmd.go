@@ -12,7 +12,7 @@ import (
 
 // dbCmd looks after the tables of a PostgreSQL database.
 func (a *app) dbCmd() *cobra.Command {
-	c := &cobra.Command{Use: "db", Short: "Make or update the tables of a PostgreSQL database; show its state"}
+	c := &cobra.Command{Use: "db", Short: "Make, update, show or copy the tables of a database"}
 	var f place
 	status := &cobra.Command{Use: "status", Short: "Show server, schema, and what an answer is worth", Args: cobra.NoArgs,
 		Long: `Connects to the project's PostgreSQL database and shows the server's version, the version
@@ -28,7 +28,7 @@ run it with a role that may, then grant the server's role the use of the schema.
 		Example: "  hookloom db migrate --db postgres://owner@db.example.com/hookloom",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.migrateDatabase(c.Context(), &f) }}
 	f.flags(migrate.Flags())
-	c.AddCommand(status, migrate)
+	c.AddCommand(status, migrate, a.copyCmd())
 	return c
 }
 
@@ -157,4 +157,44 @@ func (a *app) migrateDatabase(ctx context.Context, at *place) error {
 	}
 	a.printf("%s: schema %s updated from version %d to %d\n", address, address.Schema, before.Have, before.Want)
 	return nil
+}
+
+// copyCmd copies a database.
+func (a *app) copyCmd() *cobra.Command {
+	var from, to string
+	c := &cobra.Command{Use: "copy --from DATABASE --to DATABASE", Short: "Copy a database from SQLite to PostgreSQL, or back",
+		Args: cobra.NoArgs,
+		Long: `Copies all rows of a database into an empty one, and compares both row by row. Stop the
+server first: the command is refused while a process uses one of them. Ids, keys and the
+name of the installation stay, so open runs go on in the copy with the same idempotency
+keys. The source is not changed: do not serve it again, or its open runs run twice.`,
+		Example: "  hookloom db copy --from hookloom.db --to postgres://hookloom@db.example.com/hookloom",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if from == "" || to == "" {
+				return usageError("name both: --from hookloom.db --to postgres://...")
+			}
+			if err := hasDatabase(from); err != nil {
+				return err
+			}
+			list, err := store.CopyDatabase(c.Context(), from, to, store.Options{})
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				return a.printJSON(map[string]any{"from": postgres.Name(from), "to": postgres.Name(to), "tables": list})
+			}
+			t := newTable("TABLE", "ROWS")
+			for _, x := range list {
+				t.row(x.Table, fmt.Sprint(x.Rows))
+			}
+			if err := t.print(a.out); err != nil {
+				return err
+			}
+			a.printf("%s is copied to %s; each row was compared. Do not serve %s again.\n", postgres.Name(from), postgres.Name(to),
+				postgres.Name(from))
+			return nil
+		}}
+	c.Flags().StringVar(&from, "from", "", "the database to copy: a file, or postgres://...")
+	c.Flags().StringVar(&to, "to", "", "the new database, which must be empty: a file, or postgres://...")
+	return c
 }

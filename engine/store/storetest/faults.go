@@ -368,3 +368,19 @@ func controlScript() []write {
 		}},
 	}
 }
+
+// Fill executes the script of writes.
+func Fill(t testing.TB, s Opened) {
+	t.Helper()
+	for _, w := range script() {
+		if err := w.do(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", w.name, err)
+		}
+	}
+}
+
+// Content returns the content of a database as text.
+func Content(t testing.TB, s Opened) string {
+	t.Helper()
+	return held(t, s)
+}

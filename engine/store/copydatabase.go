@@ -1,0 +1,298 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hookloom/hookloom/engine/store/postgres"
+)
+
+// This file copies a whole database into an empty one of the other kind, and compares both.
+
+// CopiedTable is a table that was copied and compared.
+type CopiedTable struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
+}
+
+// copyStep is how many rows are written in one transaction.
+const copyStep = 500
+
+// notCopied are the tables that belong to one database.
+var notCopied = []string{"nodes", "migrations", "events_view", "runs_view", "steps_view"}
+
+// CopyDatabase copies all rows of one database into another one, which must be empty, and compares
+// them row by row. No process may use either of them. The copy keeps the ids, the keys and the name of
+// the installation: open runs go on there with the same idempotency keys.
+func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTable, err error) {
+	o.Verb = "db copy"
+	source, err := Open(ctx, from, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	target, err := Open(ctx, to, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	for _, table := range []string{"events", "runs", "keys", "audit", "quarantine"} {
+		var n int64
+		if err := target.readers.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			return nil, fmt.Errorf("database %s is not empty: its table %s has %d rows; name a new one", postgres.Name(to), table, n)
+		}
+	}
+	var out []CopiedTable
+	for _, table := range tables {
+		if slices.Contains(notCopied, table) {
+			continue
+		}
+		c := &copier{source: source, target: target, table: table}
+		if err := c.run(ctx); err != nil {
+			return out, fmt.Errorf("copying table %s: %w", table, err)
+		}
+		out = append(out, CopiedTable{Table: table, Rows: c.rows})
+	}
+	return out, nil
+}
+
+// copier copies one table.
+type copier struct {
+	source, target *Store
+	table          string
+	columns        []string
+	// types are PostgreSQL's types of the columns.
+	types map[string]string
+	order string
+	rows  int64
+}
+
+func (c *copier) run(ctx context.Context) error {
+	if err := c.read(ctx); err != nil {
+		return err
+	}
+	insert, err := c.statement(ctx)
+	if err != nil {
+		return err
+	}
+	var batch [][]driver.Value
+	flush := func() error {
+		rows := batch
+		batch = nil
+		if insert == "" {
+			return nil
+		}
+		return c.write(ctx, func(t *tx) error {
+			for _, r := range rows {
+				if err := t.put(insert, r...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	sum, err := c.each(ctx, c.source, func(row []driver.Value) error {
+		if batch = append(batch, row); len(batch) < copyStep {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err == nil {
+		err = c.advance(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	n := c.rows
+	copied, err := c.each(ctx, c.target, func([]driver.Value) error { return nil })
+	if err == nil && (copied != sum || c.rows != n) {
+		err = fmt.Errorf("the copy differs: %d rows were read, and %d are in the copy", n, c.rows)
+	}
+	return err
+}
+
+// statement prepares the table of the target, and returns the statement that adds a row.
+func (c *copier) statement(ctx context.Context) (string, error) {
+	switch {
+	case c.table == keptSize && c.target.w.pg != nil: // a view
+		return "", nil
+	case c.table == keptSize: // it has one row
+		return "UPDATE kept_size SET bytes = ?1, keys = ?2", nil
+	}
+	marks := make([]string, len(c.columns))
+	for i := range marks {
+		marks[i] = fmt.Sprintf("?%d", i+1)
+	}
+	insert := "INSERT INTO " + c.table + " (" + strings.Join(c.columns, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ")"
+	// A new database has rows in meta and feed.
+	return insert, c.write(ctx, func(t *tx) error { return t.exec("DELETE FROM " + c.table) })
+}
+
+// keptSize is a table of one row in SQLite, and a view in PostgreSQL.
+const keptSize = "kept_size"
+
+func (c *copier) write(ctx context.Context, apply func(*tx) error) error {
+	return c.target.w.do(ctx, true, apply)
+}
+
+// read reads the names of the columns, and their order, from the source and the target.
+func (c *copier) read(ctx context.Context) error {
+	names := map[*Store][]string{}
+	ordered := false
+	for _, s := range []*Store{c.source, c.target} {
+		query := `SELECT name FROM pragma_table_info(?)`
+		args := []any{c.table}
+		if s.w.pg != nil {
+			query = `SELECT column_name FROM information_schema.columns WHERE table_schema = ? AND table_name = ?`
+			args = []any{s.w.pg.address.Schema, c.table}
+			if err := c.readTypes(ctx, s, args); err != nil {
+				return err
+			}
+		}
+		list, err := collect(ctx, s.readers, query, args, func(r scanner) (name string, err error) { return name, r.Scan(&name) })
+		if err != nil {
+			return err
+		}
+		ordered = ordered || slices.Contains(list, "rowid")
+		list = slices.DeleteFunc(list, func(n string) bool { return n == "rowid" || n == "id" && c.table == keptSize })
+		slices.Sort(list)
+		names[s] = list
+	}
+	if c.columns = names[c.source]; len(c.columns) == 0 || !slices.Equal(c.columns, names[c.target]) {
+		return fmt.Errorf("its columns are %v in one database, and %v in the other", names[c.source], names[c.target])
+	}
+	if ordered { // the order in which the rows were added counts
+		c.order = " ORDER BY rowid"
+	}
+	return nil
+}
+
+// readTypes reads the types of the columns in PostgreSQL.
+func (c *copier) readTypes(ctx context.Context, s *Store, args []any) error {
+	c.types = map[string]string{}
+	rows, err := s.readers.QueryContext(ctx, `SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = ? AND
+		table_name = ?`, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	for rows.Next() {
+		var name, kind string
+		if err := rows.Scan(&name, &kind); err != nil {
+			return err
+		}
+		c.types[name] = kind
+	}
+	return rows.Err()
+}
+
+// typed converts a value of SQLite to PostgreSQL's type of its column.
+func (c *copier) typed(column string, v driver.Value) driver.Value {
+	kind := c.types[column]
+	switch x := v.(type) {
+	case int64:
+		if kind == "boolean" {
+			return x != 0
+		}
+	case string:
+		if kind == "bytea" {
+			return []byte(x)
+		}
+	case []byte:
+		if kind == "text" {
+			return string(x)
+		}
+	}
+	return v
+}
+
+// digest is the sum of the rows' hashes: equal for the same rows in any order.
+type digest [4]uint64
+
+// each visits the rows of the table in one of the databases, and returns their digest.
+func (c *copier) each(ctx context.Context, s *Store, visit func([]driver.Value) error) (sum digest, err error) {
+	c.rows = 0
+	rows, err := s.readers.QueryContext(ctx, "SELECT "+strings.Join(c.columns, ", ")+" FROM "+c.table+c.order)
+	if err != nil {
+		return sum, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		row, dest := make([]driver.Value, len(c.columns)), make([]any, len(c.columns))
+		for i := range row {
+			dest[i] = (*any)(&row[i])
+		}
+		if err := rows.Scan(dest...); err != nil {
+			return sum, err
+		}
+		sum.add(row)
+		c.rows++
+		for i, name := range c.columns {
+			row[i] = c.typed(name, row[i])
+		}
+		if err := visit(row); err != nil {
+			return sum, err
+		}
+	}
+	return sum, rows.Err()
+}
+
+// add adds a row. Both kinds of databases give the same values, but for booleans, which are numbers in
+// SQLite, and for bytes.
+func (d *digest) add(row []driver.Value) {
+	h := sha256.New()
+	for _, v := range row {
+		switch x := v.(type) {
+		case nil:
+			h.Write([]byte{0})
+			continue
+		case bool:
+			if v = int64(0); x {
+				v = int64(1)
+			}
+		case []byte:
+			v = string(x)
+		}
+		text := fmt.Sprint(v)
+		h.Write(binary.BigEndian.AppendUint64([]byte{1}, uint64(len(text))))
+		h.Write([]byte(text))
+	}
+	sum := h.Sum(nil)
+	for i := range d {
+		d[i] += binary.BigEndian.Uint64(sum[8*i:])
+	}
+}
+
+// advance sets PostgreSQL's counters of ids past the copied ones.
+func (c *copier) advance(ctx context.Context) error {
+	pg := c.target.w.pg
+	if pg == nil {
+		return nil
+	}
+	if !slices.Contains(c.columns, "id") {
+		return nil
+	}
+	var sequence sql.NullString
+	if err := c.target.readers.QueryRowContext(ctx, `SELECT pg_get_serial_sequence(?, 'id')`, pg.address.Schema+"."+c.table).
+		Scan(&sequence); err != nil || !sequence.Valid {
+		return err
+	}
+	return c.write(ctx, func(t *tx) error {
+		_, err := t.row(`SELECT setval(?1::text::regclass, (SELECT coalesce(max(id), 0) + 1 FROM `+c.table+`), false)`, make([]driver.Value, 1),
+			sequence.String)
+		return err
+	})
+}
