@@ -83,6 +83,7 @@ var mistakeCodes = []MistakeCode{
 		"gather_manual_only"},
 	{"number-too-large", "A number in an expression is larger than 64 bits can hold.", ""},
 	{"odd-number", "YAML reads the value as another number than is written, such as an octal one.", "number_octal"},
+	{"often", "A schedule is due so often that its events fill the history.", "schedule_often"},
 	{"old-items", "A poll reads items from the oldest on and never reaches the new ones.", ""},
 	{"out-of-range", "A value is too small, too large, or a list is empty or too long.", "range_version"},
 	{"poll-without-key", "A poll has no `key:`, so that each poll would start a run for each item.", "poll_without_key"},
@@ -174,5 +175,5 @@ var mistakeCodes = []MistakeCode{
 //go:embed testdata/mistakes/tag_custom.txt testdata/mistakes/type_text_number.txt testdata/mistakes/unit_duration.txt
 //go:embed testdata/mistakes/unreachable.txt testdata/mistakes/url_expression.txt testdata/mistakes/var_unknown.txt
 //go:embed testdata/mistakes/wait_dedupe_off.txt testdata/mistakes/wait_for.txt testdata/mistakes/webhook_without_proof.txt
-//go:embed testdata/mistakes/workflow_run_unknown.txt testdata/mistakes/yaml_key_without_colon.txt
+//go:embed testdata/mistakes/workflow_run_unknown.txt testdata/mistakes/yaml_key_without_colon.txt testdata/mistakes/schedule_often.txt
 var mistakeExamples embed.FS
