@@ -122,7 +122,7 @@ func TestDiskFullIsA503AndNoRestartIsNeeded(t *testing.T) {
 func TestASecondServerOnTheSameFileIsRefused(t *testing.T) {
 	p := newProject(t, map[string]string{"hookloom.yaml": "triggers: {}\n"})
 	s := p.start(t)
-	second := launch(t, p.bin, "serve", p.dir, "--addr", freeAddr(t), "--admin-addr", freeAddr(t))
+	second := launch(t, p.bin, "serve", p.dir, "--db", p.db, "--addr", freeAddr(t), "--admin-addr", freeAddr(t))
 	if code := second.end(t, 20*time.Second); code != exitInUse || !strings.Contains(second.log.String(), "in use by another hookloom") {
 		t.Errorf("exit status %d\n%s", code, second.log.String())
 	}
