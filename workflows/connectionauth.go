@@ -148,12 +148,17 @@ func given(o *objectNode, but ...string) []string {
 	return out
 }
 
+const (
+	secretInFile  = "a secret is written in the file"
+	nameTheSecret = `write "${{ secrets.NAME }}"; put the value into .env, or use hookloom secrets set NAME`
+)
+
 // secretOf reads a value that must not be written in the file in clear text.
 func (d *decoder) secretOf(o *objectNode, name string) *Value {
 	v := d.value(o.vals[name])
 	if s, constant := v.constantText(); constant && s != "" {
 		d.hide(s)
-		d.add(o.at(name), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
+		d.add(o.at(name), "secret-in-file", secretInFile, nameTheSecret)
 	}
 	return v
 }

@@ -98,7 +98,7 @@ func (l *loader) root() {
 	src, n, ok := settings(l.files)
 	l.p.sources = append(l.p.sources, src)
 	if !ok || n == nil {
-		l.p.settingsBroken = !ok
+		l.p.settingsBroken, l.p.settingsUnread = !ok, !ok
 		return
 	}
 	src.settings = true
@@ -109,7 +109,7 @@ func (l *loader) root() {
 	l.p.written, l.p.writtenSrc = n, src
 	o := d.object(n, "project")
 	if o == nil {
-		l.p.settingsBroken = true
+		l.p.settingsBroken, l.p.settingsUnread = true, true
 		return
 	}
 	l.p.Database = o.text("database", "")

@@ -5,6 +5,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"gopkg.in/yaml.v3"
 )
 
 // A Mistake is an error or a warning at a position in a file. Its text has the form that people
@@ -143,6 +145,8 @@ type source struct {
 	// hookloom.yaml, whose plain values may read them too.
 	vars     map[string]any
 	settings bool
+	// varNodes are the values of vars: as written; nil for one that has a mistake.
+	varNodes map[string]*yaml.Node
 	// limits are the size limits of the file.
 	limits yamlLimits
 	// trusted reports whether a test checks this embedded file, so that loading can skip the

@@ -50,6 +50,8 @@ type Project struct {
 	// settingsBroken reports whether server: has a mistake or the file cannot be read;
 	// literalSecret reports whether the file contains a secret.
 	settingsBroken, literalSecret bool
+	// settingsUnread reports whether triggers:, connections: and vars: could not be read.
+	settingsUnread bool
 	// written is hookloom.yaml with the environment's file merged over it; nil for none.
 	written    *yaml.Node
 	writtenSrc *source
@@ -197,7 +199,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 		c.Fields[key.Value], c.fieldPos[key.Value] = d.value(val), d.pos(key)
 		if s, ok := c.Fields[key.Value].constant.(string); ok && LooksSecret(key.Value) && s != "" {
 			d.hide(s)
-			d.add(d.pos(val), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
+			d.add(d.pos(val), "secret-in-file", secretInFile, nameTheSecret)
 		}
 	})
 	if o := d.object(own, "connection"); o != nil {
@@ -351,10 +353,25 @@ func (l *loader) finish() (*Project, Mistakes) {
 	l.runLinks()
 	var all Mistakes
 	for _, s := range l.p.sources {
+		if l.p.settingsUnread {
+			s.mistakes = slices.DeleteFunc(s.mistakes, Mistake.aboutSettings)
+		}
 		s.warnOfCredentials()
 		all = append(all, s.mistakes...)
 	}
 	return l.p, all.sorted()
+}
+
+// aboutSettings reports whether a mistake may be due to settings that could not be read: the name
+// of what is declared in hookloom.yaml.
+func (m Mistake) aboutSettings() bool {
+	switch m.Code {
+	case "unknown-trigger", "unknown-connection", "missing-connection", "unknown-var":
+		return true
+	case "not-here":
+		return strings.HasPrefix(m.Problem, "vars ")
+	}
+	return false
 }
 
 // circles reports workflows that call themselves, directly or through others.

@@ -165,7 +165,11 @@ func (d *decoder) fitsText(n *yaml.Node, name string) bool {
 	if t, err := value.Text(v); err == nil && n.Tag != "!!bool" && t != n.Value {
 		problem = fmt.Sprintf("%s is text, but YAML reads %s as the number %s", name, n.Value, t)
 	}
-	d.add(d.pos(n), "wrong-type", problem, fmt.Sprintf("quote it: %q", n.Value))
+	hint := fmt.Sprintf("quote it: %q", n.Value)
+	if host, is := map[string]string{"addr": "", "admin_addr": "127.0.0.1"}[name]; is && plainDecimal.MatchString(n.Value) {
+		hint = fmt.Sprintf("write %q", host+":"+n.Value)
+	}
+	d.add(d.pos(n), "wrong-type", problem, hint)
 	return false
 }
 

@@ -225,7 +225,7 @@ func (d *decoder) testSteps(n *yaml.Node, where string, ids map[string]bool) {
 
 func (p *Project) testEvent(d *decoder, t *Test, e *objectNode) {
 	t.Trigger, t.Inlet, t.Type, t.Key = e.text("trigger", ""), Inlet(e.text("inlet", "")), e.text("type", ""), e.text("key", "")
-	if t.Trigger != "" && p.Triggers[t.Trigger] == nil {
+	if t.Trigger != "" && p.Triggers[t.Trigger] == nil && !p.settingsUnread {
 		d.add(e.at("trigger"), "unknown-trigger", fmt.Sprintf("no trigger is named %q", t.Trigger),
 			spelling.Suggest(t.Trigger, slices.Sorted(maps.Keys(p.Triggers))))
 	}

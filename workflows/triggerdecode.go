@@ -160,7 +160,7 @@ func (d *decoder) secretValues(v *yaml.Node) []*Value {
 		x := d.value(n)
 		if s, ok := x.constant.(string); ok && x.kind == constantValue && s != "" {
 			d.hide(s)
-			d.add(d.pos(n), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
+			d.add(d.pos(n), "secret-in-file", secretInFile, nameTheSecret)
 		}
 		out = append(out, x)
 	}

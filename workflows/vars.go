@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 // projectVars reads vars: of the project's settings. They are constants: each may read those
 // before it, and nothing else. The decoder's source has them afterwards.
 func (d *decoder) projectVars(root *yaml.Node) map[string]any {
-	d.vars = map[string]any{}
+	d.vars, d.varNodes = map[string]any{}, map[string]*yaml.Node{}
 	var n *yaml.Node
 	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
 		if root.Content[i].Value == "vars" && n == nil {
@@ -40,12 +41,12 @@ func (d *decoder) projectVars(root *yaml.Node) map[string]any {
 		// What reads it later gets a copy of what is known up to here.
 		known := maps.Clone(d.vars)
 		if x, ok := d.rendered(v, "vars of hookloom.yaml"); ok {
-			known[k.Value] = x
+			known[k.Value], d.varNodes[k.Value] = x, v
 		} else {
-			known[k.Value] = "" // said once; what reads it is not wrong too
+			known[k.Value], d.varNodes[k.Value] = "", nil // said once; what reads it is not wrong too
 		}
 		if text, is := known[k.Value].(string); is && text != "" && LooksSecret(k.Value) {
-			d.add(d.pos(v), "secret-in-file", "a secret is written in the file", "use ${{ secrets.NAME }} and put the value into .env")
+			d.add(d.pos(v), "secret-in-file", secretInFile, nameTheSecret)
 		}
 		d.vars = known
 	})
@@ -103,6 +104,37 @@ func (s *source) withVars(sc *expr.Scope) *expr.Scope {
 	return &out
 }
 
+// onlyVar is a text that consists of one var.
+var onlyVar = regexp.MustCompile(`^\$\{\{\s*vars\.(\w+)\s*\}\}$`)
+
+// readVar finds the vars that a text reads.
+var readVar = regexp.MustCompile(`\bvars\.(\w+)`)
+
+// readsBroken reports whether a text reads a var that has a mistake.
+func (d *decoder) readsBroken(text string) bool {
+	for _, m := range readVar.FindAllStringSubmatch(text, -1) {
+		if n, there := d.varNodes[m[1]]; there && n == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// origin is the node to correct if the value of n is wrong: that of the var if n consists of one.
+func (d *decoder) origin(n *yaml.Node) *yaml.Node {
+	for {
+		m := onlyVar.FindStringSubmatch(n.Value)
+		if m == nil {
+			return n
+		}
+		from := d.varNodes[m[1]]
+		if from == nil || from.Kind != yaml.ScalarNode {
+			return n
+		}
+		n = from // a var reads only those above it, so this ends
+	}
+}
+
 // filled puts vars into a plain value of hookloom.yaml. nil is a value that cannot be had.
 func (d *decoder) filled(n *yaml.Node, t valueType, name string) *yaml.Node {
 	if !d.settings || !t.plain() {
@@ -110,21 +142,27 @@ func (d *decoder) filled(n *yaml.Node, t valueType, name string) *yaml.Node {
 	}
 	switch {
 	case n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "${{"):
+		if d.readsBroken(n.Value) {
+			return nil
+		}
 		x, ok := d.rendered(n, name)
 		if !ok {
 			return nil
 		}
-		return d.nodeOf(n, x, name)
+		return d.nodeOf(d.origin(n), x, name)
 	case n.Kind == yaml.SequenceNode:
 		out := *n
 		out.Content = nil
 		for _, c := range n.Content {
 			if c.Kind == yaml.ScalarNode && strings.Contains(c.Value, "${{") {
+				if d.readsBroken(c.Value) {
+					return nil
+				}
 				x, ok := d.rendered(c, name)
 				if !ok {
 					return nil
 				}
-				if c = d.nodeOf(c, x, name); c == nil {
+				if c = d.nodeOf(d.origin(c), x, name); c == nil {
 					return nil
 				}
 			}
