@@ -126,7 +126,7 @@ func TestAMistakeIsReportedInTheFileThatMakesIt(t *testing.T) {
 		"duration from var": {
 			"",
 			"vars: {n: 30}\nhistory: {keep: \"${{ vars.n }}\"}\n",
-			"hookloom.prod.yaml:2:17: error[unit]: keep: 30 has no unit",
+			"hookloom.prod.yaml:1:11: error[unit]: keep: 30 has no unit",
 		},
 		"later var": {
 			"",
