@@ -147,7 +147,7 @@ type level struct {
 	states []pathState
 }
 
-// json replaces the values of fields and leaves every other byte unchanged.
+// json replaces the values of fields, also in JSON inside a string, and leaves every other byte unchanged.
 func (f *Fields) json(raw []byte, states []pathState) ([]byte, error) {
 	w := &jsonWalk{f: f, raw: raw, d: json.NewDecoder(bytes.NewReader(raw))}
 	w.d.UseNumber()
@@ -219,6 +219,9 @@ func (w *jsonWalk) value(top level) error {
 			}
 			continue
 		}
+		if text, ok := token.(string); ok && !hit && len(states) != 0 {
+			w.inside(start, end, text, states)
+		}
 		if hit && token != nil {
 			w.replace(start, end, scalarOf(token))
 		}
@@ -244,6 +247,24 @@ func (l *level) next() {
 // replace writes the mask of a text, which needs no escapes.
 func (w *jsonWalk) replace(from, to int, text string) {
 	w.out = append(append(w.out, w.raw[w.done:from]...), `"`+w.f.masked(text)+`"`...)
+	w.done = to
+}
+
+// inside masks the fields of JSON in a string, as fromJSON reads it. Each level doubles the escapes, so
+// the recursion is not deep.
+func (w *jsonWalk) inside(from, to int, text string, states []pathState) {
+	if t := strings.TrimLeft(text, " \t\r\n"); t == "" || t[0] != '{' && t[0] != '[' {
+		return
+	}
+	out, err := w.f.json([]byte(text), states)
+	if err != nil || string(out) == text {
+		return
+	}
+	quoted, err := value.EncodeJSON(string(out))
+	if err != nil {
+		return
+	}
+	w.out = append(append(w.out, w.raw[w.done:from]...), quoted...)
 	w.done = to
 }
 
