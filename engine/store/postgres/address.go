@@ -33,7 +33,14 @@ var schemes = []string{"postgres:", "postgresql:"}
 
 // IsAddress reports whether the name of a database is the address of one on a server. Any other
 // name is that of a file. Parse refuses the addresses of other servers than PostgreSQL.
-func IsAddress(database string) bool { return strings.Contains(database, "://") || hasScheme(database) }
+func IsAddress(database string) bool {
+	return strings.Contains(database, "://") || hasScheme(database) || keywords.MatchString(database)
+}
+
+// keywords matches a connection string of libpq, host=db password=..., which Parse refuses. As the name of
+// a file, its password would be shown.
+var keywords = regexp.MustCompile(`(?i)^\s*(?:host|hostaddr|port|dbname|user|password|passfile|service|sslmode|application_name|` +
+	`connect_timeout)\s*=`)
 
 func hasScheme(database string) bool {
 	return slices.ContainsFunc(schemes, func(s string) bool { return strings.HasPrefix(database, s) })
@@ -62,7 +69,7 @@ func HasPassword(database string) bool {
 		return false
 	}
 	u, err := url.Parse(database)
-	if err != nil || u.Opaque != "" {
+	if err != nil || u.Opaque != "" || u.Scheme == "" {
 		return true // it may be anywhere
 	}
 	_, set := u.User.Password()
