@@ -123,7 +123,8 @@ func (o *evalOptions) hint() string {
 func (a *app) eval(o *evalOptions, text string, env *expr.Env) error {
 	e, err := expr.Evaluate(text, env)
 	if err != nil {
-		if strings.Contains(err.Error(), "unknown name") {
+		var why *expr.CompileError
+		if errors.As(err, &why) && (why.Code == "unknown-name" || why.Code == "not-here") {
 			err = fmt.Errorf("%w\n%s", err, o.hint())
 		}
 		return usageError("%v", err)
@@ -152,7 +153,8 @@ func (a *app) printEval(of *expr.Evaluation) error {
 			for _, p := range e.Parts {
 				v := shownValue(p.Value)
 				if p.Problem != "" {
-					v = "error: " + p.Problem
+					first, _, _ := strings.Cut(p.Problem, "\n") // the other lines show the place, as above
+					v = "error: " + first
 				}
 				t.row(strings.Repeat("  ", p.Depth)+p.Text, value.CutText(v, 100), p.Type)
 			}

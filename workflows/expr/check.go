@@ -50,7 +50,7 @@ var githubWords = map[string]string{
 }
 
 var (
-	unexpectedToken = regexp.MustCompile(`^unexpected token (\w+)\((.*)\)$`)
+	unexpectedToken = regexp.MustCompile(`^unexpected token (\w+)(?:\((.*)\))?$`)
 	mismatched      = regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types? (.+?)(?: and (.+))?\)$`)
 	cannotUse       = regexp.MustCompile(`^cannot use (.+) as argument \(type (.+)\) to call (\w+) *$`)
 )

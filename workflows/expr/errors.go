@@ -22,8 +22,14 @@ func (e *checking) syntaxError(err error) {
 	problem, hint, code := ownWords(at.Message), "", "expression-syntax"
 	from, to := at.From, at.To
 	total := len([]rune(e.Text))
+	if m := longInteger.FindStringSubmatch(at.Message); m != nil {
+		if before, _, ok := strings.Cut(e.Text, m[1]); ok { // the error is at its end
+			from = len([]rune(before))
+			to = from + len(m[1])
+		}
+	}
 	if m := unexpectedToken.FindStringSubmatch(problem); m != nil {
-		tok := strings.Trim(m[2], `"`)
+		tok := cmp.Or(strings.Trim(m[2], `"`), "an empty text")
 		problem = fmt.Sprintf("%s is not expected here", tok)
 		if word, foreign := githubWords[tok]; foreign {
 			problem, hint, code = fmt.Sprintf("there is no function %s", tok), word, "unknown-function"
@@ -91,6 +97,8 @@ func typeWord(t string) string {
 		return "true or false"
 	case "time.Time":
 		return "a time"
+	case "time.Duration":
+		return "a duration"
 	case "nil", "<nil>":
 		return "nil"
 	case "unknown", "interface {}", "any":
@@ -145,12 +153,14 @@ func (e *checking) typeError(err error, warning bool, sample types.Map) {
 		notFlattened.MatchString(problem), badUnit.MatchString(problem), badSpan.MatchString(problem):
 		code, problem = "arguments", ownWords(problem)
 	}
-	if m := cannotUse.FindStringSubmatch(problem); m != nil {
-		code, problem = "arguments", fmt.Sprintf("%s takes %s here, got %s", m[3], typeWord(m[2]), typeWord(m[1]))
+	if cannotUse.MatchString(problem) {
+		code = "arguments"
 	}
-	if strings.HasPrefix(problem, "non-bool expression") || strings.HasPrefix(problem, "predicate should return boolean") {
+	if said, ok := kindWords(problem); ok {
+		problem = said
+	}
+	if said := at.Message; strings.HasPrefix(said, "non-bool expression") || strings.HasPrefix(said, "predicate should return boolean") {
 		code = "not-a-condition"
-		problem = typeNames(problem)
 	}
 	e.report(code, warning, from, max(to, from+1), problem, hint)
 }

@@ -62,7 +62,7 @@ func (x *explainer) explain(text string) (*Explanation, error) {
 	}
 	whole, err := Compile(text, x.names...)
 	if err != nil {
-		return nil, err
+		return nil, compileError(text, x.names, err)
 	}
 	tree, err := parser.ParseWithConfig(text, parseConfig)
 	if err != nil {
@@ -70,6 +70,13 @@ func (x *explainer) explain(text string) (*Explanation, error) {
 	}
 	x.out, x.seen = &Explanation{}, map[string]bool{tree.Node.String(): true}
 	x.out.Cost = x.evaluate(whole, text, 0)
+	if p := &x.out.Parts[0]; p.Problem != "" {
+		// What fails because of how it is written, such as a method of another language, is a mistake
+		// that Check knows.
+		if why := whyNot(text, x.names); why != nil {
+			p.Problem = why.Error()
+		}
+	}
 	for _, n := range parts(tree.Node) {
 		x.add(n, 1)
 	}

@@ -271,19 +271,18 @@ func (e *Expr) runtimeError(err error) error {
 			if _, err := strconv.Atoi(part); err == nil { // expr writes an optional index with a dot before it
 				part = "[" + part + "]"
 			}
+			if partWord(m[1]) != m[1] {
+				out.Problem = fmt.Sprintf("cannot read an element: %s is nil; if it may be missing, write a default with ??", name)
+				return out
+			}
 			out.Problem = fmt.Sprintf("cannot read %s: %s is nil; write %s?.%s if it may be missing", m[1], name, name, part)
 		} else {
-			out.Problem = fmt.Sprintf("cannot read %s: %s is %s", m[1], name, goTypeNames.Replace(m[2]))
+			out.Problem = fmt.Sprintf("cannot read %s: %s is %s", partWord(m[1]), name, goKindWord(m[2]))
 		}
 		return out
 	}
-	if strings.Contains(out.Problem, "interface conversion") {
-		what := ""
-		if strings.Contains(out.Problem, "is nil") {
-			what = ": a part of it is nil"
-		}
-		out.Problem = "wrong type of value" + what + " (" + goTypeNames.Replace(strings.TrimPrefix(out.Problem,
-			"interface conversion: ")) + ")"
+	if m := converted.FindStringSubmatch(out.Problem); m != nil {
+		out.Problem = fmt.Sprintf("%s is needed here, got %s", goKindWord(m[2]), goKindWord(m[1])) + ifMissing(m[1])
 		return out
 	}
 	if out.Problem == "invalid operation: int(string)" {
@@ -297,6 +296,15 @@ func (e *Expr) runtimeError(err error) error {
 	}
 	out.Problem = ownWords(out.Problem)
 	return out
+}
+
+// partWord returns the name of a part that was read, or "an element" if it was selected by a value
+// that is no name, such as nil.
+func partWord(name string) string {
+	if name == "" || strings.ContainsAny(name, "<[: ") {
+		return "an element"
+	}
+	return name
 }
 
 func call(name string, args ...ast.Node) ast.Node {

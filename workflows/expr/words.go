@@ -18,6 +18,7 @@ var (
 	notJoined    = regexp.MustCompile(`^cannot concat (.+)$`)
 	badUnit      = regexp.MustCompile(`^time: (?:unknown|missing) unit .*in duration (".*")$`)
 	badSpan      = regexp.MustCompile(`^time: invalid duration (".*")$`)
+	converted    = regexp.MustCompile(`^interface conversion: (?:interface \{\}|any) is (.+?), not (.+)$`)
 	longInteger  = regexp.MustCompile(`^invalid integer literal: .*parsing "(.+)": value out of range$`)
 )
 
@@ -57,6 +58,9 @@ func ownWords(problem string) string {
 	if m := longInteger.FindStringSubmatch(problem); m != nil {
 		return fmt.Sprintf("%s does not fit into 64 bits; write decimal(%q)", value.Clip(m[1], 40), value.Clip(m[1], 40))
 	}
+	if said, ok := kindWords(problem); ok {
+		return said
+	}
 	if strings.HasPrefix(problem, "invalid operation") {
 		return goTypeNames.Replace(problem)
 	}
@@ -84,6 +88,7 @@ func isNilWord(got string) bool {
 
 // goKindWord returns the language's name of a Go type.
 func goKindWord(got string) string {
+	got = printedKind(got)
 	switch got {
 	case "zero", "unknown", "nil", "<nil>", "%!s(<nil>)":
 		return "nil"
