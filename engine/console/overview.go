@@ -150,9 +150,11 @@ func (c *Console) runPage(w http.ResponseWriter, r *http.Request) {
 	if d.EventKey != "" && d.EventItem.Inlet != workflows.InletManual {
 		title += " · " + clip(d.EventKey, 60)
 	}
-	data := map[string]any{"Title": title, "D": d, "Timeline": timeline(d), "Graph": graph(flow, append([]engine.StepItem{}, d.Steps...)),
+	cut := cutterOf(r)
+	data := map[string]any{"Title": title, "D": d, "Cut": cut, "Timeline": timeline(d),
+		"Graph":     graph(flow, append([]engine.StepItem{}, d.Steps...)),
 		"Questions": questions(d), "GoesOn": d.GoesOn(zone),
-		"Attempts": attemptList(d, r.URL.Query().Get("all") != ""), "Ended": engine.RunStatus(d.Status).Ended(),
+		"Attempts": attemptList(d, r.URL.Query().Get("all") != "", cut), "Ended": engine.RunStatus(d.Status).Ended(),
 		"DeadLetter": (d.Status == "failed" || d.Status == "timed_out") && len(d.ReplayedAs) == 0}
 	if with := r.URL.Query().Get("with"); with != "" {
 		other, ok := c.runOf(w, r, strings.TrimSpace(with))

@@ -24,7 +24,7 @@ import (
 //go:embed pages/*.html static/*
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText,
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "part": part,
 	"when": func(any) template.HTML { return "" }, "ago": func(any) template.HTML { return "" }, // see zone.go
 	"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took,
 	"took1": took1, "iso": iso, "bytes": Bytes,
@@ -272,7 +272,8 @@ func (c *Console) eventPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ran, filtered := splitDecisions(d.Decisions)
-	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Ran": ran, "Filtered": filtered,
+	c.render(w, r, http.StatusOK, "event", map[string]any{"Title": cmp.Or(d.Type, d.Trigger), "D": d, "Cut": cutterOf(r), "Ran": ran,
+		"Filtered":  filtered,
 		"Workflows": listening(c.o.Project(), d.Trigger)})
 }
 

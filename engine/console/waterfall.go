@@ -295,6 +295,8 @@ type listed struct {
 	engine.StepItem
 	// Open reports whether it is expanded: it ended the run.
 	Open bool
+	// Cut shortens its values.
+	Cut *cutter
 }
 
 // attempts are the attempts of one step, or of the items of a loop.
@@ -337,7 +339,7 @@ func summed(steps []engine.StepItem, at []int, name string) attempts {
 
 // attemptList lists the attempts of a run in order; a long loop is one entry, with failures first.
 // all omits nothing.
-func attemptList(d *engine.RunDetail, all bool) []attempts {
+func attemptList(d *engine.RunDetail, all bool, cut *cutter) []attempts {
 	last := map[string]int{}
 	for i, s := range d.Steps {
 		last[s.Path] = i
@@ -345,7 +347,8 @@ func attemptList(d *engine.RunDetail, all bool) []attempts {
 	item := func(i int) listed {
 		s := d.Steps[i]
 		ended := engine.RunStatus(d.Status) == engine.Failed || engine.RunStatus(d.Status) == engine.TimedOut
-		return listed{Index: i, StepItem: s, Open: ended && s.Path == d.ErrorStep && last[s.Path] == i}
+		return listed{Index: i, StepItem: s, Cut: cut,
+			Open: ended && s.Path == d.ErrorStep && last[s.Path] == i || cut.inAttempt(i)}
 	}
 	var out []attempts
 	rows := lanes(d.Steps, time.Now())

@@ -56,12 +56,12 @@ func TestALongLoopIsOneRow(t *testing.T) {
 		!strings.Contains(picture, "1 failed") || !strings.Contains(picture, "b-failed") || !strings.Contains(picture, `href="#s350"`) {
 		t.Errorf("%d rows: %.600s", n, picture)
 	}
-	list := attemptList(d, false)
+	list := attemptList(d, false, &cutter{})
 	if len(list) != 1 || !list[0].Loop || list[0].Count != 500 || list[0].Failed != 1 || list[0].Left != 450 ||
 		list[0].Items[0].Path != "items/350" || !list[0].Items[0].Open {
 		t.Errorf("%+v", list)
 	}
-	if all := attemptList(d, true); all[0].Left != 0 || len(all[0].Items) != 500 {
+	if all := attemptList(d, true, &cutter{}); all[0].Left != 0 || len(all[0].Items) != 500 {
 		t.Errorf("asked for all: %d, %d left", len(all[0].Items), all[0].Left)
 	}
 	steps = nil
@@ -81,7 +81,7 @@ func TestAStepIsAsItsLastAttempt(t *testing.T) {
 		t.Errorf("%s at %d after %d", status, at, tries)
 	}
 	d := drawn("succeeded", g.steps...)
-	for _, a := range attemptList(d, false) {
+	for _, a := range attemptList(d, false, &cutter{}) {
 		if a.Items[0].Open {
 			t.Errorf("%s is open, and ended nothing", a.Items[0].Path)
 		}
