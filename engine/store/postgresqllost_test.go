@@ -152,3 +152,70 @@ func TestACommitWithAWarningIsNotAcknowledged(t *testing.T) {
 		t.Errorf("%+v %v", items, err)
 	}
 }
+
+// TestSettingsThatBecomeWeakerStopAcknowledgements: until they are what the start asked for.
+func TestSettingsThatBecomeWeakerStopAcknowledgements(t *testing.T) {
+	server := postgrestest.Start(t, postgrestest.Options{})
+	s := open(t, server.Database(t), store.Options{})
+	id := int64(0)
+	accept := func() error {
+		id++
+		_, err := s.Accept(ctx, engine.EventID(id), delivery("a", fmt.Sprint(id)))
+		return err
+	}
+	until := func(what string, ok func(error) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			err := accept()
+			if ok(err) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	if err := accept(); err != nil {
+		t.Fatal(err)
+	}
+	for _, setting := range []string{"synchronous_commit", "full_page_writes", "fsync"} {
+		server.Exec(t, "ALTER SYSTEM SET "+setting+" = off", "SELECT pg_reload_conf()")
+		until(setting+" off", func(err error) bool {
+			return errors.Is(err, engine.ErrBusy) && strings.Contains(err.Error(), setting+" is off")
+		})
+		time.Sleep(2 * reconnects) // it does not change its mind
+		if err := accept(); !errors.Is(err, engine.ErrBusy) || !errors.Is(s.Full(), engine.ErrBusy) {
+			t.Errorf("%s: acknowledged, or ready: %v, %v", setting, err, s.Full())
+		}
+		server.Exec(t, "ALTER SYSTEM RESET "+setting, "SELECT pg_reload_conf()")
+		until(setting+" on again", func(err error) bool { return err == nil })
+	}
+	if err := s.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAWeakSettingIsNoticedWithoutDeliveries: the lease reads the settings too.
+func TestAWeakSettingIsNoticedWithoutDeliveries(t *testing.T) {
+	server := postgrestest.Start(t, postgrestest.Options{})
+	s := open(t, server.Database(t), store.Options{})
+	server.Exec(t, "ALTER SYSTEM SET synchronous_commit = local", "SELECT pg_reload_conf()")
+	for deadline := time.Now().Add(20 * time.Second); s.Full() == nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not noticed")
+		}
+	}
+	// What the message says helps, while the server's own setting stays weak.
+	if err := s.Full(); !strings.Contains(err.Error(), "ALTER ROLE "+postgrestest.User+" SET synchronous_commit = on;") {
+		t.Error(err)
+	}
+	server.Exec(t, "ALTER ROLE "+postgrestest.User+" SET synchronous_commit = on")
+	for deadline := time.Now().Add(20 * time.Second); s.Full() != nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(s.Full())
+		}
+	}
+}
+
+// reconnects is how often the store tries a database that it cannot use.
+const reconnects = 250 * time.Millisecond

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -89,15 +90,39 @@ func (p *postgresql) holder(ctx context.Context, host string) (h Holder, dead in
 func (p *postgresql) beat() error {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	tag, err := p.conn.Exec(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1, hooks = $4, admin = $5
-		WHERE node = $2 AND epoch = $3`, leaseTime.Milliseconds(), p.node, p.epoch, p.hooks, p.admin)
+	err := p.promised(p.conn.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1, hooks = $4, admin = $5
+		WHERE node = $2 AND epoch = $3 RETURNING `+promises, leaseTime.Milliseconds(), p.node, p.epoch, p.hooks, p.admin))
+	if err == nil {
+		p.beaten = time.Now()
+	}
+	return err
+}
+
+// promises are the settings on which an acknowledgement relies. The server takes over changed ones
+// between two statements (postgresql.org/docs/current/config-setting.html), so each transaction reads
+// them before it writes.
+const promises = `current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')`
+
+// weakError means that the settings have become weaker than an acknowledgement promises.
+type weakError struct{ error }
+
+// Unwrap returns what is to be changed, a *postgres.Error.
+func (e weakError) Unwrap() error { return e.error }
+
+// promised reads promises from a statement that changes the row of this process: errFenced if it has
+// changed none, a weakError if commits are worth too little.
+func (p *postgresql) promised(row pgx.Row) error {
+	var f postgres.Facts
+	err := row.Scan(&f.Fsync, &f.FullPageWrites, &f.SynchronousCommit)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errFenced
+	}
 	if err != nil {
 		return err
 	}
-	if tag.RowsAffected() != 1 {
-		return errFenced
+	if err := p.address.Durable(&f); err != nil {
+		return weakError{err}
 	}
-	p.beaten = time.Now()
 	return nil
 }
 
@@ -122,11 +147,14 @@ func (p *postgresql) committed() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var epoch, batch int64
-	err = tx.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1 WHERE node = $2 RETURNING epoch, batch`,
-		leaseTime.Milliseconds(), p.node).Scan(&epoch, &batch)
-	if err == nil && epoch != p.epoch {
-		err = errFenced
+	var batch int64
+	err = p.promised(tx.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1 WHERE node = $2 AND epoch = $3
+		RETURNING `+promises, leaseTime.Milliseconds(), p.node, p.epoch))
+	if err == nil {
+		err = tx.QueryRow(ctx, `SELECT batch FROM `+p.address.Schema+`.nodes WHERE node = $1`, p.node).Scan(&batch)
+	}
+	if errors.As(err, new(weakError)) {
+		return false, errors.Join(err, tx.Commit(ctx)) // for the lease
 	}
 	if err != nil {
 		return false, errors.Join(err, tx.Rollback(ctx))

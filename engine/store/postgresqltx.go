@@ -32,7 +32,7 @@ type postgresql struct {
 	log     *slog.Logger
 	conn    *pgx.Conn // nil while there is none
 	// pending are the statements that were not sent yet. fence is the position of the one that must
-	// change the node's row, -1 for none.
+	// change the node's row and returns promises, -1 for none.
 	pending *pgx.Batch
 	fence   int
 	texts   map[string]string
@@ -138,11 +138,14 @@ func (p *postgresql) send(within time.Duration, read func(pgx.Rows) error) (tag 
 			rows.Close()
 			return rows.CommandTag(), errors.Join(err, rows.Err())
 		}
+		if i == fence {
+			if err = p.promised(results.QueryRow()); err != nil {
+				return tag, err
+			}
+			continue
+		}
 		if tag, err = results.Exec(); err != nil {
 			return tag, err
-		}
-		if i == fence && tag.RowsAffected() != 1 {
-			return tag, errFenced
 		}
 	}
 	return tag, nil
@@ -248,7 +251,7 @@ func (p *postgresql) begin() error {
 	p.pending, p.warned = &pgx.Batch{}, nil
 	p.pending.Queue("BEGIN")
 	p.fence = 1
-	p.pending.Queue(`UPDATE `+p.address.Schema+`.nodes SET batch = $1 WHERE node = $2 AND epoch = $3`, p.batch, p.node, p.epoch)
+	p.pending.Queue(`UPDATE `+p.address.Schema+`.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 RETURNING `+promises, p.batch, p.node, p.epoch)
 	return nil
 }
 

@@ -28,6 +28,10 @@ func (w *writer) postgresTransaction(batch []*command) error {
 			return err
 		case sent:
 			return w.resolve(batch, err)
+		case errors.As(err, new(weakError)):
+			w.pg.disconnect() // a new session has the settings of the role
+			w.absent(err)
+			return w.away.Load() // nothing was stored
 		case conflicted(err) && tries < maxRetries:
 			tries++
 			continue
@@ -105,6 +109,10 @@ func (w *writer) resolve(batch []*command, cause error) error {
 		}
 		if err != nil {
 			w.pg.disconnect()
+			if errors.As(err, new(weakError)) {
+				w.absent(err)
+				w.pause()
+			}
 			continue
 		}
 		w.present()
@@ -130,9 +138,14 @@ func (w *writer) stopping() bool {
 
 // absent records that the database is away: accepting is refused at once.
 func (w *writer) absent(cause error) {
-	if w.away.Swap(&AwayError{Path: w.path, Cause: cause}) == nil {
-		w.log.Error("the database is away: deliveries are answered 503 and runs wait until it is back", "database", w.path, "error", cause)
+	if w.away.Swap(&AwayError{Path: w.path, Cause: cause}) != nil {
+		return
 	}
+	text := "the database is away: deliveries are answered 503 and runs wait until it is back"
+	if errors.As(cause, new(weakError)) {
+		text = "a commit is worth less than an answer 2xx promises: deliveries are answered 503 and runs wait until the setting is changed"
+	}
+	w.log.Error(text, "database", w.path, "error", cause)
 }
 
 // present ends what absent began.
@@ -149,6 +162,11 @@ func (w *writer) reconnect() {
 		return
 	}
 	w.absent(err)
+	w.pause()
+}
+
+// pause waits before the next attempt to use the database.
+func (w *writer) pause() {
 	select {
 	case <-w.stop:
 	case <-time.After(reconnectEvery):
