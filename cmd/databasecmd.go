@@ -28,7 +28,7 @@ run it with a role that may, then grant the server's role the use of the schema.
 		Example: "  hookloom db migrate --db postgres://owner@db.example.com/hookloom",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.migrateDatabase(c.Context(), &f) }}
 	f.flags(migrate.Flags())
-	c.AddCommand(status, migrate, a.copyCmd())
+	c.AddCommand(status, migrate, a.copyCmd(), a.reopenCmd())
 	return c
 }
 
@@ -167,7 +167,8 @@ func (a *app) copyCmd() *cobra.Command {
 		Long: `Copies all rows of a database into an empty one, and compares both row by row. Stop the
 server first: the command is refused while a process uses one of them. Ids, keys and the
 name of the installation stay, so open runs go on in the copy with the same idempotency
-keys. The source is not changed: do not serve it again, or its open runs run twice.`,
+keys. The source keeps its rows, and a mark: hookloom serve refuses it from then on, since
+its open runs would run twice. hookloom db reopen removes the mark.`,
 		Example: "  hookloom db copy --from hookloom.db --to postgres://hookloom@db.example.com/hookloom",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" || to == "" {
@@ -190,11 +191,45 @@ keys. The source is not changed: do not serve it again, or its open runs run twi
 			if err := t.print(a.out); err != nil {
 				return err
 			}
-			a.printf("%s is copied to %s; each row was compared. Do not serve %s again.\n", postgres.Name(from), postgres.Name(to),
-				postgres.Name(from))
+			a.printf("%s is copied to %s; each row was compared. Serve %s from now on: hookloom serve refuses the source.\n",
+				postgres.Name(from), postgres.Name(to), postgres.Name(to))
 			return nil
 		}}
 	c.Flags().StringVar(&from, "from", "", "the database to copy: a file, or postgres://...")
 	c.Flags().StringVar(&to, "to", "", "the new database, which must be empty: a file, or postgres://...")
+	return c
+}
+
+// reopenCmd lets a database that was copied be served again.
+func (a *app) reopenCmd() *cobra.Command {
+	var f place
+	c := &cobra.Command{Use: "reopen", Short: "Let a database that was copied be served again", Args: cobra.NoArgs,
+		Long: `Removes the mark that hookloom db copy left in the database that it copied, for a move that
+is called off. Stop the server of the copy first, and do not serve the copy again: what was
+open when it was made would run twice, and what arrived there since is only there.`,
+		Example: "  hookloom db reopen --db hookloom.db",
+		RunE: func(c *cobra.Command, _ []string) error {
+			path := database(f.dir, f.db, nil)
+			if l, err := f.load(); err == nil {
+				path = l.database()
+			}
+			if err := hasDatabase(path); err != nil {
+				return err
+			}
+			to, err := store.Reopen(c.Context(), path, store.Options{})
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				return a.printJSON(map[string]any{"database": postgres.Name(path), "copy": to})
+			}
+			if to == "" {
+				a.printf("%s was not copied: it can be served\n", postgres.Name(path))
+				return nil
+			}
+			a.printf("%s can be served again. Do not serve its copy %s.\n", postgres.Name(path), to)
+			return nil
+		}}
+	f.flags(c.Flags())
 	return c
 }

@@ -2,11 +2,14 @@ package cmd
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
 // ran executes a command line and returns its exit status, what it prints, and its errors.
@@ -87,4 +90,62 @@ func TestTheTablesOfAPostgreSQLDatabase(t *testing.T) {
 	says(t, "serve on a newer schema", code, exitFailure, errs, "made by a newer hookloom")
 	code, _, errs = in("x.db", "db", "status")
 	says(t, "status of a file", code, exitUsage, errs, "x.db is a SQLite file", "--db postgres://")
+}
+
+// TestAProjectIsMovedToAnotherDatabase: the copy shows the same, and the source is not served until it is
+// reopened.
+func TestAProjectIsMovedToAnotherDatabase(t *testing.T) {
+	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR", "HOOKLOOM_DB"} {
+		t.Setenv(name, "")
+	}
+	dir := projectIn(t, map[string]string{"hookloom.yaml": ""})
+	file, address := filepath.Join(dir, "hookloom.db"), postgrestest.Shared(t).Database(t)
+	opened, err := store.Open(t.Context(), file, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Fill(t, storetest.Opened{Store: opened, History: opened.History()})
+	code, _, errs := ran(t, "db", "copy", "--from", file, "--to", address)
+	says(t, "copy while it is served", code, exitInUse, errs, "is in use by another hookloom process")
+	if err := opened.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs = ran(t, "db", "copy", "--from", file)
+	says(t, "copy without a target", code, exitUsage, errs, "name both: --from hookloom.db --to postgres://...")
+	code, _, errs = ran(t, "db", "copy", "--from", file+"x", "--to", address)
+	says(t, "copy of nothing", code, exitFailure, errs, "no database at "+file+"x")
+
+	name := postgres.Name(address)
+	code, out, errs := ran(t, "db", "copy", "--from", file, "--to", address)
+	says(t, "copy", code, exitOK, out+errs, "events ", file+" is copied to "+name+"; each row was compared.", "Serve "+name+" from now on")
+	for _, list := range []string{"events", "quarantine"} {
+		_, before, _ := ran(t, list, "--dir", dir, "--db", file)
+		_, after, errs := ran(t, list, "--dir", dir, "--db", address)
+		if before == "" || before != after {
+			t.Errorf("%s of the source:\n%s\nof the copy:\n%s%s", list, before, after, errs)
+		}
+	}
+	serve := func(db string) (int, string) {
+		code, _, errs := ran(t, "serve", dir, "--db", db, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		return code, errs
+	}
+	code, errs = serve(file)
+	says(t, "serve on the source", code, exitFailure, errs, "it was copied to "+name, "hookloom serve --db "+name,
+		"hookloom db reopen --db "+file)
+	code, _, errs = ran(t, "db", "copy", "--from", file, "--to", address)
+	says(t, "copy into a database with rows", code, exitFailure, errs, "database "+name+" is not empty")
+	code, out, _ = ran(t, "db", "reopen", "--db", file)
+	says(t, "reopen", code, exitOK, out, file+" can be served again. Do not serve its copy "+name)
+	code, out, _ = ran(t, "db", "reopen", "--db", file)
+	says(t, "reopen again", code, exitOK, out, "was not copied: it can be served")
+	code, out, errs = ran(t, "db", "copy", "--from", address, "--to", filepath.Join(dir, "back.db"))
+	says(t, "copy back", code, exitOK, out+errs, name+" is copied to ")
+	code, errs = serve(address)
+	says(t, "serve on the source on a server", code, exitFailure, errs,
+		"opening database "+name+": it was copied to "+filepath.Join(dir, "back.db"))
+	for what, text := range map[string]string{"out": out, "errs": errs} {
+		if strings.Contains(text, postgrestest.Password) {
+			t.Errorf("the password is in %s: %s", what, text)
+		}
+	}
 }

@@ -30,7 +30,8 @@ var notCopied = []string{"nodes", "migrations", "events_view", "runs_view", "ste
 
 // CopyDatabase copies all rows of one database into another one, which must be empty, and compares
 // them row by row. No process may use either of them. The copy keeps the ids, the keys and the name of
-// the installation: open runs go on there with the same idempotency keys.
+// the installation: open runs go on there with the same idempotency keys. The source is then marked, and
+// not served again (CopiedError).
 func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTable, err error) {
 	o.Verb = "db copy"
 	source, err := Open(ctx, from, o)
@@ -63,7 +64,7 @@ func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTa
 		}
 		out = append(out, CopiedTable{Table: table, Rows: c.rows})
 	}
-	return out, nil
+	return out, source.markCopied(ctx, postgres.Name(target.path))
 }
 
 // copier copies one table.
@@ -73,8 +74,9 @@ type copier struct {
 	columns        []string
 	// types are PostgreSQL's types of the columns.
 	types map[string]string
-	order string
-	rows  int64
+	// rest is the end of the statement that reads the rows: their condition or their order.
+	rest string
+	rows int64
 }
 
 func (c *copier) run(ctx context.Context) error {
@@ -118,10 +120,12 @@ func (c *copier) run(ctx context.Context) error {
 	}
 	n := c.rows
 	copied, err := c.each(ctx, c.target, func([]driver.Value) error { return nil })
-	if err == nil && (copied != sum || c.rows != n) {
-		err = fmt.Errorf("the copy differs: %d rows were read, and %d are in the copy", n, c.rows)
+	if err != nil || copied == sum && c.rows == n {
+		return err
 	}
-	return err
+	where, err := c.difference(ctx)
+	return errors.Join(fmt.Errorf("the copy differs from the source: %s (%d rows were read, %d are in the copy)\n"+
+		"Nothing has moved: the source can be served as before. Copy it again, into a new database", where, n, c.rows), err)
 }
 
 // statement prepares the table of the target, and returns the statement that adds a row.
@@ -175,7 +179,10 @@ func (c *copier) read(ctx context.Context) error {
 		return fmt.Errorf("its columns are %v in one database, and %v in the other", names[c.source], names[c.target])
 	}
 	if ordered { // the order in which the rows were added counts
-		c.order = " ORDER BY rowid"
+		c.rest = " ORDER BY rowid"
+	}
+	if c.table == "meta" {
+		c.rest = " WHERE name <> '" + copiedTo + "'"
 	}
 	return nil
 }
@@ -225,17 +232,14 @@ type digest [4]uint64
 // each visits the rows of the table in one of the databases, and returns their digest.
 func (c *copier) each(ctx context.Context, s *Store, visit func([]driver.Value) error) (sum digest, err error) {
 	c.rows = 0
-	rows, err := s.readers.QueryContext(ctx, "SELECT "+strings.Join(c.columns, ", ")+" FROM "+c.table+c.order)
+	rows, err := s.readers.QueryContext(ctx, c.selection())
 	if err != nil {
 		return sum, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		row, dest := make([]driver.Value, len(c.columns)), make([]any, len(c.columns))
-		for i := range row {
-			dest[i] = (*any)(&row[i])
-		}
-		if err := rows.Scan(dest...); err != nil {
+	for {
+		row, err := c.next(rows)
+		if row == nil || err != nil {
 			return sum, err
 		}
 		sum.add(row)
@@ -247,26 +251,17 @@ func (c *copier) each(ctx context.Context, s *Store, visit func([]driver.Value) 
 			return sum, err
 		}
 	}
-	return sum, rows.Err()
 }
 
-// add adds a row. Both kinds of databases give the same values, but for booleans, which are numbers in
-// SQLite, and for bytes.
+// add adds a row.
 func (d *digest) add(row []driver.Value) {
 	h := sha256.New()
 	for _, v := range row {
-		switch x := v.(type) {
-		case nil:
+		if v == nil {
 			h.Write([]byte{0})
 			continue
-		case bool:
-			if v = int64(0); x {
-				v = int64(1)
-			}
-		case []byte:
-			v = string(x)
 		}
-		text := fmt.Sprint(v)
+		text := fmt.Sprint(plain(v))
 		h.Write(binary.BigEndian.AppendUint64([]byte{1}, uint64(len(text))))
 		h.Write([]byte(text))
 	}

@@ -181,13 +181,14 @@ func (s *Store) openPostgres(ctx context.Context, address string) error {
 	s.w.pg, s.w.path = pg, s.path
 	s.readers = openPostgresReaders(a)
 	if err := s.readLast(ctx); err != nil {
-		return errors.Join(err, pg.leave(), s.readers.Close())
+		return errors.Join(fmt.Errorf("opening database %s: %w", a, err), pg.leave(), s.readers.Close())
 	}
 	s.w.start()
 	return nil
 }
 
-// readLast reads what the process continues from: the newest id, the end of the feed, the instance.
+// readLast reads what the process continues from: the newest id, the end of the feed, the instance. A
+// database whose copy is served instead is rejected.
 func (s *Store) readLast(ctx context.Context) error {
 	err := s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), `+
 		`coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
@@ -197,6 +198,9 @@ func (s *Store) readLast(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
+	}
+	if err == nil && s.o.Verb == "serve" {
+		err = s.copied(ctx)
 	}
 	return err
 }

@@ -251,7 +251,8 @@ func (p *postgresql) begin() error {
 	p.pending, p.warned = &pgx.Batch{}, nil
 	p.pending.Queue("BEGIN")
 	p.fence = 1
-	p.pending.Queue(`UPDATE `+p.address.Schema+`.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 RETURNING `+promises, p.batch, p.node, p.epoch)
+	p.pending.Queue(`UPDATE `+p.address.Schema+`.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 RETURNING `+promises,
+		p.batch, p.node, p.epoch)
 	return nil
 }
 

@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// This file marks a database that was copied, so that it is not served beside its copy: both would
+// run the open runs.
+
+// copiedTo is the name of the mark in meta. It is not copied.
+const copiedTo = "copied_to"
+
+// CopiedError reports that a database must not be served, because its copy is.
+type CopiedError struct {
+	// Path is the database, and To its copy, both without a password.
+	Path string    `json:"-"`
+	To   string    `json:"to"`
+	At   time.Time `json:"at"`
+}
+
+// Error implements error.
+func (e *CopiedError) Error() string {
+	return fmt.Sprintf("it was copied to %s on %s UTC, where its events and open runs go on: they would run twice\n"+
+		"Serve that one: hookloom serve --db %s\nTo serve this one in place of it: hookloom db reopen --db %s",
+		e.To, e.At.UTC().Format("2006-01-02 15:04"), e.To, e.Path)
+}
+
+// markCopied writes that the database was copied.
+func (s *Store) markCopied(ctx context.Context, to string) error {
+	text, err := json.Marshal(CopiedError{To: to, At: time.Now()})
+	if err != nil {
+		return err
+	}
+	return s.w.do(ctx, true, func(t *tx) error {
+		return t.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, copiedTo,
+			string(text))
+	})
+}
+
+// copied returns the mark, a *CopiedError; nil if there is none.
+func (s *Store) copied(ctx context.Context) error {
+	var text string
+	err := s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, copiedTo).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e := &CopiedError{Path: s.path}
+	if err := json.Unmarshal([]byte(text), e); err != nil {
+		return fmt.Errorf("the mark %s of the database cannot be read: %w", copiedTo, err)
+	}
+	return e
+}
+
+// Reopen removes the mark of a database that was copied, so that it can be served again. It returns the
+// copy, empty if there was no mark.
+func Reopen(ctx context.Context, path string, o Options) (to string, err error) {
+	o.Verb = "db reopen"
+	s, err := Open(ctx, path, o)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	var mark *CopiedError
+	if err := s.copied(ctx); !errors.As(err, &mark) {
+		return "", err
+	}
+	return mark.To, s.w.do(ctx, true, func(t *tx) error { return t.exec(`DELETE FROM meta WHERE name = ?`, copiedTo) })
+}
