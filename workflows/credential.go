@@ -89,8 +89,12 @@ func (d *decoder) credentials(n *yaml.Node, at credentialPlace, seen map[*yaml.N
 			d.credentials(c, at, seen)
 		}
 	case yaml.ScalarNode:
+		d.hideAll(passwordsInText, n.Value)
 		if n.Tag == "!!str" {
 			d.credentialText(n, at)
+		}
+		if at.auth && (n.Tag != "!!str" || at.key == "basic") {
+			d.hide(n.Value) // not as it is to be written, which is a mistake of its own
 		}
 		if n.Tag == "!!float" && roundFloat.MatchString(n.Value) && sentAsText[at.parent] {
 			d.warn(d.pos(n), "odd-number", fmt.Sprintf("%s is sent as %s", n.Value, strings.TrimSuffix(n.Value, ".0")),

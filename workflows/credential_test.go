@@ -96,3 +96,31 @@ func TestWhatOnlyShowsWhereACredentialGoesIsNone(t *testing.T) {
 		t.Errorf("a test's value: %v", warnings)
 	}
 }
+
+// TestACredentialInABrokenFileIsNotPrinted: a file that is not YAML has no tree, and a password in an address
+// or a connection string may be written wrongly.
+func TestACredentialInABrokenFileIsNotPrinted(t *testing.T) {
+	for _, text := range []string{
+		"connections: {a: {auth: {bearer: hunter2x9 }",
+		"connections: {a: {auth: {bearer: \"hunter2x9}}}",
+		"connections: {a: {auth: {header: {name: x, value: 'hunter2x9}}}",
+		"connections: {a: {auth: {basic: \"ada:hunter2x9\"}}}",
+		"connections: {a: {auth: {bearer: 7123hunter2x9: 1}}}\nb: ]",
+		"triggers: {s: {webhook: {secret: *hunter2x9}}}",
+		"server: {db: \"postgres://ada:hunter2#x9@h/x\", adr: 1}",
+		"server: {db: \"host=h password=hunter2x9\", adr: 1}",
+		"server: {db: \"postgres://ada:hunter2x9@h/x, adr: 1}",
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "hookloom.yaml"), []byte(text+"\n"))
+		_, mistakes := workflows.Load(dir, catalog(t), nil)
+		if printed := mistakes.Error(); strings.Contains(printed, "hunter2") || !strings.Contains(printed, "hookloom.yaml") {
+			t.Errorf("%s\n%s", text, printed)
+		}
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "hookloom.yaml"), []byte("connections: {a: {auth: {bearer: \"${{ secrets.TOK }}\"}\n"))
+	if _, mistakes := workflows.Load(dir, catalog(t), nil); !strings.Contains(mistakes.Error(), "${{ secrets.TOK }}") {
+		t.Errorf("the name of a secret is hidden:\n%s", mistakes.Error())
+	}
+}

@@ -74,6 +74,7 @@ func (d *decoder) parse() *yaml.Node {
 		d.add(Pos{}, "file", "the file holds only comments", "hookloom init writes a starter project")
 		return nil
 	} else if err != nil {
+		d.hideNamed()
 		d.syntax(err)
 		return nil
 	}
@@ -82,6 +83,7 @@ func (d *decoder) parse() *yaml.Node {
 			"one file holds one document: remove ---, or use two files")
 		return nil
 	} else if !errors.Is(err, io.EOF) {
+		d.hideNamed()
 		d.syntax(err)
 		return nil
 	}
