@@ -133,6 +133,16 @@ func TestAMistakeIsReportedInTheFileThatMakesIt(t *testing.T) {
 			"vars: {a: \"${{ vars.b }}\", b: 1}\n",
 			`hookloom.prod.yaml:1:21: error[unknown-var]: no var is named "b"`,
 		},
+		"the time in a var": {
+			"",
+			"vars: {a: {at: [\"${{ now().Year() }}\"]}}\n",
+			"hookloom.prod.yaml:1:11: error[bad-expression]: the value is constant: now() and uuid() have no meaning here",
+		},
+		"a random name in a setting": {
+			"",
+			"server: {addr: \"x${{ uuid() }}:1\"}\n",
+			"hookloom.prod.yaml:1:16: error[bad-expression]: the value is constant",
+		},
 		"name of a var": {
 			"",
 			"vars: {my-host: a}\n",

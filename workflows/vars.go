@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,6 +66,11 @@ func (d *decoder) rendered(n *yaml.Node, where string) (x any, ok bool) {
 	x, err := v.Render(&expr.Env{Now: time.Time{}}, FillPlain)
 	if err != nil {
 		d.add(d.pos(n), "bad-expression", err.Error(), "")
+		return nil, false
+	}
+	other, err := v.Render(&expr.Env{Now: time.Unix(1, 0), Seed: "other"}, FillPlain)
+	if err != nil || !reflect.DeepEqual(x, other) {
+		d.add(d.pos(n), "bad-expression", "the value is constant: now() and uuid() have no meaning here", "call them in the workflow")
 		return nil, false
 	}
 	return x, true
