@@ -47,6 +47,24 @@ func TestAFieldIsMaskedInABodyThatIsNotOneJSONValue(t *testing.T) {
 	}
 }
 
+// TestFieldsInLinesOfJSONAreMasked, whatever the media type: such a body is stored as text.
+func TestFieldsInLinesOfJSONAreMasked(t *testing.T) {
+	for _, kind := range []string{"application/x-ndjson", "application/jsonl", "application/json-seq", "text/plain", ""} {
+		for body, want := range map[string]string{
+			"{\"pin\":\"4111\"}\n{\"a\":[{\"pin\":4112}]}\n":     "{\"pin\":\"***:1234abcd\"}\n{\"a\":[{\"pin\":\"***:1234abcd\"}]}\n",
+			"\n[{\"pin\":\"4111\"}]\r\n\r\n{\"b\":1}":            "\n[{\"pin\":\"***:1234abcd\"}]\r\n\r\n{\"b\":1}",
+			"\x1e{\"pin\":\"4111\"}\n\x1e{\"pin\":\"4112\"}\n":   "\x1e{\"pin\":\"***:1234abcd\"}\n\x1e{\"pin\":\"***:1234abcd\"}\n",
+			"{\"b\":1}\n{\"b\":2}":                               "{\"b\":1}\n{\"b\":2}",
+			"pin: ask for it at the desk":                        "pin: ask for it at the desk",
+			"{\"a\":1}\npin: a line of words is not one of JSON": "{\"a\":1}\npin: a line of words is not one of JSON",
+		} {
+			if got, as := fieldsOf(t, "$..pin").Body(kind, []byte(body), ""); string(got) != want || as != kind {
+				t.Errorf("%s: %q becomes %q as %q, expected %q", kind, body, got, as, want)
+			}
+		}
+	}
+}
+
 // TestAMaskIsMaskedOnce checks that a body that is masked again keeps the digits of its first mask,
 // and that only a complete mask counts.
 func TestAMaskIsMaskedOnce(t *testing.T) {

@@ -110,7 +110,7 @@ func (f *Fields) masked(value string) string {
 }
 
 // Body masks the fields of a body. A body that is neither JSON nor a form has no fields and is
-// unchanged; in an invalid or truncated one, the fields are found by name.
+// unchanged; in an invalid or truncated one, and in lines of JSON, the fields are found by name.
 func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []byte, kind string) {
 	states := f.states(dataExpr)
 	media, params := content.MediaType(contentType)
@@ -128,6 +128,9 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 	if err != nil {
 		return f.loose(raw), contentType
 	}
+	if text, ok := v.(string); ok && jsonLines(text) {
+		return f.lines(text), contentType
+	}
 	b, err := value.EncodeStored(v)
 	if err != nil {
 		return raw, contentType
@@ -136,6 +139,48 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 		return raw, contentType
 	}
 	return out, "application/json"
+}
+
+// recordSeparator begins each value of application/json-seq (RFC 7464).
+const recordSeparator = "\x1e"
+
+// jsonLines reports whether each line of a text is an object or a list in JSON, as in
+// application/x-ndjson and application/json-seq. Blank lines are allowed.
+func jsonLines(text string) bool {
+	found := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.TrimLeft(line, recordSeparator))
+		if line == "" {
+			continue
+		}
+		if !strings.ContainsAny(line[:1], "{[") || !json.Valid([]byte(line)) {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// lines masks the fields in lines of JSON. event.data is then a text, so the fields are searched
+// for at every depth.
+func (f *Fields) lines(text string) []byte {
+	var states []pathState
+	for _, p := range f.paths {
+		steps := slices.Clone(p.Steps)
+		steps[0].Deep = true
+		states = append(states, pathState{steps})
+	}
+	var out []byte
+	for line := range strings.Lines(text) {
+		rest := strings.TrimLeft(line, recordSeparator)
+		out = append(out, line[:len(line)-len(rest)]...)
+		masked, err := f.json([]byte(rest), states)
+		if err != nil { // nested too deeply, or blank
+			masked = f.loose([]byte(rest))
+		}
+		out = append(out, masked...)
+	}
+	return out
 }
 
 // level is an object or a list that is being read.

@@ -115,7 +115,7 @@ func (f *formSet) value(s string) {
 	var texts []string
 	texts = append(texts, strings.ToUpper(s), strings.ToLower(s), jsonText(s), htmlJSONText(s), asciiJSON(s, false), asciiJSON(s, true),
 		strings.ReplaceAll(jsonText(s), "/", `\/`), strings.ReplaceAll(htmlJSONText(s), "/", `\/`),
-		strings.ReplaceAll(asciiJSON(s, false), "/", `\/`), everyUnit(s, false), everyUnit(s, true),
+		strings.ReplaceAll(asciiJSON(s, false), "/", `\/`), everyUnit(s, false), everyUnit(s, true), everyByte(s, "%X"), everyByte(s, "%x"),
 		hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))))
 	for _, e := range htmlEscapers {
 		texts = append(texts, e.Replace(s))
@@ -223,6 +223,16 @@ func everyUnit(s string, upper bool) string {
 		writeUnits(&b, r, upper)
 	}
 	return b.String()
+}
+
+// everyByte percent-encodes each byte, also letters and digits, which RFC 3986, 2.3 allows.
+// digits is the verb for the two hexadecimal digits: %X or %x.
+func everyByte(s, digits string) string {
+	b := make([]byte, 0, 3*len(s))
+	for i := range len(s) {
+		b = fmt.Appendf(append(b, '%'), digits, s[i:i+1])
+	}
+	return string(b)
 }
 
 func writeUnits(b *strings.Builder, r rune, upper bool) {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
@@ -290,5 +292,34 @@ func TestMissedChangesAreFoundByTheirTime(t *testing.T) {
 	}
 	if now, err := x.h.FeedEnd(t.Context()); err != nil || now != end {
 		t.Errorf("it ends at %s, the feed at %s: %v", end, now, err)
+	}
+}
+
+// TestABodyIsShownInUTF8: the API's responses are JSON, which is UTF-8 (RFC 8259, 8.1), also if the
+// bytes that came are not.
+func TestABodyIsShownInUTF8(t *testing.T) {
+	x := openShown(t)
+	for i, c := range []struct{ contentType, raw, want string }{
+		{"application/json", `{"a":"ü"}`, `{"a":"ü"}`},
+		{"application/json", "{\"a\":\"H\xe8llo\"}", "{\"a\":\"H\ufffdllo\"}"},
+		{"application/json; charset=iso-8859-1", "{\"a\":\"H\xe8llo\"}", `{"a":"Hèllo"}`},
+		{"application/json", "{\"\xe8\":1,\"n\":12345678901234567890123}", "{\"\ufffd\":1,\"n\":12345678901234567890123}"},
+		{"application/json", "\"\xff\xfe\"", "\"\ufffd\""},
+		{"", "{\"a\":\"\xed\xa0\x80\"}", ""},
+		{"image/png", "\x89PNG", `"4 bytes that are not text"`},
+	} {
+		d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: fmt.Sprint(i), Type: "order", Time: x.at, ReceivedAt: x.at,
+			Raw: []byte(c.raw), Headers: map[string]string{"content-type": c.contentType}, Dedupe: time.Hour}
+		id := engine.EventID(engine.FirstID(x.at.Add(time.Duration(i) * time.Second)))
+		if _, err := x.s.Accept(t.Context(), id, d); err != nil {
+			t.Fatal(err)
+		}
+		got, err := x.h.EventDetail(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body := got.Body; !utf8.Valid(body) || !json.Valid(body) || c.want != "" && string(body) != c.want {
+			t.Errorf("%q as %q is shown as %q, expected %q", c.raw, c.contentType, body, c.want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -132,14 +133,18 @@ func bodyText(ev *engine.Event) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	raw := content.Text(ev.Headers["content-type"], ev.Raw)
-	if json.Valid(raw) {
+	text := utf8.Valid(raw) // json.Valid accepts bytes inside of a string that are not UTF-8
+	if text && json.Valid(raw) {
 		return raw
 	}
-	if !utf8.Valid(raw) {
+	if !text {
 		if v, err := content.Decode(ev.Headers["content-type"], ev.Raw); err == nil && v != nil {
 			if b, err := value.EncodeJSON(v); err == nil {
 				return b
 			}
+		}
+		if json.Valid(raw) {
+			return bytes.ToValidUTF8(raw, []byte("\ufffd"))
 		}
 		return json.RawMessage(fmt.Sprintf(`"%d bytes that are not text"`, len(ev.Raw)))
 	}
