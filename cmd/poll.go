@@ -1,10 +1,13 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/actions"
@@ -149,7 +152,8 @@ anything.`,
 		Example: "  hookloom compare orders --since 7d\n  hookloom compare orders --output json",
 		RunE: func(c *cobra.Command, args []string) error {
 			if l, err := load(f.dir); err == nil && l.project.Triggers[args[0]] == nil {
-				return usageError("no trigger is named %q", args[0])
+				return usageError("no trigger is named %q; this project has %s", args[0],
+					cmp.Or(strings.Join(slices.Sorted(maps.Keys(l.project.Triggers)), ", "), "none"))
 			}
 			now := time.Now()
 			since, err := console.Moment("since", f.since, now, zone())

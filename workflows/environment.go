@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,7 +64,14 @@ func CheckEnvironment(dir, name string) error {
 	if slices.Contains(known, name) {
 		return nil
 	}
-	problem := fmt.Sprintf("no environment %q: %s has no %s", name, dir, OverlayFile(name))
+	folder := dir
+	if folder == "." {
+		folder = "this folder"
+	}
+	problem := fmt.Sprintf("no environment %q: %s has no %s", name, folder, OverlayFile(name))
+	if other := strings.TrimSuffix(OverlayFile(name), "yaml") + "yml"; exists(filepath.Join(dir, other)) {
+		return fmt.Errorf("%s; rename %s to it", problem, other)
+	}
 	if len(known) == 0 {
 		return fmt.Errorf("%s; create it, or leave out --env (HOOKLOOM_ENV)", problem)
 	}
@@ -71,6 +79,11 @@ func CheckEnvironment(dir, name string) error {
 		problem += "; " + meant
 	}
 	return fmt.Errorf("%s\nthis project has the environments %s", problem, strings.Join(known, ", "))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Environment is the environment that the files belong to; "" for none.

@@ -175,13 +175,14 @@ func TestEnvironmentsAreListedWhereOneIsUnknown(t *testing.T) {
 	if err := workflows.CheckEnvironment(dir, "prod"); err == nil || !strings.Contains(err.Error(), "create it, or leave out --env") {
 		t.Errorf("without environments: %v", err)
 	}
-	for _, name := range []string{"hookloom.yaml", "hookloom.prod.yaml", "hookloom.staging.yaml", "hookloom.Not.yaml"} {
+	for _, name := range []string{"hookloom.yaml", "hookloom.prod.yaml", "hookloom.staging.yaml", "hookloom.Not.yaml", "hookloom.test.yml"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("version: 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for name, want := range map[string]string{"": "", "prod": "", "../x": "is not a name of an environment",
-		"prd": `did you mean "prod"?` + "\nthis project has the environments prod, staging"} {
+	for name, want := range map[string]string{"": "", "prod": "", "test": "has no hookloom.test.yaml; rename hookloom.test.yml to it",
+		"../x": "is not a name of an environment",
+		"prd":  `did you mean "prod"?` + "\nthis project has the environments prod, staging"} {
 		err := workflows.CheckEnvironment(dir, name)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: got %v, want %q", name, err, want)

@@ -36,6 +36,7 @@ const webhookForm = `write webhook: {provider: NAME, secret: "${{ secrets.NAME }
 // what to do, or the name of the key here.
 var foreignWordsIn = map[string]map[string]string{
 	"a workflow": {
+		"if":         "when",
 		"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:",
 		"retry":      "retry: belongs in a step, or in defaults: for all steps",
 	},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -55,6 +56,10 @@ func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 	began := time.Now()
 	for {
 		f, err := os.OpenFile(lockPath(path), os.O_RDWR|os.O_CREATE, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no folder %s for the database: create it, or write postgres://USER:PASSWORD@HOST:5432/DATABASE "+
+				"for a PostgreSQL server", filepath.Dir(lockPath(path)))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("opening the database's lock: %w", err)
 		}

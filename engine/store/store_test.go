@@ -60,6 +60,10 @@ func TestAnotherDatabaseOrSchemaIsRefused(t *testing.T) {
 	if _, err := store.Open(ctx, "mysql://localhost/x", store.Options{}); err == nil || !strings.Contains(err.Error(), "postgres://") {
 		t.Errorf("mysql: %v", err)
 	}
+	_, err := store.Open(ctx, filepath.Join(dir, "db.example.com:5432", "hookloom"), store.Options{})
+	if err == nil || !strings.Contains(err.Error(), "there is no folder "+dir) || !strings.Contains(err.Error(), "postgres://") {
+		t.Errorf("an address without its scheme: %v", err)
+	}
 	garbage := filepath.Join(dir, "garbage.db")
 	if err := os.WriteFile(garbage, []byte(strings.Repeat("this is no database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)

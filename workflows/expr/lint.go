@@ -165,6 +165,9 @@ func (l *linter) name(id *ast.IdentifierNode) {
 	}
 	known := slices.Sorted(slices.Values(rootsOf(l.sc.Names)))
 	hint := spelling.Suggest(id.Value, known)
+	if l.sc.Steps()[id.Value] != nil {
+		hint = "write steps." + id.Value
+	}
 	if hint == "" && len(known) > 0 {
 		hint = "known here are " + strings.Join(known, ", ")
 	}

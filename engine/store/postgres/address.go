@@ -107,8 +107,8 @@ const escapes = `write characters such as @ / : # ? % of the password as %40 %2F
 // PGSSLMODE, ...). An error is a mistake in the address.
 func Parse(text string) (*Address, error) {
 	if text == Unset {
-		return nil, errors.New("the address of the database is not known: the secret in server.db is not set (a secret of a command or of " +
-			"Vault is asked by serve only; other commands read HOOKLOOM_DB)")
+		return nil, errors.New("the address of the database is not known, because a secret in server.db is not set: hookloom validate says " +
+			"which, and where to set it (only serve reads a secret from a command or Vault; for other commands set HOOKLOOM_DB)")
 	}
 	if !hasScheme(text) {
 		return nil, errors.New("the database is a file, or on a PostgreSQL server: write postgres://USER:PASSWORD@HOST:5432/DATABASE")

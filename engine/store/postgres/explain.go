@@ -93,8 +93,9 @@ func (a *Address) explainServer(e *Error, err *pgconn.PgError) {
 		if a.config.Password == "" {
 			e.Problem = fmt.Sprintf("role %s needs a password, and none was given", role)
 		}
-		e.Fix = "Put the password into HOOKLOOM_DB=postgres://USER:PASSWORD@HOST/DATABASE, PGPASSWORD or ~/.pgpass; " + escapes +
-			fmt.Sprintf(".\nTo set it, as a superuser: \\password %s (in psql)", role)
+		e.Fix = "The password comes from the address (server.db, HOOKLOOM_DB=postgres://USER:PASSWORD@HOST/DATABASE), PGPASSWORD or ~/.pgpass; " +
+			escapes + fmt.Sprintf(".\nAs a superuser, in psql: \\password %s sets the password; "+
+			"if the role does not exist, first CREATE ROLE %s LOGIN;", role, role)
 	case err.Code == codeNotAuthorized && strings.Contains(err.Message, "pg_hba.conf"):
 		e.Problem = fmt.Sprintf("the server does not accept role %s from this machine: %s", role, err.Message)
 		e.Fix = "Add a line to the server's pg_hba.conf and reload it, for example:\n  hostssl " + a.config.Database + " " + a.config.User +
