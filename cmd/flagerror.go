@@ -21,6 +21,9 @@ func flagError(c *cobra.Command, err error) error {
 			hint = fmt.Sprintf("did you mean --%s? ", meant) + hint
 		}
 	}
+	if c.Name() == "eval" {
+		hint += "; an expression that begins with - goes after --, as in " + c.CommandPath() + " -- '-1'"
+	}
 	return usageError("%w\n%s", err, hint)
 }
 

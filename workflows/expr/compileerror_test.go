@@ -24,7 +24,8 @@ func TestEvaluateGivesTheAdviceOfValidate(t *testing.T) {
 			"  abs(-9223372036854775808)\n       ^^^^^^^^^^^^^^^^^^^",
 		`Hello ${{ event.data.s.trim() }}`: "data has no methods such as trim()\n" +
 			"  event.data.s.trim()\n               ^^^^ write trim(event.data.s)",
-		`event.daat.x`: "unknown field daat\n  event.daat.x\n        ^^^^ did you mean \"data\"?",
+		`duration("2562048h")`: "duration: \"2562048h\" is too long; the longest is 2562047h, about 292 years (in duration(\"2562048h\"))",
+		`event.daat.x`:         "unknown field daat\n  event.daat.x\n        ^^^^ did you mean \"data\"?",
 	} {
 		got := ""
 		if e, err := expr.Evaluate(text, env); err != nil {

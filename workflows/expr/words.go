@@ -17,6 +17,7 @@ var (
 	notFlattened = regexp.MustCompile(`^cannot flatten (.+)$`)
 	notJoined    = regexp.MustCompile(`^cannot concat (.+)$`)
 	badUnit      = regexp.MustCompile(`^time: (?:unknown|missing) unit .*in duration (".*")$`)
+	longSpan     = regexp.MustCompile(`^time: invalid duration ("[-+]?\d{6,}(?:\.\d+)?(?:h|m|s|ms)")$`)
 	badSpan      = regexp.MustCompile(`^time: invalid duration (".*")$`)
 	converted    = regexp.MustCompile(`^interface conversion: (?:interface \{\}|any) is (.+?), not (.+)$`)
 	longInteger  = regexp.MustCompile(`^invalid integer literal: .*parsing "(.+)": value out of range$`)
@@ -51,6 +52,9 @@ func ownWords(problem string) string {
 	}
 	if m := badUnit.FindStringSubmatch(problem); m != nil {
 		return fmt.Sprintf("duration: %s has no known unit; write 90m or 1h30m, and 168h for seven days", m[1])
+	}
+	if m := longSpan.FindStringSubmatch(problem); m != nil {
+		return fmt.Sprintf("duration: %s is too long; the longest is 2562047h, about 292 years", m[1])
 	}
 	if m := badSpan.FindStringSubmatch(problem); m != nil {
 		return fmt.Sprintf("duration: %s is not a duration, such as 500ms, 30s or 1h30m", m[1])
