@@ -48,6 +48,11 @@ func TestASecondServerOfAPostgreSQLDatabaseIsRefused(t *testing.T) {
 	if _, err := store.Open(ctx, address, store.Options{}); !errors.As(err, &inUse) || strings.Contains(err.Error(), postgrestest.Password) {
 		t.Errorf("a second one: %v", err)
 	}
+	// To a process in another container with this host's name, the first one's process id means nothing.
+	postgrestest.Exec(t, address, `UPDATE hookloom.nodes SET pid = 2147483000, verb = 'serve'`)
+	if _, err := store.Open(ctx, address, store.Options{}); !errors.As(err, &inUse) {
+		t.Errorf("a second one, which does not see the first one's process: %v", err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 const (
 	leaseTime = 4 * time.Second
 	beatEvery = time.Second
+	// silentTime is how long a process has not extended its lease before it may count as dead.
+	silentTime = 1500 * time.Millisecond
 	// reconnectEvery is how often a lost connection is tried again.
 	reconnectEvery = 250 * time.Millisecond
 	// patience is how long writes wait for a database that is away, before they are answered that it is.
@@ -30,7 +32,8 @@ const databaseNow = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 const joinNode = `INSERT INTO ` + schemaName + `.nodes AS n (node, epoch, batch, until, host, pid, verb)
 	VALUES ($1, 1, 0, ` + databaseNow + ` + $2, $3, $4, $5)
 	ON CONFLICT (node) DO UPDATE SET epoch = n.epoch + 1, batch = 0, until = excluded.until, host = excluded.host, pid = excluded.pid,
-		verb = excluded.verb, hooks = '', admin = '' WHERE n.until <= ` + databaseNow + ` OR (n.host = $3 AND n.pid = $6) RETURNING epoch`
+		verb = excluded.verb, hooks = '', admin = '' WHERE n.until <= ` + databaseNow + ` OR
+		(n.host = $3 AND n.pid = $6 AND n.until <= ` + databaseNow + ` + $2 - $7) RETURNING epoch`
 
 // join takes the row of this node. A row whose lease holds belongs to another process: join waits for
 // the end of the lease once, and longer for a process that is no server.
@@ -48,7 +51,7 @@ func (p *postgresql) join(ctx context.Context) error {
 			return errors.Join(err, p.conn.Close(ctx))
 		}
 		err = p.conn.QueryRow(ctx, inSchema(joinNode, p.address.Schema), p.node, leaseTime.Milliseconds(), host, os.Getpid(), p.verb,
-			dead).Scan(&p.epoch)
+			dead, silentTime.Milliseconds()).Scan(&p.epoch)
 		if err == nil {
 			p.beaten = time.Now()
 			return nil
@@ -72,7 +75,8 @@ func (p *postgresql) join(ctx context.Context) error {
 }
 
 // holder reads who has the row. dead is its process id if that process ran on this host and has ended,
-// so that its lease need not be waited for; otherwise -1.
+// so that the end of its lease need not be waited for; otherwise -1. A process in another container may
+// have this host's name, and looks as if it had ended: join waits for silentTime.
 func (p *postgresql) holder(ctx context.Context, host string) (h Holder, dead int64, err error) {
 	var on string
 	err = p.conn.QueryRow(ctx, `SELECT host, pid, verb, hooks, admin FROM `+p.address.Schema+`.nodes WHERE node = $1`, p.node).
