@@ -90,7 +90,7 @@ func (d *decoder) credentials(n *yaml.Node, at credentialPlace, seen map[*yaml.N
 		}
 	case yaml.ScalarNode:
 		d.hideAll(passwordsInText, n.Value)
-		if n.Tag == "!!str" {
+		if n.Tag == "!!str" || n.Tag == "!!int" && at.auth { // a password of digits
 			d.credentialText(n, at)
 		}
 		if at.auth && (n.Tag != "!!str" || at.key == "basic") {

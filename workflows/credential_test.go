@@ -29,24 +29,32 @@ func credentialWarnings(t *testing.T, files map[string]string) (warnings []workf
 func TestACredentialInAFileIsFoundAndNeverPrinted(t *testing.T) {
 	hex := strings.Repeat("0a1b2c3d", 8)
 	for name, token := range map[string]string{
-		"Stripe":      "sk_" + "live_51H8abcdefghijklmnop",
-		"GitHub":      "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345",
-		"fine":        "github_" + "pat_11ABCDEFG0123456789abcd_0123456789abcdef",
-		"GitLab":      "glpat" + "-0123456789abcdefghij",
-		"Slack":       "xoxb" + "-123456789012-123456789012-abcdefABCDEF",
-		"Slack hook":  "https://hooks.slack" + ".com/services/T00000001/B00000001/abcdefghijklmnopqrstuvwx",
-		"AWS":         "AKIA" + "Q3EGRTPMWIN2ABCD",
-		"Google":      "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
-		"Anthropic":   "sk-" + "ant-api03-abcdefghijklmnopqrstuvwxyz012345",
-		"OpenAI":      "sk-" + "proj-abcdefghijklmnopqrstuvwxyz012345",
-		"SendGrid":    "SG." + "abcdefghijklmnop012345.abcdefghijklmnopqrstuvwxyz0123456789abcdefg",
-		"Shopify":     "shpat_" + hex[:32],
-		"HubSpot":     "pat-" + "eu1-0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f",
-		"Mailchimp":   hex[:32] + "-us" + "14",
-		"Telegram":    "123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
-		"Vault":       "hvs." + strings.Repeat("CAESIabc0", 10),
-		"private key": "-----BEGIN RSA " + "PRIVATE KEY-----",
-		"JWT":         "eyJhbGciOiJIUzI1NiIsInR5cCI6" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+		"Stripe":       "sk_" + "live_51H8abcdefghijklmnop",
+		"GitHub":       "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345",
+		"fine":         "github_" + "pat_11ABCDEFG0123456789abcd_0123456789abcdef",
+		"GitLab":       "glpat" + "-0123456789abcdefghij",
+		"Slack":        "xoxb" + "-123456789012-123456789012-abcdefABCDEF",
+		"Slack hook":   "https://hooks.slack" + ".com/services/T00000001/B00000001/abcdefghijklmnopqrstuvwx",
+		"AWS":          "AKIA" + "Q3EGRTPMWIN2ABCD",
+		"Google":       "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
+		"Anthropic":    "sk-" + "ant-api03-abcdefghijklmnopqrstuvwxyz012345",
+		"OpenAI":       "sk-" + "proj-abcdefghijklmnopqrstuvwxyz012345",
+		"SendGrid":     "SG." + "abcdefghijklmnop012345.abcdefghijklmnopqrstuvwxyz0123456789abcdefg",
+		"Shopify":      "shpat_" + hex[:32],
+		"HubSpot":      "pat-" + "eu1-0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f",
+		"Mailchimp":    hex[:32] + "-us" + "14",
+		"Telegram":     "123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
+		"Telegram URL": "https://api.telegram.org/bot123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
+		"Perplexity":   "pplx" + "-" + hex[:48],
+		"Fly.io":       "fo1" + "_" + hex[:43],
+		"xAI":          "xai" + "-" + hex + hex[:16],
+		"Replicate":    "r8" + "_" + hex[:37],
+		"Groq":         "gsk" + "_" + hex[:52],
+		"Figma":        "figd" + "_" + hex[:40],
+		"Supabase":     "sbp" + "_" + hex[:40],
+		"Vault":        "hvs." + strings.Repeat("CAESIabc0", 10),
+		"private key":  "-----BEGIN RSA " + "PRIVATE KEY-----",
+		"JWT":          "eyJhbGciOiJIUzI1NiIsInR5cCI6" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
 	} {
 		warnings, printed := credentialWarnings(t, map[string]string{"workflows/w.yaml": "on: manual\nsteps:\n" +
 			"  - {id: a, uses: log, with: {message: \"x " + token + " y\"}, nosuchkey: 1}\n"})
@@ -55,6 +63,24 @@ func TestACredentialInAFileIsFoundAndNeverPrinted(t *testing.T) {
 		}
 		if strings.Contains(printed, token) {
 			t.Errorf("%s: the credential is printed:\n%s", name, printed)
+		}
+	}
+}
+
+// TestAPasswordOfDigitsIsACredential: YAML reads it as a number if it is not quoted.
+func TestAPasswordOfDigitsIsACredential(t *testing.T) {
+	for auth, want := range map[string]int{
+		"{basic: {user: ada, password: 84753920}}":                  1,
+		"{bearer: 84753920174658392}":                               1,
+		"{header: {name: X-Pin, value: 84753920}}":                  1,
+		"{query: {name: pin, value: 0x1234567}}":                    1,
+		"{basic: {user: 84753920, password: \"${{ secrets.P }}\"}}": 0,
+	} {
+		warnings, _ := credentialWarnings(t, map[string]string{
+			"hookloom.yaml": "connections:\n  crm: {connector: http, base_url: https://crm.example.com, auth: " + auth + "}\n",
+		})
+		if len(warnings) != want {
+			t.Errorf("%s: %d warnings, expected %d: %v", auth, len(warnings), want, warnings)
 		}
 	}
 }

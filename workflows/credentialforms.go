@@ -15,7 +15,8 @@ type credentialForm struct {
 // credentialForms are the tokens that services give a fixed beginning. The forms are facts of
 // the services, as gitleaks collects them (github.com/gitleaks/gitleaks, config/gitleaks.toml at
 // b58d3f1) and GitHub's secret scanning does (docs.github.com, "Supported secret scanning
-// patterns"). Keys of test modes, such as sk_test_, open nothing and are left out.
+// patterns"); those of Groq, xAI, Replicate, Figma and Supabase as public scanners such as
+// github.com/mongodb/kingfisher do. Keys of test modes, such as sk_test_, open nothing and are left out.
 var credentialForms = []credentialForm{
 	form("a private key", "PRIVATE_KEY", `-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----`),
 	form("a Stripe key", "STRIPE_KEY", `\b(?:sk|rk)_(?:live|prod)_[A-Za-z0-9_]{8,}`),
@@ -43,7 +44,7 @@ var credentialForms = []credentialForm{
 	form("a Mailgun key", "MAILGUN_API_KEY", `\bkey-[a-f0-9]{32}\b`),
 	form("a Mailchimp key", "MAILCHIMP_API_KEY", `\b[a-f0-9]{32}-us\d{1,2}\b`),
 	form("an Atlassian token", "ATLASSIAN_TOKEN", `\bATATT3[\w=-]{100,}`),
-	form("a Telegram bot token", "TELEGRAM_TOKEN", `\b\d{8,10}:AA[\w-]{32,}`),
+	form("a Telegram bot token", "TELEGRAM_TOKEN", `\d{8,10}:AA[\w-]{32,}`),
 	form("an npm token", "NPM_TOKEN", `\bnpm_[A-Za-z0-9]{36}`),
 	form("a PyPI token", "PYPI_TOKEN", `\bpypi-AgEIcHlwaS5vcmc[\w-]{50,}`),
 	form("a Hugging Face token", "HF_TOKEN", `\bhf_[A-Za-z]{34}\b`),
@@ -52,6 +53,13 @@ var credentialForms = []credentialForm{
 	form("a Grafana token", "GRAFANA_TOKEN", `\bgl(?:c_[A-Za-z0-9+/]{32,}|sa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8})`),
 	form("a Sentry token", "SENTRY_TOKEN", `\bsntry(?:s_eyJ[A-Za-z0-9+/=_]{40,}|u_[a-f0-9]{64})`),
 	form("a Postman key", "POSTMAN_API_KEY", `\bPMAK-[A-Za-z0-9]{24}-[A-Za-z0-9]{34}`),
+	form("a Perplexity key", "PERPLEXITY_API_KEY", `\bpplx-[A-Za-z0-9]{48}\b`),
+	form("a Fly.io token", "FLY_API_TOKEN", `\bfo1_[\w-]{43}`),
+	form("an xAI key", "XAI_API_KEY", `\bxai-[A-Za-z0-9]{80}\b`),
+	form("a Replicate token", "REPLICATE_API_TOKEN", `\br8_[A-Za-z0-9]{37,}\b`),
+	form("a Groq key", "GROQ_API_KEY", `\bgsk_[A-Za-z0-9]{52}\b`),
+	form("a Figma token", "FIGMA_TOKEN", `\bfigd_[\w-]{40,}`),
+	form("a Supabase token", "SUPABASE_TOKEN", `\bsbp_[a-f0-9]{40}\b`),
 	form("a Doppler token", "DOPPLER_TOKEN", `\bdp\.pt\.[A-Za-z0-9]{43}`),
 	form("a Dynatrace token", "DYNATRACE_TOKEN", `\bdt0c01\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{64}`),
 	form("a Heroku key", "HEROKU_API_KEY", `\bHRKU-AA[\w-]{58}`),
