@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"sync"
 	"time"
 
@@ -76,10 +77,13 @@ func (s *Store) ClaimDue(ctx context.Context, owner engine.Owner, now time.Time,
 	c.asking.Lock()
 	defer c.asking.Unlock()
 	giveBack(c, c.runs, owner, func(engine.RunID) bool { return false })
+	// A run that is taken up while the rows are read may still be due in them. Its claim ends meanwhile,
+	// so the claims that count are those from before the read.
+	c.mu.Lock()
+	held := maps.Clone(c.runs)
+	c.mu.Unlock()
 	ids, next, err := s.due(ctx, now, limit, func(id engine.RunID) bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		_, claimed := c.runs[id]
+		_, claimed := held[id]
 		return claimed
 	})
 	c.mu.Lock()
