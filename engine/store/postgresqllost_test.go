@@ -127,6 +127,7 @@ func TestACommitWithAWarningIsNotAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Exec(t, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`, `SELECT pg_reload_conf()`)
+	untilCommitsWait(t, server)
 	done := make(chan error, 1)
 	go func() {
 		_, err := s.Accept(ctx, 2, delivery("a", "2"))
@@ -156,6 +157,28 @@ func TestACommitWithAWarningIsNotAcknowledged(t *testing.T) {
 	if items, err := s.History().Events(ctx, engine.Query{}); err != nil || len(items) != 2 {
 		t.Errorf("%+v %v", items, err)
 	}
+}
+
+// untilCommitsWait returns when commits wait for a synchronous standby: the checkpointer tells the
+// sessions so some time after the reload.
+func untilCommitsWait(t *testing.T, server *postgrestest.Server) {
+	t.Helper()
+	for i := range 50 {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			server.Exec(t, fmt.Sprintf("CREATE TABLE probe_%d (n int)", i))
+		}()
+		select {
+		case <-done:
+			time.Sleep(100 * time.Millisecond)
+		case <-time.After(time.Second):
+			server.Exec(t, `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
+			<-done
+			return
+		}
+	}
+	t.Fatal("commits do not wait for the standby")
 }
 
 // TestSettingsThatBecomeWeakerStopAcknowledgements: until they are what the start asked for.
