@@ -91,7 +91,7 @@ func TestThePlaygroundShowsEachPart(t *testing.T) {
 		{"last", "", "evnt", "unknown name evnt"},
 		{"evt_0000000000000001", "", "1", "no event"}, {"", "", " ", "type an expression"},
 		{"last", "", strings.Repeat("1+", 40_000) + "1", "at most 65536 are allowed"},
-		{"last", "", "secrets.SHOP_SECRET", "unknown name secrets"},
+		{"last", "", "secrets.SHOP_SECRET", "secrets cannot be read in this evaluation"},
 	} {
 		status, body := x.submitted(t, "/playground", url.Values{"event": {c.event}, "data": {c.data}, "expression": {c.expression}})
 		if status != http.StatusBadRequest || !strings.Contains(body, c.want) {
