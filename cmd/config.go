@@ -59,7 +59,7 @@ var settingVariables = []struct {
 	{"HOOKLOOM_DB", []string{"database"}, false},
 }
 
-// shownSettings are the settings of the files, and the environment variables that go over them.
+// shownSettings are the settings of the files, and the environment variables that override them.
 func shownSettings(p *workflows.Project) (out []shownSetting) {
 	for _, s := range p.Settings() {
 		out = append(out, shownSetting{s.Path, s.Value, fmt.Sprintf("%s:%d", s.File, s.Line)})
@@ -77,7 +77,7 @@ func shownSettings(p *workflows.Project) (out []shownSetting) {
 	return out
 }
 
-// override puts a setting in the place of the one with its path, or behind its neighbours.
+// override replaces the setting with the same path, or inserts a new one after its siblings.
 func override(list []shownSetting, s shownSetting) []shownSetting {
 	after := len(list)
 	for i, x := range list {
@@ -100,7 +100,7 @@ func (a *app) printSettingsJSON(p *workflows.Project, settings []shownSetting) e
 	return a.printJSON(map[string]any{"environment": p.Environment, "environments": anyList(workflows.Environments(p.Dir)), "items": items})
 }
 
-// settingColumn is where the place of a value begins, if the value is not longer.
+// settingColumn is the column in which the origin of a value begins, unless the value is longer.
 const settingColumn = 56
 
 func (a *app) printSettings(p *workflows.Project, settings []shownSetting) {
@@ -129,7 +129,7 @@ func settingText(v any) string {
 	return workflows.YAMLText(v)
 }
 
-// usableSettings refuses settings with mistakes. Those of workflows are no part of them.
+// usableSettings returns an error for settings with mistakes. Mistakes in workflows do not matter.
 func (l *loaded) usableSettings() error {
 	var bad workflows.Mistakes
 	for _, m := range l.mistakes {

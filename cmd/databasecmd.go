@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// dbCmd looks after the tables of a PostgreSQL database.
+// dbCmd creates, updates, shows and copies the tables of a database.
 func (a *app) dbCmd() *cobra.Command {
-	c := &cobra.Command{Use: "db", Short: "Make, update, show or copy the tables of a database"}
+	c := &cobra.Command{Use: "db", Short: "Create, update, show or copy the tables of a database"}
 	var f place
 	status := &cobra.Command{Use: "status", Short: "Show server, schema, and what an answer is worth", Args: cobra.NoArgs,
 		Long: `Connects to the project's PostgreSQL database and shows the server's version, the version
@@ -21,7 +21,7 @@ Nothing is changed. Exit status 1 if hookloom serve would refuse to start.`,
 		Example: "  hookloom db status --db postgres://hookloom@db.example.com/hookloom",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.databaseStatus(c.Context(), &f) }}
 	f.flags(status.Flags())
-	migrate := &cobra.Command{Use: "migrate", Short: "Make or update the tables", Args: cobra.NoArgs,
+	migrate := &cobra.Command{Use: "migrate", Short: "Create or update the tables", Args: cobra.NoArgs,
 		Long: `Makes the schema and its tables, or updates them to this version. hookloom serve does the
 same when it starts; this command is for a server whose own role may not create tables:
 run it with a role that may, then grant the server's role the use of the schema.`,
@@ -32,7 +32,7 @@ run it with a role that may, then grant the server's role the use of the schema.
 	return c
 }
 
-// address is the address of the project's database; a file has none.
+// address returns the address of the project's database; a file has none.
 func (p *place) address() (path string, a *postgres.Address, err error) {
 	path = database(p.dir, p.db, nil)
 	if l, err := p.load(); err == nil {
@@ -200,7 +200,7 @@ its open runs would run twice. hookloom db reopen removes the mark.`,
 	return c
 }
 
-// reopenCmd lets a database that was copied be served again.
+// reopenCmd removes the mark of a copied database, so that it can be served again.
 func (a *app) reopenCmd() *cobra.Command {
 	var f place
 	c := &cobra.Command{Use: "reopen", Short: "Let a database that was copied be served again", Args: cobra.NoArgs,

@@ -59,7 +59,7 @@ func (a *Actions) fromLibrary(name string) *Connector {
 	return a.library.Get(name)
 }
 
-// All returns every action, sorted by name. It reads the files of all connectors.
+// All returns all actions, sorted by name. It reads the files of all connectors.
 func (a *Actions) All() []*ActionSpec {
 	if a == nil {
 		return nil

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"net/textproto"
 	"net/url"
 	"regexp"
 	"slices"
@@ -10,18 +11,17 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// This file finds credentials that are written in a file of the project, where they are read by
-// all who read the repository and its copies. Each is a warning, and the files that are shown
-// in any message show stars in their place.
+// This file finds credentials in the files of a project: everyone who can read the repository can
+// read them. Each one is a warning, and messages that quote a file show stars in its place.
 
-// A foundCredential is a credential in a file. A warning is made of it when all else is checked,
-// unless it is a mistake already.
+// A foundCredential is a credential in a file. It is reported after all other checks, unless one of
+// them has reported it as a mistake.
 type foundCredential struct {
 	at                         Pos
 	what, value, secret, write string
 }
 
-// A credentialPlace is where a scalar of the file stands.
+// A credentialPlace is the position of a scalar in the file's structure.
 type credentialPlace struct {
 	// key is the key of the scalar, parent the key of the map around it.
 	key, parent string
@@ -38,8 +38,8 @@ var examplesOnly = map[string]bool{
 	"fixture": true, "expect": true,
 }
 
-// credentialNames are names of fields and parameters that hold nothing else. The value true
-// asks for the letters of a generated value, since the word has other meanings too.
+// credentialNames are the names of fields and parameters that contain credentials. The value true
+// means that the text must also look generated, since the word has other meanings too.
 var credentialNames = map[string]bool{
 	"password": false, "passwd": false, "passphrase": false, "client_secret": false, "api_key": false, "apikey": false,
 	"access_token": false, "auth_token": false, "refresh_token": false, "secret_key": false, "api_secret": false, "api_token": false,
@@ -48,10 +48,10 @@ var credentialNames = map[string]bool{
 	"signature": true, "subscription_key": true, "app_key": true, "view_token": true, "hapikey": true,
 }
 
-// sentAsText are maps whose numbers are sent as text.
+// sentAsText are the maps whose numbers are sent as text.
 var sentAsText = map[string]bool{"query": true, "form": true, "headers": true}
 
-// minCredential is the length in letters under which a value is taken for no credential.
+// minCredential is the minimum length of a credential in bytes.
 const minCredential = 6
 
 var (
@@ -61,10 +61,10 @@ var (
 	queryPart = regexp.MustCompile(`[?&]([\w.-]+)=([^&#\s"'$]+)`)
 )
 
-// credentials notes each credential below n.
+// credentials records each credential below n.
 func (d *decoder) credentials(n *yaml.Node, at credentialPlace, seen map[*yaml.Node]bool) {
 	if seen[n] {
-		return // shown by an alias
+		return // an alias
 	}
 	seen[n] = true
 	switch n.Kind {
@@ -94,7 +94,7 @@ func (d *decoder) credentials(n *yaml.Node, at credentialPlace, seen map[*yaml.N
 			d.credentialText(n, at)
 		}
 		if at.auth && (n.Tag != "!!str" || at.key == "basic") {
-			d.hide(n.Value) // not as it is to be written, which is a mistake of its own
+			d.hide(n.Value) // it is written in the wrong form, which is reported as a mistake
 		}
 		if n.Tag == "!!float" && roundFloat.MatchString(n.Value) && sentAsText[at.parent] {
 			d.warn(d.pos(n), "odd-number", fmt.Sprintf("%s is sent as %s", n.Value, strings.TrimSuffix(n.Value, ".0")),
@@ -103,7 +103,7 @@ func (d *decoder) credentials(n *yaml.Node, at credentialPlace, seen map[*yaml.N
 	}
 }
 
-// credentialText notes the credentials of one text.
+// credentialText records the credentials in one text.
 func (d *decoder) credentialText(n *yaml.Node, at credentialPlace) {
 	text := n.Value
 	if anyCredential.MatchString(text) {
@@ -130,7 +130,7 @@ func (d *decoder) credentialText(n *yaml.Node, at credentialPlace) {
 	what := "the value of " + at.key
 	switch {
 	case at.headers:
-		what = "the credential of the header " + headerName(at.key)
+		what = "the credential of the header " + textproto.CanonicalMIMEHeaderKey(at.key)
 	case at.auth:
 		what = "a credential"
 	}
@@ -138,8 +138,7 @@ func (d *decoder) credentialText(n *yaml.Node, at credentialPlace) {
 	d.foundCredential(n, value, what, secret, d.insteadOf(at, text, value, secret))
 }
 
-// namedCredential returns the part of a text that is a credential because of the key that it
-// stands at.
+// namedCredential returns the part of a text that is a credential because of its key.
 func namedCredential(text string, at credentialPlace, name string) (string, bool) {
 	value := strings.TrimSpace(text)
 	random := false
@@ -170,7 +169,7 @@ func namedCredential(text string, at credentialPlace, name string) (string, bool
 	return value, true
 }
 
-// credentialsInURL notes the password of a URL and the keys among its parameters.
+// credentialsInURL records the password of a URL and the credentials in its parameters.
 func (d *decoder) credentialsInURL(n *yaml.Node, at credentialPlace) {
 	for _, m := range userInfo.FindAllStringSubmatch(n.Value, -1) {
 		if !isPlaceholder(m[2]) {
@@ -201,7 +200,7 @@ func plainUser(name string) string {
 	return name
 }
 
-// insteadOf is what to write in place of a text that holds a credential.
+// insteadOf returns the hint with the text to write in place of one that contains a credential.
 func (d *decoder) insteadOf(at credentialPlace, text, found, secret string) string {
 	switch at.key {
 	case "when", "if", "key", "filter":
@@ -220,18 +219,7 @@ func (d *decoder) insteadOf(at credentialPlace, text, found, secret string) stri
 	return "write " + quoted(whole)
 }
 
-// headerName writes the name of a header as HTTP's documents do.
-func headerName(key string) string {
-	parts := strings.Split(key, "-")
-	for i, p := range parts {
-		if p != "" {
-			parts[i] = strings.ToUpper(p[:1]) + p[1:]
-		}
-	}
-	return strings.Join(parts, "-")
-}
-
-// secretFor offers the name of a secret for a field: CRM_API_KEY for x-api-key of the
+// secretFor suggests the name of a secret for a field, such as CRM_API_KEY for x-api-key of the
 // connection crm.
 func (at credentialPlace) secretFor(name string) string {
 	name = strings.TrimPrefix(strings.ToUpper(name), "X_")
@@ -251,11 +239,11 @@ func (at credentialPlace) secretFor(name string) string {
 	return "TOKEN"
 }
 
-// foundCredential notes one credential, and hides it in all that is shown of the file.
+// foundCredential records one credential, and hides it in messages that quote the file.
 func (d *decoder) foundCredential(n *yaml.Node, found, what, secret, write string) {
 	d.hide(found)
 	if d.connectorFile {
-		// A connector knows no secrets: whoever uses it gives them to the connection.
+		// A connector cannot read secrets. They are fields of its connections.
 		field := strings.ToLower(secret)
 		write = fmt.Sprintf("declare it under connection: as %s: {type: string, secret: true} and write ${{ connection.%s }}", field, field)
 	} else {
@@ -270,7 +258,7 @@ func (d *decoder) foundCredential(n *yaml.Node, found, what, secret, write strin
 	d.found = append(d.found, foundCredential{at, what, found, secret, write})
 }
 
-// freeName numbers the name of a secret that another credential of the file is offered.
+// freeName adds a number to a name that is already suggested for another credential of the file.
 func (s *source) freeName(name, value string) string {
 	free := name
 	for i := 2; slices.ContainsFunc(s.found, func(c foundCredential) bool { return c.secret == free && c.value != value }); i++ {
@@ -284,7 +272,7 @@ func firstLine(text string) string {
 	return line
 }
 
-// hide keeps a text of the file out of messages.
+// hide masks a text of the file in messages.
 func (s *source) hide(text string) {
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); len(line) >= minCredential {
@@ -293,7 +281,7 @@ func (s *source) hide(text string) {
 	}
 }
 
-// masked returns text without what is hidden, with as many stars, so that carets stay true.
+// masked returns text with a star for each hidden character, so that carets keep their columns.
 func (s *source) masked(text string) string {
 	for _, h := range s.hidden {
 		text = strings.ReplaceAll(text, h, strings.Repeat("*", len([]rune(h))))
@@ -306,7 +294,7 @@ func (s *source) masked(text string) string {
 	})
 }
 
-// warnOfCredentials makes a warning of each credential that is no mistake yet.
+// warnOfCredentials reports each credential that no other check has reported.
 func (s *source) warnOfCredentials() {
 	for _, c := range s.found {
 		said := false

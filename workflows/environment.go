@@ -16,16 +16,16 @@ import (
 // hookloom.yaml: maps are merged key by key, lists and single values replace, and null removes
 // a key (docs/environments.md).
 
-// environmentName is what an environment may be named: it is part of a file's name.
+// environmentName matches the names that an environment may have: a name is part of a file's name.
 var environmentName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
 // overlayName is the name of an environment's file.
 var overlayName = regexp.MustCompile(`^hookloom\.([a-z0-9][a-z0-9_-]*)\.yaml$`)
 
-// OverlayFile is the file of an environment's settings.
+// OverlayFile returns the name of the file with an environment's settings.
 func OverlayFile(environment string) string { return "hookloom." + environment + ".yaml" }
 
-// EnvironmentOf is the environment whose settings a file holds; "" for any other file.
+// EnvironmentOf returns the environment whose settings a file contains; "" for any other file.
 func EnvironmentOf(file string) string {
 	if m := overlayName.FindStringSubmatch(file); m != nil {
 		return m[1]
@@ -33,15 +33,15 @@ func EnvironmentOf(file string) string {
 	return ""
 }
 
-// IsSettings reports whether a file holds the project's settings: hookloom.yaml, or those of an
-// environment.
+// IsSettings reports whether a file contains settings of the project: hookloom.yaml, or the file of
+// an environment.
 func IsSettings(file string) bool { return file == ProjectFile || EnvironmentOf(file) != "" }
 
 // Environments lists the environments of the project in dir, sorted.
 func Environments(dir string) (names []string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil // which shows when the project is read
+		return nil // loading the project reports it
 	}
 	for _, e := range entries {
 		if name := EnvironmentOf(e.Name()); name != "" && !e.IsDir() {
@@ -51,7 +51,7 @@ func Environments(dir string) (names []string) {
 	return names
 }
 
-// CheckEnvironment refuses an environment that the project in dir has no file for. "" is the
+// CheckEnvironment returns an error if the project in dir has no file for an environment. "" is the
 // project without an environment.
 func CheckEnvironment(dir, name string) error {
 	if name == "" {
@@ -86,7 +86,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Environment is the environment that the files belong to; "" for none.
+// Environment returns the environment that the files belong to; "" for none.
 func (f Files) Environment() string {
 	for name := range f {
 		if env := EnvironmentOf(name); env != "" {
@@ -107,14 +107,14 @@ func (f Files) in(environment string) Files {
 	return out
 }
 
-// overlay is the second of two files that are read as one: its lines follow those of the first.
+// overlay is the second of two files that are read as one. Its lines follow those of the first file.
 type overlay struct {
 	name string
 	// first is the number of lines before it.
 	first int
 }
 
-// at is where a line of the source is: the file, and the line in it.
+// at returns the file that a line of the source comes from, and its number there.
 func (s *source) at(line int) (file string, inFile int) {
 	if s.over != nil && line > s.over.first {
 		return s.over.name, line - s.over.first
@@ -122,8 +122,8 @@ func (s *source) at(line int) (file string, inFile int) {
 	return s.name, line
 }
 
-// settings reads hookloom.yaml and the environment's file as one. The node is nil when there is
-// nothing to read, or when a file cannot be used: ok is then false.
+// settings reads hookloom.yaml and the environment's file as one. The node is nil if both are empty.
+// ok is false if a file cannot be parsed; the source then has the mistakes of both files.
 func settings(files Files) (src *source, n *yaml.Node, ok bool) {
 	text := files[ProjectFile]
 	env := files.Environment()
@@ -143,14 +143,15 @@ func settings(files Files) (src *source, n *yaml.Node, ok bool) {
 	}
 	src = newSource(ProjectFile, slices.Concat(text, over))
 	src.over = &overlay{name: OverlayFile(env), first: strings.Count(string(text), "\n")}
-	var base, top *yaml.Node
-	for file, node := range map[string]**yaml.Node{ProjectFile: &base, src.over.name: &top} {
+	roots := make([]*yaml.Node, 2)
+	ok = true
+	for i, file := range []string{ProjectFile, src.over.name} {
 		if onlyComments(files[file]) {
 			continue
 		}
 		d := decoder{source: newSource(file, files[file])}
 		d.scanned = true
-		*node = d.parse()
+		roots[i] = d.parse()
 		src.mistakes = append(src.mistakes, d.mistakes...)
 		src.hidden = append(src.hidden, d.hidden...)
 		for _, c := range d.found {
@@ -159,10 +160,12 @@ func settings(files Files) (src *source, n *yaml.Node, ok bool) {
 			}
 			src.found = append(src.found, c)
 		}
-		if *node == nil {
-			return src, nil, false
-		}
+		ok = ok && roots[i] != nil
 	}
+	if !ok {
+		return src, nil, false
+	}
+	base, top := roots[0], roots[1]
 	moveDown(top, src.over.first, map[*yaml.Node]bool{})
 	if base == nil {
 		return src, top, true
@@ -171,7 +174,7 @@ func settings(files Files) (src *source, n *yaml.Node, ok bool) {
 	return src, d.merge(base, top), true
 }
 
-// onlyComments reports whether a file says nothing.
+// onlyComments reports whether a file has neither keys nor values.
 func onlyComments(text []byte) bool {
 	for line := range strings.Lines(string(text)) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
@@ -181,7 +184,7 @@ func onlyComments(text []byte) bool {
 	return true
 }
 
-// moveDown adds to the lines of a tree, of which parts may be there several times.
+// moveDown adds to the line numbers of a tree. Aliases can make a node part of it several times.
 func moveDown(n *yaml.Node, lines int, done map[*yaml.Node]bool) {
 	if n == nil || done[n] {
 		return
@@ -193,23 +196,23 @@ func moveDown(n *yaml.Node, lines int, done map[*yaml.Node]bool) {
 	}
 }
 
-// merge lays one value over another: maps are merged, anything else replaces. null in a map
-// removes the key.
+// merge merges a value over another one: two maps are merged, anything else replaces the value below.
+// null in a map removes the key.
 func (d *decoder) merge(base, over *yaml.Node) *yaml.Node {
 	if base.Kind != yaml.MappingNode || over.Kind != yaml.MappingNode {
 		return over
 	}
 	out := *base
 	out.Content = nil
-	theirs := map[string]int{}
+	overAt := map[string]int{} // positions of keys in over
 	for i := len(over.Content) - 2; i >= 0; i -= 2 {
-		theirs[over.Content[i].Value] = i
+		overAt[over.Content[i].Value] = i
 	}
 	merged := map[int]bool{}
-	own := false // the map as a whole is what the environment makes of it
+	own := false // the environment adds or removes keys: mistakes of the whole map are reported there
 	for i := 0; i+1 < len(base.Content); i += 2 {
 		k, v := base.Content[i], base.Content[i+1]
-		at, there := theirs[k.Value]
+		at, there := overAt[k.Value]
 		if !there {
 			out.Content = append(out.Content, k, v)
 			continue
@@ -228,7 +231,7 @@ func (d *decoder) merge(base, over *yaml.Node) *yaml.Node {
 		k, v := over.Content[i], over.Content[i+1]
 		switch {
 		case merged[i]:
-		case isNull(v) && theirs[k.Value] == i:
+		case isNull(v) && overAt[k.Value] == i:
 			d.warn(d.pos(k), "nothing-removed", fmt.Sprintf("null removes a key, and hookloom.yaml has no %q here", k.Value),
 				"remove this line, or correct the key")
 		default:

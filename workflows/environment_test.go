@@ -212,3 +212,18 @@ triggers:
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestMistakesOfBothFilesAreReported: each file that cannot be parsed has its mistake in the list.
+func TestMistakesOfBothFilesAreReported(t *testing.T) {
+	for range 20 {
+		_, mistakes := workflows.LoadFiles(".", workflows.Files{"hookloom.yaml": []byte("server: {addr: [\n"),
+			"hookloom.prod.yaml": []byte("vars: {host: [\n")}, workflows.Catalog{}, nil)
+		files := map[string]bool{}
+		for _, m := range mistakes {
+			files[m.File] = true
+		}
+		if !files["hookloom.yaml"] || !files["hookloom.prod.yaml"] {
+			t.Fatalf("mistakes of %v; want both files:\n%v", files, mistakes)
+		}
+	}
+}

@@ -14,8 +14,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// projectVars reads vars: of the project's settings. They are constants: each may read those
-// before it, and nothing else. The decoder's source has them afterwards.
+// projectVars reads vars: of the project's settings into the decoder's source. They are constants:
+// each can read the ones before it, and nothing else.
 func (d *decoder) projectVars(root *yaml.Node) map[string]any {
 	d.vars, d.varNodes = map[string]any{}, map[string]*yaml.Node{}
 	var n *yaml.Node
@@ -39,12 +39,12 @@ func (d *decoder) projectVars(root *yaml.Node) map[string]any {
 			d.add(d.pos(k), "wrong-type", fmt.Sprintf("vars.%s has no value", k.Value), `write a value, such as ""`)
 			return
 		}
-		// What reads it later gets a copy of what is known up to here.
+		// A value that is read later keeps this map: it is copied, not changed.
 		known := maps.Clone(d.vars)
 		if x, ok := d.rendered(v, "vars of hookloom.yaml"); ok {
 			known[k.Value], d.varNodes[k.Value] = x, v
 		} else {
-			known[k.Value], d.varNodes[k.Value] = "", nil // said once; what reads it is not wrong too
+			known[k.Value], d.varNodes[k.Value] = "", nil // reported once, not again for each value that reads it
 		}
 		if text, is := known[k.Value].(string); is && text != "" && LooksSecret(k.Value) {
 			d.add(d.pos(v), "secret-in-file", secretInFile, nameTheSecret)
@@ -54,8 +54,8 @@ func (d *decoder) projectVars(root *yaml.Node) map[string]any {
 	return d.vars
 }
 
-// rendered gives a value of hookloom.yaml that reads vars alone. ok is false when it cannot be
-// had, which is then a mistake.
+// rendered evaluates a value of hookloom.yaml that can read only vars. ok is false after a mistake,
+// which it reports.
 func (d *decoder) rendered(n *yaml.Node, where string) (x any, ok bool) {
 	before := len(d.mistakes)
 	v := d.value(n)
@@ -76,7 +76,7 @@ func (d *decoder) rendered(n *yaml.Node, where string) (x any, ok bool) {
 	return x, true
 }
 
-// noOtherNames says what to do in place of a name that a plain value cannot read.
+// noOtherNames returns the hint for a name that a plain value cannot read.
 func noOtherNames(name string) string {
 	switch name {
 	case "env", "process":
@@ -87,8 +87,8 @@ func noOtherNames(name string) string {
 	return "only vars of hookloom.yaml can be read here"
 }
 
-// withVars adds the project's vars to what an expression of the file may read. The workflow's own
-// of the same name hide them.
+// withVars adds the project's vars to the names that an expression of the file can read. A var of
+// the workflow hides the project's var of the same name.
 func (s *source) withVars(sc *expr.Scope) *expr.Scope {
 	out := *sc
 	with := func(names expr.Map) expr.Map {
@@ -126,7 +126,7 @@ func (d *decoder) readsBroken(text string) bool {
 	return false
 }
 
-// origin is the node to correct if the value of n is wrong: that of the var if n consists of one.
+// origin returns the node to correct if the value of n is wrong: the var's node if n is only a var.
 func (d *decoder) origin(n *yaml.Node) *yaml.Node {
 	for {
 		m := onlyVar.FindStringSubmatch(n.Value)
@@ -141,7 +141,7 @@ func (d *decoder) origin(n *yaml.Node) *yaml.Node {
 	}
 }
 
-// filled puts vars into a plain value of hookloom.yaml. nil is a value that cannot be had.
+// filled replaces the vars in a plain value of hookloom.yaml. It returns nil after a mistake.
 func (d *decoder) filled(n *yaml.Node, t valueType, name string) *yaml.Node {
 	if !d.settings || !t.plain() {
 		return n
@@ -179,8 +179,8 @@ func (d *decoder) filled(n *yaml.Node, t valueType, name string) *yaml.Node {
 	return n
 }
 
-// plain reports whether values of the type are written out, so that vars can be put into them
-// when the file is read: no expression stands there that is evaluated later.
+// plain reports whether a value of the type contains no expression that is evaluated later, so that
+// vars can be replaced when the file is read.
 func (t valueType) plain() bool {
 	switch t.kind {
 	case kindText, kindBool, kindInt, kindDuration, kindSize, kindRate, kindName, kindWord, kindTexts:
@@ -194,7 +194,7 @@ func (t valueType) plain() bool {
 	return false
 }
 
-// nodeOf is the node that would have been written for x in place of n.
+// nodeOf returns the node of the value x at the position of n.
 func (d *decoder) nodeOf(n *yaml.Node, x any, name string) *yaml.Node {
 	out := *n
 	out.Style, out.Content = 0, nil

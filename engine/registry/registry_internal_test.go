@@ -14,20 +14,6 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-func emptyStore(t *testing.T) engine.Store {
-	t.Helper()
-	s, err := storetest.Fresh(t)(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s.Store
-}
-
 // TestStaleValuesAreTimesOrNumbers, each in the form in which two of them are compared.
 func TestStaleValuesAreTimesOrNumbers(t *testing.T) {
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
@@ -125,7 +111,7 @@ func TestASwitchDecidesBeforeTheFile(t *testing.T) {
 func TestSecretsThatWereUsedStayMasked(t *testing.T) {
 	redactor := &redact.Redactor{}
 	values := map[string]string{"TOKEN": "first-secret-value"}
-	g := New(Options{Store: emptyStore(t), Redactor: redactor,
+	g := New(Options{Store: storetest.New(t).Store, Redactor: redactor,
 		Secrets: func(name string) (string, bool) { v, ok := values[name]; return v, ok }})
 	if v, ok := g.Secret("TOKEN"); v != "first-secret-value" || !ok {
 		t.Errorf("%q %t", v, ok)
@@ -144,7 +130,7 @@ func TestSecretsThatWereUsedStayMasked(t *testing.T) {
 
 // TestRulesOfCancelOnAreKeptOncePerVersion: runs of earlier versions go on by theirs.
 func TestRulesOfCancelOnAreKeptOncePerVersion(t *testing.T) {
-	g := New(Options{Store: emptyStore(t), Redactor: &redact.Redactor{},
+	g := New(Options{Store: storetest.New(t).Store, Redactor: &redact.Redactor{},
 		Secrets: func(string) (string, bool) { return "", false }})
 	version := func(v string, triggers ...string) *workflows.Workflow {
 		w := &workflows.Workflow{ID: "w", Version: v}

@@ -26,15 +26,7 @@ import (
 // stored is a Runner over a real store, with a project of one trigger.
 func stored(t *testing.T) (*Runner, *arrivals, storetest.Opened) {
 	t.Helper()
-	s, err := storetest.Fresh(t)(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := storetest.New(t)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("triggers:\n  hook: {webhook: {auth: none}}\n"), 0o600); err != nil {

@@ -232,9 +232,9 @@ func (a *Address) standby(e *Error) {
 // grants are statements that give the role what a server needs. exists is whether the schema exists.
 func (a *Address) grants(exists bool) string {
 	role, database, schema := quoted(a.config.User), quoted(a.config.Database), quoted(a.Schema)
-	text := fmt.Sprintf("As a superuser, in database %s, let the role make and own the schema:\n"+
+	text := fmt.Sprintf("As a superuser, in database %s, let the role create and own the schema:\n"+
 		"  CREATE SCHEMA %s AUTHORIZATION %s;\n"+
-		"or, if another role makes it by hookloom db migrate, let it use the schema:\n", database, schema, role)
+		"or, if another role creates it with hookloom db migrate, let it use the schema:\n", database, schema, role)
 	if exists {
 		text = fmt.Sprintf("As the owner of schema %s, in database %s:\n", schema, database)
 	}

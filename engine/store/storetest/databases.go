@@ -35,6 +35,22 @@ func Fresh(t testing.TB) Open {
 	return fresh(t)
 }
 
+// New opens a new, empty database of the kind that the environment names, and closes it when the test
+// ends.
+func New(t testing.TB) Opened {
+	t.Helper()
+	s, err := Fresh(t)(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // sqlite is a file. Its faults are errors of commits and not power cuts, so nothing has to be
 // synced.
 func sqlite(t testing.TB) Open {
