@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/docs"
+	"github.com/hookloom/hookloom/engine/freeport"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 	"gopkg.in/yaml.v3"
@@ -110,14 +110,11 @@ func newReader(t *testing.T, p docs.Page) *reader {
 		r.env["DATABASE_URL"] = postgrestest.Shared(t).Database(t)
 	}
 	for _, address := range []string{"127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:9100", "127.0.0.1:9101"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		free, err := freeport.Address()
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.addresses = append(r.addresses, address, l.Addr().String())
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		r.addresses = append(r.addresses, address, free)
 	}
 	r.env["HOOKLOOM_ADDR"], r.env["HOOKLOOM_ADMIN_ADDR"] = r.here("127.0.0.1:8080"), r.here("127.0.0.1:8081")
 	return r

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/freeport"
 	"github.com/hookloom/hookloom/engine/store"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -29,14 +29,11 @@ func TestCommandLine(t *testing.T) {
 		"idle": waitRuns, "request": request, "await": await, "waitfor": awaitStatus, "oauth": oauthServer, "browse": browse, "mcp": callTool},
 		Setup: func(e *testscript.Env) error {
 			for _, name := range []string{"HOOKS", "ADMIN", "SHOP", "SHOP_ADMIN"} {
-				l, err := net.Listen("tcp", "127.0.0.1:0")
+				address, err := freeport.Address()
 				if err != nil {
 					return err
 				}
-				e.Setenv(name, l.Addr().String())
-				if err := l.Close(); err != nil {
-					return err
-				}
+				e.Setenv(name, address)
 			}
 			e.Setenv("HOOKLOOM_LOG_FORMAT", "text")
 			e.Setenv("HOOKLOOM_ADDR", e.Getenv("HOOKS"))

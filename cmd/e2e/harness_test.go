@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +21,7 @@ import (
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine/egress"
+	"github.com/hookloom/hookloom/engine/freeport"
 	"github.com/hookloom/hookloom/engine/secrets"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/triggers"
@@ -104,21 +103,14 @@ func sized(t *testing.T, name string, standard int) int {
 	return n
 }
 
-// freeAddr returns an address that a server can listen on, even again after a restart: its port is
-// below those that Linux assigns to outgoing connections (32768 and up), so no client takes it in
-// the meantime.
+// freeAddr returns an address that a server can listen on, even again after a restart.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	var err error
-	for range 100 {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))); err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
+	address, err := freeport.Address()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal(err)
-	return ""
+	return address
 }
 
 func writeFile(path, text string) error {

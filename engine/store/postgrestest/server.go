@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -24,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/freeport"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -166,11 +166,11 @@ func prepare() (*Server, error) {
 			return nil, errors.Join(err, os.RemoveAll(s.folder))
 		}
 	}
-	port, err := freePort()
+	address, err := freeport.Address()
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(s.folder))
 	}
-	s.url = &url.URL{Scheme: "postgres", User: url.UserPassword(User, Password), Host: "127.0.0.1:" + port, Path: "/postgres"}
+	s.url = &url.URL{Scheme: "postgres", User: url.UserPassword(User, Password), Host: address, Path: "/postgres"}
 	return s, nil
 }
 
@@ -179,20 +179,6 @@ func release(path string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // 0 sorts first
 	return n
 }
-
-// freePort is a port that can be listened on again: outgoing connections get those from 32768 on.
-func freePort() (port string, err error) {
-	for n := range 200 {
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+(os.Getpid()*37+n*101+int(ports.Add(1))*53)%12_000)); err == nil {
-			_, port, err = net.SplitHostPort(l.Addr().String())
-			return port, errors.Join(err, l.Close())
-		}
-	}
-	return "", err
-}
-
-var ports atomic.Int64
 
 // configure writes the settings: those of a new server are durable (fsync, full_page_writes and
 // synchronous_commit are on).
