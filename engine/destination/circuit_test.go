@@ -143,7 +143,8 @@ func TestHostsThatNobodyUsesAreForgotten(t *testing.T) {
 		if _, h := table.Take("https://called.example", workflows.Limit{}, 4); h == nil {
 			t.Fatal("a second attempt")
 		}
-		called.Give(Outcome{Status: 200}) // run 4 has a ticket
+		called.Give(Outcome{Status: 200})                                     // run 4 has a ticket
+		alone, _ := table.Take("https://alone.example", workflows.Limit{}, 5) // an attempt, and nobody waits
 		for i := len(table.States()); i < 4096; i++ {
 			p, _ := table.Take(fmt.Sprintf("https://h%d.example", i), workflows.Limit{}, int64(10+i))
 			p.Give(Outcome{Status: 200})
@@ -156,13 +157,14 @@ func TestHostsThatNobodyUsesAreForgotten(t *testing.T) {
 		for _, s := range table.States() {
 			left = append(left, s.Name)
 		}
-		if got := strings.Join(left, " "); got != "https://busy.example https://called.example https://new.example" {
+		if got := strings.Join(left, " "); got != "https://alone.example https://busy.example https://called.example https://new.example" {
 			t.Errorf("%d hosts are left: %.200s", len(left), got)
 		}
 		if !table.HasTicket(4) || table.HasTicket(2) {
 			t.Error("the tickets are not those that were given")
 		}
 		p.Give(Outcome{Status: 200})
+		alone.Give(Outcome{Status: 200})
 		busy.Give(Outcome{Status: 200})
 	})
 }

@@ -84,12 +84,10 @@ type destination struct {
 	max, limit, inUse int
 	more              bool
 	// queue are the waiting runs, in order, each once; tickets are permits issued to runs that have
-	// not used them yet, by number.
+	// not used them yet.
 	queue   []int64
 	queued  map[int64]bool
-	tickets map[int64]uint64
-	// granted is when tickets were issued, for hosts with a rate.
-	granted map[int64]time.Time
+	tickets map[int64]ticket
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	// pace enforces the host's rate; nil without one.
 	pace *pace
@@ -105,6 +103,13 @@ type destination struct {
 	// answered is when it last answered.
 	answered time.Time
 	last     string // its last failure
+}
+
+// ticket is a permit that was issued to a waiting run: its number, and when the host's rate allowed
+// it; at is zero without a rate.
+type ticket struct {
+	number uint64
+	at     time.Time
 }
 
 // New makes an empty table.
@@ -139,14 +144,13 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 			}
 		}
 	}
-	d = &destination{name: name, queued: map[int64]bool{}, tickets: map[int64]uint64{}}
+	d = &destination{name: name, queued: map[int64]bool{}, tickets: map[int64]ticket{}}
 	d.breaker = ds.newBreaker(d)
 	limit := ds.limits[hostOf(name)]
 	if limit.Rate == 0 {
 		limit.Rate, limit.Per = connector.Rate, connector.Per
 	}
 	d.configure(limit, ds.part(), ds.began)
-	d.limit = d.max
 	ds.byName[name] = d
 	return d
 }
@@ -209,10 +213,9 @@ func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permi
 func (ds *Table) take(name string, connector workflows.Limit, run int64) (*Permit, *Hold) {
 	d := ds.get(name, connector)
 	var at time.Time
-	if d.tickets[run] != 0 {
-		at = d.granted[run]
+	if t, issued := d.tickets[run]; issued {
+		at = t.at
 		delete(d.tickets, run)
-		delete(d.granted, run)
 	} else {
 		now := time.Now()
 		h := ds.full(d, now)

@@ -34,13 +34,11 @@ func (ds *Table) callNext(d *destination) {
 		}
 		delete(d.queued, run)
 		ds.granted++
-		d.tickets[run] = ds.granted
+		t := ticket{number: ds.granted}
 		if d.pace != nil {
-			if d.granted == nil {
-				d.granted = map[int64]time.Time{}
-			}
-			d.granted[run] = time.Now()
+			t.at = time.Now()
 		}
+		d.tickets[run] = t
 		d.inUse++
 		ds.mu.Unlock()
 		if !ds.o.Call(run) {
@@ -55,9 +53,8 @@ func (ds *Table) PutBack(run int64) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	for _, d := range ds.byName {
-		if d.tickets[run] != 0 {
+		if _, issued := d.tickets[run]; issued {
 			delete(d.tickets, run)
-			delete(d.granted, run)
 			d.inUse--
 			d.queued[run] = true
 			d.queue = slices.Insert(d.queue, 0, run)
@@ -70,7 +67,7 @@ func (ds *Table) HasTicket(run int64) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	for _, d := range ds.byName {
-		if d.tickets[run] != 0 {
+		if _, issued := d.tickets[run]; issued {
 			return true
 		}
 	}
@@ -90,9 +87,8 @@ func (ds *Table) Forget(run int64, mark uint64) {
 	ds.mu.Lock()
 	var freed []*destination
 	for _, d := range ds.byName {
-		if n := d.tickets[run]; n != 0 && n <= mark {
+		if t, issued := d.tickets[run]; issued && t.number <= mark {
 			delete(d.tickets, run)
-			delete(d.granted, run)
 			d.inUse--
 			freed = append(freed, d)
 		}

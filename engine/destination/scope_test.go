@@ -1,6 +1,8 @@
 package destination
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +19,15 @@ func TestReceiversOfASharedHostAreApart(t *testing.T) {
 		{"https://hooks.slack.com", "/services/T1/B2", "https://hooks.slack.com"},
 		{"https://discord.com", "/api/web%20hooks/1/x", "https://discord.com"},
 		{"https://api.example", "/a/b/c/d", "https://api.example"},
+		{"https://discordapp.com", "/api/webhooks/1/token", "https://discordapp.com/api/webhooks/1"},
+		{"https://canary.discord.com", "/api/webhooks/1/token", "https://canary.discord.com/api/webhooks/1"},
+		{"https://ptb.discord.com", "/api/webhooks/1/token", "https://ptb.discord.com/api/webhooks/1"},
+		{"https://maker.ifttt.com", "/trigger/paid/with/key/secret", "https://maker.ifttt.com/trigger/paid"},
+		{"https://Hooks.Slack.com:443", "/services/T1/B2/secret", "https://Hooks.Slack.com:443/services/T1/B2"},
+		{"https://hooks.slack.com", "/services/" + strings.Repeat("T", 64) + "/B2/s",
+			"https://hooks.slack.com/services/" + strings.Repeat("T", 64) + "/B2"},
+		{"https://hooks.slack.com", "/services/" + strings.Repeat("T", 65) + "/B2/s", "https://hooks.slack.com"},
+		{"https://[::1]", "/a/b/c/d", "https://[::1]"},
 	} {
 		if got := Scope(c.origin, c.path); got != c.want {
 			t.Errorf("%s%s: %s", c.origin, c.path, got)
@@ -96,4 +107,41 @@ func TestAnOpenCircuitCanBeClosed(t *testing.T) {
 			t.Errorf("lifted %d, %d done: %+v", lifted, done, table.States()[0])
 		}
 	})
+}
+
+// TestOneReceiverIsLiftedAlone, and all of a host by the host's name.
+func TestOneReceiverIsLiftedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := "https://hooks.slack.com/services/T/1", "https://hooks.slack.com/services/T/2"
+		for by, want := range map[string]int{one: 1, "https://hooks.slack.com": 2, "hooks.slack.com": 2,
+			"https://hooks.slack.com/services/T": 0} {
+			table := newCrowd().table
+			for i, name := range []string{one, other} {
+				p, _ := table.Take(name, workflows.Limit{}, int64(i+1))
+				p.Give(Outcome{Status: 429, RetryAfter: time.Minute})
+			}
+			if n := table.Lift(by); n != want {
+				t.Errorf("%s lifts %d, expected %d", by, n, want)
+			}
+		}
+	})
+}
+
+// TestOriginsOfADestination are those under which its attempts are stored.
+func TestOriginsOfADestination(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		scoped bool
+		want   []string
+	}{
+		{"api.example", false, []string{"https://api.example", "http://api.example"}},
+		{"api.example/", false, []string{"https://api.example", "http://api.example"}},
+		{"https://api.example:8443/", false, []string{"https://api.example:8443"}},
+		{"https://hooks.slack.com/services/T/1", true, []string{"https://hooks.slack.com"}},
+		{"https://hooks.slack.com/services/T/1", false, nil},
+	} {
+		if got := Origins(c.name, c.scoped); !slices.Equal(got, c.want) {
+			t.Errorf("%s, scoped %t: %v", c.name, c.scoped, got)
+		}
+	}
 }

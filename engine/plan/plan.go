@@ -77,8 +77,8 @@ func Next(st *State) Decision {
 			}
 			return *p.out
 		}
+		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.openStep()}
 		p.rewind(mark{})
-		p.err = &Error{Message: fmt.Sprintf("the run took longer than %s", st.Workflow.Timeout), Code: "timeout", Step: p.firstOpen()}
 		if p.cut("", "the run took longer than its timeout of "+st.Workflow.Timeout.String(), "timeout") {
 			return *p.out // the runs it called end first
 		}
@@ -177,18 +177,6 @@ func beside(handler, e *Error) *Error {
 
 // FinallyPath is the first part of the paths of finally's steps.
 const FinallyPath = "finally"
-
-func (p *planner) firstOpen() string {
-	if len(p.out.Due) > 0 {
-		return p.out.Due[0].Path
-	}
-	for path, list := range p.st.Records {
-		if last := list[len(list)-1]; last.Status == Running {
-			return path
-		}
-	}
-	return ""
-}
 
 // names are what expressions see at this point.
 func (p *planner) names() expr.Names {

@@ -139,7 +139,7 @@ func (p *planner) closeGroup(s *workflows.Step, path string, outputs map[string]
 func (p *planner) ending(s *workflows.Step, path string) outcome {
 	r := p.last(path)
 	if r == nil {
-		text, err := p.text1(s, path)
+		text, err := p.renderText(s, path)
 		switch {
 		case err != nil:
 			r = p.put(s, path, Failed, nil, err)
@@ -157,7 +157,7 @@ func (p *planner) ending(s *workflows.Step, path string) outcome {
 	return stopped
 }
 
-func (p *planner) text1(s *workflows.Step, path string) (string, *Error) {
+func (p *planner) renderText(s *workflows.Step, path string) (string, *Error) {
 	v, err := s.Text.Render(p.env(p.st.Now, path), workflows.FillPlain)
 	if err == nil {
 		var t string

@@ -12,8 +12,8 @@ import (
 // within walks a group that may have its own timeout. Once that has passed, nothing in the group
 // begins, and it fails after its open attempts have ended.
 func (p *planner) within(s *workflows.Step, path string, walk func() outcome) outcome {
-	ofTheStep := s.Body == "uses" || s.Body == "wait" || s.Body == "call" // here the timeout is an attempt's
-	if s.Timeout <= 0 || ofTheStep || p.last(path) != nil {
+	ofAttempt := s.Body == "uses" || s.Body == "wait" || s.Body == "call" // here the timeout is an attempt's
+	if s.Timeout <= 0 || ofAttempt || p.last(path) != nil {
 		return walk()
 	}
 	outer, before := p.limit, p.mark()
