@@ -3,7 +3,7 @@ package engine
 import "context"
 
 // Signal is a set of kinds of changes that were committed.
-type Signal uint8
+type Signal uint16
 
 // The kinds of changes.
 const (
@@ -19,6 +19,12 @@ const (
 	SignalSwitches
 	// SignalTokens: the token of a connection changed.
 	SignalTokens
+	// SignalOrders: a run is to be ended by the node that executes it.
+	SignalOrders
+	// SignalNodes: a node came, went, or is to drain.
+	SignalNodes
+	// SignalDueElsewhere: another node has made runs due.
+	SignalDueElsewhere
 )
 
 // Signals notifies readers that something was committed, so that they need not wait for their next

@@ -35,6 +35,7 @@ type Store interface {
 	RunStore
 	ControlStore
 	InletStore
+	NodeStore
 	Health
 	Signals
 }

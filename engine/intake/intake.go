@@ -113,5 +113,11 @@ func (in *Intake) Wait() { in.goroutines.Wait() }
 // RunEnded wakes the goroutines that wait for the run of an event.
 func (in *Intake) RunEnded(of engine.EventID) { in.waiters.notify(of) }
 
+// Adopted reports that the inbox has events of a node that is gone.
+func (in *Intake) Adopted() {
+	in.backlog.Store(true)
+	in.poke()
+}
+
 // SlotFreed wakes RunInbox if events in the inbox wait for a run to end.
 func (in *Intake) SlotFreed() { in.wakeUp() }

@@ -17,6 +17,7 @@ import (
 // Store is the part of the store that the registry needs.
 type Store interface {
 	LastID() int64
+	Node() int64
 	Switches(ctx context.Context) ([]engine.Switch, error)
 	SaveVersion(ctx context.Context, w *workflows.Workflow) error
 	SaveFile(ctx context.Context, name, version string, text []byte) error
@@ -83,6 +84,7 @@ type Registry struct {
 // New makes a registry without a project. It continues the sequence of ids in the store.
 func New(o Options) *Registry {
 	g := &Registry{o: o, everyRun: o.Redactor.With(nil)}
+	g.ids.Node = o.Store.Node()
 	g.ids.Seen(o.Store.LastID())
 	if o.Secrets == nil {
 		o.Secrets = func(string) (string, bool) { return "", false }

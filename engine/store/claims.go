@@ -10,8 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// This file claims events and runs for owners. The file belongs to one process, so claims are kept
-// in memory: they need no rows, and a process that ends leaves none behind.
+// This file claims events and runs for owners. A file belongs to one process, so claims are kept in
+// memory: they need no rows, and a process that ends leaves none behind. On PostgreSQL an event belongs
+// to one node (ownInbox), and a due run is left to one of them for a while (share).
 
 // claims are the events and runs that owners claimed last.
 type claims struct {
@@ -85,13 +86,21 @@ func (s *Store) ClaimDue(ctx context.Context, owner engine.Owner, now time.Time,
 	ids, next, err := s.due(ctx, now, limit, func(id engine.RunID) bool {
 		_, claimed := held[id]
 		return claimed
-	})
+	}, s.leftToOthers)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range ids {
 		c.runs[id] = owner
 	}
 	return ids, next, err
+}
+
+// leftToOthers is how long a due run is left to another node.
+func (s *Store) leftToOthers(id engine.RunID) time.Duration {
+	if s.w.pg == nil || s.w.pg.share.Load().has(int64(id)) {
+		return 0
+	}
+	return lateTime
 }
 
 // taken ends the claim of a run that is running now, or that cannot run.

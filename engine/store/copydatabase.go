@@ -26,7 +26,7 @@ type CopiedTable struct {
 const copyStep = 500
 
 // notCopied are the tables that belong to one database.
-var notCopied = []string{"nodes", "migrations", "events_view", "runs_view", "steps_view"}
+var notCopied = []string{"nodes", "turn", "beats", "leases", "migrations", "events_view", "runs_view", "steps_view"}
 
 // CopyDatabase copies all rows of one database into another one, which must be empty, and compares
 // them row by row. No process may use either of them. The copy keeps the ids, the keys and the name of
@@ -171,14 +171,19 @@ func (c *copier) read(ctx context.Context) error {
 			return err
 		}
 		ordered = ordered || slices.Contains(list, "rowid")
-		list = slices.DeleteFunc(list, func(n string) bool { return n == "rowid" || n == "id" && c.table == keptSize })
+		list = slices.DeleteFunc(list, func(n string) bool { return n == "rowid" || n == "owner_node" || n == "id" && c.table == keptSize })
 		slices.Sort(list)
 		names[s] = list
 	}
 	if c.columns = names[c.source]; len(c.columns) == 0 || !slices.Equal(c.columns, names[c.target]) {
 		return fmt.Errorf("its columns are %v in one database, and %v in the other", names[c.source], names[c.target])
 	}
-	if ordered { // the order in which the rows were added counts
+	switch {
+	case c.table == "places":
+		c.rest = " ORDER BY run_id"
+	case c.table == "inbox":
+		c.rest = " ORDER BY event_id"
+	case ordered: // the order in which the rows were added counts
 		c.rest = " ORDER BY rowid"
 	}
 	if c.table == "meta" {

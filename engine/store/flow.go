@@ -11,10 +11,10 @@ import (
 // This file counts the slots of runs whose workflow has concurrency or rate. All of it runs inside
 // the writer's transactions, so two events never see the same free slot.
 //
-// A place in a group is a row, and its number is the id of its run: one process assigns all ids,
-// and orders the events of a group before it makes their runs (intake/ordered.go), so ids rise in
-// the order of arrival. Ids of several nodes do not; a store for several nodes would number the
-// places by a counter in a row of the group.
+// A place in a group is a row, and its number is its rowid. In SQLite that is the id of its run: one
+// process assigns all ids, and orders the events of a group before it makes their runs
+// (intake/ordered.go), so ids rise in the order of arrival. Ids of several nodes do not: PostgreSQL
+// numbers the rows in the order in which they are added, which is that of the commits.
 
 // enter requests a slot for a new run. It returns when the run is due, zero if it is parked until
 // its turn, and the runs that it replaces. If dropped is not empty, the run must not be made.
@@ -132,7 +132,7 @@ func (t *tx) replace(p *engine.SlotRequest) ([]engine.RunID, error) {
 
 // inGroup lists the runs of a group in a given state, in the order of arrival.
 func (t *tx) inGroup(p *engine.SlotRequest, state string) (out []engine.RunID, err error) {
-	err = t.each(`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = ? ORDER BY run_id`, 1, func(v []driver.Value) {
+	err = t.each(`SELECT run_id FROM places WHERE workflow = ? AND grp = ? AND state = ? ORDER BY rowid`, 1, func(v []driver.Value) {
 		id, _ := v[0].(int64)
 		out = append(out, engine.RunID(id))
 	}, p.Workflow, p.Group, state)
@@ -182,7 +182,7 @@ func (t *tx) leave(r *engine.Run, now time.Time) (next time.Time, err error) {
 func (t *tx) promote(workflow, group string, now time.Time) (due time.Time, more bool, err error) {
 	v := make([]driver.Value, 5)
 	found, err := t.row(`SELECT run_id, max_runs, rate_grp, rate_limit, rate_per FROM places WHERE workflow = ? AND grp = ? AND state = `+
-		`'waits' ORDER BY run_id LIMIT 1`, v, workflow, group)
+		`'waits' ORDER BY rowid LIMIT 1`, v, workflow, group)
 	if err != nil || !found {
 		return due, false, err
 	}

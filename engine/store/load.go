@@ -111,12 +111,19 @@ func (s *Store) event(ctx context.Context, id engine.EventID) (*engine.Event, er
 // inboxBytes bounds the bodies that one query of the inbox loads.
 const inboxBytes = 16 << 20
 
-// inbox lists undecided events, without those that are already known.
+// ownInbox lists the events that this node has to decide, in the order in which they were accepted.
+const ownInbox = `SELECT event_id FROM inbox WHERE owner_node = ? ORDER BY rowid LIMIT ?`
+
+// inbox lists undecided events of this node, without those that are already known.
 func (s *Store) inbox(ctx context.Context, limit int, known func(engine.EventID) bool) (events []*engine.Event, whole bool, err error) {
 	seen, size := 0, 0
 	var ids []byte
 	var wanted []engine.EventID
-	rows, err := s.readers.QueryContext(ctx, `SELECT event_id FROM inbox ORDER BY event_id LIMIT ?`, limit)
+	query, args := `SELECT event_id FROM inbox ORDER BY event_id LIMIT ?`, []any{limit}
+	if s.w.pg != nil {
+		query, args = ownInbox, []any{s.w.pg.node, limit}
+	}
+	rows, err := s.readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, false, classify(err)
 	}
@@ -188,8 +195,9 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 	return events, false, nil
 }
 
-// due lists runs that are due, without those already claimed.
-func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool) ([]engine.RunID, time.Time, error) {
+// due lists runs that are due, without those already claimed. left is how long a due run is left to
+// another node.
+func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool, left func(engine.RunID) time.Duration) ([]engine.RunID, time.Time, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+
 		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at, id`, engine.SuspectCrashes)
 	if err != nil {
@@ -197,6 +205,16 @@ func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(
 	}
 	defer rows.Close()
 	var ids []engine.RunID
+	var later int64 // when the first run that is left to another node is due here
+	next := func(due int64) time.Time {
+		if later != 0 && (due == 0 || later < due) {
+			due = later
+		}
+		if due == 0 {
+			return time.Time{}
+		}
+		return fromMillis(due)
+	}
 	for rows.Next() {
 		var id int64
 		var due number
@@ -207,11 +225,17 @@ func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(
 			continue
 		}
 		if int64(due) > now.UnixMilli() || len(ids) == limit {
-			return ids, fromMillis(int64(due)), classify(rows.Err())
+			return ids, next(int64(due)), classify(rows.Err())
+		}
+		if mine := int64(due) + left(engine.RunID(id)).Milliseconds(); mine > now.UnixMilli() {
+			if later == 0 || mine < later {
+				later = mine
+			}
+			continue
 		}
 		ids = append(ids, engine.RunID(id))
 	}
-	return ids, time.Time{}, classify(rows.Err())
+	return ids, next(0), classify(rows.Err())
 }
 
 // Large implements engine.Store.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,10 @@ var postgresqlMigrations embed.FS
 // ownParts are the parts of statements that translate cannot derive, each with PostgreSQL's text.
 var ownParts = []struct{ sqlite, postgresql string }{
 	{shownUntil, schemaName + `.moved_until(output, ?1)`},
+	// The node that accepts an event decides it; the one that makes or takes up a run executes it.
+	{insertInbox, `INSERT INTO inbox (event_id, owner_node) VALUES (?, ` + nodeNumber + `)`},
+	{insertRun, strings.Replace(strings.Replace(insertRun, `(id,`, `(owner_node, id,`, 1), `VALUES (`, `VALUES (`+nodeNumber+`, `, 1)},
+	{takesRun, `UPDATE runs SET owner_node = ` + nodeNumber + `, status = 'running',`},
 	{markResumed, schemaName + `.json_true(error, 'resumed')`},
 	{outcomesOf, `coalesce(json_object_agg(d.workflow, d.outcome), '{}')::text`},
 	{workflowsOf, `coalesce(json_agg(DISTINCT workflow COLLATE "C"), '[]')::text`},
@@ -162,7 +167,7 @@ func preparePostgres(ctx context.Context, a *postgres.Address) error {
 	return nil
 }
 
-// openPostgres opens a database on a PostgreSQL server, for one node.
+// openPostgres opens a database on a PostgreSQL server, as a node of it.
 func (s *Store) openPostgres(ctx context.Context, address string) error {
 	a, err := postgres.Parse(address)
 	if err != nil {
@@ -173,18 +178,27 @@ func (s *Store) openPostgres(ctx context.Context, address string) error {
 		return err
 	}
 	// The writer outlives ctx: it commits what is queued when the process ends.
-	pg := &postgresql{ctx: context.WithoutCancel(ctx), address: a, verb: s.o.Verb, log: s.o.Log}
-	if err := pg.join(ctx); err != nil {
+	pg := newPostgresql(context.WithoutCancel(ctx), a, s.o)
+	if err := pg.join(ctx, s.o.Node); err != nil {
 		return err
 	}
 	s.w = newWriter(nil, nil, "", s.o)
 	s.w.pg, s.w.path = pg, s.path
+	pg.link, pg.onTurn = newLink(pg, s.w), s.onTurn
 	s.readers = openPostgresReaders(a)
 	if err := s.readLast(ctx); err != nil {
 		return errors.Join(fmt.Errorf("opening database %s: %w", a, err), pg.leave(), s.readers.Close())
 	}
 	s.w.start()
 	return nil
+}
+
+// onTurn continues what other nodes have written.
+func (s *Store) onTurn(other bool, seq, total int64) {
+	s.w.feed.last, s.w.feed.total = seq, total
+	if other {
+		s.quarantine.stale.Store(true)
+	}
 }
 
 // readLast reads what the process continues from: the newest id, the end of the feed, the instance. A

@@ -18,12 +18,13 @@ import (
 // announceNode publishes the addresses of this process in its row.
 func (s *Store) announceNode(hooks, admin string) error {
 	return s.w.do(s.w.pg.ctx, true, func(t *tx) error {
-		t.w.pg.hooks, t.w.pg.admin = hooks, admin // each beat writes them too
-		return t.exec(`UPDATE nodes SET hooks = ?1, admin = ?2 WHERE node = ?3`, hooks, admin, t.w.pg.node)
+		t.w.pg.hooks, t.w.pg.admin = hooks, admin
+		return t.exec(`UPDATE nodes SET hooks = ?1, admin = ?2 WHERE epoch = ?3`, hooks, admin, t.w.pg.epoch)
 	})
 }
 
-// holderOnServer returns the process whose lease of a database holds; nil if there is none.
+// holderOnServer returns a process that uses a database, one on this host if there is any; nil if there
+// is none.
 func holderOnServer(address string) (*Holder, error) {
 	a, err := postgres.Parse(address)
 	if err != nil {
@@ -31,18 +32,19 @@ func holderOnServer(address string) (*Holder, error) {
 	}
 	db := openPostgresReaders(a)
 	defer db.Close() //nolint:errcheck // it was only read
+	here, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("this host's name: %w", err)
+	}
 	var h Holder
-	err = db.QueryRow(`SELECT host, pid, verb, hooks, admin FROM nodes WHERE until > `+databaseNow+` ORDER BY node LIMIT 1`).
+	err = db.QueryRow(`SELECT n.host, n.pid, n.verb, n.hooks, n.admin FROM nodes n JOIN beats b ON b.node = n.node AND b.epoch = n.epoch WHERE
+		b.until > `+databaseNow+` AND NOT n.gone ORDER BY n.verb <> 'serve', n.drain, n.host <> ?, n.node LIMIT 1`, here).
 		Scan(&h.Host, &h.PID, &h.Verb, &h.Hooks, &h.Admin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
-	}
-	here, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("this host's name: %w", err)
 	}
 	if h.Host == here {
 		h.Host = ""

@@ -40,18 +40,18 @@ func TestAnotherSchemaHasItsOwnEvents(t *testing.T) {
 	}
 }
 
-// TestASecondServerOfAPostgreSQLDatabaseIsRefused: the row of the first one is a lease.
-func TestASecondServerOfAPostgreSQLDatabaseIsRefused(t *testing.T) {
+// TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer: the lease of the server holds.
+func TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer(t *testing.T) {
 	address := postgrestest.Shared(t).Database(t)
 	s := open(t, address, store.Options{Verb: "serve"})
 	var inUse *store.InUseError
-	if _, err := store.Open(ctx, address, store.Options{}); !errors.As(err, &inUse) || strings.Contains(err.Error(), postgrestest.Password) {
-		t.Errorf("a second one: %v", err)
+	if _, err := store.Open(ctx, address, store.Options{Verb: "prune"}); !errors.As(err, &inUse) || strings.Contains(err.Error(), postgrestest.Password) {
+		t.Errorf("prune: %v", err)
 	}
 	// To a process in another container with this host's name, the first one's process id means nothing.
 	postgrestest.Exec(t, address, `UPDATE hookloom.nodes SET pid = 2147483000, verb = 'serve'`)
-	if _, err := store.Open(ctx, address, store.Options{}); !errors.As(err, &inUse) {
-		t.Errorf("a second one, which does not see the first one's process: %v", err)
+	if _, err := store.Open(ctx, address, store.Options{Verb: "prune"}); !errors.As(err, &inUse) {
+		t.Errorf("a command, which does not see the first one's process: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

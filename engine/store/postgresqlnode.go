@@ -2,24 +2,38 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/jackc/pgx/v5"
 )
 
-// This file keeps the row of this process in nodes. It is a lease, by the database's clock: while it
-// holds, a second process is refused. For now a database has one node, number 0.
+// This file keeps the row of this process in nodes. Its number is part of the ids that the process
+// makes, its random epoch tells it from later processes of the same number: each transaction changes
+// the row of this epoch, and fails if there is none any more. The lease is in beats
+// (postgresqllink.go).
 
 const (
 	leaseTime = 4 * time.Second
-	beatEvery = time.Second
+	// beatEvery is how often the lease is extended, and how often a node looks for what others did.
+	beatEvery = 500 * time.Millisecond
+	// beginTime is how long after its last beat a node may begin what other systems notice.
+	beginTime = 3 * time.Second
 	// silentTime is how long a process has not extended its lease before it may count as dead.
 	silentTime = 1500 * time.Millisecond
+	// steadyTime is how long a node has extended its lease without a gap before it takes over the work
+	// of others: after an outage of the database the leases of all nodes have ended.
+	steadyTime = 2 * time.Second
+	// checkEvery is how often a node that writes nothing reads the settings of the database.
+	checkEvery = time.Second
 	// reconnectEvery is how often a lost connection is tried again.
 	reconnectEvery = 250 * time.Millisecond
 	// patience is how long writes wait for a database that is away, before they are answered that it is.
@@ -29,42 +43,94 @@ const (
 // databaseNow is the database's time in milliseconds.
 const databaseNow = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 
-const joinNode = `INSERT INTO ` + schemaName + `.nodes AS n (node, epoch, batch, until, host, pid, verb)
-	VALUES ($1, 1, 0, ` + databaseNow + ` + $2, $3, $4, $5)
-	ON CONFLICT (node) DO UPDATE SET epoch = n.epoch + 1, batch = 0, until = excluded.until, host = excluded.host, pid = excluded.pid,
-		verb = excluded.verb, hooks = '', admin = '' WHERE n.until <= ` + databaseNow + ` OR
-		(n.host = $3 AND n.pid = $6 AND n.until <= ` + databaseNow + ` + $2 - $7) RETURNING epoch`
+// NodeNameError reports that a living node has the name that this one was given.
+type NodeNameError struct{ Name, Holder string }
 
-// join takes the row of this node. A row whose lease holds belongs to another process: join waits for
-// the end of the lease once, and longer for a process that is no server.
-func (p *postgresql) join(ctx context.Context) error {
+// Error implements error.
+func (e *NodeNameError) Error() string {
+	return fmt.Sprintf("a node with the name %q is already running (%s): stop it, or give this node another name with --node", e.Name, e.Holder)
+}
+
+// otherNode is the row of another process.
+type otherNode struct {
+	node, epoch int64
+	name, host  string
+	pid         int
+	verb        string
+	gone        bool
+	// left is how long its lease still holds, by the database's clock; negative if it has ended.
+	left time.Duration
+}
+
+// String describes the process for people.
+func (n otherNode) String() string {
+	return Holder{PID: n.pid, Verb: n.verb}.String() + " on " + n.host
+}
+
+// dead reports whether a node has ended for certain: it said so, or its process ran on this host and
+// is gone. A process in another container may have this host's name, and looks as if it had ended; so
+// it counts only after silentTime.
+func (n otherNode) dead(host string) bool {
+	return n.gone || n.host == host && n.left <= leaseTime-silentTime && errors.Is(syscall.Kill(n.pid, 0), syscall.ESRCH)
+}
+
+// live reports whether a node may still work.
+func (n otherNode) live(host string) bool { return !n.dead(host) && n.left > 0 }
+
+const listOthers = `SELECT n.node, n.epoch, n.name, n.host, n.pid, n.verb, n.gone, coalesce(b.until, 0) - ` + databaseNow + ` FROM ` +
+	schemaName + `.nodes n LEFT JOIN ` + schemaName + `.beats b ON b.node = n.node AND b.epoch = n.epoch WHERE n.epoch <> $1 ORDER BY n.node`
+
+// queryer is a connection or a transaction.
+type queryer interface {
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}
+
+// others lists the other nodes.
+func (p *postgresql) others(ctx context.Context, q queryer) ([]otherNode, error) {
+	rows, err := q.Query(ctx, inSchema(listOthers, p.address.Schema), p.epoch)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (n otherNode, err error) {
+		var left int64
+		err = r.Scan(&n.node, &n.epoch, &n.name, &n.host, &n.pid, &n.verb, &n.gone, &left)
+		n.left = time.Duration(left) * time.Millisecond
+		return n, err
+	})
+}
+
+// errWait means that another process must end before this one can join.
+var errWait = errors.New("wait")
+
+// join makes the row of this process. Servers share a database; every other command needs it for
+// itself, and waits for the end of the lease of a server that does not answer.
+func (p *postgresql) join(ctx context.Context, name string) error {
 	if err := p.connect(ctx); err != nil {
 		return err
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return fmt.Errorf("this host's name: %w", err)
+	var err error
+	if p.host, err = os.Hostname(); err != nil {
+		return errors.Join(fmt.Errorf("this host's name: %w", err), p.conn.Close(ctx))
 	}
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return errors.Join(err, p.conn.Close(ctx))
+	}
+	p.epoch = int64(binary.LittleEndian.Uint64(random[:]) >> 1)
 	for began := time.Now(); ; {
-		holder, dead, err := p.holder(ctx, host)
-		if err != nil {
-			return errors.Join(err, p.conn.Close(ctx))
-		}
-		err = p.conn.QueryRow(ctx, inSchema(joinNode, p.address.Schema), p.node, leaseTime.Milliseconds(), host, os.Getpid(), p.verb,
-			dead, silentTime.Milliseconds()).Scan(&p.epoch)
+		inTheWay, err := p.enter(ctx, name)
 		if err == nil {
-			p.beaten = time.Now()
 			return nil
 		}
-		if !errors.Is(err, pgx.ErrNoRows) {
+		if !errors.Is(err, errWait) {
 			return errors.Join(err, p.conn.Close(ctx))
 		}
 		limit := leaseTime + beatEvery
-		if holder.Verb != "serve" {
+		if inTheWay.verb != "serve" {
 			limit = lockWait
 		}
 		if time.Since(began) > limit {
-			return errors.Join(&InUseError{Path: p.address.String(), Holder: holder.String()}, p.conn.Close(ctx))
+			return errors.Join(&InUseError{Path: p.address.String(), Holder: inTheWay.String()}, p.conn.Close(ctx))
 		}
 		select {
 		case <-ctx.Done():
@@ -74,30 +140,74 @@ func (p *postgresql) join(ctx context.Context) error {
 	}
 }
 
-// holder reads who has the row. dead is its process id if that process ran on this host and has ended,
-// so that the end of its lease need not be waited for; otherwise -1. A process in another container may
-// have this host's name, and looks as if it had ended: join waits for silentTime.
-func (p *postgresql) holder(ctx context.Context, host string) (h Holder, dead int64, err error) {
-	var on string
-	err = p.conn.QueryRow(ctx, `SELECT host, pid, verb, hooks, admin FROM `+p.address.Schema+`.nodes WHERE node = $1`, p.node).
-		Scan(&on, &h.PID, &h.Verb, &h.Hooks, &h.Admin)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return h, -1, nil
+// enter tries to make the row once: errWait if another process is in the way.
+func (p *postgresql) enter(ctx context.Context, name string) (inTheWay otherNode, err error) {
+	tx, err := p.conn.Begin(ctx)
+	if err != nil {
+		return inTheWay, err
 	}
-	if err == nil && on == host && errors.Is(syscall.Kill(h.PID, 0), syscall.ESRCH) {
-		return h, int64(h.PID), nil
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
+		}
+	}()
+	if _, err := tx.Exec(ctx, `SELECT epoch FROM `+p.address.Schema+`.turn FOR UPDATE`); err != nil {
+		return inTheWay, err
 	}
-	return h, -1, err
+	list, err := p.others(ctx, tx)
+	if err != nil {
+		return inTheWay, err
+	}
+	living := slices.DeleteFunc(slices.Clone(list), func(n otherNode) bool { return !n.live(p.host) })
+	for _, n := range living {
+		if n.verb != "serve" || p.verb != "serve" {
+			return n, errWait
+		}
+		if n.name == name {
+			return n, &NodeNameError{Name: name, Holder: n.String()}
+		}
+	}
+	p.name = freeName(name, p.host, living)
+	p.node = 0
+	for slices.ContainsFunc(list, func(n otherNode) bool { return n.node == p.node }) {
+		p.node++
+	}
+	if p.node > engine.MaxNode {
+		return inTheWay, fmt.Errorf("the database %s has %d nodes, and cannot have more", p.address, len(list))
+	}
+	p.beaten.Store(int64(time.Since(started)))
+	if _, err = tx.Exec(ctx, `INSERT INTO `+p.address.Schema+`.nodes (node, epoch, name, host, pid, verb, since) VALUES ($1, $2, $3, $4, $5,
+		$6, `+databaseNow+`)`, p.node, p.epoch, p.name, p.host, os.Getpid(), p.verb); err != nil {
+		return inTheWay, err
+	}
+	if _, err = tx.Exec(ctx, `INSERT INTO `+p.address.Schema+`.beats (node, epoch, until) VALUES ($1, $2, `+databaseNow+` + $3)
+		ON CONFLICT (node) DO UPDATE SET epoch = excluded.epoch, until = excluded.until`, p.node, p.epoch,
+		leaseTime.Milliseconds()); err != nil {
+		return inTheWay, err
+	}
+	return inTheWay, tx.Commit(ctx)
 }
 
-// beat extends the lease.
-func (p *postgresql) beat() error {
+// freeName is the given name or, without one, the host's name with a number if another node has it.
+func freeName(name, host string, living []otherNode) string {
+	if name != "" {
+		return name
+	}
+	name = host
+	for i := 2; slices.ContainsFunc(living, func(n otherNode) bool { return n.name == name }); i++ {
+		name = fmt.Sprint(host, "-", i)
+	}
+	return name
+}
+
+// check reads whether this process still has its row, and what commits are worth.
+func (p *postgresql) check() error {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	err := p.promised(p.conn.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1, hooks = $4, admin = $5
-		WHERE node = $2 AND epoch = $3 RETURNING `+promises, leaseTime.Milliseconds(), p.node, p.epoch, p.hooks, p.admin))
+	err := p.promised(p.conn.QueryRow(ctx, `SELECT `+promises+` FROM `+p.address.Schema+`.nodes WHERE node = $1 AND epoch = $2`, p.node,
+		p.epoch))
 	if err == nil {
-		p.beaten = time.Now()
+		p.checked = time.Now()
 	}
 	return err
 }
@@ -113,11 +223,11 @@ type weakError struct{ error }
 // Unwrap returns what is to be changed, a *postgres.Error.
 func (e weakError) Unwrap() error { return e.error }
 
-// promised reads promises from a statement that changes the row of this process: errFenced if it has
-// changed none, a weakError if commits are worth too little.
-func (p *postgresql) promised(row pgx.Row) error {
+// promised reads promises, and more, from a statement that changes or reads the row of this process:
+// errFenced if there is no row, a weakError if commits are worth too little.
+func (p *postgresql) promised(row pgx.Row, more ...any) error {
 	var f postgres.Facts
-	err := row.Scan(&f.Fsync, &f.FullPageWrites, &f.SynchronousCommit)
+	err := row.Scan(append([]any{&f.Fsync, &f.FullPageWrites, &f.SynchronousCommit}, more...)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return errFenced
 	}
@@ -130,14 +240,18 @@ func (p *postgresql) promised(row pgx.Row) error {
 	return nil
 }
 
-// leave ends the lease and closes the connection.
+// leave gives the work of this process to the other nodes, and closes the connection.
 func (p *postgresql) leave() error {
 	if p.conn == nil || p.conn.IsClosed() {
 		return nil // the lease ends by itself
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	_, err := p.conn.Exec(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = 0 WHERE node = $1 AND epoch = $2`, p.node, p.epoch)
+	text := `UPDATE ` + p.address.Schema + `.nodes SET gone = TRUE WHERE node = $1 AND epoch = $2`
+	if p.verb != "serve" { // it has begun nothing
+		text = `DELETE FROM ` + p.address.Schema + `.nodes WHERE node = $1 AND epoch = $2`
+	}
+	_, err := p.conn.Exec(ctx, text, p.node, p.epoch)
 	return errors.Join(err, p.conn.Close(ctx))
 }
 
@@ -152,13 +266,10 @@ func (p *postgresql) committed() (bool, error) {
 		return false, err
 	}
 	var batch int64
-	err = p.promised(tx.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET until = `+databaseNow+` + $1 WHERE node = $2 AND epoch = $3
-		RETURNING `+promises, leaseTime.Milliseconds(), p.node, p.epoch))
+	err = p.promised(tx.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET hooks = $3 WHERE node = $1 AND epoch = $2
+		RETURNING `+promises, p.node, p.epoch, p.hooks))
 	if err == nil {
 		err = tx.QueryRow(ctx, `SELECT batch FROM `+p.address.Schema+`.nodes WHERE node = $1`, p.node).Scan(&batch)
-	}
-	if errors.As(err, new(weakError)) {
-		return false, errors.Join(err, tx.Commit(ctx)) // for the lease
 	}
 	if err != nil {
 		return false, errors.Join(err, tx.Rollback(ctx))

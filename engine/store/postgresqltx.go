@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
@@ -35,16 +38,37 @@ type postgresql struct {
 	// change the node's row and returns promises, -1 for none.
 	pending *pgx.Batch
 	fence   int
-	texts   map[string]string
+	// turn is the position of the statement that locks the turn and returns the epoch of the node that
+	// wrote last, -1 for none.
+	turn  int
+	texts map[string]string
 	// warned is the first warning of the server since it was last reset: a commit with one is not
 	// acknowledged.
 	warned *pgconn.Notice
 	// node and epoch identify the row of this process in nodes, batch is the number of its last
 	// transaction. beaten is when its lease was last extended.
 	node, epoch, batch int64
-	beaten             time.Time
+	name, host         string
 	hooks, admin       string
+	checked            time.Time
 	kept               keptTotals
+	// onTurn is called when the turn was locked: other reports that another node wrote since this one's
+	// last transaction; seq and total are the end of the feed.
+	onTurn func(other bool, seq, total int64)
+	other  bool
+	link   *link
+	// beaten is when the lease was last extended, in nanoseconds since started. steady, draining, alone
+	// and share are what the last beat has found. The link sets them, everybody reads them.
+	beaten                  atomic.Int64
+	steady, draining, alone atomic.Bool
+	share                   atomic.Pointer[share]
+}
+
+func newPostgresql(ctx context.Context, a *postgres.Address, o Options) *postgresql {
+	p := &postgresql{ctx: ctx, address: a, verb: o.Verb, log: o.Log, turn: -1, fence: -1}
+	p.alone.Store(true)
+	p.share.Store(&share{})
+	return p
 }
 
 // keptTotals are the number and the size of the kept values, or more than that: values that were removed,
@@ -75,7 +99,7 @@ func (p *postgresql) connect(ctx context.Context) error {
 	if err != nil {
 		return p.address.Explain(err)
 	}
-	p.conn, p.pending, p.fence = conn, &pgx.Batch{}, -1
+	p.conn, p.pending, p.fence, p.turn = conn, &pgx.Batch{}, -1, -1
 	if p.texts == nil {
 		p.texts = map[string]string{}
 	}
@@ -103,7 +127,7 @@ func (p *postgresql) lost(err error) bool {
 func (p *postgresql) put(query string, args []driver.Value) {
 	text, known := p.texts[query]
 	if !known {
-		text = inSchema(translate(query), p.address.Schema)
+		text = strings.ReplaceAll(inSchema(translate(query), p.address.Schema), nodeNumber, strconv.FormatInt(p.node, 10))
 		p.texts[query] = text
 	}
 	p.pending.Queue(text, encodeArgs(args)...)
@@ -112,8 +136,8 @@ func (p *postgresql) put(query string, args []driver.Value) {
 // send sends all pending statements, and reads the rows of the last one if read is not nil. It returns
 // the number of rows that the last one changed.
 func (p *postgresql) send(within time.Duration, read func(pgx.Rows) error) (tag pgconn.CommandTag, err error) {
-	batch, fence := p.pending, p.fence
-	p.pending, p.fence = &pgx.Batch{}, -1
+	batch, fence, turn := p.pending, p.fence, p.turn
+	p.pending, p.fence, p.turn = &pgx.Batch{}, -1, -1
 	if batch.Len() == 0 {
 		return tag, nil
 	}
@@ -138,8 +162,8 @@ func (p *postgresql) send(within time.Duration, read func(pgx.Rows) error) (tag 
 			rows.Close()
 			return rows.CommandTag(), errors.Join(err, rows.Err())
 		}
-		if i == fence {
-			if err = p.promised(results.QueryRow()); err != nil {
+		if i == turn || i == fence {
+			if err = p.lead(results.QueryRow(), i == turn); err != nil {
 				return tag, err
 			}
 			continue
@@ -250,9 +274,10 @@ func (p *postgresql) begin() error {
 	p.batch++
 	p.pending, p.warned = &pgx.Batch{}, nil
 	p.pending.Queue("BEGIN")
-	p.fence = 1
-	p.pending.Queue(`UPDATE `+p.address.Schema+`.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 RETURNING `+promises,
-		p.batch, p.node, p.epoch)
+	p.pending.Queue(limitTransaction, strconv.FormatInt(turnTime.Milliseconds(), 10), strconv.FormatInt(idleTime.Milliseconds(), 10))
+	p.turn, p.fence = 2, 3
+	p.pending.Queue(inSchema(lockTurn, p.address.Schema))
+	p.pending.Queue(inSchema(fenceNode, p.address.Schema), p.batch, p.node, p.epoch)
 	return nil
 }
 
@@ -280,7 +305,7 @@ func (p *postgresql) commit() (sent bool, err error) {
 
 // rollback ends a transaction that failed.
 func (p *postgresql) rollback() {
-	p.pending, p.fence, p.kept = &pgx.Batch{}, -1, keptTotals{}
+	p.pending, p.fence, p.turn, p.kept = &pgx.Batch{}, -1, -1, keptTotals{}
 	if p.conn == nil || p.conn.IsClosed() || p.conn.PgConn().TxStatus() == 'I' {
 		return
 	}

@@ -81,9 +81,7 @@ func (w *writer) attempt(batch []*command) (sent bool, err error) {
 		}
 		return sent, err
 	}
-	if w.signal != 0 {
-		w.signals.Publish(w.signal)
-	}
+	w.told(w.signal)
 	return true, nil
 }
 
@@ -119,10 +117,16 @@ func (w *writer) resolve(batch []*command, cause error) error {
 		if !done {
 			return w.postgresTransaction(batch)
 		}
-		if signal != 0 {
-			w.signals.Publish(signal)
-		}
+		w.told(signal)
 		return nil
+	}
+}
+
+// told publishes what was committed, here and to the other nodes.
+func (w *writer) told(signal engine.Signal) {
+	if signal != 0 {
+		w.signals.Publish(signal)
+		w.pg.link.hint(signal)
 	}
 }
 
@@ -173,7 +177,7 @@ func (w *writer) pause() {
 	}
 }
 
-// tick extends the lease, and reconnects when nothing else is to be done.
+// tick checks the database and this node's row, and reconnects, when nothing else is to be done.
 func (w *writer) tick() {
 	p := w.pg
 	if w.err() != nil {
@@ -186,10 +190,10 @@ func (w *writer) tick() {
 			return
 		}
 	}
-	if time.Since(p.beaten) < beatEvery && w.away.Load() == nil {
+	if time.Since(p.checked) < checkEvery && w.away.Load() == nil {
 		return
 	}
-	switch err := p.beat(); {
+	switch err := p.check(); {
 	case errors.Is(err, errFenced):
 		w.fatal(err)
 	case err != nil:
@@ -204,5 +208,6 @@ func (w *writer) tick() {
 func (w *writer) closePostgres() error {
 	close(w.stop)
 	<-w.ended
+	<-w.pg.link.ended
 	return w.pg.leave()
 }

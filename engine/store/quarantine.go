@@ -54,6 +54,9 @@ func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 		}
 	}
 	return s.w.do(ctx, false, func(t *tx) error {
+		if err := t.locked(); err != nil {
+			return err
+		}
 		q := &s.quarantine
 		if q.shares == nil || q.added >= recountQuarantine || q.stale.Load() {
 			if err := q.count(t); err != nil {

@@ -13,7 +13,8 @@ import (
 // interval.
 
 const (
-	takeRun = `UPDATE runs SET status = 'running', due_at = NULL, started_at = coalesce(started_at, ?2) WHERE id = ?1 AND status IN ` +
+	takesRun = `UPDATE runs SET status = 'running',`
+	takeRun  = takesRun + ` due_at = NULL, started_at = coalesce(started_at, ?2) WHERE id = ?1 AND status IN ` +
 		`('queued', 'waiting')`
 	// unstarted reads the rate of a run that has not started.
 	unstarted = `SELECT workflow, rate_grp, rate_limit, rate_per, starts_at FROM places WHERE run_id = ? AND started = 0 AND rate_grp ` +

@@ -8,12 +8,35 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// Recover implements engine.Store. No lease must expire: the file belongs to this process alone, so
-// running runs were those of a process that has ended.
+// Recover implements engine.Store. A file belongs to this process alone, so running runs were those of
+// a process that has ended. On PostgreSQL, the runs of nodes that are gone are taken over; the rest is
+// done by the first node.
 func (s *Store) Recover(ctx context.Context, now time.Time) (int, error) {
+	taken := 0
+	if s.w.pg != nil {
+		var err error
+		if taken, err = s.recoverNode(ctx, now); err != nil {
+			return taken, err
+		}
+	}
+	n, err := s.recoverAlone(ctx, now)
+	return taken + n, err
+}
+
+// recoverAlone recovers a database that no other process uses.
+func (s *Store) recoverAlone(ctx context.Context, now time.Time) (int, error) {
 	var n int64
 	var setBack time.Duration
 	err := s.w.do(ctx, true, func(t *tx) error {
+		if t.w.pg != nil {
+			if err := t.locked(); err != nil {
+				return err
+			}
+			if live, err := t.row(`SELECT 1 FROM nodes WHERE NOT gone AND epoch <> ? LIMIT 1`, make([]driver.Value, 1), t.w.pg.epoch); err != nil ||
+				live {
+				return err
+			}
+		}
 		if err := t.retakeStarts(); err != nil {
 			return err
 		}

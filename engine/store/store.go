@@ -3,8 +3,8 @@
 // its own commit. Readers have their own connections.
 //
 // The statements are written once, for both databases (dialect.go). Files named postgresql*.go have
-// what PostgreSQL needs: the connection, the node's row, lost connections. On PostgreSQL the store is
-// written by one process, as on SQLite.
+// what PostgreSQL needs: the connection, lost connections, and the nodes that share a database. Their
+// transactions run one after another, as those of one process do on SQLite.
 //
 // The package knows SQL and the engine's types. It must not know HTTP, YAML, providers or actions,
 // and it makes no decisions: each method is one transaction that the engine requests.
@@ -61,6 +61,8 @@ type Options struct {
 	// any other verb.
 	Verb string
 	Log  *slog.Logger
+	// Node is the name of this node of a database on a PostgreSQL server, the host's name by default.
+	Node string
 	// Signals is notified of commits; NewSignals by default.
 	Signals engine.Signals
 }
@@ -77,6 +79,7 @@ type Store struct {
 	claims   *claims
 	// quarantine tracks the size of the refused deliveries.
 	quarantine quarantine
+	sole       soleNode
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -127,7 +130,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database path: %w", err)
 	}
-	s := &Store{path: abs, o: o, claims: newClaims()}
+	s := &Store{path: abs, o: o, claims: newClaims(), sole: soleNode{since: time.Now()}}
 	if s.lock, err = takeLock(ctx, abs, o.Verb); err != nil {
 		return nil, err
 	}

@@ -99,6 +99,7 @@ func newWriter(conn, checkpointer *sqlite3.SQLiteConn, wal string, o Options) *w
 func (w *writer) start() {
 	if w.pg != nil {
 		go w.run()
+		go w.pg.link.run()
 		return
 	}
 	w.watched = make(chan struct{})
@@ -209,7 +210,7 @@ func (w *writer) run() {
 		}
 		if w.pg == nil {
 			w.maybeCheckpoint()
-		} else if time.Since(w.pg.beaten) >= beatEvery {
+		} else if time.Since(w.pg.checked) >= checkEvery {
 			w.tick()
 		}
 	}

@@ -60,7 +60,17 @@ func filled(t *testing.T, open Open) (Opened, func()) {
 		accept(t, s, event(n), delivery("hook", event(n).String()))
 	}
 	stop()
-	return opened(t, open)
+	s, stop = opened(t, open)
+	takeOver(t, s)
+	return s, stop
+}
+
+// takeOver takes over the events of owners that are gone, as a start does.
+func takeOver(t *testing.T, s Opened) {
+	t.Helper()
+	if _, err := s.TakeOver(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // sleepers returns a store with runs that are due.
@@ -153,6 +163,7 @@ func ownEvents(t *testing.T, open Open) {
 	if s.Owner() == gone {
 		t.Error("two openings have one owner")
 	}
+	takeOver(t, s)
 	if list, _, err := s.ClaimInbox(t.Context(), "other", 10, working); err != nil || len(list) != 1 {
 		t.Errorf("the claim of an owner that is gone stays: %v %v", list, err)
 	}

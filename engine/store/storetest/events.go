@@ -210,12 +210,16 @@ var decisions = []test{
 
 func undecided(t testing.TB, s Opened) (ids []engine.EventID) {
 	t.Helper()
-	list, _, err := s.ClaimInbox(t.Context(), s.Owner(), 100, func(engine.EventID) bool { return false })
+	list, err := s.History.EventPage(t.Context(), engine.Query{Status: "pending", Ascending: true, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range list {
-		ids = append(ids, e.ID)
+	for _, e := range list.Items {
+		id, err := engine.ParseEventID(e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
 	}
 	return ids
 }

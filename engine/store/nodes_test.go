@@ -1,0 +1,187 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
+)
+
+// node opens a node of a database.
+func node(t *testing.T, address, name string) *store.Store {
+	t.Helper()
+	return open(t, address, store.Options{Verb: "serve", Node: name})
+}
+
+// nodeIDs makes the ids of the nodes, as the registry of each does.
+var nodeIDs [8]engine.IDs
+
+// nodeID returns a new id of a node.
+func nodeID(s *store.Store) int64 {
+	ids := &nodeIDs[s.Node()]
+	ids.Node = s.Node()
+	return ids.Next()
+}
+
+// until waits until something holds.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// TestSeveralNodesServeOneDatabase: each has its own number, name and ids, knows the others, and hears of
+// their commits.
+func TestSeveralNodesServeOneDatabase(t *testing.T) {
+	address := postgrestest.Shared(t).Database(t)
+	a, b := node(t, address, "a"), node(t, address, "b")
+	if a.Node() == b.Node() {
+		t.Fatalf("both nodes have the number %d", a.Node())
+	}
+	var taken *store.NodeNameError
+	if _, err := store.Open(ctx, address, store.Options{Verb: "serve", Node: "a"}); !errors.As(err, &taken) {
+		t.Errorf("a second node named a: %v", err)
+	}
+	until(t, "a knows that b is there", func() bool {
+		list, err := a.Nodes(ctx)
+		return err == nil && len(list) == 2 && list[0].Name == "a" && list[0].Self && list[1].Name == "b" && list[1].State == engine.NodeLive
+	})
+	heard := b.Subscribe(t.Context(), engine.SignalEvents)
+	for len(heard) > 0 {
+		<-heard
+	}
+	if _, err := a.Accept(ctx, engine.EventID(nodeID(a)), delivery("shop", "k")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-heard:
+	case <-time.After(2 * time.Second):
+		t.Error("b was not told that a has accepted an event")
+	}
+	r, err := b.Accept(ctx, engine.EventID(nodeID(b)), delivery("shop", "k"))
+	if err != nil || !r.Duplicate {
+		t.Errorf("the same event at another node: %+v %v", r, err)
+	}
+}
+
+// TestNodesDoNotDeadlockOverTheSameKeys: two nodes accept the same keys in opposite orders; each key is
+// new once.
+func TestNodesDoNotDeadlockOverTheSameKeys(t *testing.T) {
+	address := postgrestest.Shared(t).Database(t)
+	const keys = 300
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	fresh := map[string]int{}
+	for n, s := range []*store.Store{node(t, address, "a"), node(t, address, "b")} {
+		for i := range keys {
+			wg.Go(func() {
+				k := i
+				if n == 1 {
+					k = keys - 1 - i
+				}
+				key := fmt.Sprint("k", k)
+				r, err := s.Accept(ctx, engine.EventID(nodeID(s)), delivery("shop", key))
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if fresh[key] += 0; err == nil && !r.Duplicate {
+					fresh[key]++
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for key, n := range fresh {
+		if n != 1 {
+			t.Errorf("%s was new %d times", key, n)
+		}
+	}
+	if len(fresh) != keys {
+		t.Errorf("%d keys", len(fresh))
+	}
+}
+
+// TestALeaseIsHeldByOneLivingNode: and by another one when that has ended.
+func TestALeaseIsHeldByOneLivingNode(t *testing.T) {
+	address := postgrestest.Shared(t).Database(t)
+	a, b := node(t, address, "a"), node(t, address, "b")
+	holds := func(s *store.Store) bool {
+		held, err := s.Lease(ctx, "poll shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return held
+	}
+	if !holds(a) || holds(b) || !holds(a) {
+		t.Error("the first node that asks has the lease, and no other one")
+	}
+	if err := a.EndLease(ctx, "poll shop"); err != nil || !holds(b) || holds(a) {
+		t.Errorf("a lease that was given back: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !holds(a) {
+		t.Error("the lease of a node that has ended is not free")
+	}
+}
+
+// TestTheWorkOfAnEndedNodeIsTakenOver: its runs are queued with one more crash, its open attempts unknown,
+// its events decided by another node, and it writes nothing more.
+func TestTheWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
+	address := postgrestest.Shared(t).Database(t)
+	a, b := node(t, address, "a"), node(t, address, "b")
+	event, run := engine.EventID(nodeID(a)), engine.RunID(nodeID(a))
+	if _, err := a.Accept(ctx, event, delivery("shop", "k")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Accept(ctx, engine.EventID(nodeID(a)), delivery("shop", "pending")); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	if _, err := a.Match(ctx, []engine.Match{{Event: event, At: at,
+		Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}},
+		Starts: []engine.RunUpdate{{New: true, Answers: -1, Run: &engine.Run{ID: run, Event: event, Workflow: "w", Version: "v",
+			Status: engine.Running, CreatedAt: at, StartedAt: at}}}}}); err != nil {
+		t.Fatal(err)
+	}
+	claimed := func(s *store.Store) int {
+		list, _, err := s.ClaimInbox(ctx, s.Owner(), 10, func(engine.EventID) bool { return false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	if n, err := b.TakeOver(ctx, at); n.Runs != 0 || err != nil || claimed(b) != 0 {
+		t.Errorf("b took %+v of a node that lives: %v", n, err)
+	}
+	postgrestest.Exec(t, address, `UPDATE hookloom.nodes SET gone = TRUE WHERE name = 'a'`)
+	var n engine.TakenOver
+	until(t, "b has taken over the run of a", func() bool {
+		k, err := b.TakeOver(ctx, at)
+		n.Runs, n.Events = n.Runs+k.Runs, n.Events+k.Events
+		return err == nil && n.Events > 0
+	})
+	stored, err := b.Run(ctx, run)
+	if err != nil || stored.Status != engine.Queued || n.Runs != 1 || claimed(b) != 1 {
+		t.Errorf("%+v, %+v %v", n, stored, err)
+	}
+	if _, err := a.Accept(ctx, engine.EventID(nodeID(a)), delivery("shop", "late")); err == nil {
+		t.Error("a node that is gone has stored an event")
+	}
+	list, err := b.Nodes(ctx)
+	if err != nil || !slices.EqualFunc(list, []string{"b"}, func(n engine.NodeItem, name string) bool { return n.Name == name }) {
+		t.Errorf("%+v %v", list, err)
+	}
+}
