@@ -146,9 +146,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	}
 	var upkeep sync.WaitGroup
-	for _, run := range []func(context.Context){e.RunPruning, e.RunBatches, e.followNodes, e.alerts.Run, e.alerts.RunConditions, e.alerts.RunShapes,
-		e.runner.RunGatherings,
-		e.runner.RunClock, e.runner.RunDue, e.intake.RunInbox} {
+	for _, run := range []func(context.Context){e.RunPruning, e.RunBatches, e.followNodes, e.alerts.Run,
+		e.alerts.RunConditions, e.alerts.RunShapes, e.runner.RunGatherings, e.runner.RunClock, e.runner.RunDue, e.intake.RunInbox} {
 		upkeep.Go(func() { run(ctx) })
 	}
 	select {

@@ -197,7 +197,8 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 
 // due lists runs that are due, without those already claimed. left is how long a due run is left to
 // another node.
-func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool, left func(engine.RunID) time.Duration) ([]engine.RunID, time.Time, error) {
+func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool,
+	left func(engine.RunID) time.Duration) ([]engine.RunID, time.Time, error) {
 	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+
 		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at, id`, engine.SuspectCrashes)
 	if err != nil {

@@ -45,7 +45,8 @@ func TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer(t *testing.T)
 	address := postgrestest.Shared(t).Database(t)
 	s := open(t, address, store.Options{Verb: "serve"})
 	var inUse *store.InUseError
-	if _, err := store.Open(ctx, address, store.Options{Verb: "prune"}); !errors.As(err, &inUse) || strings.Contains(err.Error(), postgrestest.Password) {
+	if _, err := store.Open(ctx, address, store.Options{Verb: "prune"}); !errors.As(err, &inUse) ||
+		strings.Contains(err.Error(), postgrestest.Password) {
 		t.Errorf("prune: %v", err)
 	}
 	// To a process in another container with this host's name, the first one's process id means nothing.

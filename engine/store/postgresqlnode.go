@@ -48,7 +48,8 @@ type NodeNameError struct{ Name, Holder string }
 
 // Error implements error.
 func (e *NodeNameError) Error() string {
-	return fmt.Sprintf("a node with the name %q is already running (%s): stop it, or give this node another name with --node", e.Name, e.Holder)
+	return fmt.Sprintf("a node with the name %q is already running (%s): stop it, or give this node another name with --node", e.Name,
+		e.Holder)
 }
 
 // otherNode is the row of another process.
