@@ -129,6 +129,7 @@ func TestWhatIsGatheredIsNotPruned(t *testing.T) {
 	if got := w.target.sent(""); !slices.Equal(got, []string{"a:0,1,2"}) {
 		t.Errorf("sent %q", got)
 	}
+	time.Sleep(2 * time.Millisecond) // what ended in this millisecond is not older than it
 	if n, err := e.Prune(ctx, workflows.History{Keep: time.Nanosecond}); err != nil || n.Events != 3 || n.Runs != 1 {
 		t.Errorf("pruned after it ended: %+v %v", n, err)
 	}
