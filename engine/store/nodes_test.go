@@ -11,6 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/jackc/pgx/v5"
 )
 
 // node opens a node of a database.
@@ -42,6 +43,7 @@ func until(t *testing.T, what string, holds func() bool) {
 // TestSeveralNodesServeOneDatabase: each has its own number, name and ids, knows the others, and hears of
 // their commits.
 func TestSeveralNodesServeOneDatabase(t *testing.T) {
+	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")
 	if a.Node() == b.Node() {
@@ -76,6 +78,7 @@ func TestSeveralNodesServeOneDatabase(t *testing.T) {
 // TestNodesDoNotDeadlockOverTheSameKeys: two nodes accept the same keys in opposite orders; each key is
 // new once.
 func TestNodesDoNotDeadlockOverTheSameKeys(t *testing.T) {
+	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	const keys = 300
 	var wg sync.WaitGroup
@@ -114,6 +117,7 @@ func TestNodesDoNotDeadlockOverTheSameKeys(t *testing.T) {
 
 // TestALeaseIsHeldByOneLivingNode: and by another one when that has ended.
 func TestALeaseIsHeldByOneLivingNode(t *testing.T) {
+	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")
 	holds := func(s *store.Store) bool {
@@ -140,6 +144,7 @@ func TestALeaseIsHeldByOneLivingNode(t *testing.T) {
 // TestTheWorkOfAnEndedNodeIsTakenOver: its runs are queued with one more crash, its open attempts unknown,
 // its events decided by another node, and it writes nothing more.
 func TestTheWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
+	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")
 	event, run := engine.EventID(nodeID(a)), engine.RunID(nodeID(a))
@@ -183,5 +188,41 @@ func TestTheWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
 	list, err := b.Nodes(ctx)
 	if err != nil || !slices.EqualFunc(list, []string{"b"}, func(n engine.NodeItem, name string) bool { return n.Name == name }) {
 		t.Errorf("%+v %v", list, err)
+	}
+}
+
+// TestWritesThatCannotGetTheTurnAreAnsweredTogether: a batch that has waited for another node does not
+// wait again for each of its writes.
+func TestWritesThatCannotGetTheTurnAreAnsweredTogether(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	s := node(t, address, "a")
+	other, err := pgx.Connect(ctx, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(ctx)
+	if _, err := other.Exec(ctx, `BEGIN; SELECT epoch FROM hookloom.turn FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			_, err := s.Accept(ctx, engine.EventID(nodeID(s)), delivery("shop", fmt.Sprint("k", i)))
+			if !errors.Is(err, engine.ErrBusy) {
+				t.Errorf("stored without the turn: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("the answers took %v", took)
+	}
+	if _, err := other.Exec(ctx, `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Accept(ctx, engine.EventID(nodeID(s)), delivery("shop", "later")); err != nil {
+		t.Errorf("when the turn is free again: %v", err)
 	}
 }

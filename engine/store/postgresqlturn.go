@@ -1,9 +1,13 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // This file begins the transactions of a node. The nodes write one after another: whoever has locked
@@ -31,11 +35,18 @@ const (
 	nodeNumber = `/*node*/`
 )
 
+// errTurn means that other nodes have written for turnTime: nothing was stored.
+var errTurn = fmt.Errorf("%w: another node is writing", engine.ErrBusy)
+
 // lead reads the result of one of the two statements with which a transaction begins.
 func (p *postgresql) lead(row pgx.Row, turn bool) error {
 	if turn {
 		var last int64
 		err := row.Scan(&last)
+		var pe *pgconn.PgError
+		if errors.As(err, &pe) && pe.Code == "55P03" { // lock_not_available
+			return errTurn
+		}
 		if p.other = last != p.epoch; p.other {
 			p.kept = keptTotals{}
 		}

@@ -35,6 +35,8 @@ func (w *writer) postgresTransaction(batch []*command) error {
 		case conflicted(err) && tries < maxRetries:
 			tries++
 			continue
+		case errors.Is(err, errTurn):
+			return err
 		case !w.pg.lost(err):
 			return w.judge(err)
 		}

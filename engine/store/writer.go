@@ -258,7 +258,7 @@ func (w *writer) commit(batch []*command) {
 			w.setFull() // the request is larger than the remaining room
 		}
 	}
-	if err != nil && len(batch) > 1 && w.err() == nil && w.away.Load() == nil {
+	if err != nil && len(batch) > 1 && w.err() == nil && w.away.Load() == nil && !errors.Is(err, errTurn) {
 		// A command failed: execute each alone, so that only the failing one fails.
 		for _, c := range batch {
 			c.done <- w.transaction([]*command{c})
