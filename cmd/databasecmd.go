@@ -85,7 +85,7 @@ func (a *app) databaseStatus(ctx context.Context, at *place) error {
 		}
 	}
 	s.Have, s.Want = version.Have, version.Want
-	if version.Have > version.Want {
+	if version.TooNew() {
 		problems = append(problems, store.NewerSchema(version))
 	}
 	for _, err := range append(problems, address.Writable(f), address.Durable(f), address.Allowed(f, version.Have < version.Want)) {
@@ -151,7 +151,7 @@ func (a *app) migrateDatabase(ctx context.Context, at *place) error {
 	if a.json() {
 		return a.printJSON(map[string]any{"database": address.String(), "from": before.Have, "to": before.Want})
 	}
-	if before.Have == before.Want {
+	if before.Have >= before.Want {
 		a.printf("%s: schema %s is up to date, version %d\n", address, address.Schema, before.Want)
 		return nil
 	}

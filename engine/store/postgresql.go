@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
@@ -43,12 +45,38 @@ func execMode(a *postgres.Address) pgx.QueryExecMode {
 	return pgx.QueryExecModeCacheStatement
 }
 
-// SchemaVersion is the schema of a PostgreSQL database: the version that it has, 0 for none, and the
-// one that this program needs.
-type SchemaVersion struct{ Have, Want int }
+// SchemaVersion is the schema of a PostgreSQL database: the version that it has, 0 for none, the one
+// that this program makes, and the lowest version whose programs can still use it. A migration that
+// only adds what earlier programs do not need says so in its first line: nodes of both versions then
+// work side by side until all are updated. What is no longer needed is removed one version later.
+type SchemaVersion struct{ Have, Want, Needs int }
+
+// TooNew reports whether this program cannot use the database.
+func (v SchemaVersion) TooNew() bool { return v.Have > v.Want && v.Needs > v.Want }
+
+// schemaNeeds is the name of the lowest version in meta. Without it only programs of the newest schema
+// can use the database.
+const schemaNeeds = "schema_needs"
+
+// stillUsable is the first line of a migration after which programs of an earlier schema can use the
+// database.
+var stillUsable = regexp.MustCompile(`^-- Programs of schema (\d+) and later can use the database after this migration\.\n`)
+
+// needsSchema is the lowest version whose programs can use a database after a migration.
+func needsSchema(text string, number int) int {
+	if m := stillUsable.FindStringSubmatch(text); m != nil {
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			return min(n, number)
+		}
+	}
+	return number
+}
+
+// migrationFiles are the migrations of PostgreSQL; a test adds one.
+var migrationFiles fs.FS = postgresqlMigrations
 
 func postgresFiles() ([]string, error) {
-	return fs.Glob(postgresqlMigrations, "migrations/postgres/*.sql")
+	return fs.Glob(migrationFiles, "migrations/postgres/*.sql")
 }
 
 // PostgresSchema reads the version of a database's schema.
@@ -62,9 +90,21 @@ func PostgresSchema(ctx context.Context, a *postgres.Address, conn *pgx.Conn) (v
 	if err := conn.QueryRow(ctx, `SELECT to_regclass('`+a.Schema+`.migrations') IS NOT NULL`).Scan(&there); err != nil || !there {
 		return v, err
 	}
-	err = conn.QueryRow(ctx, `SELECT coalesce(max(number), 0) FROM `+a.Schema+`.migrations`).Scan(&v.Have)
+	if err := conn.QueryRow(ctx, `SELECT coalesce(max(number), 0) FROM `+a.Schema+`.migrations`).Scan(&v.Have); err != nil {
+		return v, err
+	}
+	if v.Needs = v.Have; v.Have <= v.Want {
+		return v, nil
+	}
+	err = conn.QueryRow(ctx, `SELECT value::int FROM `+a.Schema+`.meta WHERE name = $1`, schemaNeeds).Scan(&v.Needs)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
 	return v, err
 }
+
+// turnMigration is the migration that made the row of turn.
+const turnMigration = 3
 
 // NewerSchema is the error for a database of a newer program.
 func NewerSchema(v SchemaVersion) error {
@@ -80,10 +120,10 @@ func MigratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn) e
 	if err != nil {
 		return err
 	}
-	if v.Have > v.Want {
+	if v.TooNew() {
 		return NewerSchema(v)
 	}
-	if v.Have == v.Want {
+	if v.Have >= v.Want {
 		return nil
 	}
 	files, err := postgresFiles()
@@ -108,7 +148,7 @@ func MigratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn) e
 }
 
 func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, file string, number int) (err error) {
-	text, err := postgresqlMigrations.ReadFile(file)
+	text, err := fs.ReadFile(migrationFiles, file)
 	if err != nil {
 		return err
 	}
@@ -130,6 +170,12 @@ func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, fil
 	if tag.RowsAffected() == 0 {
 		return tx.Commit(ctx)
 	}
+	// The nodes that use the database finish their transactions first.
+	if number > turnMigration {
+		if _, err = tx.Exec(ctx, `SELECT epoch FROM `+a.Schema+`.turn FOR UPDATE`); err != nil {
+			return err
+		}
+	}
 	// Without parameters, the simple protocol executes a text of many statements.
 	if _, err = tx.Exec(ctx, inSchema(string(text), a.Schema), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return err
@@ -140,6 +186,10 @@ func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, fil
 	}
 	if _, err = tx.Exec(ctx, `INSERT INTO `+a.Schema+`.meta (name, value) VALUES ('instance', $1) ON CONFLICT DO NOTHING`,
 		hex.EncodeToString(random[:])); err != nil {
+		return err
+	}
+	if _, err = tx.Exec(ctx, `INSERT INTO `+a.Schema+`.meta AS m (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET
+		value = greatest(m.value::int, excluded.value::int)::text`, schemaNeeds, strconv.Itoa(needsSchema(string(text), number))); err != nil {
 		return err
 	}
 	return tx.Commit(ctx)
@@ -154,13 +204,13 @@ func preparePostgres(ctx context.Context, a *postgres.Address) error {
 			return err
 		}
 		v, err := PostgresSchema(ctx, a, conn)
-		if err == nil && (migrate || v.Have > v.Want) {
+		if err == nil && (migrate || v.TooNew()) {
 			err = MigratePostgres(ctx, a, conn)
 		}
 		if err = errors.Join(err, conn.Close(ctx)); err != nil {
 			return fmt.Errorf("database %s: %w", a, err)
 		}
-		if v.Have == v.Want {
+		if v.Have >= v.Want {
 			return nil
 		}
 	}
