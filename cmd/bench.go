@@ -36,6 +36,8 @@ type benchOptions struct {
 	acting float64
 	// target is the server for an external load; empty for the load of this process.
 	target string
+	// db is the address of a PostgreSQL database; empty for SQLite.
+	db string
 }
 
 func (a *app) benchCmd() *cobra.Command {
@@ -59,14 +61,23 @@ nothing: a slow machine has low figures.
 With --target-only the load comes from another program, such as wrk or oha: the command
 starts one server and the sink, prints the URL, a body and example commands, and prints
 the totals when it is stopped with Ctrl-C. The id of an event is the parameter id of
-the URL.`,
-		Example: "  hookloom bench --connections 512 --ids random\n  hookloom bench --target-only",
+the URL.
+
+With --db postgres://... it measures b and c on that server and on SQLite in turn, with
+the processor time of the server (if it is on this machine), the bytes of its log and
+the round trips for each event. The tables are in a schema of their own, which the
+command drops. Nothing else should use the server.`,
+		Example: "  hookloom bench --connections 512 --ids random\n  hookloom bench --target-only\n" +
+			"  hookloom bench --db postgres://127.0.0.1/test",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err
 			}
 			if o.target != "" {
 				return a.benchTarget(c.Context(), o)
+			}
+			if o.db != "" {
+				return a.benchDatabase(c.Context(), o)
 			}
 			return a.bench(c.Context(), o)
 		}}
@@ -81,6 +92,7 @@ the URL.`,
 	f.StringVar(&o.profileOf, "cpuprofile-of", "whole", "accept or whole")
 	f.StringVar(&o.ids, "ids", "rising", "ids of events: rising or random")
 	f.Float64Var(&o.acting, "acting", 1, "share of the events that the workflow acts on, from 0 to 1; its rule leaves out the others")
+	f.StringVar(&o.db, "db", "", "PostgreSQL database to measure beside SQLite: postgres://...")
 	f.StringVar(&o.target, "target-only", "", "start one server, whole or accept, for an external load")
 	f.Lookup("target-only").NoOptDefVal = "whole"
 	return c
@@ -125,7 +137,7 @@ func (a *app) bench(ctx context.Context, o benchOptions) (err error) {
 				return ctx.Err()
 			}
 			fmt.Fprintf(a.err, "round %d of %d: %s\n", round+1, o.rounds, name)
-			r, err := benchOne(ctx, name, filepath.Join(dir, fmt.Sprintf("%s-%d", name, round)), o)
+			r, err := benchOne(ctx, name, filepath.Join(dir, fmt.Sprintf("%s-%d", name, round)), o, nil)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
@@ -168,7 +180,7 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 }
 
 // benchOne runs one round of one server.
-func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchResult, err error) {
+func benchOne(ctx context.Context, name, dir string, o benchOptions, m *benchMeter) (r benchResult, err error) {
 	g := &generator{o: o, prefix: fmt.Sprintf("%d", time.Now().UnixNano()), began: &sync.Map{}, timed: name == "whole"}
 	switch name {
 	case "bare":
@@ -189,7 +201,7 @@ func benchOne(ctx context.Context, name, dir string, o benchOptions) (r benchRes
 		return r, err
 	}
 	defer func() { err = errors.Join(err, snk.close()) }()
-	return benchHookloom(ctx, name, dir, o, g, snk)
+	return benchHookloom(ctx, name, dir, o, g, snk, m)
 }
 
 // cpuTime returns the CPU time that the process has used on all cores.
@@ -227,19 +239,24 @@ func (n *benchCounts) observe(c engine.Change) {
 	}
 }
 
-// benchServer creates the server of a project that benchProject wrote.
-func benchServer(ctx context.Context, dir string, l *loaded, n *benchCounts) (*server, error) {
-	return newServer(ctx, serveOptions{dir: dir, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second,
+// benchServer creates the server of a project that benchProject wrote. Without db its database is a file in dir,
+// whatever the environment says.
+func benchServer(ctx context.Context, dir, db string, l *loaded, n *benchCounts) (*server, error) {
+	if db == "" {
+		db = filepath.Join(dir, "hookloom.db")
+	}
+	return newServer(ctx, serveOptions{dir: dir, db: db, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0", grace: time.Second,
 		log: slog.New(slog.DiscardHandler), observe: n.observe}, l)
 }
 
-func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *generator, snk *sink) (r benchResult, err error) {
+func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *generator, snk *sink, m *benchMeter) (r benchResult,
+	err error) {
 	var n benchCounts
 	l, err := benchProject(dir, name, snk.url, benchSigned)
 	if err != nil {
 		return r, err
 	}
-	s, err := benchServer(ctx, dir, l, &n)
+	s, err := benchServer(ctx, dir, o.db, l, &n)
 	if err != nil {
 		return r, err
 	}
@@ -258,6 +275,10 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 			return r, errors.Join(err, <-done)
 		}
 	}
+	if err := m.began(ctx, s); err != nil {
+		stop()
+		return r, errors.Join(err, <-done)
+	}
 	start, before := time.Now(), cpuTime()
 	r = g.load(ctx, s.hooksListener.Addr().String())
 	if name == "whole" {
@@ -270,8 +291,9 @@ func benchHookloom(ctx context.Context, name, dir string, o benchOptions, g *gen
 	}
 	r.CPU = g.cpuSince(before)
 	pprof.StopCPUProfile()
+	err = m.ended(ctx, s, float64(max(g.accepted.Load(), 1)))
 	stop()
-	err = <-done
+	err = errors.Join(err, <-done)
 	r.Name = name
 	if info, serr := os.Stat(filepath.Join(dir, "hookloom.db")); serr == nil && n.done.Load() > 0 {
 		r.BytesPerRun = float64(info.Size()) / float64(n.done.Load())

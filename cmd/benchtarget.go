@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/spf13/cobra"
 )
 
@@ -23,12 +24,14 @@ func (o *benchOptions) check(c *cobra.Command) error {
 		return usageError("--ids is rising or random, not %q", o.ids)
 	case math.IsNaN(o.acting) || o.acting < 0 || o.acting > 1:
 		return usageError("--acting is from 0 to 1, not %v", o.acting)
+	case o.db != "" && !postgres.IsAddress(o.db):
+		return usageError("--db is the address of a PostgreSQL database, postgres://...; without it bench measures SQLite")
 	case o.target == "":
 		return nil
 	case o.target != "whole" && o.target != "accept":
 		return usageError("--target-only is whole or accept, not %q; write --target-only=accept", o.target)
 	}
-	for _, name := range []string{"connections", "duration", "rounds", "rate", "ids", "acting", "cpuprofile"} {
+	for _, name := range []string{"connections", "duration", "rounds", "rate", "ids", "acting", "cpuprofile", "db"} {
 		if c.Flags().Changed(name) {
 			return usageError("--%s does not apply with --target-only, which leaves the load to another program", name)
 		}
@@ -56,7 +59,7 @@ func (a *app) benchTarget(ctx context.Context, o benchOptions) (err error) {
 		return err
 	}
 	var n benchCounts
-	s, err := benchServer(ctx, dir, l, &n)
+	s, err := benchServer(ctx, dir, "", l, &n)
 	if err != nil {
 		return err
 	}

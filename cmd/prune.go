@@ -9,7 +9,6 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/files"
 	"github.com/hookloom/hookloom/engine/store"
-	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
@@ -37,9 +36,6 @@ itself; a server that starts meanwhile gets the database at once and prunes the 
 			}
 			if h.Keep == 0 && h.Bodies == 0 && h.MaxSize == 0 {
 				return usageError("no retention is configured: add history: {keep: 30d} to hookloom.yaml, or use --keep, --bodies or --max-size")
-			}
-			if size != "" && postgres.IsAddress(l.database()) {
-				return usageError("--max-size has no effect on PostgreSQL, whose tables do not shrink when rows are removed: use --keep")
 			}
 			n, err := prune(c.Context(), l, h, order)
 			if err != nil {

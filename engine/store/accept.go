@@ -87,12 +87,12 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 // Accept implements engine.Store. The key is claimed in the transaction that stores the event, so a
 // failed write does not use up the key.
 func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Delivery) (r engine.Receipt, err error) {
-	a, err := s.arrival(id, d)
-	if err != nil {
+	list := make([]arrival, 1)
+	if list[0], err = s.arrival(id, d); err != nil {
 		return r, err
 	}
-	err = s.w.do(ctx, false, func(t *tx) (err error) {
-		r, err = t.accept(&a)
+	err = s.w.queued(ctx, order{needs: needs{arrivals: list}}, func(t *tx) (err error) {
+		r, err = t.accept(&list[0])
 		return err
 	})
 	return r, err
@@ -101,21 +101,21 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 // AcceptDecided implements engine.Store.
 func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (r engine.Receipt,
 	result engine.MatchResult, err error) {
-	a, err := s.arrival(id, d)
-	if err != nil {
+	list := make([]arrival, 1)
+	if list[0], err = s.arrival(id, d); err != nil {
 		return r, result, err
 	}
-	a.decided = true
+	list[0].decided = true
 	rows, err := s.encodeMatch(m)
 	if err != nil {
 		return r, result, err
 	}
-	err = s.w.do(ctx, false, func(t *tx) (err error) {
-		if r, err = t.accept(&a); err != nil || r.Duplicate {
+	err = s.w.queued(ctx, order{needs: needs{arrivals: list}}, func(t *tx) (err error) {
+		if r, err = t.accept(&list[0]); err != nil || r.Duplicate {
 			return err
 		}
 		if r.Mine {
-			if err := t.exec(deleteInbox, int64(id)); err != nil {
+			if err := t.deleteInbox(int64(id)); err != nil {
 				return err
 			}
 			if t.changes == 0 {
@@ -139,7 +139,7 @@ func (s *Store) AcceptAll(ctx context.Context, ids []engine.EventID, ds []*engin
 			return nil, err
 		}
 	}
-	err := s.w.do(ctx, false, func(t *tx) (err error) {
+	err := s.w.queued(ctx, order{needs: needs{arrivals: list}}, func(t *tx) (err error) {
 		for i := range list {
 			if out[i], err = t.accept(&list[i]); err != nil {
 				return err
@@ -165,9 +165,9 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 			return r, t.seenAgain(&r, a, first)
 		}
 	}
-	if t.alone && t.w.pg != nil {
-		// PostgreSQL ends a transaction in which a statement fails: in a batch, a second event of an id
-		// makes the batch fail, whose commands are then executed alone.
+	if t.careful {
+		// PostgreSQL ends a transaction in which a statement fails: a second event of an id makes the batch
+		// fail, whose commands are then executed alone.
 		stored, err := t.row(`SELECT 1 FROM events WHERE id = ?`, make([]driver.Value, 1), int64(a.id))
 		if err != nil || stored {
 			return t.mineOr(a, cmp.Or(err, fmt.Errorf("event %s is already stored, with another content", a.id)))
@@ -177,7 +177,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		return t.storedBefore(a, err)
 	}
 	if a.sealed != nil {
-		if err := t.exec(sealInputs, a.sealed, int64(a.id)); err != nil {
+		if err := t.put(sealInputs, a.sealed, int64(a.id)); err != nil {
 			return r, err
 		}
 	}

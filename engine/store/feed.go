@@ -82,7 +82,7 @@ func (t *tx) writeFeed() error {
 	if f.rows++; f.rows%cutFeedEach != 0 {
 		return nil
 	}
-	return t.exec(cutFeed, int64(2*cutFeedEach), total-keepFeed)
+	return t.put(cutFeed, int64(2*cutFeedEach), total-keepFeed)
 }
 
 // appendChanges encodes changes: for each a byte for its kind, and its id as a varint, as the

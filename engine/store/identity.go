@@ -44,7 +44,7 @@ func digestOf(parts ...[]byte) []byte {
 // identities, or 0 if the delivery is a new event.
 func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 	d := a.d
-	if d.Identity != engine.ByContent {
+	if d.Identity != engine.ByContent && !t.claimedAhead(a) {
 		if err := t.exec(claimKey, d.Trigger, d.Key, int64(a.id), a.now, a.now-d.Dedupe.Milliseconds()); err != nil {
 			return 0, err
 		}
@@ -93,6 +93,9 @@ func (t *tx) keyHolder(a *arrival) (first int64, err error) {
 
 // claim claims a digest for an arrival; it returns the event that has it, 0 if none has.
 func (t *tx) claim(a *arrival, digest []byte) (int64, error) {
+	if t.signedAhead(a, digest) {
+		return 0, nil
+	}
 	if err := t.exec(claimDigest, a.d.Trigger, digest, int64(a.id), a.claimEnds(digest), a.now); err != nil || t.changes == 1 {
 		return 0, err
 	}

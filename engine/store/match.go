@@ -31,10 +31,10 @@ func (s *Store) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchRes
 		}
 	}
 	results := make([]engine.MatchResult, len(ms))
-	err := s.w.do(ctx, true, func(t *tx) error {
+	err := s.w.queued(ctx, order{wait: true, needs: needs{matches: encoded}}, func(t *tx) error {
 		for i, m := range encoded {
 			var err error
-			if err = t.exec(deleteInbox, int64(m.of.Event)); err != nil {
+			if err = t.deleteInbox(int64(m.of.Event)); err != nil {
 				return err
 			}
 			if t.changes == 0 {

@@ -27,6 +27,11 @@ var ownParts = []struct{ sqlite, postgresql string }{
 	{insertInbox, `INSERT INTO inbox (event_id, owner_node) VALUES (?, ` + nodeNumber + `)`},
 	{insertRun, strings.Replace(strings.Replace(insertRun, `(id,`, `(owner_node, id,`, 1), `VALUES (`, `VALUES (`+nodeNumber+`, `, 1)},
 	{takesRun, `UPDATE runs SET owner_node = ` + nodeNumber + `, status = 'running',`},
+	// json_field is NULL for a text that is not JSON: checking that first costs as much as the field.
+	{errorMessage, `CASE WHEN r.error IS NULL THEN '' ELSE coalesce(r.error ->> '$.message', CASE WHEN json_valid(r.error) THEN '' ELSE ` +
+		`'the error of this run cannot be read' END) END`},
+	{errorStep, `coalesce(r.error ->> '$.step', '')`},
+	{errorCode, `coalesce(r.error ->> '$.code', '')`},
 	{markResumed, schemaName + `.json_true(error, 'resumed')`},
 	{outcomesOf, `coalesce(json_object_agg(d.workflow, d.outcome), '{}')::text`},
 	{workflowsOf, `coalesce(json_agg(DISTINCT workflow COLLATE "C"), '[]')::text`},
@@ -235,7 +240,7 @@ func (s *Store) openPostgres(ctx context.Context, address string) error {
 	s.w = newWriter(nil, nil, "", s.o)
 	s.w.pg, s.w.path = pg, s.path
 	pg.link, pg.onTurn = newLink(pg, s.w), s.onTurn
-	s.readers = openPostgresReaders(a)
+	s.readers = openPostgresReaders(a, &pg.trips)
 	if err := s.readLast(ctx); err != nil {
 		return errors.Join(fmt.Errorf("opening database %s: %w", a, err), pg.leave(), s.readers.Close())
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"sync/atomic"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,7 +31,7 @@ func holderOnServer(address string) (*Holder, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := openPostgresReaders(a)
+	db := openPostgresReaders(a, new(atomic.Int64))
 	defer db.Close() //nolint:errcheck // it was only read
 	here, err := os.Hostname()
 	if err != nil {

@@ -38,27 +38,29 @@ const (
 // errTurn means that other nodes have written for turnTime: nothing was stored.
 var errTurn = fmt.Errorf("%w: another node is writing", engine.ErrBusy)
 
-// lead reads the result of one of the two statements with which a transaction begins.
-func (p *postgresql) lead(row pgx.Row, turn bool) error {
-	if turn {
-		var last int64
-		err := row.Scan(&last)
-		var pe *pgconn.PgError
-		if errors.As(err, &pe) && pe.Code == "55P03" { // lock_not_available
-			return errTurn
-		}
-		if p.other = last != p.epoch; p.other {
-			p.kept = keptTotals{}
-		}
-		return err
+// readTurn reads which node wrote last.
+func (p *postgresql) readTurn(row pgx.Row) error {
+	var last int64
+	err := row.Scan(&last)
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "55P03" { // lock_not_available
+		return errTurn
 	}
+	if p.other = last != p.epoch; p.other {
+		p.kept = keptTotals{}
+	}
+	return err
+}
+
+// readFence reads whether this node may write, and where the feed ends.
+func (p *postgresql) readFence(row pgx.Row) error {
 	var seq, total int64
 	if err := p.promised(row, &seq, &total); err != nil {
 		return err
 	}
 	p.onTurn(p.other, seq, total)
 	if p.other {
-		p.pending.Queue(inSchema(passTurn, p.address.Schema), p.epoch)
+		p.queue(p.here(passTurn), anyNumber, nil, p.epoch)
 	}
 	return nil
 }
@@ -66,9 +68,9 @@ func (p *postgresql) lead(row pgx.Row, turn bool) error {
 // locked locks the turn, if the transaction has not done so yet: what is kept in memory from earlier
 // transactions counts only while no other node has written.
 func (t *tx) locked() error {
-	if t.w.pg == nil || t.w.pg.turn < 0 {
+	if t.w.pg == nil || !t.w.pg.leading {
 		return nil
 	}
-	_, err := t.w.pg.send(statementTime, nil)
+	_, err := t.w.pg.send(statementTime)
 	return err
 }

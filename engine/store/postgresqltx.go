@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -34,14 +35,14 @@ type postgresql struct {
 	verb    string
 	log     *slog.Logger
 	conn    *pgx.Conn // nil while there is none
-	// pending are the statements that were not sent yet. fence is the position of the one that must
-	// change the node's row and returns promises, -1 for none.
-	pending *pgx.Batch
-	fence   int
-	// turn is the position of the statement that locks the turn and returns the epoch of the node that
-	// wrote last, -1 for none.
-	turn  int
-	texts map[string]string
+	// pending are the statements that were not sent yet, and outcomes what each must return. held are the
+	// rows that are not even in a statement yet (postgresqlbulk.go).
+	pending  *pgx.Batch
+	outcomes []outcome
+	held     map[string]*heldRows
+	texts    map[string]*postgresText
+	// known is what was read for the whole batch (postgresqlahead.go).
+	known known
 	// warned is the first warning of the server since it was last reset: a commit with one is not
 	// acknowledged.
 	warned *pgconn.Notice
@@ -53,22 +54,33 @@ type postgresql struct {
 	checked            time.Time
 	kept               keptTotals
 	// onTurn is called when the turn was locked: other reports that another node wrote since this one's
-	// last transaction; seq and total are the end of the feed.
-	onTurn func(other bool, seq, total int64)
-	other  bool
-	link   *link
+	// last transaction; seq and total are the end of the feed. leading is set until then.
+	onTurn         func(other bool, seq, total int64)
+	other, leading bool
+	link           *link
 	// beaten is when the lease was last extended, in nanoseconds since started. steady, draining, alone
 	// and share are what the last beat has found. The link sets them, everybody reads them.
 	beaten                  atomic.Int64
 	steady, draining, alone atomic.Bool
 	share                   atomic.Pointer[share]
+	// trips counts the requests to the server; readers count theirs in it, too.
+	trips atomic.Int64
 }
 
 func newPostgresql(ctx context.Context, a *postgres.Address, o Options) *postgresql {
-	p := &postgresql{ctx: ctx, address: a, verb: o.Verb, log: o.Log, turn: -1, fence: -1}
+	p := &postgresql{ctx: ctx, address: a, verb: o.Verb, log: o.Log, texts: map[string]*postgresText{}}
+	p.forget()
 	p.alone.Store(true)
 	p.share.Store(&share{})
 	return p
+}
+
+// RoundTrips returns how often the store has waited for a PostgreSQL server since it was opened; 0 for SQLite.
+func (s *Store) RoundTrips() int64 {
+	if s.w.pg == nil {
+		return 0
+	}
+	return s.w.pg.trips.Load()
 }
 
 // keptTotals are the number and the size of the kept values, or more than that: values that were removed,
@@ -99,11 +111,9 @@ func (p *postgresql) connect(ctx context.Context) error {
 	if err != nil {
 		return p.address.Explain(err)
 	}
-	p.conn, p.pending, p.fence, p.turn = conn, &pgx.Batch{}, -1, -1
-	if p.texts == nil {
-		p.texts = map[string]string{}
-	}
-	return nil
+	p.conn = conn
+	p.forget()
+	return p.settle(ctx)
 }
 
 // disconnect closes the connection, whose state is unknown.
@@ -123,21 +133,85 @@ func (p *postgresql) lost(err error) bool {
 	return p.conn == nil || p.conn.IsClosed() || away(err)
 }
 
-// put adds a statement to those that are sent with the next one.
-func (p *postgresql) put(query string, args []driver.Value) {
-	text, known := p.texts[query]
-	if !known {
-		text = strings.ReplaceAll(inSchema(translate(query), p.address.Schema), nodeNumber, strconv.FormatInt(p.node, 10))
-		p.texts[query] = text
+// writerSettings make the plans of the writer's statements independent of the number of rows when they were
+// prepared: all of them find their rows by an index, however small the tables are.
+var writerSettings = []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off",
+	"SET plan_cache_mode = force_generic_plan", "SET jit = off"} // compiling takes longer than any of them
+
+// settle changes the settings of the session. Behind a pooler, a session is not the writer's alone.
+func (p *postgresql) settle(ctx context.Context) error {
+	if !p.address.Hints {
+		return nil
 	}
-	p.pending.Queue(text, encodeArgs(args)...)
+	for _, s := range writerSettings {
+		if _, err := p.conn.Exec(ctx, s); err != nil {
+			return p.address.Explain(errors.Join(err, p.conn.Close(ctx)))
+		}
+	}
+	return nil
 }
 
-// send sends all pending statements, and reads the rows of the last one if read is not nil. It returns
-// the number of rows that the last one changed.
-func (p *postgresql) send(within time.Duration, read func(pgx.Rows) error) (tag pgconn.CommandTag, err error) {
-	batch, fence, turn := p.pending, p.fence, p.turn
-	p.pending, p.fence, p.turn = &pgx.Batch{}, -1, -1
+// forget drops what belongs to a transaction that was not committed, or that has ended.
+func (p *postgresql) forget() {
+	p.pending, p.outcomes, p.held, p.known, p.leading = &pgx.Batch{}, nil, map[string]*heldRows{}, known{}, false
+}
+
+// outcome is what a statement returns.
+type outcome struct {
+	// want is the number of rows that it must change.
+	want int64
+	// read reads its rows; nil if it has none.
+	read func(pgx.Rows) error
+}
+
+// anyNumber is for statements that may change any number of rows.
+const anyNumber = -1
+
+// text returns a statement in PostgreSQL's SQL.
+func (p *postgresql) text(query string) *postgresText {
+	t := p.texts[query]
+	if t == nil {
+		t = newPostgresText(query, p.here)
+		p.texts[query] = t
+	}
+	return t
+}
+
+// here completes a statement for this node and its schema.
+func (p *postgresql) here(text string) string {
+	return strings.ReplaceAll(inSchema(text, p.address.Schema), nodeNumber, strconv.FormatInt(p.node, 10))
+}
+
+// queue adds a statement to those that are sent with the next one.
+func (p *postgresql) queue(text string, want int64, read func(pgx.Rows) error, args ...any) {
+	p.pending.Queue(text, args...)
+	p.outcomes = append(p.outcomes, outcome{want, read})
+}
+
+// put adds a statement without a result to those that are sent with the next one. together reports whether it
+// may be executed together with others.
+func (p *postgresql) put(query string, args []driver.Value, together bool) {
+	if b := bulks[query]; b != nil && together {
+		p.hold(b, args)
+		return
+	}
+	t := p.text(query)
+	p.releaseFor(t)
+	p.queue(t.text, anyNumber, nil, encodeArgs(args)...)
+}
+
+// ask sends all pending statements and then this one, and reads its rows.
+func (p *postgresql) ask(query string, args []driver.Value, read func(pgx.Rows) error) (pgconn.CommandTag, error) {
+	t := p.text(query)
+	p.releaseFor(t)
+	p.queue(t.text, anyNumber, read, encodeArgs(args)...)
+	return p.send(statementTime)
+}
+
+// send sends all pending statements. It returns the result of the last one.
+func (p *postgresql) send(within time.Duration) (tag pgconn.CommandTag, err error) {
+	batch, outcomes := p.pending, p.outcomes
+	p.pending, p.outcomes, p.leading = &pgx.Batch{}, nil, false
 	if batch.Len() == 0 {
 		return tag, nil
 	}
@@ -146,44 +220,59 @@ func (p *postgresql) send(within time.Duration, read func(pgx.Rows) error) (tag 
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, within)
 	defer cancel()
+	p.trips.Add(1)
 	results := p.conn.SendBatch(ctx, batch)
 	defer func() {
 		if cerr := results.Close(); err == nil {
 			err = cerr
 		}
 	}()
-	for i := range batch.Len() {
-		if i == batch.Len()-1 && read != nil {
-			rows, err := results.Query()
-			if err != nil {
-				return tag, err
-			}
-			err = read(rows)
-			rows.Close()
-			return rows.CommandTag(), errors.Join(err, rows.Err())
-		}
-		if i == turn || i == fence {
-			if err = p.lead(results.QueryRow(), i == turn); err != nil {
-				return tag, err
-			}
-			continue
-		}
-		if tag, err = results.Exec(); err != nil {
+	for _, a := range outcomes {
+		if tag, err = a.take(results); err != nil {
 			return tag, err
 		}
 	}
 	return tag, nil
 }
 
+// take reads the result of the next statement.
+func (a outcome) take(results pgx.BatchResults) (tag pgconn.CommandTag, err error) {
+	if a.read == nil {
+		tag, err = results.Exec()
+	} else {
+		rows, qerr := results.Query()
+		if qerr != nil {
+			return tag, qerr
+		}
+		err = a.read(rows)
+		rows.Close()
+		if err == nil {
+			err = rows.Err()
+		}
+		tag = rows.CommandTag()
+	}
+	if err == nil && a.want != anyNumber && tag.RowsAffected() != a.want {
+		err = errAssumed
+	}
+	return tag, err
+}
+
+// flush sends everything that the transaction has written so far.
+func (p *postgresql) flush() error {
+	for _, table := range bulkTables {
+		p.release(table)
+	}
+	_, err := p.send(statementTime)
+	return err
+}
+
 func (p *postgresql) exec(query string, args []driver.Value) (changes int64, err error) {
-	p.put(query, args)
-	tag, err := p.send(statementTime, nil)
+	tag, err := p.ask(query, args, nil)
 	return tag.RowsAffected(), err
 }
 
 func (p *postgresql) row(query string, dest, args []driver.Value) (found bool, err error) {
-	p.put(query, args)
-	_, err = p.send(statementTime, func(rows pgx.Rows) error {
+	_, err = p.ask(query, args, func(rows pgx.Rows) error {
 		if found = rows.Next(); !found {
 			return nil
 		}
@@ -194,9 +283,8 @@ func (p *postgresql) row(query string, dest, args []driver.Value) (found bool, e
 
 // each reads all rows before it visits them, so that visit may execute statements.
 func (p *postgresql) each(query string, columns int, visit func(v []driver.Value), args []driver.Value) error {
-	p.put(query, args)
 	var all [][]driver.Value
-	_, err := p.send(statementTime, func(rows pgx.Rows) error {
+	_, err := p.ask(query, args, func(rows pgx.Rows) error {
 		for rows.Next() {
 			v := make([]driver.Value, columns)
 			if err := decodeRow(rows, v); err != nil {
@@ -272,25 +360,43 @@ func (p *postgresql) begin() error {
 		return errLost
 	}
 	p.batch++
-	p.pending, p.warned = &pgx.Batch{}, nil
-	p.pending.Queue("BEGIN")
-	p.pending.Queue(limitTransaction, strconv.FormatInt(turnTime.Milliseconds(), 10), strconv.FormatInt(idleTime.Milliseconds(), 10))
-	p.turn, p.fence = 2, 3
-	p.pending.Queue(inSchema(lockTurn, p.address.Schema))
-	p.pending.Queue(inSchema(fenceNode, p.address.Schema), p.batch, p.node, p.epoch)
+	p.forget()
+	p.warned = nil
+	p.leading = true
+	p.queue("BEGIN", anyNumber, nil)
+	p.queue(limitTransaction, anyNumber, nil, strconv.FormatInt(turnTime.Milliseconds(), 10), strconv.FormatInt(idleTime.Milliseconds(), 10))
+	p.queue(p.here(lockTurn), anyNumber, first(p.readTurn))
+	p.queue(p.here(fenceNode), anyNumber, first(p.readFence), p.batch, p.node, p.epoch)
 	return nil
 }
+
+// first reads the first row of a statement; without one, Scan returns pgx.ErrNoRows.
+func first(read func(pgx.Row) error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		if rows.Next() {
+			return read(rows)
+		}
+		rows.Close()
+		return read(noRow{rows.Err()})
+	}
+}
+
+// noRow is the row of a statement that returned none.
+type noRow struct{ err error }
+
+// Scan implements pgx.Row.
+func (r noRow) Scan(...any) error { return cmp.Or(r.err, pgx.ErrNoRows) }
 
 // commit commits. sent reports whether the server may have received the commit: an error then says
 // nothing about its outcome.
 func (p *postgresql) commit() (sent bool, err error) {
 	// What is pending goes first, so that its errors are not those of the commit.
-	if _, err := p.send(statementTime, nil); err != nil {
+	if err := p.flush(); err != nil {
 		return false, err
 	}
 	p.warned = nil
-	p.pending.Queue("COMMIT")
-	tag, err := p.send(commitTime, nil)
+	p.queue("COMMIT", anyNumber, nil)
+	tag, err := p.send(commitTime)
 	switch {
 	case err != nil:
 		return true, err
@@ -305,7 +411,8 @@ func (p *postgresql) commit() (sent bool, err error) {
 
 // rollback ends a transaction that failed.
 func (p *postgresql) rollback() {
-	p.pending, p.fence, p.turn, p.kept = &pgx.Batch{}, -1, -1, keptTotals{}
+	p.forget()
+	p.kept = keptTotals{}
 	if p.conn == nil || p.conn.IsClosed() || p.conn.PgConn().TxStatus() == 'I' {
 		return
 	}

@@ -17,8 +17,8 @@ const maxRetries = 10
 // postgresTransaction executes a batch as one transaction, until its outcome is known.
 func (w *writer) postgresTransaction(batch []*command) error {
 	began := time.Now()
-	for tries := 0; ; {
-		sent, err := w.attempt(batch)
+	for tries, careful := 0, false; ; {
+		sent, err := w.attempt(batch, careful)
 		switch {
 		case err == nil:
 			w.present()
@@ -37,6 +37,9 @@ func (w *writer) postgresTransaction(batch []*command) error {
 			continue
 		case errors.Is(err, errTurn):
 			return err
+		case len(batch) == 1 && !careful && !w.pg.lost(err):
+			careful = true // an assumption may be wrong; the command now finds out itself
+			continue
 		case !w.pg.lost(err):
 			return w.judge(err)
 		}
@@ -53,22 +56,23 @@ func (w *writer) postgresTransaction(batch []*command) error {
 
 // attempt executes a batch once. sent reports whether the commit was sent, so that err does not tell
 // its outcome.
-func (w *writer) attempt(batch []*command) (sent bool, err error) {
-	t := &tx{w: w, alone: len(batch) == 1}
+func (w *writer) attempt(batch []*command, careful bool) (sent bool, err error) {
+	t := &tx{w: w, careful: careful}
 	w.feed.changes, w.signal = w.feed.changes[:0], 0
 	if err := w.pg.begin(); err != nil {
 		return false, err
 	}
-	for _, c := range batch {
-		if err = c.apply(t); err != nil {
-			break
-		}
+	if !careful {
+		err = w.pg.askAhead(batch)
+	}
+	for i := 0; i < len(batch) && err == nil; i++ {
+		err = batch[i].apply(t)
 	}
 	if err == nil {
 		err = t.writeFeed()
 	}
 	if err == nil {
-		_, err = w.pg.send(statementTime, nil)
+		err = w.pg.flush()
 	}
 	if err == nil {
 		err = w.faulty()

@@ -32,10 +32,7 @@ func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, 
 	if !o.Bodies.IsZero() {
 		phases = append(phases, p.bodies)
 	}
-	switch {
-	case o.MaxSize > 0 && s.w.pg != nil:
-		s.o.Log.Warn("history.max_size has no effect on PostgreSQL, whose tables do not shrink when rows are removed: use history.keep")
-	case o.MaxSize > 0:
+	if o.MaxSize > 0 {
 		phases = append(phases, p.size)
 	}
 	if s.w.pg == nil { // PostgreSQL frees space by itself
@@ -115,7 +112,7 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 		err = p.step(ctx, func(t *tx) error {
 			for _, id := range ids {
 				for _, q := range statements {
-					if err := t.exec(q, id); err != nil {
+					if err := t.put(q, id); err != nil {
 						return err
 					}
 				}
@@ -291,23 +288,23 @@ func (p *pruner) polls(ctx context.Context) error {
 	return nil
 }
 
-// size removes the oldest part of the history until the file is within its limit.
+// size removes the oldest part of the history until the rest is within its limit.
 func (p *pruner) size(ctx context.Context) error {
 	for {
-		used, err := p.used(ctx)
+		used, some, err := p.used(ctx)
 		if err != nil || used <= p.o.MaxSize {
 			return err
 		}
 		before := p.done
 		var next int64
 		err = p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM events ORDER BY id LIMIT ?)`,
-			5*pruneStep).Scan(&next)
+			some).Scan(&next)
 		if err != nil {
 			return classify(err)
 		}
 		var run int64
 		if err := p.s.readers.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM runs ORDER BY id LIMIT ?)`,
-			5*pruneStep).Scan(&run); err != nil {
+			some).Scan(&run); err != nil {
 			return classify(err)
 		}
 		if err := p.history(ctx, max(next, run)+1, p.o.Now); err != nil {
@@ -321,11 +318,19 @@ func (p *pruner) size(ctx context.Context) error {
 	}
 }
 
-// used is how many bytes of the file are in use.
-func (p *pruner) used(ctx context.Context) (int64, error) {
+// used is how many bytes are in use, and how many events are removed before it is read again. On PostgreSQL
+// that is enough for what is too much, up to pruneMost, because each reading counts the rows.
+func (p *pruner) used(ctx context.Context) (bytes int64, some int, err error) {
+	if p.s.w.pg != nil {
+		h, err := p.s.historySize(ctx)
+		return h.bytes, int(max(1, min(pruneMost, (h.bytes-p.o.MaxSize)/max(h.perEvent, 1)))), err
+	}
 	pages, free, size, err := p.s.pages(ctx)
-	return (pages - free) * size, err
+	return (pages - free) * size, 5 * pruneStep, err
 }
+
+// pruneMost is how many events are removed at most before the size is read again.
+const pruneMost = 100_000
 
 // pages returns the number of pages of the file, how many of them are free, and the size of a page
 // in bytes.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store/postgres"
@@ -30,7 +31,7 @@ func OpenHistory(path string) (*History, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &History{openPostgresReaders(a), a.String(), true}, nil
+		return &History{openPostgresReaders(a, new(atomic.Int64)), a.String(), true}, nil
 	}
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("no database at %s: hookloom serve creates it, --db names another", path)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -28,6 +29,9 @@ const (
 		WHERE steps.status IN ('running', 'waiting')`
 )
 
+// insertStep is upsertStep for the steps of a new run, of which there are none yet.
+var insertStep = upsertStep[:strings.Index(upsertStep, "ON CONFLICT")]
+
 // closeSteps closes the open steps of a run that ends without its records having been read.
 const closeSteps = `UPDATE steps
 	SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
@@ -36,16 +40,16 @@ const closeSteps = `UPDATE steps
 // begin stores events that the engine made.
 func (t *tx) begin(events []madeEvent) error {
 	for _, ev := range events {
-		if err := t.exec(insertEvent, ev.row...); err != nil {
+		if err := t.put(insertEvent, ev.row...); err != nil {
 			return err
 		}
 		if ev.sealed != nil {
-			if err := t.exec(sealInputs, ev.sealed, ev.row[0]); err != nil {
+			if err := t.put(sealInputs, ev.sealed, ev.row[0]); err != nil {
 				return err
 			}
 		}
 		t.signal(engine.SignalEvents)
-		if err := t.exec(insertInbox, ev.row[0]); err != nil {
+		if err := t.put(insertInbox, ev.row[0]); err != nil {
 			return err
 		}
 	}
@@ -59,8 +63,8 @@ const dueColumn = 8
 func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if r.insert {
 		err = t.put(insertRun, r.run...)
-	} else if err = t.exec(updateRun, r.run...); err == nil && t.changes == 0 {
-		err = engine.ErrStale
+	} else {
+		err = t.update(updateRun, r.run...)
 	}
 	if err != nil {
 		return next, err
@@ -68,23 +72,27 @@ func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if r.insert || r.of.Run.Status != engine.Running {
 		t.changedRun(r.of.Run.ID, r.of.Run.Status)
 	}
+	write := upsertStep
+	if r.insert && t.w.pg != nil && !t.careful {
+		write = insertStep // checking for a conflict costs PostgreSQL as much as the row
+	}
 	for _, s := range r.steps {
-		if err := t.put(upsertStep, s...); err != nil {
+		if err := t.put(write, s...); err != nil {
 			return next, err
 		}
 	}
 	for _, s := range r.waits {
-		if err := t.exec(s.query, s.args...); err != nil {
+		if err := t.put(s.query, s.args...); err != nil {
 			return next, err
 		}
 	}
 	for _, s := range r.sealed {
-		if err := t.exec(s.query, s.args...); err != nil {
+		if err := t.put(s.query, s.args...); err != nil {
 			return next, err
 		}
 	}
 	for _, c := range r.of.Came {
-		if err := t.exec(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, int64(c.Event),
+		if err := t.put(`INSERT INTO ended_waits (event_id, run_id, path) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, int64(c.Event),
 			int64(r.of.Run.ID), c.Path); err != nil {
 			return next, err
 		}
@@ -99,7 +107,7 @@ func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 		return next, err
 	}
 	if r.of.Cancelable && r.of.Run.Status.Ended() {
-		if err := t.exec(`DELETE FROM cancel_keys WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
+		if err := t.put(`DELETE FROM cancel_keys WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
 			return next, err
 		}
 	}
@@ -118,15 +126,15 @@ func (r encodedUpdate) writeEnd(t *tx) (next time.Time, err error) {
 		if _, err := t.endCallsOf(r.of.Run); err != nil {
 			return next, err
 		}
-		if err := t.exec(deleteRunWaits, int64(r.of.Run.ID)); err != nil {
+		if err := t.put(deleteRunWaits, int64(r.of.Run.ID)); err != nil {
 			return next, err
 		}
-		if err := t.exec(closeSteps, r.of.Run.FinishedAt.UnixMilli(), int64(r.of.Run.ID)); err != nil {
+		if err := t.put(closeSteps, r.of.Run.FinishedAt.UnixMilli(), int64(r.of.Run.ID)); err != nil {
 			return next, err
 		}
 	}
 	if r.of.Wrote && r.of.Run.Status == engine.Succeeded {
-		if err := t.exec(`DELETE FROM kept_writes WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
+		if err := t.put(`DELETE FROM kept_writes WHERE run_id = ?`, int64(r.of.Run.ID)); err != nil {
 			return next, err
 		}
 	}

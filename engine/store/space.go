@@ -277,5 +277,5 @@ func (w *writer) commitFull(batch []*command, full error) {
 
 // doUpkeep is do for commands that free space: they may use the reserve.
 func (s *Store) doUpkeep(ctx context.Context, apply func(*tx) error) error {
-	return s.w.queued(ctx, true, true, apply)
+	return s.w.queued(ctx, order{wait: true, upkeep: true}, apply)
 }

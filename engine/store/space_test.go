@@ -250,7 +250,9 @@ func TestTheWALIsBoundedByBytes(t *testing.T) {
 	close(watching)
 	watch.Wait()
 	t.Logf("%d kB", largest>>10)
-	if largest > 14<<20 { // 8 MB, and 4 more each time that a reader is at work when the log is to be moved
+	// From 8 MB on the log is moved beside the commits, which goes slowly on a busy machine; from 16 MB on commits
+	// wait until it is moved. The last megabyte is for the commit that finds this out.
+	if largest > 17<<20 {
 		t.Errorf("40 MB were written: the WAL grew to %d kB", largest>>10)
 	}
 }

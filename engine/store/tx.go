@@ -15,8 +15,9 @@ import (
 type tx struct {
 	w       *writer
 	changes int64
-	// alone reports whether the transaction has only one command, see storedBefore.
-	alone bool
+	// careful reports whether each statement is executed when its command reaches it. It is set if the
+	// assumptions of a batch were wrong; PostgreSQL only.
+	careful bool
 }
 
 // exec executes a statement, prepared once. The statement's text is its key.
@@ -48,7 +49,7 @@ const maxPut = 64 << 10
 // call for each value.
 func (t *tx) put(query string, args ...driver.Value) error {
 	if t.w.pg != nil {
-		t.w.pg.put(query, slices.Clone(args))
+		t.w.pg.put(query, slices.Clone(args), !t.careful)
 		return nil
 	}
 	if sizeOf(args) > maxPut {

@@ -25,8 +25,16 @@ const maxBatch = 512
 type command struct {
 	apply func(*tx) error
 	done  chan error
+	order
+}
+
+// order is how a command is executed.
+type order struct {
+	// wait waits for room in the queue; otherwise a full queue is ErrBusy.
+	wait bool
 	// upkeep frees space, and may write while the disk is full.
 	upkeep bool
+	needs  needs
 }
 
 // writer owns the only connection that writes.
@@ -111,24 +119,25 @@ func (w *writer) start() {
 // do queues a transaction and waits for its commit. With block it waits for room in the queue;
 // otherwise a full queue is ErrBusy.
 func (w *writer) do(ctx context.Context, block bool, apply func(*tx) error) error {
-	return w.queued(ctx, block, false, apply)
+	return w.queued(ctx, order{wait: block}, apply)
 }
 
-func (w *writer) queued(ctx context.Context, block, upkeep bool, apply func(*tx) error) error {
+// queued is do with an order.
+func (w *writer) queued(ctx context.Context, o order, apply func(*tx) error) error {
 	c := w.dones.Get().(*command)
-	c.apply, c.upkeep = apply, upkeep
-	if err := w.enqueue(ctx, block, c); err != nil {
+	c.apply, c.order = apply, o
+	if err := w.enqueue(ctx, c); err != nil {
 		return err
 	}
 	// A queued command will be executed: if the caller gave up here, it would not know whether its
 	// event is stored.
 	err := <-c.done
-	c.apply = nil
+	c.apply, c.needs = nil, needs{}
 	w.dones.Put(c)
 	return err
 }
 
-func (w *writer) enqueue(ctx context.Context, block bool, c *command) error {
+func (w *writer) enqueue(ctx context.Context, c *command) error {
 	w.closing.RLock()
 	defer w.closing.RUnlock()
 	if w.closed {
@@ -143,7 +152,7 @@ func (w *writer) enqueue(ctx context.Context, block bool, c *command) error {
 	if away := w.away.Load(); away != nil {
 		return away
 	}
-	if !block {
+	if !c.wait {
 		// Accepting may fill three quarters; the rest is for running work, so a flood cannot stop
 		// the work that would drain it.
 		if len(w.queue) > cap(w.queue)*3/4 {
