@@ -38,14 +38,20 @@ const (
 // errTurn means that other nodes have written for turnTime: nothing was stored.
 var errTurn = fmt.Errorf("%w: another node is writing", engine.ErrBusy)
 
-// readTurn reads which node wrote last.
-func (p *postgresql) readTurn(row pgx.Row) error {
-	var last int64
-	err := row.Scan(&last)
+// turnError is errTurn for the error of a statement that waited too long for a lock: there is no other lock
+// that a transaction waits for.
+func turnError(err error) error {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && pe.Code == "55P03" { // lock_not_available
 		return errTurn
 	}
+	return err
+}
+
+// readTurn reads which node wrote last.
+func (p *postgresql) readTurn(row pgx.Row) error {
+	var last int64
+	err := row.Scan(&last)
 	if p.other = last != p.epoch; p.other {
 		p.kept = keptTotals{}
 	}

@@ -35,6 +35,8 @@ type postgresql struct {
 	verb    string
 	log     *slog.Logger
 	conn    *pgx.Conn // nil while there is none
+	// connected is when conn was opened.
+	connected time.Time
 	// pending are the statements that were not sent yet, and outcomes what each must return. held are the
 	// rows that are not even in a statement yet (postgresqlbulk.go).
 	pending  *pgx.Batch
@@ -111,9 +113,27 @@ func (p *postgresql) connect(ctx context.Context) error {
 	if err != nil {
 		return p.address.Explain(err)
 	}
-	p.conn = conn
+	p.conn, p.connected = conn, time.Now()
 	p.forget()
 	return p.settle(ctx)
+}
+
+// connectionLife is how long a connection is used: its session keeps a plan and memory for each statement.
+const connectionLife = 15 * time.Minute
+
+// renew replaces a connection that is old. Without a new one it keeps the old one for another while.
+func (p *postgresql) renew() {
+	if p.conn == nil || time.Since(p.connected) < connectionLife {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, time.Second)
+	defer cancel()
+	old := p.conn
+	if err := p.connect(ctx); err != nil {
+		p.conn, p.connected = old, time.Now()
+		return
+	}
+	_ = old.Close(ctx) // nothing was pending
 }
 
 // disconnect closes the connection, whose state is unknown.
@@ -229,7 +249,7 @@ func (p *postgresql) send(within time.Duration) (tag pgconn.CommandTag, err erro
 	}()
 	for _, a := range outcomes {
 		if tag, err = a.take(results); err != nil {
-			return tag, err
+			return tag, turnError(err)
 		}
 	}
 	return tag, nil
@@ -356,6 +376,7 @@ func decodeNumeric(n pgtype.Numeric) (driver.Value, error) {
 
 // begin starts a transaction that fails if this process has lost its row.
 func (p *postgresql) begin() error {
+	p.renew()
 	if p.conn == nil || p.conn.IsClosed() {
 		return errLost
 	}

@@ -35,8 +35,10 @@ func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, 
 	if o.MaxSize > 0 {
 		phases = append(phases, p.size)
 	}
-	if s.w.pg == nil { // PostgreSQL frees space by itself
+	if s.w.pg == nil {
 		phases = append(phases, p.vacuum)
+	} else { // PostgreSQL frees space by itself
+		phases = append(phases, p.analyze)
 	}
 	for _, phase := range phases {
 		if err := phase(ctx); err != nil {
