@@ -43,9 +43,13 @@ action, host and path template), and the run is counted as assumed; without one,
 step's mock: from the tests is used. Without either, the run is unknown from there
 on, with the reason.
 
+Events that a changed run emits, workflows that it calls, and those that are told of
+its end are followed to the further runs.
+
 Without files, all workflows of the project folder are compared. A file outside
-workflows/ is an edited copy of the workflow with its name. --against compares with a
-version (see the console, or hookloom event) or another file instead of what ran.
+workflows/ is an edited copy of the workflow with its name; one in a folder connectors/
+is an edited connector. --against compares with a version (see the console, or
+hookloom event) or another file instead of what ran.
 
 The database is only read, with or without a running server, which it gives way to: on
 Linux it runs at the lowest priority. Exit status: 0; 1 with
@@ -209,14 +213,17 @@ func (f *backtestFlags) edited(args []string) (*edited, error) {
 		if err != nil {
 			return nil, usageError("%s: %v", arg, errors.Unwrap(err))
 		}
-		folder, id := workflowFile(arg)
+		kind, folder, id := projectFile(arg)
 		if folder != "" && f.dir == "." {
 			dir = folder
 		}
-		if texts[id] != nil {
+		name := kind + "/" + id
+		if texts[name] != nil {
 			return nil, usageError("two files are named %s", id)
 		}
-		texts[id], only[id] = text, true
+		if texts[name] = text; kind == "workflows" {
+			only[id] = true
+		}
 	}
 	l, err := load(dir)
 	if err != nil {
@@ -238,30 +245,33 @@ func (f *backtestFlags) edited(args []string) (*edited, error) {
 	return out, nil
 }
 
-// workflowFile returns the project folder of a workflow file, "" if it is outside a project, and
-// the workflow's id.
-func workflowFile(name string) (folder, id string) {
+// projectFile returns what a file defines, workflows or connectors, the project folder that it is in,
+// "" if it is outside a project, and its id.
+func projectFile(name string) (kind, folder, id string) {
 	slash := filepath.ToSlash(name)
 	if !filepath.IsAbs(name) {
 		slash = "./" + slash
 	}
 	trim := func(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s, ".yaml"), ".yml") }
-	if before, after, found := strings.Cut(slash, "/workflows/"); found {
-		return cmp.Or(filepath.Clean(before), "."), trim(after)
+	for _, kind := range []string{"workflows", "connectors"} {
+		if before, after, found := strings.Cut(slash, "/"+kind+"/"); found {
+			return kind, cmp.Or(filepath.Clean(before), "."), trim(after)
+		}
 	}
-	return "", trim(filepath.Base(name))
+	return "workflows", "", trim(filepath.Base(name))
 }
 
-// replace reads the project again with other contents for some workflows.
+// replace reads the project again with other contents for some files, by name without extension,
+// such as workflows/paid.
 func (l *loaded) replace(texts map[string][]byte) error {
 	c, err := catalog()
 	if err != nil {
 		return err
 	}
 	files := maps.Clone(l.files)
-	for id, text := range texts {
-		delete(files, "workflows/"+id+".yml")
-		files["workflows/"+id+".yaml"] = text
+	for name, text := range texts {
+		delete(files, name+".yml")
+		files[name+".yaml"] = text
 	}
 	l.project, l.mistakes = workflows.LoadFiles(l.project.Dir, files, c, l.secrets.IsSet)
 	return nil
@@ -273,7 +283,7 @@ func (f *backtestFlags) compareWith(ctx context.Context, h *store.History, o *ba
 		return nil
 	}
 	text, err := os.ReadFile(f.against)
-	_, id := workflowFile(f.against)
+	_, _, id := projectFile(f.against)
 	if errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(f.against, "/.") {
 		var version, content string
 		if version, id, err = h.VersionOf(ctx, f.against); errors.Is(err, engine.ErrNotFound) {

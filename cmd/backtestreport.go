@@ -216,6 +216,9 @@ func (a *app) printChange(c backtest.Change) error {
 	}
 	a.printf("\n  because   %s: %s -> %s\n", printable(c.Because.Expression), printable(inLine(c.Because.Before)),
 		printable(inLine(c.Because.After)))
+	if x := c.Cause; x != nil {
+		a.printf("  made by   %s of %s %s %s\n", x.How, printable(x.Workflow), x.Run, printable(x.Step))
+	}
 	for _, x := range c.Path {
 		a.printf("  step      %s: %s -> %s\n", printable(x.Step), orNone(x.Before), orNone(x.After))
 	}

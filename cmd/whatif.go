@@ -76,7 +76,7 @@ func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*consol
 			return nil, err
 		}
 		if o.Text != "" {
-			if err := l.replace(map[string][]byte{o.Workflow: []byte(o.Text)}); err != nil {
+			if err := l.replace(map[string][]byte{"workflows/" + o.Workflow: []byte(o.Text)}); err != nil {
 				return nil, err
 			}
 		}

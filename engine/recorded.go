@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
 )
@@ -21,6 +22,11 @@ type RecordHistory interface {
 	// version by the beginning of its name, and returns its workflow.
 	VersionText(ctx context.Context, version string) (string, error)
 	VersionOf(ctx context.Context, prefix string) (version, workflow string, err error)
+	// MadeEvent returns the event with a key that a run made for a workflow at a time, give or take
+	// some seconds, by its end; 0 for none. KeySeen returns when the trigger last had an event with a
+	// key, as far as it remembers; zero for never.
+	MadeEvent(ctx context.Context, run RunID, workflow, key string, at time.Time) (EventID, error)
+	KeySeen(ctx context.Context, trigger, key string) (time.Time, error)
 }
 
 // RecordedQuery selects recorded events.
@@ -40,6 +46,9 @@ type RecordedEvent struct {
 	Event *Event
 	// Pending reports that it is not decided yet.
 	Pending bool
+	// Emitted is the run, and EmittedAt the step, that emitted it; 0 for others.
+	Emitted   RunID
+	EmittedAt string
 	// Decisions are the newest ones, without the conditions that were evaluated.
 	Decisions []Decision
 	// Runs are the runs that it began, without replays.

@@ -65,6 +65,11 @@ type following struct {
 	// shared are answers of the runs of other events.
 	shared *shared
 	mocks  map[string][]workflows.Mock
+	// answerMade answers calls and emissions for which nothing is recorded, of the run of.
+	answerMade func(c *call) (*answer, string)
+	of         *simulation
+	// recall simulates a called run again whose workflow or inputs changed; again is false for others.
+	recall func(b, c *call) (out *answer, assumed bool, unknown string, again bool)
 	// paths maps the paths of this run to those of the base, where they differ.
 	paths map[string]string
 	taken map[*call]bool
@@ -79,16 +84,29 @@ func (a *following) person(path string, attempt int) *plan.Answer {
 }
 
 func (a *following) find(c *call) (*answer, bool, string) {
+	out, assumed, unknown := a.known(c)
+	if unknown == "" {
+		return out, assumed, ""
+	}
+	if m := a.mock(c); m != nil {
+		return m, true, ""
+	}
+	if c.called != nil || c.action == emitAction {
+		out, why := a.answerMade(c)
+		return out, why == "", why
+	}
+	return nil, false, unknown
+}
+
+// known returns the recorded answer to a call, or to a similar one.
+func (a *following) known(c *call) (*answer, bool, string) {
 	if c.attempt > 1 {
 		return a.again(c)
 	}
 	if b := a.equal(c); b != nil {
-		return a.take(c, b, false)
+		return a.take(c, b, len(sentDiffers(b, c)) > 0)
 	}
 	if c.action == "wait" {
-		if m := a.mock(c); m != nil {
-			return m, true, ""
-		}
 		return nil, false, "it waits for something else than the recorded run"
 	}
 	if b := a.nearest(c); b != nil {
@@ -96,9 +114,6 @@ func (a *following) find(c *call) (*answer, bool, string) {
 	}
 	if x, ok := a.shared.find(c); ok {
 		return x, true, ""
-	}
-	if m := a.mock(c); m != nil {
-		return m, true, ""
 	}
 	if c.host != "" {
 		return nil, false, fmt.Sprintf("no answer to %s of %s is recorded", c.action, c.host)
@@ -113,12 +128,9 @@ func (a *following) again(c *call) (*answer, bool, string) {
 	if a.base != nil {
 		for _, b := range a.base.calls {
 			if b.path == path && b.attempt == c.attempt && b.answer != nil && b.action == c.action {
-				return a.take(c, b, !sameRequest(b, c))
+				return a.take(c, b, !sameRequest(b, c) || len(sentDiffers(b, c)) > 0)
 			}
 		}
-	}
-	if m := a.mock(c); m != nil {
-		return m, true, ""
 	}
 	return nil, false, fmt.Sprintf("it was tried %d times, so no answer to attempt %d is recorded", c.attempt-1, c.attempt)
 }
@@ -166,10 +178,23 @@ func (a *following) nearest(c *call) (found *call) {
 
 // take returns the answer to a call of the base, if it can be used for another call.
 func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
-	if a.paths[c.path] = b.path; !assumed {
+	equal := !assumed || sameRequest(b, c)
+	if equal || b.path == c.path || b.step == nil || b.step.ID == "" || a.of.w.StepAt(b.path) == nil {
+		a.paths[c.path] = b.path // otherwise the other step is still there
+	}
+	if equal {
 		a.taken[b] = true
 	}
+	if c.called != nil && b.called != nil && !c.called.Detach && a.recall != nil {
+		if out, assumed, why, again := a.recall(b, c); again {
+			return out, assumed, why
+		}
+	}
 	out := *b.answer
+	if readsDifferently(b, c, out.status != plan.Succeeded) {
+		return nil, false, fmt.Sprintf("connector %s reads the response differently, and the response itself is not recorded",
+			connectorOf(c).Name)
+	}
 	if c.step == nil || b.step == nil || out.status != plan.Succeeded || out.raw || c.step.Output.Same(b.step.Output) {
 		return &out, assumed, ""
 	}
@@ -215,7 +240,7 @@ func (s *shared) add(list []*call) {
 			continue
 		}
 		if _, known := s.answers[c.key]; known || len(s.answers) < mostShared {
-			s.answers[c.key] = &call{step: c.step, answer: c.answer}
+			s.answers[c.key] = &call{action: c.action, step: c.step, answer: c.answer}
 		}
 	}
 }
@@ -227,6 +252,8 @@ func (s *shared) find(c *call) (*answer, bool) {
 	}
 	out := *b.answer
 	switch {
+	case readsDifferently(b, c, false):
+		return nil, false
 	case c.step == nil || b.step == nil || out.raw || c.step.Output.Same(b.step.Output):
 	case b.step.Output != nil:
 		return nil, false
@@ -248,6 +275,9 @@ func keyOf(c *call) string {
 
 // sameRequest reports whether two calls send the same, apart from times.
 func sameRequest(b, c *call) bool {
+	if b.called != nil && c.called != nil && (b.called.Workflow != c.called.Workflow || b.called.Detach != c.called.Detach) {
+		return false
+	}
 	if reflect.DeepEqual(b.with, c.with) {
 		return true
 	}

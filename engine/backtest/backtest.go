@@ -65,6 +65,14 @@ type run struct {
 	streams map[streamKey]*stream
 	agenda  agenda
 	held    int64
+	// altered are the recorded events that the edited side makes otherwise, and unsettled what was
+	// made by runs that are not compared yet. keys are those of events that only the edited side
+	// emits, with their times.
+	altered   map[origin]*made
+	unsettled map[engine.RunID][]awaited
+	keys      map[[2]string]time.Time
+	// answered counts the runs of workflows that are not selected whose answers are used.
+	answered map[string]int
 }
 
 // Run compares what the workflows of a project would do with what was done. It reads the history in
@@ -72,7 +80,9 @@ type run struct {
 // If an error ends it, it returns the report so far.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	b := &run{o: o, shared: shared{answers: map[string]*call{}}, listen: listenersOf(o.Project), mocks: mocksOf(o.Tests),
-		report: Report{Kinds: map[string]int{}}, streams: map[streamKey]*stream{}}
+		report: Report{Kinds: map[string]int{}}, streams: map[streamKey]*stream{},
+		altered: map[origin]*made{}, unsettled: map[engine.RunID][]awaited{}, keys: map[[2]string]time.Time{},
+		answered: map[string]int{}}
 	b.totals.init()
 	if o.Against != nil {
 		b.against = listenersOf(withWorkflow(o.Project, o.Against))
@@ -210,9 +220,10 @@ func spread(id engine.EventID) uint64 {
 // page compares the events of one page. It simulates recorded runs first, so that their answers can
 // be used for other requests regardless of the order of the workers.
 func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
+	b.beside(ctx, page)
 	items := make([][]*item, len(page))
 	began := time.Now()
-	b.each(ctx, len(page), func(i int) { items[i] = b.items(ctx, page[i]) })
+	b.each(ctx, len(page), func(i int) { items[i] = b.items(ctx, page[i], false) })
 	for _, list := range items {
 		for _, it := range list {
 			if it.base != nil && it.problem == "" {
@@ -231,10 +242,8 @@ func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
 	for i := range page {
 		b.report.Events++
 		b.noteEvent(page[i])
-		for _, it := range items[i] {
-			if err := b.arrive(ctx, it); err != nil {
-				return err
-			}
+		if err := b.arriveEvent(ctx, page[i], items[i]); err != nil {
+			return err
 		}
 	}
 	if b.o.Progress != nil {
@@ -303,7 +312,10 @@ func each(n int, do func(i int)) {
 }
 
 // note adds the result of an item to the report.
-func (b *run) note(it *item) error {
+func (b *run) note(ctx context.Context, it *item) error {
+	if err := b.made(ctx, it); err != nil {
+		return err
+	}
 	r := &b.report
 	if it.skipped != nil {
 		it.skipped(&r.Limits)

@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
@@ -24,11 +25,11 @@ func (b *run) whyMatched(it *item, before, after *workflows.Workflow) Because {
 	if before == nil || after == nil {
 		return b.whyNotListening(it, before)
 	}
-	env := func(w *workflows.Workflow) *expr.Env {
-		return &expr.Env{Names: expr.Names{"event": it.names, "inputs": it.ev.Event.InputsOf(w)}, Now: it.ev.Event.ReceivedAt,
-			Seed: it.ev.Event.ID.String()}
+	env := func(w *workflows.Workflow, side int) *expr.Env {
+		ev, names, _ := it.event(side)
+		return &expr.Env{Names: expr.Names{"event": names, "inputs": ev.InputsOf(w)}, Now: ev.ReceivedAt, Seed: ev.ID.String()}
 	}
-	if c, ok := b.differ.Conditions(texts(before.When), texts(after.When), env(before), env(after)); ok {
+	if c, ok := b.differ.Conditions(texts(before.When), texts(after.When), env(before, beforeSide), env(after, afterSide)); ok {
 		return because(c)
 	}
 	return Because{}
@@ -88,7 +89,11 @@ func (b *run) why(c *Change, before, after *simulation) Because {
 	}
 	for _, r := range c.Requests.Changed {
 		if len(r.Fields) > 0 {
-			return Because{Expression: r.Step + ".with." + r.Fields[0].Field, Before: r.Fields[0].Before, After: r.Fields[0].After}
+			field := "." + r.Fields[0].Field
+			if !r.sent && !slices.Contains(structural, r.Fields[0].Field) {
+				field = ".with" + field
+			}
+			return Because{Expression: r.Step + field, Before: r.Fields[0].Before, After: r.Fields[0].After}
 		}
 	}
 	switch {
@@ -107,6 +112,9 @@ func (b *run) why(c *Change, before, after *simulation) Because {
 	}
 	return Because{}
 }
+
+// structural are the fields of a step that are not inputs.
+var structural = []string{"uses", "call", "detach"}
 
 func nothing(s string) any {
 	if s == "" {

@@ -115,10 +115,17 @@ func compareRequests(before, after *simulation, paths map[string]string) Request
 			continue
 		}
 		delete(left, at)
-		if b.action == c.action && sameRequest(b, c) {
-			continue
+		same := b.action == c.action && sameRequest(b, c)
+		sent := sentDiffers(b, c)
+		switch {
+		case !same:
+			x := changeOf(b, c)
+			x.Fields = append(x.Fields, sent...)
+			out.Changed = append(out.Changed, x)
+		case len(sent) > 0:
+			out.Changed = append(out.Changed, RequestChange{Step: c.path, Attempt: c.attempt, Action: c.action, Before: b.request(),
+				After: c.request(), Fields: sent, sent: true})
 		}
-		out.Changed = append(out.Changed, changeOf(b, c))
 	}
 	for _, c := range added {
 		if c.local {
@@ -144,6 +151,11 @@ func changeOf(b, c *call) RequestChange {
 	same := func(x, y any) bool { return sameMoment(x, y, moved) }
 	if b.action != c.action {
 		out.Fields = append(out.Fields, FieldChange{Field: "uses", Before: b.action, After: c.action})
+	}
+	if x, y := b.called, c.called; x != nil && y != nil && x.Workflow != y.Workflow {
+		out.Fields = append(out.Fields, FieldChange{Field: "call", Before: x.Workflow, After: y.Workflow})
+	} else if x != nil && y != nil && x.Detach != y.Detach {
+		out.Fields = append(out.Fields, FieldChange{Field: "detach", Before: x.Detach, After: y.Detach})
 	}
 	out.Fields = append(out.Fields, differences("", b.shown, c.shown, same)...)
 	if len(out.Fields) == 0 { // another secret: report its name

@@ -5,12 +5,15 @@
 //
 //	backtest.go   Run: pages of events, decided and compared by some workers
 //	versions.go   the versions that ran, compiled as they were pinned
-//	item.go       one event for one workflow: who matched, which runs are simulated
+//	item.go       one event for one workflow: who matched, which runs are simulated; change.go
+//	              describes an event that only one side runs
+//	made.go       the events that runs make; follow.go the further runs; callagain.go called ones
 //	sim.go        a run by the clock of its time: attempts, pauses, sleeps and waits
 //	worktime.go   what the timeout: of a run limits
 //	clock.go      the moments at which a run decides
 //	stream.go     the events of a workflow as a whole, in virtual time; flow.go its groups
-//	answers.go    which recorded answer stands in for which request
+//	answers.go    which recorded answer stands in for which request; sent.go the HTTP requests of
+//	              connectors
 //	compare.go    the difference of two runs; because.go its cause
 //	report.go     what is found, as JSON
 //

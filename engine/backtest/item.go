@@ -36,6 +36,12 @@ type item struct {
 	change                      *Change
 	// problem is why the result is unknown; "" if it is known.
 	problem string
+	// cause is what made the event on the edited side; nil for an event that is the same on both.
+	// edited is the event as it is made there, with its names; nil for the recorded one.
+	cause       *Cause
+	edited      *engine.Event
+	editedNames map[string]any
+	editedErr   error
 	// skipped says why the item is not compared; limits says what the record does not contain about
 	// it.
 	skipped, limits func(*Limits)
@@ -56,13 +62,18 @@ type item struct {
 type listeners struct {
 	project   *workflows.Project
 	byTrigger map[string][]engine.Listener
+	// byRun are those that listen to the ends of a workflow's runs.
+	byRun map[string][]engine.Listener
 }
 
 func listenersOf(p *workflows.Project) listeners {
-	l := listeners{project: p, byTrigger: map[string][]engine.Listener{}}
+	l := listeners{project: p, byTrigger: map[string][]engine.Listener{}, byRun: map[string][]engine.Listener{}}
 	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
 		w := p.Workflows[id]
 		for _, s := range w.Starts {
+			for _, id := range s.Workflows {
+				l.byRun[id] = append(l.byRun[id], engine.Listener{Workflow: w, Start: s})
+			}
 			if s.Kind != "trigger" {
 				continue
 			}
@@ -89,17 +100,24 @@ func (l listeners) of(ev *engine.Event) []engine.Listener {
 		return l.byTrigger[ev.Trigger]
 	}
 	if w := l.project.Workflows[cmp.Or(ev.Only, ev.Trigger)]; w != nil {
-		return []engine.Listener{{Workflow: w, Start: workflows.Start{Kind: "manual"}}}
+		x := engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}
+		if ev.Inlet == workflows.InletWorkflowRun && !w.Enabled { // those who start or call it get an error
+			x.Off = engine.Disabled
+		}
+		return []engine.Listener{x}
 	}
 	return nil
 }
 
 // items pairs the recorded decisions about an event with the edited workflows that listen to it,
-// and simulates the recorded runs.
-func (b *run) items(ctx context.Context, ev *engine.RecordedEvent) (out []*item) {
+// and simulates the recorded runs. all includes the workflows that are not selected.
+func (b *run) items(ctx context.Context, ev *engine.RecordedEvent, all bool) (out []*item) {
 	names, err := ev.Event.Names()
 	find := func(id string) *item {
-		if b.o.Workflows != nil && !b.o.Workflows[id] || b.o.Chosen != nil && !b.o.Chosen[engine.Chosen{Event: ev.Event.ID, Workflow: id}] {
+		if b.o.Workflows != nil && !b.o.Workflows[id] && !all {
+			return nil
+		}
+		if b.o.Chosen != nil && !b.o.Chosen[engine.Chosen{Event: ev.Event.ID, Workflow: id}] {
 			return nil
 		}
 		for _, it := range out {
@@ -123,6 +141,9 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent) (out []*item)
 		}
 	}
 	for _, l := range b.listen.of(ev.Event) {
+		if ev.Event.Inlet == workflows.InletWorkflowRun && !b.hears(l.Workflow, ev.Event.Inputs) {
+			continue
+		}
 		if it := find(l.Workflow.ID); it != nil {
 			it.listener = l
 		}
@@ -133,6 +154,14 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent) (out []*item)
 		}
 	}
 	return out
+}
+
+// event returns the event of an item on one side, with the names that expressions see.
+func (it *item) event(side int) (*engine.Event, map[string]any, error) {
+	if side == afterSide && it.edited != nil {
+		return it.edited, it.editedNames, it.editedErr
+	}
+	return it.ev.Event, it.names, it.namesErr
 }
 
 // prepare determines what cannot be compared.
@@ -172,7 +201,7 @@ func (b *run) simulateBase(ctx context.Context, it *item) {
 		return
 	}
 	rec := newRecorded(r)
-	s := b.simulation(ctx, w, it, rec, clockOf(r))
+	s := b.simulation(ctx, w, it, beforeSide, rec, clockOf(r))
 	s.cancelAt, s.why, s.time = cancelledAt(r), cmp.Or(r.Run.Ending, r.Run.Error), timeOf(r)
 	s.carryOut()
 	it.base = s
@@ -190,8 +219,8 @@ func (b *run) simulateBase(ctx context.Context, it *item) {
 }
 
 // simulation prepares a run of a workflow for an item.
-func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, a answers, c *clock) *simulation {
-	ev := it.ev.Event
+func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, side int, a answers, c *clock) *simulation {
+	ev, names, _ := it.event(side)
 	id, started := engine.RunID(ev.ID), ev.ReceivedAt
 	if it.run != nil {
 		id, started = it.run.Run.ID, it.run.Run.StartedAt
@@ -203,12 +232,12 @@ func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, a
 	if ev.Inlet == "call" {
 		root = cmp.Or(ev.Headers[registry.KeyHeader], root)
 	}
-	st := plan.NewState(w, it.names, ev.InputsOf(w), root, started)
+	st := plan.NewState(w, names, ev.InputsOf(w), root, started)
 	st.Began, st.Answers, st.Secrets = ev.ReceivedAt, map[string]*plan.Answer{}, standIns(w)
 	st.Run = map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": started, "workflow": w.ID,
 		"trigger": ev.Trigger, "test": false}
 	if registry.IsBatch(w) {
-		st.Events = []any{it.names}
+		st.Events = []any{names}
 		if it.run != nil {
 			for _, more := range it.run.More {
 				if names, err := more.Names(); err == nil {
@@ -217,7 +246,7 @@ func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, a
 			}
 		}
 	}
-	return &simulation{w: w, st: st, answers: a, clock: c, host: b.hostOf, local: b.local, ctx: ctx}
+	return &simulation{w: w, st: st, answers: a, clock: c, host: b.hostOf, sent: b.sent, local: b.local, ctx: ctx}
 }
 
 // carryOut is run; a panic ends only this simulation.
@@ -235,16 +264,19 @@ func (s *simulation) carryOut() {
 func standIns(w *workflows.Workflow) map[string]any {
 	out := map[string]any{}
 	for _, n := range w.SecretNames() {
-		out[n] = "secret:" + n
+		out[n] = standIn(n)
 	}
 	return out
 }
+
+// standIn returns the placeholder of a secret.
+func standIn(name string) string { return "secret:" + name }
 
 // input returns the input of an attempt that is not made.
 func (b *run) input(d plan.Due) engine.Input {
 	p := b.o.Project
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Now: d.Began().In(p.Zone()),
-		Connections: p.Connections, Secret: func(name string) (string, bool) { return "secret:" + name, true },
+		Connections: p.Connections, Secret: func(name string) (string, bool) { return standIn(name), true },
 		Redact: func(s string) string { return s }, Client: offline}
 }
 
@@ -286,11 +318,11 @@ func (b *run) compareItem(ctx context.Context, it *item) {
 	if it.skipped != nil || it.problem != "" {
 		return
 	}
-	ev := it.ev.Event
 	before, decided := b.before(ctx, it)
 	after := engine.Decision{Outcome: engine.Filtered}
 	if w := it.listener.Workflow; w != nil {
-		after = it.listener.Evaluate(ev, it.names, it.namesErr, time.Time{})
+		ev, names, err := it.event(afterSide)
+		after = it.listener.Evaluate(ev, names, err, time.Time{})
 		it.typesAfter = typesOf(after)
 	}
 	it.matchedBefore, it.matchedAfter = matched(decided.Outcome), after.Outcome == engine.Matched
@@ -343,74 +375,6 @@ func (b *run) before(ctx context.Context, it *item) (*workflows.Workflow, engine
 	return w, *it.decision
 }
 
-func (b *run) newChange(it *item, kind string) *Change {
-	c := &Change{Event: it.ev.Event.ID.String(), Workflow: it.workflow, Kind: kind,
-		Requests: Requests{Added: []Request{}, Removed: []Request{}, Changed: []RequestChange{}}}
-	if it.run != nil {
-		c.Run = it.run.Run.ID.String()
-	}
-	return c
-}
-
-// ruleChange is an event about which one side cannot decide.
-func (b *run) ruleChange(it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
-	c := b.newChange(it, ErrorChanged)
-	c.Because, c.Error = b.whyMatched(it, before, it.listener.Workflow), &ErrorChange{Before: ruleError(decided), After: ruleError(after)}
-	return c
-}
-
-func ruleError(d engine.Decision) *plan.Error {
-	if d.Outcome != engine.RuleFailed {
-		return nil
-	}
-	return &plan.Error{Message: d.Reason, Code: string(engine.RuleFailed)}
-}
-
-// matchChange is an event that only one side matches, with the requests of its run.
-func (b *run) matchChange(ctx context.Context, it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
-	if it.problem != "" {
-		return nil
-	}
-	if it.matchedAfter {
-		it.after = b.follow(ctx, it, it.listener.Workflow, afterSide)
-	} else if !it.elsewhere {
-		it.before = b.beforeRun(ctx, it, before)
-	}
-	return b.oneSided(it, before, decided, after)
-}
-
-// oneSided describes an event for which only one side has a run, which is simulated.
-func (b *run) oneSided(it *item, before *workflows.Workflow, decided, after engine.Decision) *Change {
-	c := b.newChange(it, StopsMatching)
-	if it.matchedAfter {
-		c.Kind = StartsMatching
-	}
-	c.Because = b.whyMatched(it, before, it.listener.Workflow)
-	if x, y := ruleError(decided), ruleError(after); x != nil || y != nil {
-		c.Error = &ErrorChange{Before: x, After: y}
-	}
-	c.Requests.Added, c.Requests.Removed = requestsOf(it.after), requestsOf(it.before)
-	c.Assumed = it.assumed
-	return c
-}
-
-// requestsOf returns the requests of a run; none for nil.
-func requestsOf(s *simulation) []Request {
-	out := []Request{}
-	if s == nil {
-		return out
-	}
-	for _, x := range s.requests() {
-		out = append(out, requestOf(x))
-	}
-	return out
-}
-
-// requests returns the calls that send something.
-func (s *simulation) requests() []*call {
-	return slices.DeleteFunc(slices.Clone(s.calls), func(c *call) bool { return c.action == "wait" || c.local })
-}
-
 // beforeRun returns the run of the side to compare with.
 func (b *run) beforeRun(ctx context.Context, it *item, w *workflows.Workflow) *simulation {
 	if b.o.Against == nil && it.base != nil {
@@ -425,12 +389,14 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow, side 
 	if it.base != nil {
 		c = it.base.clock.follow()
 	}
-	a := &following{base: it.base, shared: &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{},
-		calls: map[string]int{}}
-	s := b.simulation(ctx, w, it, a, c)
+	a := &following{base: it.base, answerMade: func(c *call) (*answer, string) { return b.answerMade(ctx, it, c) },
+		recall: func(old, c *call) (*answer, bool, string, bool) { return b.callAgain(ctx, it, old, c) },
+		shared: &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{}, calls: map[string]int{}}
+	s := b.simulation(ctx, w, it, side, a, c)
 	if it.base != nil {
 		s.time = it.base.followTime()
 	}
+	a.of = s
 	it.place(s, side)
 	s.carryOut()
 	it.assumed = it.assumed || s.assumed > 0

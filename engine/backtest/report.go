@@ -98,6 +98,32 @@ type Change struct {
 	Path   []StepChange `json:"path,omitempty"`
 	Error  *ErrorChange `json:"error,omitempty"`
 	Output *Values      `json:"output,omitempty"`
+	// Cause is what made the event; nil for an event that both sides have.
+	Cause *Cause `json:"cause,omitempty"`
+}
+
+// Cause is the run that makes an event on one side only, or with other data.
+type Cause struct {
+	Workflow string `json:"workflow"`
+	// Run is the recorded run; empty for one that is only simulated.
+	Run string `json:"run,omitempty"`
+	// Step is what emits or calls; empty for the end of the run. How is emit, call or workflow_run.
+	Step string `json:"step,omitempty"`
+	How  string `json:"how"`
+}
+
+// because describes an event that only one side has.
+func (c *Cause) because(after bool) Because {
+	out := Because{Expression: c.Workflow}
+	if c.Step != "" {
+		out.Expression += ".steps." + c.Step
+	}
+	if after {
+		out.After = c.How
+	} else {
+		out.Before = c.How
+	}
+	return out
 }
 
 // Because is the smallest expression whose value explains the difference, with its values. Its
@@ -124,7 +150,8 @@ type Request struct {
 	Request map[string]any `json:"request"`
 }
 
-// RequestChange is a request that differs.
+// RequestChange is a request that differs. Before and After are the inputs of the step; if they are
+// equal, and the connector file makes another request of them, that request.
 type RequestChange struct {
 	Step    string         `json:"step"`
 	Attempt int            `json:"attempt"`
@@ -133,6 +160,8 @@ type RequestChange struct {
 	After   map[string]any `json:"after"`
 	// Fields are the parts that differ.
 	Fields []FieldChange `json:"fields"`
+	// sent reports that Before and After are requests, and not inputs.
+	sent bool
 }
 
 // FieldChange is a part of a request that differs.

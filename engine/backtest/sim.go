@@ -33,6 +33,9 @@ type call struct {
 	due    *plan.Due
 	called *plan.Call
 	allow  time.Duration
+	// sent builds the request of an action of a connector, and made keeps what it returned.
+	sent func() map[string]any
+	made map[string]any
 	// local reports whether it has no external effect: it is compared if both sides make it, and is
 	// not a request.
 	local bool
@@ -65,6 +68,8 @@ type simulation struct {
 	clock   *clock
 	// host returns the host that an attempt calls.
 	host func(d plan.Due) string
+	// sent builds the request of an attempt.
+	sent func(s *simulation, d plan.Due) map[string]any
 	// local runs an action without external effects; nil for none.
 	local func(ctx context.Context, d plan.Due) (any, bool, error)
 	ctx   context.Context
@@ -221,6 +226,9 @@ func (s *simulation) startAttempt(d *plan.Due) (again bool) {
 	}
 	c.host = s.host(*d)
 	c.key = keyOf(c)
+	if s.sent != nil && connectorOf(c) != nil {
+		c.sent = func() map[string]any { return s.sent(s, *d) }
+	}
 	return s.put(c, open)
 }
 
@@ -251,7 +259,7 @@ func (s *simulation) startLocal(c *call, open plan.Record) bool {
 
 func (s *simulation) startCall(pc *plan.Call) (again bool) {
 	c := &call{path: pc.Path, attempt: pc.Attempt, step: pc.Step(), action: "call", with: pc.Inputs, shown: pc.Inputs, began: s.st.Now,
-		called: pc, key: "call " + pc.Workflow}
+		called: pc, key: fmt.Sprintf("call %s %v", pc.Workflow, pc.Detach)}
 	open := plan.Record{Path: pc.Path, Attempt: pc.Attempt, Action: "call", Status: plan.Waiting, StartedAt: s.st.Now,
 		Waits: []plan.Wait{{Kind: plan.WaitCall, Workflow: pc.Workflow, Until: pc.Until}}}
 	ended := s.put(c, open)

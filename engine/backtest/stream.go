@@ -37,6 +37,17 @@ type stream struct {
 	open map[string]*gathered
 }
 
+// event and names return the event of an item on the side of the stream.
+func (s *stream) event(it *item) *engine.Event {
+	ev, _, _ := it.event(s.side)
+	return ev
+}
+
+func (s *stream) names(it *item) map[string]any {
+	_, names, _ := it.event(s.side)
+	return names
+}
+
 // fate is the outcome of an item on one side.
 type fate struct {
 	w *workflows.Workflow
@@ -110,19 +121,24 @@ func (b *run) thatRan(ctx context.Context, it *item) *workflows.Workflow {
 	return w
 }
 
-// arrive passes an item through the streams of its workflow. Its result is noted now, or when its
-// gathering closes or its run can no longer be replaced. Items arrive in event order.
+// arrive passes an item through the streams of its workflow, after all that is due before it.
 func (b *run) arrive(ctx context.Context, it *item) error {
-	now := it.ev.Event.ReceivedAt
-	if err := b.agenda.until(now); err != nil {
+	if err := b.agenda.until(it.ev.Event.ReceivedAt); err != nil {
 		return err
 	}
+	return b.arriveItem(ctx, it)
+}
+
+// arriveItem passes an item through the streams of its workflow. Its result is noted now, or when
+// its gathering closes or its run can no longer be replaced. Items arrive in event order.
+func (b *run) arriveItem(ctx context.Context, it *item) error {
+	now := it.ev.Event.ReceivedAt
 	if it.skipped != nil || it.problem != "" || !it.streamed || b.streams[streamKey{it.workflow, afterSide}] == nil && !it.streamChanged {
-		return b.note(it)
+		return b.note(ctx, it)
 	}
 	if b.o.Sample > 0 || b.o.Query.IDs != nil {
 		it.problem, it.limits = "which events share a run or are held back needs all events: without --sample and --explain", nil
-		return b.note(it)
+		return b.note(ctx, it)
 	}
 	it.fates = [2]fate{{w: it.versionBefore, matched: it.matchedBefore}, {w: it.listener.Workflow, matched: it.matchedAfter}}
 	for side := range it.fates {
@@ -135,6 +151,7 @@ func (b *run) arrive(ctx context.Context, it *item) error {
 	if it.fates[beforeSide].settled && it.fates[afterSide].settled {
 		return b.settle(ctx, it, afterSide)
 	}
+	b.unsettle(it)
 	for side := range it.fates {
 		key := streamKey{it.workflow, side}
 		if b.streams[key] == nil {
@@ -171,7 +188,7 @@ func (b *run) compareAlone(ctx context.Context, it *item) {
 }
 
 func (b *run) enter(ctx context.Context, s *stream, it *item, now time.Time) error {
-	if w := it.fates[s.side].w; w.Gather != nil && it.ev.Event.Inlet != "manual" {
+	if w := it.fates[s.side].w; w.Gather != nil && s.event(it).Inlet != "manual" {
 		return b.gather(ctx, s, it, now)
 	}
 	return b.admit(ctx, s, it, now, nil)
@@ -185,7 +202,7 @@ func (b *run) fails(ctx context.Context, s *stream, it *item, why string) error 
 
 // gather adds an item to the gathering of its key, or starts one.
 func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) error {
-	g, err := registry.GatheringOf(b.simulation(ctx, it.fates[s.side].w, it, nil, nil).st, it.ev.Event)
+	g, err := registry.GatheringOf(b.simulation(ctx, it.fates[s.side].w, it, s.side, nil, nil).st, s.event(it))
 	if err != nil {
 		return b.fails(ctx, s, it, err.Error())
 	}
@@ -202,7 +219,7 @@ func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) er
 		b.held -= g.Bytes
 		return b.fails(ctx, s, it, "too many events wait for debounce or batch at once to simulate which share a run")
 	}
-	x := &gathered{it: it, g: g, first: now, due: g.Begin(now), n: 1, bytes: g.Bytes, events: []any{it.names}}
+	x := &gathered{it: it, g: g, first: now, due: g.Begin(now), n: 1, bytes: g.Bytes, events: []any{s.names(it)}}
 	s.open[g.Key] = x
 	b.closeLater(ctx, s, x)
 	return nil
@@ -212,11 +229,11 @@ func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) er
 func (b *run) join(ctx context.Context, s *stream, x *gathered, it *item, g *engine.Gathering, j engine.Joined) error {
 	folded, reason := it, engine.FoldedByBatch
 	if g.Kind == workflows.Batch {
-		x.events, x.bytes, b.held = append(x.events, it.names), x.bytes+g.Bytes, b.held+g.Bytes
+		x.events, x.bytes, b.held = append(x.events, s.names(it)), x.bytes+g.Bytes, b.held+g.Bytes
 	} else {
 		folded, reason = x.it, engine.FoldedByDebounce
 		b.held += g.Bytes - x.bytes
-		x.it, x.events, x.bytes = it, []any{it.names}, g.Bytes
+		x.it, x.events, x.bytes = it, []any{s.names(it)}, g.Bytes
 	}
 	x.n++
 	x.g, x.due = g, j.Due
@@ -250,7 +267,7 @@ func (b *run) closeGathering(ctx context.Context, s *stream, x *gathered, now ti
 func (b *run) admit(ctx context.Context, s *stream, it *item, now time.Time, events []any) error {
 	f := &it.fates[s.side]
 	f.events = events
-	slot, err := registry.SlotRequestOf(b.simulation(ctx, f.w, it, nil, nil).st, it.ev.Event)
+	slot, err := registry.SlotRequestOf(b.simulation(ctx, f.w, it, s.side, nil, nil).st, s.event(it))
 	if err != nil {
 		return b.fails(ctx, s, it, err.Error())
 	}
@@ -324,7 +341,10 @@ func (b *run) settle(ctx context.Context, it *item, side int) error {
 		return nil
 	}
 	b.compareFates(it)
-	return b.note(it)
+	if err := b.note(ctx, it); err != nil {
+		return err
+	}
+	return b.settled(ctx, it)
 }
 
 // compareFates compares the outcomes of an item on both sides.

@@ -3,6 +3,7 @@ package backtest_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -41,6 +43,11 @@ func load(t testing.TB, flows map[string]string) *workflows.Project {
 	t.Helper()
 	files := workflows.Files{"hookloom.yaml": []byte(settings)}
 	for id, text := range flows {
+		if strings.Contains(id, "/") { // a connector
+			files["hookloom.yaml"] = append(files["hookloom.yaml"], "connections: {crm: {}}\n"...)
+			files[id+".yaml"] = []byte(text)
+			continue
+		}
 		files["workflows/"+id+".yaml"] = []byte(text)
 	}
 	all := actions.Catalog().With(slices.Collect(maps.Values(specs))...)
@@ -83,6 +90,15 @@ func table() map[string]engine.Action {
 	return out
 }
 
+// service answers the requests of connectors: with an id, after some time.
+type service struct{}
+
+func (service) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(5 * time.Millisecond)
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(strings.NewReader(`{"id": "c1", "name": "Ada"}`))}, nil
+}
+
 // delivery returns a delivery of a trigger.
 func delivery(trigger, key, body string) *engine.Delivery {
 	now := time.Now().UTC()
@@ -104,7 +120,7 @@ func record(t *testing.T, flows map[string]string, drive func(ctx context.Contex
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := machine.New(machine.Options{Store: s, Client: &http.Client{}, Grace: 200 * time.Millisecond, Actions: table(),
+		e := machine.New(machine.Options{Store: s, Client: &http.Client{Transport: service{}}, Grace: 200 * time.Millisecond, Actions: table(),
 			Log: slog.New(slog.DiscardHandler), Secrets: func(string) (string, bool) { return "", false }})
 		ctx, cancel := context.WithCancel(context.Background())
 		if err := e.Use(ctx, p); err != nil {

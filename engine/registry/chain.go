@@ -11,6 +11,13 @@ import (
 // ChainHeader is the header of an event with the depth of its run in a chain.
 const ChainHeader = "x-chain"
 
+// The longest chains: MaxRuns of runs that are started by the end of another run, MaxEmits of runs and
+// events that they emit.
+const (
+	MaxRuns  = 5
+	MaxEmits = 10
+)
+
 // Chain is the origin of a run, as in ChainHeader: runs;emits;names.
 type Chain struct {
 	// Runs is its depth in runs started by the end of other runs, Emits in events emitted by steps.

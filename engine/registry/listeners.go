@@ -17,8 +17,13 @@ func (g *Registry) MarkUnsubscribed(d *engine.Delivery) {
 // EndListeners are the workflows that listen to the ends of a workflow's runs, each once. Workflows
 // that listen to all others do not listen to each other, which would loop forever.
 func (l *Snapshot) EndListeners(workflow string) []engine.Listener {
-	out := l.byRun[workflow]
-	all := l.byRun[workflows.AnyWorkflow]
+	return EndListenersOf(l.byRun, workflow)
+}
+
+// EndListenersOf are the EndListeners among those that listen to ends, by the workflow that they
+// listen to.
+func EndListenersOf(byRun map[string][]engine.Listener, workflow string) []engine.Listener {
+	out, all := byRun[workflow], byRun[workflows.AnyWorkflow]
 	if slices.ContainsFunc(all, func(x engine.Listener) bool { return x.Workflow.ID == workflow }) {
 		return out
 	}

@@ -78,9 +78,6 @@ func (ex *Execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.E
 	return &engine.Event{ID: engine.EventID(rn.reg.NextID()), Delivery: d}, nil
 }
 
-// maxChain is the longest chain of runs that are started by the end of another run.
-const maxChain = 5
-
 // subscriberEvents makes the events for workflows that listen to the end of a run.
 func (rn *Runner) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Event {
 	var out []*engine.Event
@@ -89,8 +86,9 @@ func (rn *Runner) subscriberEvents(r *engine.Run, of *engine.Event) []*engine.Ev
 			continue
 		}
 		c := registry.ChainOf(of).With(r.Workflow, 1, 0)
-		if c.Runs > maxChain {
-			rn.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.Workflow.ID, "limit", maxChain)
+		if c.Runs > registry.MaxRuns {
+			rn.o.Log.Warn("a chain of runs is too deep", "run", r.ID, "workflow", r.Workflow, "not_started", l.Workflow.ID,
+				"limit", registry.MaxRuns)
 			continue
 		}
 		facts := map[string]any{"run_id": r.ID.String(), "workflow": r.Workflow, "status": string(r.Status), "output": r.Output, "error": nil}

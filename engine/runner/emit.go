@@ -14,19 +14,16 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// maxEmits is the longest chain of runs and events that they emit.
-const maxEmits = 10
-
 // maxEmittedData is the largest data of an emitted event, in bytes of JSON.
 const maxEmittedData = 1 << 20
 
 // Emit implements Inside.
 func (ex *Execution) Emit(_ context.Context, in engine.Input, o engine.Emission) (any, error) {
 	c := ex.Chain().With(ex.Run.Workflow, 0, 1)
-	if c.Emits > maxEmits {
+	if c.Emits > registry.MaxEmits {
 		return nil, &plan.Error{Code: "chain_too_deep",
 			Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it "+
-				"with a when: or if: that stops holding", o.Trigger, maxEmits, c.Names)}
+				"with a when: or if: that stops holding", o.Trigger, registry.MaxEmits, c.Names)}
 	}
 	o.Op, o.Run, o.Path = in.Key, ex.Run.ID, in.Path
 	d, err := ex.rn.emission(o, in.Redact)

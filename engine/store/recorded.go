@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
@@ -73,7 +74,7 @@ func (h *History) RecordedPage(ctx context.Context, q engine.RecordedQuery) (pag
 	if page, err = r.page(w, q.Limit); err != nil || len(page) == 0 {
 		return page, err
 	}
-	for _, read := range []func() error{r.pending, r.decisions, r.runsOf, r.steps, r.answers, r.gathered} {
+	for _, read := range []func() error{r.pending, r.emitted, r.decisions, r.runsOf, r.steps, r.answers, r.gathered} {
 		if err := read(); err != nil {
 			return nil, err
 		}
@@ -145,6 +146,19 @@ func (r *recordedReader) pending() error {
 		}
 		return err
 	})
+}
+
+func (r *recordedReader) emitted() error {
+	return r.each(`SELECT event_id, run_id, path FROM emitted WHERE event_id IN (SELECT value FROM json_each(?)) AND NOT duplicate`,
+		[]any{r.ids}, func(s scanner) error {
+			var id, run int64
+			var path string
+			err := s.Scan(&id, &run, &path)
+			if e := r.events[id]; e != nil {
+				e.Emitted, e.EmittedAt = engine.RunID(run), path
+			}
+			return err
+		})
 }
 
 func (r *recordedReader) decisions() error {
@@ -267,6 +281,39 @@ type leadingColumn struct {
 // Scan implements scanner.
 func (l *leadingColumn) Scan(dest ...any) error {
 	return l.row.Scan(append([]any{&l.value}, dest...)...)
+}
+
+// madeWithin is how far apart the time of a run and the id of an event that it made may be: the clock
+// of an id may run ahead of the machine's. madeAfter is the same for ids from before their epoch,
+// which only count up; it is less than a millisecond of the others.
+const (
+	madeWithin = 10 * time.Second
+	madeAfter  = 1 << 20
+)
+
+// MadeEvent implements engine.RecordHistory.
+func (h *History) MadeEvent(ctx context.Context, run engine.RunID, workflow, key string, at time.Time) (engine.EventID, error) {
+	id, err := h.number(ctx, `SELECT id FROM events WHERE trigger = ? AND id > ? AND id < ? AND key = ? ORDER BY id LIMIT 1`, workflow,
+		max(int64(run), engine.FirstID(at.Add(-madeWithin))), max(int64(run)+madeAfter, engine.FirstID(at.Add(madeWithin))), key)
+	return engine.EventID(id), err
+}
+
+// KeySeen implements engine.RecordHistory.
+func (h *History) KeySeen(ctx context.Context, trigger, key string) (time.Time, error) {
+	n, err := h.number(ctx, `SELECT seen_at FROM keys WHERE trigger = ? AND key = ?`, trigger, key)
+	if n == 0 || err != nil {
+		return time.Time{}, err
+	}
+	return fromMillis(n), nil
+}
+
+// number reads one number; 0 for none.
+func (h *History) number(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = h.db.QueryRowContext(ctx, query, args...).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return n, classify(err)
 }
 
 // AllUses implements engine.RecordHistory.
