@@ -120,12 +120,12 @@ func (k *call) refused(r *reply, env *expr.Env) error {
 	}
 	e := k.connector.Errors
 	if e == nil {
-		return judge(r, k.accepted)
+		return checkStatus(r, k.accepted)
 	}
 	if kind, rule := e.Kind(r.status, env); rule != nil {
 		return k.byRule(kind, rule, r, env)
 	}
-	err := judge(r, k.accepted)
+	err := checkStatus(r, k.accepted)
 	if failed, ok := err.(*plan.Error); ok {
 		failed.Message += k.reason(env)
 	}

@@ -47,7 +47,7 @@ func AskWith(connections map[string]*workflows.Connection, secret func(string) (
 		if err != nil {
 			return nil, err
 		}
-		if err := judge(r, accepted); err != nil {
+		if err := checkStatus(r, accepted); err != nil {
 			return nil, err
 		}
 		out := r.names()

@@ -96,7 +96,7 @@ func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := judge(r, accepted); err != nil {
+	if err := checkStatus(r, accepted); err != nil {
 		return nil, err
 	}
 	return map[string]any{"id": attributes["id"], "status": r.status, "body": r.body, "duration_ms": int(r.took.Milliseconds())}, nil

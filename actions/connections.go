@@ -155,5 +155,5 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 	if conn.expired.Says(r.status, r.names()) {
 		return "", plan.Permanent("http_status", "GET %s: the service rejected the credential (%d)", x.Test, r.status)
 	}
-	return fmt.Sprintf("GET %s answered %d", x.Test, r.status), judge(r, success)
+	return fmt.Sprintf("GET %s answered %d", x.Test, r.status), checkStatus(r, success)
 }

@@ -65,7 +65,7 @@ func ExampleRequest(ctx context.Context, spec *workflows.ActionSpec) (*http.Requ
 
 // callExample runs an example call against a fake service. failed is the error of the action; err
 // means that the call could not be prepared.
-func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *standIn, out any, failed, err error) {
+func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *fakeService, out any, failed, err error) {
 	e := spec.Action.Call
 	dir, err := os.MkdirTemp("", "hookloom-example-")
 	if err != nil {
@@ -83,7 +83,7 @@ func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *stan
 		a.Pages = &p
 		s.Action = &a
 	}
-	answers = &standIn{answer: e.Response}
+	answers = &fakeService{answer: e.Response}
 	with := maps.Clone(e.With)
 	if with == nil {
 		with = map[string]any{}
@@ -117,15 +117,15 @@ func exampleFiles(dir string, spec *workflows.ActionSpec, with map[string]any) (
 	return files.New(dir, 1<<20), nil
 }
 
-// standIn answers instead of a service, and keeps the first request.
-type standIn struct {
+// fakeService answers instead of a service, and keeps the first request.
+type fakeService struct {
 	answer  *workflows.ExampleResponse
 	request *http.Request
 	body    []byte
 }
 
 // RoundTrip implements http.RoundTripper.
-func (s *standIn) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *fakeService) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.request == nil {
 		s.request = r
 		if r.Body != nil {
@@ -160,7 +160,7 @@ func (s *standIn) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // differs compares a request with the example's.
-func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.Request) []string {
+func (s *fakeService) differs(want map[string]any, c *workflows.Connector, r *http.Request) []string {
 	var out []string
 	differ := func(what string, got, want any) {
 		out = append(out, fmt.Sprintf("%s is %s, but the example has %s", what, shown(got), shown(want)))
@@ -213,7 +213,7 @@ func (s *standIn) differs(want map[string]any, c *workflows.Connector, r *http.R
 }
 
 // below returns the path of a request relative to the base URL of the example's connection.
-func (s *standIn) below(c *workflows.Connector, u *url.URL) string {
+func (s *fakeService) below(c *workflows.Connector, u *url.URL) string {
 	fields := map[string]any{}
 	for name, v := range c.ExampleConnection().Fields {
 		fields[name], _ = v.IsConstant()

@@ -413,8 +413,8 @@ func tooLarge(o order) error {
 		workflows.SizeText(most))
 }
 
-// judge returns an error for a status that is not accepted.
-func judge(r *reply, accepted func(int) bool) error {
+// checkStatus returns an error for a status that is not accepted.
+func checkStatus(r *reply, accepted func(int) bool) error {
 	if accepted(r.status) {
 		return nil
 	}

@@ -124,7 +124,7 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 			return nil, err
 		}
 	}
-	if err := judge(r, accepted); err != nil {
+	if err := checkStatus(r, accepted); err != nil {
 		return nil, err
 	}
 	if err := expected(in, r); err != nil {

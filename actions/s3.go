@@ -141,15 +141,8 @@ type bucket struct {
 // s3Fields evaluates the connection that a step names.
 func s3Fields(in engine.Input) (map[string]any, string, error) {
 	name := cmp.Or(value.Shown(in.With["connection"]), s3Connector.Name)
-	c := in.Connections[name]
-	if c == nil {
-		return nil, name, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
-	}
-	f, err := c.FieldValues(s3Connector, in.Secret, in.Now)
-	if err != nil {
-		return nil, name, plan.Permanent("invalid_connection", "%v", err)
-	}
-	return f, name, nil
+	f, err := in.ConnectionFields(name, s3Connector)
+	return f, name, err
 }
 
 // bucketOf returns the bucket that a step uses.

@@ -62,25 +62,25 @@ func (s *saving) into(resp *http.Response, o order) (map[string]any, error) {
 	media, _, _ := strings.Cut(contentType, ";")
 	w, err := s.files.Create(s.run, s.name+endings[strings.ToLower(strings.TrimSpace(media))], o.limit)
 	if err != nil {
-		return nil, s.cannot(err, o, resp.StatusCode)
+		return nil, s.saveError(err, o, resp.StatusCode)
 	}
 	if _, err := io.Copy(w, resp.Body); err != nil {
 		w.Abort()
 		if w.Err() == nil { // the response could not be read
 			return nil, brokeOff(err, resp.StatusCode)
 		}
-		return nil, s.cannot(w.Err(), o, resp.StatusCode)
+		return nil, s.saveError(w.Err(), o, resp.StatusCode)
 	}
 	info, err := w.Commit()
 	if err != nil {
-		return nil, s.cannot(err, o, resp.StatusCode)
+		return nil, s.saveError(err, o, resp.StatusCode)
 	}
 	return map[string]any{"path": info.Path, "size": int(info.Size), "sha256": info.SHA256, "content_type": strings.ToValidUTF8(contentType,
 		"\ufffd")}, nil
 }
 
-// cannot explains why the file could not be saved.
-func (s *saving) cannot(err error, o order, status int) error {
+// saveError explains why the file could not be saved.
+func (s *saving) saveError(err error, o order, status int) error {
 	switch {
 	case errors.Is(err, files.ErrTooLarge) && o.limit < o.most:
 		return plan.Permanent("too_large", "the response is larger than max_response, %s; files.max_file of hookloom.yaml allows up to %s",

@@ -131,15 +131,15 @@ type viewer struct {
 
 func (v *viewer) secret(name string) (string, bool) { return v.mark + name + ".", true }
 
-// kept is an http.RoundTripper that keeps a request and sends nothing.
-type kept struct {
+// recordingTransport is an http.RoundTripper that keeps a request and sends nothing.
+type recordingTransport struct {
 	request *http.Request
 	body    []byte
 	cut     bool
 }
 
 // RoundTrip implements http.RoundTripper.
-func (k *kept) RoundTrip(r *http.Request) (*http.Response, error) {
+func (k *recordingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	k.request = r
 	if r.Body != nil {
 		b, err := io.ReadAll(io.LimitReader(r.Body, maxShownBody+1))
@@ -176,7 +176,7 @@ func (v *viewer) request(ctx context.Context, s *engine.StepItem, step *workflow
 	if with["pages"] != nil || step.Spec.Connector != nil && step.Spec.Action.Pages != nil {
 		notes = append(notes, "This is the first page's request.")
 	}
-	k := &kept{}
+	k := &recordingTransport{}
 	in := engine.Input{Spec: step.Spec, With: with, Key: v.detail.IdempotencyKey(s.Path), Run: v.run, Workflow: v.detail.Workflow,
 		Path: s.Path, Attempt: s.Attempt, Now: v.began[s.Path].In(v.project.Timezone), Connections: v.project.Connections, Secret: v.secret,
 		Redact: func(t string) string { return t }, Client: &http.Client{Transport: k}, Preview: v.mark,
@@ -234,7 +234,7 @@ func (v *viewer) mask(recorded any, written *workflows.Value) any {
 func (v *viewer) shown(s string) string { return v.marks.ReplaceAllString(s, "$$$1") }
 
 // seen describes a kept request.
-func (v *viewer) seen(k *kept, notes []string) *engine.SentRequest {
+func (v *viewer) seen(k *recordingTransport, notes []string) *engine.SentRequest {
 	r := k.request
 	out := &engine.SentRequest{Method: r.Method, URL: v.shown(r.URL.String()), Headers: map[string]string{}}
 	curl := []string{"curl"}

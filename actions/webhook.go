@@ -110,7 +110,7 @@ func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := judge(r, success); err != nil {
+	if err := checkStatus(r, success); err != nil {
 		return nil, err
 	}
 	return map[string]any{"id": id, "status": r.status, "duration_ms": int(r.took.Milliseconds())}, nil

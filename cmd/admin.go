@@ -108,7 +108,8 @@ func (s *server) newConsole() (*console.Console, error) {
 			actions.Sent(ctx, d, flow, s.project.Load())
 		},
 		Admit: s.admit, Evaluate: s.evaluate, Backtest: s.backtest,
-		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.judge, Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
+		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.checkSample,
+		Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
 		Connections: s.linker(), MCP: s.mcpHandler()})
 }
 

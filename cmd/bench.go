@@ -121,15 +121,22 @@ var benchServers = []string{"bare", "accept", "whole", "commit"}
 
 const benchSecret = "bench-secret-0123456789abcdef"
 
+// workDir returns the directory of the databases, and removes it at the end if it is temporary.
+func (o *benchOptions) workDir() (dir string, remove func() error, err error) {
+	if o.dir != "" {
+		return o.dir, func() error { return nil }, nil
+	}
+	dir, err = os.MkdirTemp("", "hookloom-bench-")
+	return dir, func() error { return os.RemoveAll(dir) }, err
+}
+
 func (a *app) bench(ctx context.Context, o benchOptions) (err error) {
 	tuneMemory()
-	dir := o.dir
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "hookloom-bench-"); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	dir, remove, err := o.workDir()
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, remove()) }()
 	all := map[string][]benchResult{}
 	for round := range o.rounds {
 		for _, name := range benchServers {

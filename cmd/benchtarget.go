@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -42,13 +41,11 @@ func (o *benchOptions) check(c *cobra.Command) error {
 // benchTarget runs one server and the sink for an external load, until ctx ends.
 func (a *app) benchTarget(ctx context.Context, o benchOptions) (err error) {
 	tuneMemory()
-	dir := o.dir
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "hookloom-bench-"); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	dir, remove, err := o.workDir()
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, remove()) }()
 	snk, err := newSink(&sync.Map{})
 	if err != nil {
 		return err

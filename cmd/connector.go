@@ -250,7 +250,7 @@ machine.`,
 			if err != nil {
 				return err
 			}
-			broken := slices.DeleteFunc(serious(l.mistakes), func(m workflows.Mistake) bool { return !strings.HasPrefix(m.File, "connectors/") })
+			broken := slices.DeleteFunc(errorsOf(l.mistakes), func(m workflows.Mistake) bool { return !strings.HasPrefix(m.File, "connectors/") })
 			if len(broken) > 0 {
 				return broken // otherwise a file that cannot be read would pass
 			}

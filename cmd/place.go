@@ -80,3 +80,16 @@ func (o *serveOptions) nothingHere(l *loaded) error {
 	}
 	return errors.New(noProject(o.dir) + " here (hookloom init .), hookloom serve DIR serves another folder")
 }
+
+// sqliteFile returns the project's database, which must be a file; advice says what to do about one
+// on a PostgreSQL server. A project with mistakes has its database in the usual place.
+func (p *place) sqliteFile(advice string) (string, error) {
+	path := database(p.dir, p.db, nil)
+	if l, err := p.load(); err == nil {
+		path = l.database()
+	}
+	if postgres.IsAddress(path) {
+		return "", usageError("%s is on a PostgreSQL server: %s", postgres.Name(path), advice)
+	}
+	return path, nil
+}

@@ -100,7 +100,7 @@ func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 	isSet, lookup := ask(set, files, c)
 	p, mistakes := workflows.LoadFiles(dir, files, c, isSet)
 	mistakes = unreadable.With(mistakes)
-	if len(serious(mistakes)) == 0 {
+	if len(errorsOf(mistakes)) == 0 {
 		mistakes = mistakes.With(triggers.Check(p, lookup))
 	}
 	if p != nil {
@@ -116,7 +116,7 @@ func loadSecrets(dir string, before *secrets.Set, recorded recordedData,
 // usable returns an error for a project with mistakes. A secret that is not set is only a warning
 // of validate, but nothing can run without it.
 func (l *loaded) usable() error {
-	if bad := serious(l.mistakes); len(bad) > 0 {
+	if bad := errorsOf(l.mistakes); len(bad) > 0 {
 		return bad
 	}
 	return nil
@@ -125,7 +125,7 @@ func (l *loaded) usable() error {
 // usableTriggers returns an error for a project whose triggers cannot be used. A mistake in a
 // workflow file does not matter: the server also continues without that file.
 func (l *loaded) usableTriggers() error {
-	bad := slices.DeleteFunc(serious(l.mistakes), func(m workflows.Mistake) bool {
+	bad := slices.DeleteFunc(errorsOf(l.mistakes), func(m workflows.Mistake) bool {
 		return strings.HasPrefix(filepath.ToSlash(m.File), "workflows/")
 	})
 	if len(bad) > 0 {
@@ -134,8 +134,8 @@ func (l *loaded) usableTriggers() error {
 	return nil
 }
 
-// serious returns the mistakes that prevent a project from running, as errors.
-func serious(ms workflows.Mistakes) workflows.Mistakes {
+// errorsOf returns the mistakes that prevent a project from running, as errors.
+func errorsOf(ms workflows.Mistakes) workflows.Mistakes {
 	var out workflows.Mistakes
 	for _, m := range ms {
 		if m.Code == workflows.SecretNotSet {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/hookloom/hookloom/engine/store"
-	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/spf13/cobra"
 )
 
@@ -22,13 +21,9 @@ better, if there is one: compare both before hookloom restore NEWFILE puts the n
 in place. Exit status 1 if something was lost.`,
 		Example: "  hookloom recover salvaged.db\n  hookloom recover --db hookloom.db.before-restore-20260501T080000Z salvaged.db",
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := at.load()
-			path := database(at.dir, at.db, nil)
-			if err == nil {
-				path = l.database()
-			}
-			if postgres.IsAddress(path) {
-				return usageError("%s is on a PostgreSQL server: recover reads SQLite files; restore a backup with pg_restore", postgres.Name(path))
+			path, err := at.sqliteFile("recover reads SQLite files; restore a backup with pg_restore")
+			if err != nil {
+				return err
 			}
 			r, err := store.Recover(c.Context(), path, args[0])
 			if err != nil {

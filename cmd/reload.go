@@ -36,7 +36,7 @@ func (l *loaded) choose(dir string, good workflows.Files) (*loaded, *engine.Proj
 	check := func(p *workflows.Project) workflows.Mistakes { return triggers.Check(p, l.secrets.Lookup) }
 	x := workflows.LoadKeeping(dir, l.files.Environment(), c, l.secrets.IsSet, check, good)
 	state := &engine.ProjectState{LoadedAt: now, Kept: x.Kept, Left: x.Left}
-	bad := serious(x.Mistakes)
+	bad := errorsOf(x.Mistakes)
 	if len(bad) > 0 {
 		state.FailedAt, state.Mistakes = &now, bad.Error()
 	}
@@ -135,9 +135,9 @@ func (s *server) reload(ctx context.Context) {
 	if len(state.Restart) > 0 {
 		s.o.log.Warn("these settings take effect after a restart", "settings", state.Restart)
 	}
-	s.tellState(ctx, state)
+	s.notifyState(ctx, state)
 	if err == nil {
-		s.tellSecrets(ctx)
+		s.notifySecrets(ctx)
 	}
 }
 
@@ -189,8 +189,8 @@ func (s *server) restartNeeded(p *workflows.Project) []string {
 	return out
 }
 
-// tellState reports a project with broken files by alert, in addition to the log.
-func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
+// notifyState reports a project with broken files by alert, in addition to the log.
+func (s *server) notifyState(ctx context.Context, state *engine.ProjectState) {
 	result := "ok"
 	if state.Broken() {
 		result = "failed"
@@ -204,8 +204,8 @@ func (s *server) tellState(ctx context.Context, state *engine.ProjectState) {
 	s.telemetry.Reloaded(result)
 }
 
-// tellSecrets reports secret sources that cannot be read: their previous values are in use.
-func (s *server) tellSecrets(ctx context.Context) {
+// notifySecrets reports secret sources that cannot be read: their previous values are in use.
+func (s *server) notifySecrets(ctx context.Context) {
 	var lines []string
 	for _, f := range s.secrets.Load().Failures() {
 		s.o.log.Error("a source of secrets cannot be read", "source", f.Source, "problem", f.Problem, "do", f.Advice, "kept", f.Kept)
@@ -303,7 +303,7 @@ func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) 
 func (l *loaded) warn(log *slog.Logger) {
 	for _, m := range l.mistakes {
 		level := slog.LevelWarn
-		if len(serious(workflows.Mistakes{m})) > 0 {
+		if len(errorsOf(workflows.Mistakes{m})) > 0 {
 			level = slog.LevelError
 		}
 		log.Log(context.Background(), level, m.Problem, "at", fmt.Sprintf("%s:%d:%d", m.File, m.Line, m.Column), "hint", m.Hint)

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/hookloom/hookloom/engine/store"
-	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/spf13/cobra"
 )
 
@@ -25,13 +24,9 @@ The files of runs in FILE.files.age, which backup wrote next to it, are restored
 files/ of the project, with the key of the backup.`,
 		Example: "  hookloom restore /backups/hookloom-2026-05-01.db",
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := at.load()
-			path := database(at.dir, at.db, nil)
-			if err == nil {
-				path = l.database()
-			}
-			if postgres.IsAddress(path) {
-				return usageError("%s is on a PostgreSQL server: restore puts SQLite files in place; use pg_restore", postgres.Name(path))
+			path, err := at.sqliteFile("restore puts SQLite files in place; use pg_restore")
+			if err != nil {
+				return err
 			}
 			r, err := store.Restore(c.Context(), path, args[0])
 			if err != nil {

@@ -34,7 +34,7 @@ func (a *app) runsCmd() *cobra.Command {
 				t := newTable("RUN", "STARTED", "WORKFLOW", "EVENT KEY", "STATUS", "WORKED", "WAITED", "WAITS FOR", "ERROR")
 				for _, i := range p.Items {
 					t.row(i.ID, clockPointer(i.StartedAt), i.Workflow, short(i.EventKey, 30)+testMark(i), i.Status, workedText(i), millisText(i.WaitedMS),
-						waitsText(i), short(i.Trouble(), 80))
+						waitsText(i), short(i.Problem(), 80))
 				}
 				return printList(a, t, p)
 			})

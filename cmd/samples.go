@@ -42,8 +42,8 @@ func (s *server) sample(ctx context.Context, trigger, kind string) (int, string,
 	return w.status, w.body.String(), nil
 }
 
-// judge verifies a signed sample of a trigger's provider, and stores nothing.
-func (s *server) judge(ctx context.Context, trigger, kind string) (result, reason string, _ []*engine.Delivery, _ error) {
+// checkSample verifies a signed sample of a trigger's provider, and stores nothing.
+func (s *server) checkSample(ctx context.Context, trigger, kind string) (result, reason string, _ []*engine.Delivery, _ error) {
 	p := s.project.Load()
 	if t := p.Triggers[trigger]; t == nil || t.Webhook == nil {
 		return "", "", nil, fmt.Errorf("trigger %q with a webhook: %w", trigger, engine.ErrNotFound)

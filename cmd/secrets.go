@@ -125,15 +125,15 @@ It cannot be an argument: arguments appear in the shell's history and in process
 				return err
 			}
 			a.printf("stored %s in %s\n", args[0], filepath.Join(dir, workflows.SecretFileName))
-			a.sayWhoWins(dir, args[0])
+			a.warnPrecedence(dir, args[0])
 			return nil
 		}}
 	dirFlag(c, &dir)
 	return c
 }
 
-// sayWhoWins warns if another source takes precedence over secrets.age.
-func (a *app) sayWhoWins(dir, name string) {
+// warnPrecedence warns if another source takes precedence over secrets.age.
+func (a *app) warnPrecedence(dir, name string) {
 	l, err := load(dir)
 	if err != nil {
 		return // the secret is stored; other commands report what is wrong with the project

@@ -471,11 +471,11 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	l.warn(o.log)
 	if state := s.state.Load(); state.Broken() {
 		o.log.Error("broken files keep their last good version", "kept", state.Kept, "left_out", state.Left)
-		s.tellState(ctx, state)
+		s.notifyState(ctx, state)
 	} else {
 		s.engine.AlertOver(engine.AlertReloadFailed, "") // corrected while no server ran
 	}
-	s.tellSecrets(ctx)
+	s.notifySecrets(ctx)
 	if env := s.project.Load().Environment; env != "" {
 		o.log.Info("environment", "name", env)
 	}

@@ -40,6 +40,20 @@ type ConnectionTest interface {
 	Test(ctx context.Context, in Input) (detail string, err error)
 }
 
+// ConnectionFields returns the values of the connection that a step names, which belongs to the
+// connector k.
+func (in *Input) ConnectionFields(name string, k *workflows.Connector) (map[string]any, error) {
+	c := in.Connections[name]
+	if c == nil {
+		return nil, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
+	}
+	f, err := c.FieldValues(k, in.Secret, in.Now)
+	if err != nil {
+		return nil, plan.Permanent("invalid_connection", "%v", err)
+	}
+	return f, nil
+}
+
 // ErrUnanswered marks an attempt that was sent and got no response.
 var ErrUnanswered = errors.New("sent, but no answer came")
 

@@ -251,8 +251,8 @@ type GatheringItem struct {
 	DueAt  time.Time `json:"due_at"`
 }
 
-// Trouble is a short text for lists: the run's error, else a warning.
-func (i RunItem) Trouble() string {
+// Problem is a short text for lists: the run's error, else a warning.
+func (i RunItem) Problem() string {
 	switch {
 	case i.Error != "" || i.Warnings == 0:
 		return i.Error

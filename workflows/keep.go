@@ -120,7 +120,7 @@ func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 		return out
 	}
 	// The broken files have not changed: a change in another file broke them.
-	if one := k.culprit(files, len(bad)); one != "" {
+	if one := k.fileToRestore(files, len(bad)); one != "" {
 		k.restore(out, one)
 		return out
 	}
@@ -175,8 +175,8 @@ func (k *keeping) differing(files Files) []string {
 	return out
 }
 
-// culprit returns the changed file whose restoration leaves fewer files broken.
-func (k *keeping) culprit(files Files, bad int) string {
+// fileToRestore returns the changed file whose restoration leaves fewer files broken.
+func (k *keeping) fileToRestore(files Files, bad int) string {
 	for _, name := range k.differing(files) {
 		trial := maps.Clone(files)
 		if !k.restore(trial, name) {

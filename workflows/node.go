@@ -90,8 +90,8 @@ type fieldOfNode struct {
 	name string
 }
 
-// means records the field that a misspelled key means.
-func (d *decoder) means(in *yaml.Node, what string) {
+// recordMeaning records the field that a misspelled key means.
+func (d *decoder) recordMeaning(in *yaml.Node, what string) {
 	if d.misspelt == nil {
 		d.misspelt = map[fieldOfNode]bool{}
 	}
@@ -107,7 +107,7 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 		if d.misspelt[fieldOfNode{in, own}] {
 			return nil // reported already
 		}
-		d.means(in, own)
+		d.recordMeaning(in, own)
 		if s.field(own) != nil {
 			own = "use " + own
 		}
@@ -134,7 +134,7 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 	if meant == "" {
 		return nil
 	}
-	d.means(in, meant)
+	d.recordMeaning(in, meant)
 	for i := 0; i+1 < len(in.Content); i += 2 {
 		if in.Content[i].Value == meant {
 			return nil // the field is set as well

@@ -129,7 +129,7 @@ func (c *checker) startForm(w *Workflow, s Start) {
 	switch {
 	case c.p.Triggers[s.Trigger] != nil && !f.inList:
 		w.src.add(f.pos, "wrong-kind", fmt.Sprintf("%s is a map, got %s", s.Trigger, f.got), "write "+(&startForm{
-			names: []string{s.Trigger}, events: f.names}).right())
+			names: []string{s.Trigger}, events: f.names}).validForm())
 	case f.kind != "":
 		w.src.add(s.pos, "wrong-kind", fmt.Sprintf("%s: belongs directly under on:", f.kind), fmt.Sprintf("write on: {%s: {...}}", f.kind))
 	case len(f.names) == 1 && slices.Contains(settingKinds, f.names[0]) && !f.inList:
@@ -137,7 +137,7 @@ func (c *checker) startForm(w *Workflow, s Start) {
 	case !f.inList && !triggerWords[s.Trigger]:
 		hint := c.unknownStart(s.Trigger)
 		if hint == declareTrigger {
-			hint += ", and write " + (&startForm{names: []string{s.Trigger}, events: f.names}).right()
+			hint += ", and write " + (&startForm{names: []string{s.Trigger}, events: f.names}).validForm()
 		}
 		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), hint)
 	case len(f.names) > 0 && c.allStart(f.names):
@@ -158,7 +158,7 @@ func (c *checker) nameAlone(w *Workflow, s Start) {
 	case slices.Contains(settingKinds, s.Trigger):
 		problem = fmt.Sprintf("%s: under on: takes settings, not the name of a trigger", s.Trigger)
 	}
-	w.src.add(s.pos, "wrong-kind", problem, "write "+s.form.right())
+	w.src.add(s.pos, "wrong-kind", problem, "write "+s.form.validForm())
 }
 
 // unknownInForm reports names that are not triggers.
@@ -181,8 +181,8 @@ func (c *checker) unknownInForm(w *Workflow, s Start) {
 	w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), c.unknownStart(s.Trigger))
 }
 
-// right returns the same in a valid form.
-func (f *startForm) right() string {
+// validForm returns the same in a valid form.
+func (f *startForm) validForm() string {
 	names := slices.Clone(f.names)
 	for _, o := range f.others {
 		if !slices.Contains(names, o) {

@@ -63,7 +63,7 @@ func (d *decoder) parse() *yaml.Node {
 		d.add(Pos{}, "file", "the file is empty", "hookloom init writes a starter project")
 		return nil
 	}
-	if i := loneReturn(d.text); i >= 0 {
+	if i := bareCarriageReturn(d.text); i >= 0 {
 		// YAML would count it as a line, and every position below would be wrong.
 		d.add(d.posAt(i, 1), "yaml", "a carriage return has no line feed after it", "save the file with LF or CR LF line ends")
 		return nil
@@ -102,8 +102,8 @@ func (d *decoder) parse() *yaml.Node {
 	return root
 }
 
-// loneReturn returns the index of a carriage return without a line feed, or -1.
-func loneReturn(b []byte) int {
+// bareCarriageReturn returns the index of a carriage return without a line feed, or -1.
+func bareCarriageReturn(b []byte) int {
 	for i, c := range b {
 		if c == '\r' && (i+1 == len(b) || b[i+1] != '\n') {
 			return i

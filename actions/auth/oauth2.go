@@ -230,7 +230,7 @@ func (s *Source) explain(c Connection, err error) error {
 	}
 	if needsPerson[re.ErrorCode] {
 		return &engine.HeldError{Connection: c.Name, Why: fmt.Sprintf("connection %s needs a sign-in: its token endpoint answered %s; %s", c.Name,
-			said, remedy(c, re.ErrorCode))}
+			said, advice(c, re.ErrorCode))}
 	}
 	if said == "" {
 		said = "no OAuth error"
@@ -238,8 +238,8 @@ func (s *Source) explain(c Connection, err error) error {
 	return tokenError(c.Name, fmt.Sprintf("its token endpoint answered %d: %s", status, said))
 }
 
-// remedy returns what the user has to do.
-func remedy(c Connection, code string) string {
+// advice returns what the user has to do.
+func advice(c Connection, code string) string {
 	switch {
 	case code != "invalid_grant":
 		return "set the right client id and secret, then reload"

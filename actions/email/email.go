@@ -84,13 +84,9 @@ func serverOf(in engine.Input) (*server, error) {
 	if name == "" {
 		name = smtpConnector.Name
 	}
-	c := in.Connections[name]
-	if c == nil {
-		return nil, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
-	}
-	f, err := c.FieldValues(smtpConnector, in.Secret, in.Now)
+	f, err := in.ConnectionFields(name, smtpConnector)
 	if err != nil {
-		return nil, plan.Permanent("invalid_connection", "%v", err)
+		return nil, err
 	}
 	s := &server{host: value.Shown(f["host"]), mode: value.Shown(f["tls"]), user: value.Shown(f["user"]),
 		password: value.Shown(f["password"]), from: value.Shown(f["from"])}

@@ -75,11 +75,11 @@ func (t *target) explain(ctx context.Context, err error) error {
 			"the certificate of %s is not trusted: %v (ca: of the connection names a private authority, sslmode=require or "+
 				"tls=skip-verify in its url encrypts without a check)", t.url.Hostname(), certificate.Err)
 	case code == "" && errors.Is(err, errCommit):
-		return errors.Join(&plan.Error{Message: t.said(err), Code: "network", Retryable: true}, engine.ErrUnanswered)
+		return errors.Join(&plan.Error{Message: t.errorText(err), Code: "network", Retryable: true}, engine.ErrUnanswered)
 	case code == "" && t.isNetwork(err):
-		return &plan.Error{Message: t.said(err), Code: "network", Retryable: true}
+		return &plan.Error{Message: t.errorText(err), Code: "network", Retryable: true}
 	}
-	e := &plan.Error{Message: t.said(err), Code: "sql", Details: map[string]any{"code": code}}
+	e := &plan.Error{Message: t.errorText(err), Code: "sql", Details: map[string]any{"code": code}}
 	switch {
 	case slices.Contains(unique, code):
 		e.Code = "conflict"
@@ -101,8 +101,8 @@ func (t *target) isNetwork(err error) bool {
 		errors.Is(err, mysql.ErrMalformPkt) || errors.Is(err, mysql.ErrPktSync))
 }
 
-// said returns an error's text, without the password and shortened.
-func (t *target) said(err error) string {
+// errorText returns an error's text, without the password and shortened.
+func (t *target) errorText(err error) string {
 	s := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "\ufffd")), " ")
 	if p, set := t.url.User.Password(); set && p != "" {
 		s = strings.ReplaceAll(s, p, "***")

@@ -299,7 +299,7 @@ func (t *target) once(ctx context.Context, db *sql.DB, readOnly bool, work func(
 		return fmt.Errorf("connecting: %w", err)
 	}
 	if err = t.bound(ctx, tx); err == nil {
-		err = t.notOurs(ctx, tx)
+		err = t.refuseOwnDatabase(ctx, tx)
 	}
 	if err == nil {
 		err = work(t, tx)
@@ -331,13 +331,9 @@ func (t *target) bound(ctx context.Context, tx *sql.Tx) error {
 // targetOf reads the connection that a step names.
 func targetOf(in engine.Input) (*target, error) {
 	name := cmp.Or(value.Shown(in.With["connection"]), connector.Name)
-	c := in.Connections[name]
-	if c == nil {
-		return nil, plan.Permanent("no_connection", "no connection is named %q in hookloom.yaml", name)
-	}
-	f, err := c.FieldValues(connector, in.Secret, in.Now)
+	f, err := in.ConnectionFields(name, connector)
 	if err != nil {
-		return nil, plan.Permanent("invalid_connection", "%v", err)
+		return nil, err
 	}
 	u, err := url.Parse(value.Shown(f["url"]))
 	if err != nil { // its error would contain the password

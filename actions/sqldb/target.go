@@ -215,8 +215,8 @@ func (c connectorOf) Connect(context.Context) (driver.Conn, error) { return c.dr
 // Driver implements driver.Connector.
 func (c connectorOf) Driver() driver.Driver { return c.driver }
 
-// notOurs returns an error for Hookloom's own database: only its store may change it.
-func (t *target) notOurs(ctx context.Context, tx *sql.Tx) error {
+// refuseOwnDatabase returns an error for Hookloom's own database: only its store may change it.
+func (t *target) refuseOwnDatabase(ctx context.Context, tx *sql.Tx) error {
 	if t.kind != "sqlite" {
 		return nil
 	}

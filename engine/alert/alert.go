@@ -180,7 +180,7 @@ func (m *Monitor) Load(ctx context.Context) error {
 		}
 	}
 	m.loaded = true
-	m.poke()
+	m.wakeUp()
 	m.some.Store(int64(len(m.open) + len(m.pending)))
 	return err
 }
@@ -193,29 +193,29 @@ func (m *Monitor) Run(ctx context.Context) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			m.tellPending(last)
+			m.notifyPending(last)
 			return
 		case <-m.wake:
 		}
-		if !m.tellPending(ctx) {
+		if !m.notifyPending(ctx) {
 			select {
 			case <-ctx.Done():
 			case <-time.After(5 * time.Second):
 			}
-			m.poke()
+			m.wakeUp()
 		}
 	}
 }
 
-func (m *Monitor) poke() {
+func (m *Monitor) wakeUp() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
 }
 
-// tellPending publishes the pending reports; it returns false if some must be retried.
-func (m *Monitor) tellPending(ctx context.Context) bool {
+// notifyPending publishes the pending reports; it returns false if some must be retried.
+func (m *Monitor) notifyPending(ctx context.Context) bool {
 	m.mu.Lock()
 	list := make(map[key]*engine.Alert, len(m.pending))
 	for k, a := range m.pending {

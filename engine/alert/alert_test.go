@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/projecttest"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -44,21 +44,9 @@ const listens = "on: hookloom.alerts\nsteps: [{stop: x}]"
 
 func newTestMonitor(t *testing.T, flow string) *testMonitor {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n", "workflows/w.yaml": flow} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{}, nil)
-	if mistakes.Errors() > 0 {
-		t.Fatal(mistakes)
-	}
-	s, err := store.Open(t.Context(), filepath.Join(dir, "x.db"), store.Options{Synchronous: "OFF"})
+	p := projecttest.Load(t, map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n", "workflows/w.yaml": flow},
+		workflows.Catalog{})
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +108,7 @@ func (w watch) Alerted(a engine.Alert) {
 // tell tells what is pending, and fails unless all could be told.
 func (r *testMonitor) tell() {
 	r.t.Helper()
-	if !r.tellPending(r.t.Context()) {
+	if !r.notifyPending(r.t.Context()) {
 		r.t.Error("some of it has to wait")
 	}
 }
@@ -264,7 +252,7 @@ func TestWhatCannotBeStoredIsToldLater(t *testing.T) {
 	r := newTestMonitor(t, listens)
 	r.fails = 1
 	r.Alert(t.Context(), failing)
-	if r.tellPending(t.Context()) {
+	if r.notifyPending(t.Context()) {
 		t.Error("all is told although it cannot be stored")
 	}
 	r.holds("not yet", nil, nil)
@@ -272,7 +260,7 @@ func TestWhatCannotBeStoredIsToldLater(t *testing.T) {
 	r.holds("later", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
 	r.fails = 1
 	r.AlertOver(failing.Kind, "shop")
-	if r.tellPending(t.Context()) {
+	if r.notifyPending(t.Context()) {
 		t.Error("all is told although it cannot be stored")
 	}
 	r.holds("not over yet", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
@@ -285,7 +273,7 @@ func TestWhatCannotBeStoredIsToldLater(t *testing.T) {
 	end()
 	r.fails = 1
 	r.Alert(t.Context(), failing)
-	r.tellPending(ended)
+	r.notifyPending(ended)
 	if n := strings.Count(r.log.String(), "it will be tried again"); n != 2 {
 		t.Error("an end of the process is logged as a failure")
 	}
@@ -347,14 +335,14 @@ func TestAnAlertThatIsNotOnRecordIsNotOpen(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r.Alert(t.Context(), failing)
-	if r.tellPending(t.Context()) || len(r.OpenAlerts()) != 0 || len(r.alerted) != 0 {
+	if r.notifyPending(t.Context()) || len(r.OpenAlerts()) != 0 || len(r.alerted) != 0 {
 		t.Errorf("open: %v", r.OpenAlerts())
 	}
 	r.o.Store = whole
 	r.tell()
 	r.o.Store = brokenAlerts{whole}
 	r.AlertOver(failing.Kind, "shop")
-	if r.tellPending(t.Context()) || len(r.OpenAlerts()) != 1 {
+	if r.notifyPending(t.Context()) || len(r.OpenAlerts()) != 1 {
 		t.Errorf("over, but still on record: %v", r.OpenAlerts())
 	}
 }

@@ -120,7 +120,7 @@ func (c *Console) try(r *http.Request, token string) (caller, time.Duration) {
 	}
 	role, whose := c.roleOf(token)
 	if role != "" {
-		c.guesses.right(ip)
+		c.guesses.forget(ip)
 		return caller{Name: whose, Role: role, proved: whose != ""}, 0
 	}
 	if c.guesses.wrong(ip, now) {
@@ -189,8 +189,8 @@ func (c *Console) guard(next http.Handler) http.Handler {
 				c.refuse(w, r, api, http.StatusForbidden, "this needs the role operate; you have read-only access")
 				return
 			}
-			if !c.genuine(w, r, by, api) {
-				c.refuse(w, r, api, http.StatusForbidden, ungenuine(api))
+			if !c.sameOrigin(w, r, by, api) {
+				c.refuse(w, r, api, http.StatusForbidden, crossOriginError(api))
 				return
 			}
 		}
@@ -198,9 +198,9 @@ func (c *Console) guard(next http.Handler) http.Handler {
 	})
 }
 
-// genuine reports whether a request that changes something comes from our own pages, from a caller
+// sameOrigin reports whether a request that changes something comes from our own pages, from a caller
 // with a personal token in a header, or from a client that is not a browser.
-func (c *Console) genuine(w http.ResponseWriter, r *http.Request, by caller, api bool) bool {
+func (c *Console) sameOrigin(w http.ResponseWriter, r *http.Request, by caller, api bool) bool {
 	want := c.csrf(by)
 	if api {
 		// Without tokens the caller is not authenticated. A request caused by a step's URL or by
@@ -219,7 +219,7 @@ const AgentHeader = "X-Hookloom-Agent"
 // that the request is intended.
 const ClientHeader = "X-Hookloom"
 
-func ungenuine(api bool) string {
+func crossOriginError(api bool) string {
 	if api {
 		return "this call changes something and needs proof: send a token (Authorization: Bearer ...) or, " +
 			"if the server has none, the header " + ClientHeader + ": 1"
@@ -355,7 +355,7 @@ func (c *Console) audit(r *http.Request, by caller, action, target, detail strin
 		remote = ip.String()
 	}
 	if agent := r.Header.Get(AgentHeader); agent != "" {
-		detail = clip(strings.TrimSpace(noted("agent", clip(agent, 100))+" "+detail), maxDetail)
+		detail = clip(strings.TrimSpace(auditDetail("agent", clip(agent, 100))+" "+detail), maxDetail)
 	}
 	a := engine.AuditEntry{At: time.Now().UTC(), Who: by.Name, Role: string(by.Role), Proof: by.proof(), Remote: remote, Action: action,
 		Target: target, Detail: detail, Status: status}
@@ -369,15 +369,15 @@ func (c *Console) audit(r *http.Request, by caller, action, target, detail strin
 func (c *Console) acting(action string, do http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		target := r.PathValue("id") + r.PathValue("name")
-		aimed := &aim{target: target, by: callerOf(r)}
+		aimed := &auditTarget{target: target, by: callerOf(r)}
 		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		do(seen, r.WithContext(context.WithValue(r.Context(), aimKey{}, aimed)))
 		c.audit(r, aimed.by, action, aimed.target, aimed.detail, seen.status)
 	}
 }
 
-// aim is the target of an action and the name of its author, as far as only the handler knows them.
-type aim struct {
+// auditTarget is the target of an action and the name of its author, as far as only the handler knows them.
+type auditTarget struct {
 	target, detail string
 	by             caller
 }
@@ -386,7 +386,7 @@ type aimKey struct{}
 
 // setTarget sets the target of an action, and a name given in the request.
 func setTarget(r *http.Request, target, by string) {
-	a, ok := r.Context().Value(aimKey{}).(*aim)
+	a, ok := r.Context().Value(aimKey{}).(*auditTarget)
 	if !ok {
 		return
 	}
@@ -404,14 +404,14 @@ const maxDetail = 2000
 // note records the parameters of an action: alternating names and values; empty values are omitted.
 // Inputs must not be recorded, since they may be secret.
 func note(r *http.Request, pairs ...string) {
-	a, ok := r.Context().Value(aimKey{}).(*aim)
+	a, ok := r.Context().Value(aimKey{}).(*auditTarget)
 	if !ok {
 		return
 	}
-	a.detail = clip(strings.TrimSpace(a.detail+" "+noted(pairs...)), maxDetail)
+	a.detail = clip(strings.TrimSpace(a.detail+" "+auditDetail(pairs...)), maxDetail)
 }
 
-func noted(pairs ...string) string {
+func auditDetail(pairs ...string) string {
 	var out []string
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if v := pairs[i+1]; v != "" {

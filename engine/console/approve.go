@@ -83,7 +83,7 @@ func auditLink(r *http.Request, e Linked, log *slog.Logger, a engine.Answer, ver
 		remote = ap.Addr().Unmap().String()
 	}
 	entry := engine.AuditEntry{At: time.Now().UTC(), Who: a.By, Proof: "link", Remote: remote, Action: "run.answer",
-		Target: a.Run.String(), Detail: noted("step", a.Path, "verdict", verdict, "comment", a.Comment), Status: http.StatusOK}
+		Target: a.Run.String(), Detail: auditDetail("step", a.Path, "verdict", verdict, "comment", a.Comment), Status: http.StatusOK}
 	if err := e.Audit(ctx, entry); err != nil {
 		log.Error("an answer by link is missing in the audit log", "run", a.Run, "error", err)
 	}

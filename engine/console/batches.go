@@ -229,8 +229,8 @@ func (c *Console) keep(w http.ResponseWriter, r *http.Request, path string, data
 	http.Redirect(w, r, path+"&shown="+key, http.StatusSeeOther)
 }
 
-// kept returns the data that a form kept for the page to which it redirected.
-func (c *Console) kept(r *http.Request) map[string]any {
+// savedForm returns the data that a form kept for the page to which it redirected.
+func (c *Console) savedForm(r *http.Request) map[string]any {
 	data := map[string]any{}
 	if p, ok := c.forms.get(r.URL.Query().Get("shown")); ok && p.name == "" {
 		_ = json.Unmarshal(p.data, &data) // it was encoded here

@@ -12,8 +12,8 @@ import (
 
 // This file asks for confirmation before a page's action takes effect: it shows what would happen.
 
-// asking is a page that describes an action, with a button that executes it.
-type asking struct {
+// confirmation is a page that describes an action, with a button that executes it.
+type confirmation struct {
 	Title, Text string
 	// Effects are the effects, one per line.
 	Effects []string
@@ -24,7 +24,7 @@ type asking struct {
 }
 
 // confirmed asks before it acts, unless the form contains the confirmation.
-func (c *Console) confirmed(action string, ask func(*http.Request) (asking, error), do http.HandlerFunc) http.HandlerFunc {
+func (c *Console) confirmed(action string, ask func(*http.Request) (confirmation, error), do http.HandlerFunc) http.HandlerFunc {
 	act := c.acting(action, do)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.PostForm.Get("confirm") != "" {
@@ -46,17 +46,17 @@ func (c *Console) confirmed(action string, ask func(*http.Request) (asking, erro
 	}
 }
 
-func (c *Console) askReplayEvent(r *http.Request) (asking, error) {
+func (c *Console) confirmReplayEvent(r *http.Request) (confirmation, error) {
 	id, err := engine.ParseEventID(r.PathValue("id"))
 	if err != nil {
-		return asking{}, err
+		return confirmation{}, err
 	}
 	o, err := c.formOrder(r)
 	if err != nil {
-		return asking{}, err
+		return confirmation{}, err
 	}
 	workflow := r.PostForm.Get("workflow")
-	q := asking{Title: "Run this event again?", Back: "/events/" + id.String(), Button: "Run it again"}
+	q := confirmation{Title: "Run this event again?", Back: "/events/" + id.String(), Button: "Run it again"}
 	if workflow != "" {
 		q.Text = "Today's rule of the workflow decides about the event, and a run begins if it matches."
 		q.Effects = []string{"decide by " + workflow}
@@ -81,16 +81,16 @@ func (c *Console) askReplayEvent(r *http.Request) (asking, error) {
 	return q, nil
 }
 
-func (c *Console) askCancel(r *http.Request) (asking, error) {
+func (c *Console) confirmCancel(r *http.Request) (confirmation, error) {
 	id, err := engine.ParseRunID(r.PathValue("id"))
 	if err != nil {
-		return asking{}, err
+		return confirmation{}, err
 	}
 	d, err := c.o.Log.RunDetail(r.Context(), id)
 	if err != nil {
-		return asking{}, err
+		return confirmation{}, err
 	}
-	q := asking{Title: "Cancel this run?", Back: "/runs/" + id.String(), Button: "Cancel the run", Danger: true,
+	q := confirmation{Title: "Cancel this run?", Back: "/runs/" + id.String(), Button: "Cancel the run", Danger: true,
 		Text: fmt.Sprintf("%s of %s is %s. What its steps have done stays done.", id, d.Workflow, d.Status)}
 	q.Effects = []string{"Runs that it called end too, unless they were called with detach: true."}
 	if w := c.o.Project().Workflows[d.Workflow]; w != nil && len(w.Finally) > 0 {
@@ -99,12 +99,12 @@ func (c *Console) askCancel(r *http.Request) (asking, error) {
 	return q, nil
 }
 
-func (c *Console) askDisable(r *http.Request) (asking, error) {
+func (c *Console) confirmDisable(r *http.Request) (confirmation, error) {
 	id := r.PostForm.Get("id")
 	if c.o.Project().Workflows[id] == nil {
-		return asking{}, engine.ErrNotFound
+		return confirmation{}, engine.ErrNotFound
 	}
-	q := asking{Title: "Switch off " + id + "?", Back: "/workflow?id=" + url.QueryEscape(id), Button: "Switch it off", Danger: true,
+	q := confirmation{Title: "Switch off " + id + "?", Back: "/workflow?id=" + url.QueryEscape(id), Button: "Switch it off", Danger: true,
 		Text: "It stays off after a restart, until somebody switches it on."}
 	if r.PostForm.Get("hold") != "" {
 		q.Effects = append(q.Effects, "New events are held, and run in order when it is switched on.")
@@ -115,30 +115,30 @@ func (c *Console) askDisable(r *http.Request) (asking, error) {
 	return q, nil
 }
 
-// judgedSample is the predicted outcome of a sample delivery.
-type judgedSample struct {
+// checkedSample is the predicted outcome of a sample delivery.
+type checkedSample struct {
 	Result, Reason string
-	Events         []judgedEvent
+	Events         []checkedEvent
 }
 
-type judgedEvent struct {
+type checkedEvent struct {
 	Type, Key string
 	Decisions []engine.Decision
 }
 
-// judge returns what the workflows would decide about a sample. It changes nothing.
-func (c *Console) judge(r *http.Request) (*judgedSample, error) {
+// checkSample returns what the workflows would decide about a sample. It changes nothing.
+func (c *Console) checkSample(r *http.Request) (*checkedSample, error) {
 	name := r.PostForm.Get("name")
 	result, reason, deliveries, err := c.o.Judge(r.Context(), name, r.PostForm.Get("kind"))
 	if err != nil {
 		return nil, err
 	}
 	p := c.o.Project()
-	out := &judgedSample{Result: result, Reason: reason}
+	out := &checkedSample{Result: result, Reason: reason}
 	for _, d := range deliveries {
 		ev := &engine.Event{Delivery: *d}
 		names, unreadable := ev.Names()
-		x := judgedEvent{Type: d.Type, Key: d.Key}
+		x := checkedEvent{Type: d.Type, Key: d.Key}
 		for _, id := range sortedNames(p.Workflows) {
 			w := p.Workflows[id]
 			for _, s := range w.Starts {
@@ -157,11 +157,11 @@ func (c *Console) judge(r *http.Request) (*judgedSample, error) {
 	return out, nil
 }
 
-func (c *Console) askSend(r *http.Request) (asking, error) {
+func (c *Console) confirmSend(r *http.Request) (confirmation, error) {
 	name := r.PostForm.Get("name")
-	q := asking{Title: "Send a sample to " + name + "?", Back: "/trigger?name=" + url.QueryEscape(name), Button: "Send it",
+	q := confirmation{Title: "Send a sample to " + name + "?", Back: "/trigger?name=" + url.QueryEscape(name), Button: "Send it",
 		Text: "It is a delivery like any other: it is stored, and the workflows that match run, with all their effects."}
-	j, err := c.judge(r)
+	j, err := c.checkSample(r)
 	if err != nil {
 		return q, err
 	}
@@ -186,7 +186,7 @@ func (c *Console) trySend(send http.HandlerFunc) http.HandlerFunc {
 			send(w, r)
 			return
 		}
-		j, err := c.judge(r)
+		j, err := c.checkSample(r)
 		if err != nil {
 			c.actionFailed(w, r, err)
 			return

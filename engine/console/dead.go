@@ -63,13 +63,8 @@ func (c *Console) allDead(ctx context.Context) ([]engine.DeadGroup, error) {
 }
 
 func (c *Console) listDeadGroups(w http.ResponseWriter, r *http.Request) {
-	q, err := query(r.URL.Query(), c.o.Project().Zone())
-	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	if err := c.names(r.Context(), q); err != nil {
-		c.fail(w, err)
+	q, ok := c.listQuery(w, r)
+	if !ok {
 		return
 	}
 	groups, err := c.o.Log.DeadGroups(r.Context(), q)
@@ -284,7 +279,7 @@ func (c *Console) deadReplay(w http.ResponseWriter, r *http.Request) {
 	}
 	made, problems := c.replayMany(r.Context(), ids, o)
 	c.audit(r, callerOf(r), "run.replay", fmt.Sprintf("%d dead letters", len(made)),
-		noted("from", o.From, "version", o.Version, "group", group, "filters", filters, "runs", madeText(made)), http.StatusOK)
+		auditDetail("from", o.From, "version", o.Version, "group", group, "filters", filters, "runs", madeText(made)), http.StatusOK)
 	c.shown(w, r, "replayed", map[string]any{"Title": "Replayed", "Made": firstN(made, 200), "Count": len(made), "Left": left,
 		"Problems": problems})
 }

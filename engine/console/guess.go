@@ -60,8 +60,8 @@ func (g *guesses) wrong(ip netip.Addr, now time.Time) (log bool) {
 	return x.wrong == 1 || x.wrong == freeGuesses
 }
 
-// right forgets an address that has a valid token.
-func (g *guesses) right(ip netip.Addr) {
+// forget forgets an address that has a valid token.
+func (g *guesses) forget(ip netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.byIP, network(ip))

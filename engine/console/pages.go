@@ -105,17 +105,17 @@ func (c *Console) pages(mux *http.ServeMux) {
 		"GET /quarantine/{id}": c.refusalPage, "GET /triggers": c.triggersPage, "GET /trigger": c.triggerPage,
 		"GET /workflows": c.workflowsPage, "GET /workflow": c.workflowPage, "GET /audit": c.auditPage,
 		"POST /runs/{id}/replay":   c.acting("run.replay", c.doReplay),
-		"POST /runs/{id}/cancel":   c.confirmed("run.cancel", c.askCancel, c.doCancel),
+		"POST /runs/{id}/cancel":   c.confirmed("run.cancel", c.confirmCancel, c.doCancel),
 		"POST /runs/{id}/answer":   c.acting("run.answer", c.doAnswer),
-		"POST /events/{id}/replay": c.confirmed("event.replay", c.askReplayEvent, c.doReplayEvent), "POST /deadletters/replay": c.deadReplay,
+		"POST /events/{id}/replay": c.confirmed("event.replay", c.confirmReplayEvent, c.doReplayEvent), "POST /deadletters/replay": c.deadReplay,
 		"POST /conflicts/{id}/admit":  c.acting("conflict.admit", c.doAdmitConflict),
 		"POST /quarantine/{id}/admit": c.acting("refusal.admit", c.doAdmit),
-		"POST /quarantine/admit":      c.confirmed("refusal.admit", c.askJudgeAll, c.doJudgeAll),
-		"POST /trigger/send":          c.trySend(c.confirmed("trigger.send", c.askSend, c.doSend)),
+		"POST /quarantine/admit":      c.confirmed("refusal.admit", c.confirmRecheckAll, c.doRecheckAll),
+		"POST /trigger/send":          c.trySend(c.confirmed("trigger.send", c.confirmSend, c.doSend)),
 		"POST /trigger/poll":          c.acting("trigger.poll", c.doPoll),
 		"POST /trigger/await-secret":  c.acting("trigger.await_secret", c.doAwaitSecret),
 		"POST /workflow/fire":         c.acting("workflow.fire", c.doFire), "POST /workflow/enable": c.acting("workflow.enable", c.doSwitch),
-		"POST /workflow/disable":    c.confirmed("workflow.disable", c.askDisable, c.doSwitch),
+		"POST /workflow/disable":    c.confirmed("workflow.disable", c.confirmDisable, c.doSwitch),
 		"POST /destinations/resume": c.acting("endpoint.resume", c.doResume), "POST /logout": c.acting("logout", c.logout),
 	} {
 		mux.HandleFunc(path, h)
@@ -337,7 +337,7 @@ func (c *Console) hooksURL() string {
 }
 
 func (c *Console) triggerPage(w http.ResponseWriter, r *http.Request) {
-	c.showTrigger(w, r, http.StatusOK, c.kept(r))
+	c.showTrigger(w, r, http.StatusOK, c.savedForm(r))
 }
 
 func (c *Console) showTrigger(w http.ResponseWriter, r *http.Request, status int, data map[string]any) {

@@ -176,16 +176,25 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// list serves a list of the API, one page at a time.
-func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(context.Context, engine.Query) (engine.Page[T], error),
-	count func(context.Context, engine.Query, *engine.Page[T]) error) {
+// listQuery reads the filters of a list of the API. It responds itself if they are wrong.
+func (c *Console) listQuery(w http.ResponseWriter, r *http.Request) (q engine.Query, ok bool) {
 	q, err := query(r.URL.Query(), c.o.Project().Zone())
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
-		return
+		return q, false
 	}
 	if err := c.names(r.Context(), q); err != nil {
 		c.fail(w, err)
+		return q, false
+	}
+	return q, true
+}
+
+// list serves a list of the API, one page at a time.
+func list[T any](c *Console, w http.ResponseWriter, r *http.Request, get func(context.Context, engine.Query) (engine.Page[T], error),
+	count func(context.Context, engine.Query, *engine.Page[T]) error) {
+	q, ok := c.listQuery(w, r)
+	if !ok {
 		return
 	}
 	p, err := get(r.Context(), q)

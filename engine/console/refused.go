@@ -15,14 +15,14 @@ import (
 // the same cause again once that is fixed.
 
 type (
-	// judgeOrder selects refused deliveries by trigger and reason.
-	judgeOrder struct {
+	// recheckOrder selects refused deliveries by trigger and reason.
+	recheckOrder struct {
 		Trigger string `json:"trigger"`
 		Reason  string `json:"reason,omitempty"`
 		Since   string `json:"since,omitempty"`
 	}
-	// judgedAnswer is the result of verifying them again.
-	judgedAnswer struct {
+	// recheckAnswer is the result of verifying them again.
+	recheckAnswer struct {
 		// Admitted are the created events; Refused is the number that still fail.
 		Admitted []string `json:"admitted"`
 		Refused  int      `json:"refused"`
@@ -48,14 +48,14 @@ func (c *Console) listRefusalGroups(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, engine.Page[engine.RefusalGroup]{Items: groups, Total: &n})
 }
 
-// judgedAtOnce is the maximum number of deliveries that one request verifies.
-const judgedAtOnce = 1000
+// maxRechecked is the maximum number of deliveries that one request verifies.
+const maxRechecked = 1000
 
-// judgeAgain verifies the deliveries of a request, oldest first, as of the time each was received.
+// recheck verifies the deliveries of a request, oldest first, as of the time each was received.
 // Those that were admitted are skipped.
-func (c *Console) judgeAgain(ctx context.Context, o judgeOrder) (judgedAnswer, error) {
-	a := judgedAnswer{Admitted: []string{}}
-	q := engine.Query{Trigger: o.Trigger, Reason: o.Reason, Limit: judgedAtOnce, Ascending: true}
+func (c *Console) recheck(ctx context.Context, o recheckOrder) (recheckAnswer, error) {
+	a := recheckAnswer{Admitted: []string{}}
+	q := engine.Query{Trigger: o.Trigger, Reason: o.Reason, Limit: maxRechecked, Ascending: true}
 	if o.Since != "" {
 		var err error
 		if q.Since, err = Since(o.Since, time.Now()); err != nil {
@@ -71,7 +71,7 @@ func (c *Console) judgeAgain(ctx context.Context, o judgeOrder) (judgedAnswer, e
 			if item.Event != "" {
 				continue
 			}
-			if len(a.Admitted)+a.Refused == judgedAtOnce {
+			if len(a.Admitted)+a.Refused == maxRechecked {
 				a.Left = true
 				return a, nil
 			}
@@ -91,8 +91,8 @@ func (c *Console) judgeAgain(ctx context.Context, o judgeOrder) (judgedAnswer, e
 	}
 }
 
-func (c *Console) judgeRefusals(w http.ResponseWriter, r *http.Request) {
-	var o judgeOrder
+func (c *Console) recheckRefusals(w http.ResponseWriter, r *http.Request) {
+	var o recheckOrder
 	err := readOrder(r, &o)
 	if err == nil && o.Trigger == "" {
 		err = errors.New("trigger is needed; reason and since narrow it")
@@ -101,7 +101,7 @@ func (c *Console) judgeRefusals(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	a, err := c.judgeAgain(r.Context(), o)
+	a, err := c.recheck(r.Context(), o)
 	c.noteJudged(r, o, a)
 	if err != nil {
 		c.fail(w, err)
@@ -110,15 +110,15 @@ func (c *Console) judgeRefusals(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, a)
 }
 
-func (c *Console) noteJudged(r *http.Request, o judgeOrder, a judgedAnswer) {
+func (c *Console) noteJudged(r *http.Request, o recheckOrder, a recheckAnswer) {
 	setTarget(r, o.Trigger, "")
 	note(r, "reason", o.Reason, "since", o.Since, "admitted", strings.Join(firstN(a.Admitted, 50), ","), "refused", fmt.Sprint(a.Refused))
 }
 
-// doJudgeAll is judgeRefusals for the page of refused deliveries.
-func (c *Console) doJudgeAll(w http.ResponseWriter, r *http.Request) {
-	o := judgeOrder{Trigger: r.PostForm.Get("trigger"), Reason: r.PostForm.Get("reason")}
-	a, err := c.judgeAgain(r.Context(), o)
+// doRecheckAll is recheckRefusals for the page of refused deliveries.
+func (c *Console) doRecheckAll(w http.ResponseWriter, r *http.Request) {
+	o := recheckOrder{Trigger: r.PostForm.Get("trigger"), Reason: r.PostForm.Get("reason")}
+	a, err := c.recheck(r.Context(), o)
 	c.noteJudged(r, o, a)
 	if err != nil {
 		c.actionFailed(w, r, err)
@@ -128,15 +128,15 @@ func (c *Console) doJudgeAll(w http.ResponseWriter, r *http.Request) {
 		"First": firstN(a.Admitted, 200)})
 }
 
-func (c *Console) askJudgeAll(r *http.Request) (asking, error) {
+func (c *Console) confirmRecheckAll(r *http.Request) (confirmation, error) {
 	trigger, reason := r.PostForm.Get("trigger"), r.PostForm.Get("reason")
 	groups, err := c.o.Log.RefusalGroups(r.Context(), engine.Query{Trigger: trigger, Reason: reason})
 	if err != nil {
-		return asking{}, err
+		return confirmation{}, err
 	}
-	q := asking{Title: "Judge them again?", Back: "/quarantine", Button: "Judge them again",
+	q := confirmation{Title: "Judge them again?", Back: "/quarantine", Button: "Judge them again",
 		Text: fmt.Sprintf("Each delivery is verified with the current settings, as of the time it was received, at most %d at once. "+
-			"Deliveries that pass become events, and the workflows that match run.", judgedAtOnce)}
+			"Deliveries that pass become events, and the workflows that match run.", maxRechecked)}
 	for _, g := range groups {
 		q.Effects = append(q.Effects, fmt.Sprintf("%d of %s: %s", g.Count-g.Admitted, g.Trigger, g.Reason))
 	}

@@ -159,7 +159,7 @@ func (c *Console) api() []route {
 			refusalGroups, engine.Page[engine.RefusalGroup]{}, c.listRefusalGroups),
 		post("quarantine/replay", "judgeRefusals",
 			"Judges refused deliveries of a trigger again, each as of the moment it came, at most 1000 at once.", "refusal.admit", 202,
-			judgeOrder{}, judgedAnswer{}, c.judgeRefusals),
+			recheckOrder{}, recheckAnswer{}, c.recheckRefusals),
 		get("quarantine/{id}", "getRefusal", "One refused delivery.", nil, engine.RefusalItem{}, c.oneRefusal),
 		post("quarantine/{id}/replay", "admitRefusal", "Verifies a refused delivery again, as of the time it arrived.", "refusal.admit", 202,
 			nil, statusAnswer{}, c.admit),

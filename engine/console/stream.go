@@ -49,7 +49,7 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if s.say("hello", map[string]string{"after": s.at.String()}) != nil || s.out.Flush() != nil {
+	if s.send("hello", map[string]string{"after": s.at.String()}) != nil || s.out.Flush() != nil {
 		return
 	}
 	look, beat := time.NewTicker(streamPause), time.NewTicker(streamBeat)
@@ -145,7 +145,7 @@ func (s *follower) look(ctx context.Context) error {
 	for {
 		list, err := s.c.o.Log.Feed(ctx, s.at, maxAtOnce)
 		if errors.Is(err, engine.ErrFeedGone) {
-			if err := s.tellMissed(ctx); err != nil {
+			if err := s.sendMissed(ctx); err != nil {
 				return err
 			}
 			continue
@@ -153,22 +153,22 @@ func (s *follower) look(ctx context.Context) error {
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		if err := s.tell(ctx, list); err != nil {
+		if err := s.sendChanges(ctx, list); err != nil {
 			return err
 		}
 	}
 }
 
-// tellMissed sends a client the changes before the start of the feed. These messages carry the
+// sendMissed sends a client the changes before the start of the feed. These messages carry the
 // client's own cursor: if it is disconnected during them, they start over.
-func (s *follower) tellMissed(ctx context.Context) error {
+func (s *follower) sendMissed(ctx context.Context) error {
 	list, end, err := s.c.o.Log.MissedChanges(ctx, s.at)
 	if err != nil {
 		return err
 	}
 	for len(list) > 0 {
 		n := min(len(list), maxAtOnce)
-		if err := s.tell(ctx, list[:n]); err != nil {
+		if err := s.sendChanges(ctx, list[:n]); err != nil {
 			return err
 		}
 		list = list[n:]
@@ -177,8 +177,8 @@ func (s *follower) tellMissed(ctx context.Context) error {
 	return nil
 }
 
-// tell sends the changes that the client asked for, in order.
-func (s *follower) tell(ctx context.Context, list []engine.FeedChange) error {
+// sendChanges sends the changes that the client asked for, in order.
+func (s *follower) sendChanges(ctx context.Context, list []engine.FeedChange) error {
 	events, runs := engine.ChangedIDs(list)
 	eventItems, err := s.c.o.Log.FeedEvents(ctx, events, engine.Query{Trigger: s.q.Trigger})
 	if err != nil {
@@ -191,9 +191,9 @@ func (s *follower) tell(ctx context.Context, list []engine.FeedChange) error {
 	for _, x := range list {
 		s.at = max(s.at, x.At)
 		if e, ok := eventItems[x.Event]; ok && x.Event != 0 {
-			err = s.say("event", e)
+			err = s.send("event", e)
 		} else if r, ok := runItems[x.Run]; ok && x.Run != 0 {
-			err = s.say("run", r.As(x.Status))
+			err = s.send("run", r.As(x.Status))
 		}
 		if err != nil {
 			return err
@@ -213,14 +213,14 @@ func (s *follower) lookAtOne(ctx context.Context) error {
 		return err
 	}
 	s.mark = mark
-	if err := s.say("run", r); err != nil {
+	if err := s.send("run", r); err != nil {
 		return err
 	}
 	return s.out.Flush()
 }
 
-// say sends a message. JSON contains no line breaks, which would end it.
-func (s *follower) say(name string, v any) error {
+// send sends a message. JSON contains no line breaks, which would end it.
+func (s *follower) send(name string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encoding for the stream: %w", err)

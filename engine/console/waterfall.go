@@ -24,8 +24,8 @@ const (
 	itemsMost = 50
 )
 
-// lane is a row: an attempt, the items of a loop, or a group of steps.
-type lane struct {
+// waterfallLane is a row: an attempt, the items of a loop, or a group of steps.
+type waterfallLane struct {
 	name  string
 	at    []int // its attempts, by their place in the run
 	begin time.Time
@@ -54,7 +54,7 @@ func endOf(s engine.StepItem, now time.Time) time.Time {
 }
 
 // lanes arranges the attempts of a run in rows, by start time.
-func lanes(steps []engine.StepItem, now time.Time) []lane {
+func lanes(steps []engine.StepItem, now time.Time) []waterfallLane {
 	paths := map[string]map[string]bool{}
 	shape := func(s engine.StepItem) string { return indexed(s.Path) + " " + s.Action }
 	for _, s := range steps {
@@ -63,7 +63,7 @@ func lanes(steps []engine.StepItem, now time.Time) []lane {
 		}
 		paths[shape(s)][s.Path] = true
 	}
-	var out []lane
+	var out []waterfallLane
 	loops := map[string]int{}
 	inner := map[string][]int{} // attempts below a step that contains others
 	for i, s := range steps {
@@ -82,21 +82,21 @@ func lanes(steps []engine.StepItem, now time.Time) []lane {
 			if !ok {
 				n = len(out)
 				loops[key] = n
-				out = append(out, lane{name: indexed(s.Path), begin: s.StartedAt, end: endOf(s, now)})
+				out = append(out, waterfallLane{name: indexed(s.Path), begin: s.StartedAt, end: endOf(s, now)})
 			}
 			l := &out[n]
 			l.at = append(l.at, i)
 			l.begin, l.end = earlier(l.begin, s.StartedAt), later(l.end, endOf(s, now))
 			continue
 		}
-		l := lane{name: s.Path, at: []int{i}, begin: s.StartedAt, end: endOf(s, now)}
+		l := waterfallLane{name: s.Path, at: []int{i}, begin: s.StartedAt, end: endOf(s, now)}
 		for _, k := range inner[s.Path] {
 			l.group = true
 			l.begin, l.end = earlier(l.begin, steps[k].StartedAt), later(l.end, endOf(steps[k], now))
 		}
 		out = append(out, l)
 	}
-	slices.SortStableFunc(out, func(a, b lane) int {
+	slices.SortStableFunc(out, func(a, b waterfallLane) int {
 		if c := a.begin.Compare(b.begin); c != 0 {
 			return c
 		}
@@ -209,7 +209,7 @@ func (p *waterfall) label(end time.Time, text string) {
 }
 
 // lane draws one row.
-func (p *waterfall) lane(steps []engine.StepItem, l lane, now time.Time) {
+func (p *waterfall) lane(steps []engine.StepItem, l waterfallLane, now time.Time) {
 	if len(l.at) > 1 {
 		p.loop(steps, l, now)
 		return
@@ -265,7 +265,7 @@ func (p *waterfall) pause(before []engine.StepItem, s engine.StepItem) {
 }
 
 // loop draws the items of a loop as a strip of cells; failed ones have their own color.
-func (p *waterfall) loop(steps []engine.StepItem, l lane, now time.Time) {
+func (p *waterfall) loop(steps []engine.StepItem, l waterfallLane, now time.Time) {
 	g := summed(steps, l.at, l.name)
 	p.put(`<a href="#s%d"><title>%s</title><rect class="rowhit" x="0" y="%d" width="%d" height="%d"/>`+
 		`<text class="name" x="4" y="%d">%s</text>`,
@@ -352,7 +352,7 @@ func attemptList(d *engine.RunDetail, all bool, cut *cutter) []attempts {
 	}
 	var out []attempts
 	rows := lanes(d.Steps, time.Now())
-	slices.SortStableFunc(rows, func(a, b lane) int { return a.at[0] - b.at[0] })
+	slices.SortStableFunc(rows, func(a, b waterfallLane) int { return a.at[0] - b.at[0] })
 	for _, l := range rows {
 		a := summed(d.Steps, l.at, l.name)
 		a.Loop = len(l.at) > 1

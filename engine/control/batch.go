@@ -118,7 +118,7 @@ func (ctl *Control) StartBatch(ctx context.Context, s engine.Selection, rate int
 	if err := ctl.o.Store.AddBatch(ctx, b); err != nil {
 		return nil, fmt.Errorf("storing the batch: %w", err)
 	}
-	ctl.pokeBatches()
+	ctl.signalBatches()
 	return b, nil
 }
 
@@ -138,7 +138,7 @@ func (ctl *Control) ChangeBatch(ctx context.Context, id engine.BatchID, to strin
 	if b.State != to {
 		return nil, fmt.Errorf("batch %s is %s: %w", id, b.State, engine.ErrBatchState)
 	}
-	ctl.pokeBatches()
+	ctl.signalBatches()
 	return b, nil
 }
 

@@ -23,9 +23,9 @@ const (
 	batchRetry = time.Second
 )
 
-func (ctl *Control) pokeBatches() {
+func (ctl *Control) signalBatches() {
 	select {
-	case ctl.wakeBatches <- struct{}{}:
+	case ctl.batchSignal <- struct{}{}:
 	default:
 	}
 }
@@ -46,7 +46,7 @@ func (ctl *Control) RunBatches(ctx context.Context) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-		case <-ctl.wakeBatches:
+		case <-ctl.batchSignal:
 		case <-timer.C:
 		}
 		timer.Stop()

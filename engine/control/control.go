@@ -81,11 +81,11 @@ type Control struct {
 	// Immutable after New.
 
 	o Options
-	// wakeBatches makes RunBatches look again. It holds at most one signal.
-	wakeBatches chan struct{}
+	// batchSignal makes RunBatches look again. It holds at most one signal.
+	batchSignal chan struct{}
 }
 
 // New makes a Control.
 func New(o Options) *Control {
-	return &Control{o: o, wakeBatches: make(chan struct{}, 1)}
+	return &Control{o: o, batchSignal: make(chan struct{}, 1)}
 }

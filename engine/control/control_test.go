@@ -3,7 +3,6 @@ package control_test
 import (
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/projecttest"
 )
 
 // noted is a machine that notes what it is told.
@@ -41,24 +41,11 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	p := projecttest.Load(t, map[string]string{
 		"hookloom.yaml":    "triggers:\n  hook: {webhook: {auth: none}}\n",
 		"workflows/w.yaml": "on: hook\nsteps:\n  - {id: ok, wait: {approval: pay, by: [ada]}, timeout: 1h}\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{}, nil)
-	if mistakes.Errors() > 0 {
-		t.Fatal(mistakes)
-	}
-	s, err := store.Open(t.Context(), filepath.Join(dir, "x.db"), store.Options{Synchronous: "OFF"})
+	}, workflows.Catalog{})
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func (ctl *Control) Switch(ctx context.Context, o engine.SwitchOrder) (s engine.
 		return err == nil, err
 	})
 	if err == nil {
-		ctl.pokeBatches()
+		ctl.signalBatches()
 	}
 	return s, err
 }

@@ -300,14 +300,14 @@ func (p *answerer) answerQuestion(q plan.Question, all []plan.Question) {
 	switch q.Kind {
 	case "approval":
 		a.Verdict = "approve"
-		said := map[string]any{"approved": true, "by": "test", "at": p.r.Now.Format(time.RFC3339Nano), "comment": ""}
+		answer := map[string]any{"approved": true, "by": "test", "at": p.r.Now.Format(time.RFC3339Nano), "comment": ""}
 		if m, ok := a.Output.(map[string]any); ok {
-			maps.Copy(said, m)
+			maps.Copy(answer, m)
 		}
-		if said["approved"] == false {
+		if answer["approved"] == false {
 			a.Verdict = "reject"
 		}
-		a.Output = said
+		a.Output = answer
 	case "event":
 		if reply == nil {
 			a.Output = map[string]any{"trigger": q.Trigger, "key": q.Key, "data": map[string]any{}}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,34 +15,22 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/projecttest"
 )
 
 // project loads workflows by id, with the triggers hook and back.
 func project(t *testing.T, flows map[string]string) *workflows.Project {
 	t.Helper()
-	dir := t.TempDir()
-	write := func(name, text string) {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("hookloom.yaml", "triggers:\n  hook: {webhook: {auth: none, key: body.id}}\n  back: {webhook: {auth: none, key: body.id}}\n"+
-		"  told: {}\n")
+	files := map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none, key: body.id}}\n" +
+		"  back: {webhook: {auth: none, key: body.id}}\n  told: {}\n"}
 	for id, text := range flows {
-		write("workflows/"+id+".yaml", text)
+		files["workflows/"+id+".yaml"] = text
 	}
 	presets, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: actions.Catalog(), Presets: presets, CheckCron: triggers.CheckCron}, nil)
-	if mistakes.Errors() > 0 {
-		t.Fatal(mistakes)
-	}
-	return p
+	return projecttest.Load(t, files, workflows.Catalog{Actions: actions.Catalog(), Presets: presets, CheckCron: triggers.CheckCron})
 }
 
 // noon is when the events of the tests arrive.

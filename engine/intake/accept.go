@@ -105,7 +105,7 @@ func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
 		first := !in.backlog.Swap(true)
 		in.mu.Unlock()
 		if first {
-			in.poke() // from now on RunInbox checks for free capacity
+			in.signalInbox() // from now on RunInbox checks for free capacity
 		}
 		return
 	}

@@ -110,7 +110,7 @@ func (in *Intake) leaveFastPath() {
 	in.mu.Unlock()
 	in.goroutines.Done()
 	if look {
-		in.poke()
+		in.signalInbox()
 	}
 }
 

@@ -35,9 +35,9 @@ func (in *Intake) pause() time.Duration {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	backlog := in.backlog.Load()
-	in.dozing = !backlog || in.room() == 0
+	in.sleeping = !backlog || in.room() == 0
 	switch {
-	case !in.dozing:
+	case !in.sleeping:
 		return lookAgain
 	case backlog:
 		return roomAgain // by then some runs may count as slow
@@ -54,11 +54,11 @@ func (in *Intake) wakeUp() {
 	look := in.canLook()
 	in.mu.Unlock()
 	if look {
-		in.poke()
+		in.signalInbox()
 	}
 }
 
-func (in *Intake) poke() {
+func (in *Intake) signalInbox() {
 	select {
 	case in.wake <- struct{}{}:
 	default:
@@ -108,7 +108,7 @@ func (in *Intake) canLook() bool {
 		return false
 	}
 	room := in.room()
-	return room > 0 && (in.dozing || in.many(room))
+	return room > 0 && (in.sleeping || in.many(room))
 }
 
 // takeInbox matches events that were stored while nothing was free to match them, including those

@@ -66,8 +66,8 @@ type Intake struct {
 	ordered  orderedQueue
 	// looked is when the inbox was last read.
 	looked time.Time
-	// dozing reports whether RunInbox sleeps until it is woken.
-	dozing bool
+	// sleeping reports whether RunInbox sleeps until it is woken.
+	sleeping bool
 	// stopping reports that nothing new begins.
 	stopping bool
 
@@ -116,7 +116,7 @@ func (in *Intake) RunEnded(of engine.EventID) { in.waiters.notify(of) }
 // Adopted reports that the inbox has events of a node that is gone.
 func (in *Intake) Adopted() {
 	in.backlog.Store(true)
-	in.poke()
+	in.signalInbox()
 }
 
 // SlotFreed wakes RunInbox if events in the inbox wait for a run to end.

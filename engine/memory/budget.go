@@ -37,10 +37,10 @@ type Budget struct {
 	mu      sync.Mutex
 	size    int64
 	free    int64
-	waiting []*borrower // first come, first served
+	waiting []*waiter // first come, first served
 }
 
-type borrower struct {
+type waiter struct {
 	n     int64
 	ready chan struct{}
 }
@@ -68,7 +68,7 @@ func (b *Budget) Take(ctx context.Context, n int64) error {
 	if b.Try(n) {
 		return nil
 	}
-	w := &borrower{n: b.Whole(n), ready: make(chan struct{})}
+	w := &waiter{n: b.Whole(n), ready: make(chan struct{})}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, w)
 	b.serve()

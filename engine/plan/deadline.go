@@ -101,7 +101,7 @@ func (p *planner) afterDeadline(s *workflows.Step, path string, mark *Record) ou
 		return pending
 	}
 	if len(s.Steps)+len(s.Parallel)+len(s.Cases)+len(s.Default) > 0 && s.ForEach == nil {
-		p.quiet(func() { p.walk(s, path) })
+		p.discard(func() { p.walk(s, path) })
 	}
 	failed := *mark
 	failed.Path = path
@@ -119,9 +119,9 @@ func (p *planner) handlerBegan(path string) bool {
 	return false
 }
 
-// quiet walks steps only for their outputs: it discards what the walk would record or begin, and
+// discard walks steps only for their outputs: it discards what the walk would record or begin, and
 // its outcome.
-func (p *planner) quiet(walk func()) {
+func (p *planner) discard(walk func()) {
 	records, memory, finished, err, text, before := p.st.Records, p.st.memory, len(p.out.Finished), p.err, p.text, p.mark()
 	p.st.Records = make(map[string][]*Record, len(records))
 	for k, list := range records {
@@ -171,7 +171,7 @@ func (p *planner) afterRunDeadline(note *Record) Decision {
 	if p.cut("", limit{timeout: p.st.Workflow.Deadline, deadline: true}.over(), deadlineCode) {
 		return *p.out
 	}
-	p.quiet(func() { p.sequence(p.st.Workflow.Steps, "") })
+	p.discard(func() { p.sequence(p.st.Workflow.Steps, "") })
 	p.err = note.Error
 	return p.finish("timed_out")
 }

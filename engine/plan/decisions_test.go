@@ -3,8 +3,6 @@ package plan_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/projecttest"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -20,21 +19,9 @@ import (
 // input n.
 func flowWith(t testing.TB, text string) *workflows.Workflow {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {auth: none}}}\n",
-		"workflows/w.yaml": text, "workflows/other.yaml": "on: call\ninputs: {n: {type: integer}}\nsteps: [{stop: x}]\n"} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: workflows.NewActions(acts, nil)}, nil)
-	if mistakes.Errors() > 0 {
-		t.Fatalf("%s\n%s", mistakes, text)
-	}
+	p := projecttest.Load(t, map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {auth: none}}}\n",
+		"workflows/w.yaml": text, "workflows/other.yaml": "on: call\ninputs: {n: {type: integer}}\nsteps: [{stop: x}]\n"},
+		workflows.Catalog{Actions: workflows.NewActions(acts, nil)})
 	return p.Workflows["w"]
 }
 

@@ -2,8 +2,6 @@ package plan_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/projecttest"
 	"pgregory.net/rapid"
 )
 
@@ -20,20 +19,8 @@ var acts = map[string]*workflows.ActionSpec{"test/act": {Name: "test/act", SideE
 
 func flow(t testing.TB, text string) *workflows.Workflow {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "workflows"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "workflows", "w.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "workflows", "other.yaml"), []byte("on: call\nsteps: [{stop: x}]"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: workflows.NewActions(acts, nil)}, nil)
-	if mistakes.Errors() > 0 {
-		t.Fatalf("%s\n%s", mistakes, text)
-	}
+	p := projecttest.Load(t, map[string]string{"workflows/w.yaml": text, "workflows/other.yaml": "on: call\nsteps: [{stop: x}]"},
+		workflows.Catalog{Actions: workflows.NewActions(acts, nil)})
 	return p.Workflows["w"]
 }
 

@@ -1,13 +1,12 @@
 package plan_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/projecttest"
 )
 
 // retryActions are actions that say in each of the three ways whether they may be repeated.
@@ -21,17 +20,8 @@ var retryActions = map[string]*workflows.ActionSpec{
 // retryStep is the state of a run with one step and its attempts.
 func retryStep(t *testing.T, step string, records ...plan.Record) *plan.State {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "workflows"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "workflows", "w.yaml"), []byte("on: manual\nsteps:\n  - "+step+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: workflows.NewActions(retryActions, nil)}, nil)
-	if mistakes.Errors() > 0 {
-		t.Fatal(mistakes)
-	}
+	p := projecttest.Load(t, map[string]string{"workflows/w.yaml": "on: manual\nsteps:\n  - " + step + "\n"},
+		workflows.Catalog{Actions: workflows.NewActions(retryActions, nil)})
 	st := state(p.Workflows["w"], map[string]any{"method": "GET"})
 	for i, r := range records {
 		r.Path, r.Attempt = "a", i+1

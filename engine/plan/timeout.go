@@ -17,21 +17,21 @@ func (p *planner) within(s *workflows.Step, path string, walk func() outcome) ou
 		return walk()
 	}
 	outer, before := p.limit, p.mark()
-	mine := limit{at: p.began(path).Add(s.Timeout), path: path, timeout: s.Timeout}
-	if p.limit.at.IsZero() || mine.at.Before(p.limit.at) {
-		p.limit = mine
+	own := limit{at: p.began(path).Add(s.Timeout), path: path, timeout: s.Timeout}
+	if p.limit.at.IsZero() || own.at.Before(p.limit.at) {
+		p.limit = own
 	}
 	o := walk()
 	p.limit = outer
 	if o != pending {
 		return o
 	}
-	if p.st.Now.Before(mine.at) {
-		p.wake(mine.at)
+	if p.st.Now.Before(own.at) {
+		p.wake(own.at)
 		return pending
 	}
 	p.rewind(before)
-	if open := p.cut(path, mine.over(), "timeout"); open || p.running(path) {
+	if open := p.cut(path, own.over(), "timeout"); open || p.running(path) {
 		return pending
 	}
 	return p.fails(s, path, p.put(s, path, Failed, nil,

@@ -25,7 +25,7 @@ type Fields struct {
 	mark  func(text string) (string, error)
 	// byName finds the fields in bodies that cannot be parsed.
 	once   sync.Once
-	byName []looseName
+	byName []fieldPattern
 }
 
 // NewFields returns Fields that mask paths. mark returns the digits for a masked text; nil adds
@@ -126,7 +126,7 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 	// JSON in another charset, or with syntax that only our own decoder accepts.
 	v, err := content.Decode(contentType, raw)
 	if err != nil {
-		return f.loose(raw), contentType
+		return f.maskByName(raw), contentType
 	}
 	if text, ok := v.(string); ok && jsonLines(text) {
 		return f.lines(text), contentType
@@ -176,7 +176,7 @@ func (f *Fields) lines(text string) []byte {
 		out = append(out, line[:len(line)-len(rest)]...)
 		masked, err := f.json([]byte(rest), states)
 		if err != nil { // nested too deeply, or blank
-			masked = f.loose([]byte(rest))
+			masked = f.maskByName([]byte(rest))
 		}
 		out = append(out, masked...)
 	}
@@ -376,11 +376,11 @@ func (f *Fields) multipart(raw []byte, boundary string, states []pathState) []by
 			return out.Bytes()
 		}
 		if err != nil {
-			return f.loose(raw)
+			return f.maskByName(raw)
 		}
 		b, err := io.ReadAll(p)
 		if err != nil {
-			return f.loose(raw)
+			return f.maskByName(raw)
 		}
 		if p.FileName() == "" {
 			if safe, ok := f.field(p.FormName(), string(b), states); ok {
@@ -395,5 +395,5 @@ func (f *Fields) multipart(raw []byte, boundary string, states []pathState) []by
 			return raw
 		}
 	}
-	return f.loose(raw) // more parts than are read as a form
+	return f.maskByName(raw) // more parts than are read as a form
 }

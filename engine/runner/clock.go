@@ -69,7 +69,7 @@ func (rn *Runner) wakeDue(by time.Duration) {
 		ex.setBack.Add(int64(by))
 	}
 	rn.mu.Unlock()
-	rn.poke()
+	rn.wakeUp()
 }
 
 // followClock moves the waiting steps of an executing run after the clock was set back.

@@ -44,7 +44,7 @@ func (rn *Runner) pause() time.Duration {
 	return min(max(time.Until(rn.nextDue), time.Millisecond), dueAgain)
 }
 
-func (rn *Runner) poke() {
+func (rn *Runner) wakeUp() {
 	select {
 	case rn.wake <- struct{}{}:
 	default:
@@ -54,7 +54,7 @@ func (rn *Runner) poke() {
 // DueAt reports that a stored run is due at a time; the zero time is ignored.
 func (rn *Runner) DueAt(t time.Time) {
 	if rn.noteDue(t) {
-		rn.poke()
+		rn.wakeUp()
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 	"github.com/hookloom/hookloom/engine/store/storetest"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/projecttest"
 )
 
 // stored is a Runner over a real store, with a project of one trigger.
@@ -28,14 +27,7 @@ func stored(t *testing.T) (*Runner, *arrivals, storetest.Opened) {
 	t.Helper()
 	s := storetest.New(t)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("triggers:\n  hook: {webhook: {auth: none}}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{}, nil)
-	if mistakes.Errors() > 0 {
-		t.Fatal(mistakes)
-	}
+	p := projecttest.Load(t, map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n"}, workflows.Catalog{})
 	redactor := &redact.Redactor{}
 	reg := registry.New(registry.Options{Store: s.Store, Redactor: redactor, Log: log,
 		Secrets: func(string) (string, bool) { return "", false },

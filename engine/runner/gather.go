@@ -137,7 +137,7 @@ func (rn *Runner) closeGathering(ctx context.Context, g engine.DueGathering) (ch
 	}
 	rn.DueAt(out.Due)
 	rn.replaceBeside(out.Replaced)
-	rn.poke()
+	rn.wakeUp()
 	return false, nil
 }
 

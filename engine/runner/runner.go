@@ -124,7 +124,7 @@ func New(o Options) *Runner {
 	rn := &Runner{o: o, store: o.Store, reg: o.Registry, alerts: o.Alerts, wake: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
 		made: time.Now(), atWork: map[engine.RunID]*Execution{}, ends: make(chan struct{}, 1)}
 	rn.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
-		Call: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.poke})
+		Call: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.wakeUp})
 	return rn
 }
 

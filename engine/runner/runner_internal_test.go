@@ -65,7 +65,7 @@ func at(rn *Runner, id engine.RunID) *Execution {
 	return ex
 }
 
-func poked(rn *Runner) bool {
+func woken(rn *Runner) bool {
 	select {
 	case <-rn.wake:
 		return true
@@ -87,7 +87,7 @@ func TestTheEarliestRunWakesTheLoop(t *testing.T) {
 		{now.Add(time.Minute), false, now.Add(time.Minute)}, {now.Add(2 * time.Minute), false, now.Add(time.Minute)},
 		{now.Add(time.Second), true, now.Add(time.Second)}, {time.Time{}, false, now.Add(time.Second)},
 	} {
-		if rn.DueAt(c.at); poked(rn) != c.wakes || !rn.nextDue.Equal(c.next) {
+		if rn.DueAt(c.at); woken(rn) != c.wakes || !rn.nextDue.Equal(c.next) {
 			t.Errorf("%d: the next is due at %v, want %v, and wakes the loop: %t", i, rn.nextDue, c.next, c.wakes)
 		}
 	}
@@ -155,17 +155,17 @@ func TestARunTakesOneSlot(t *testing.T) {
 	if !rn.takeSlot(third) || rn.AtWork() != 3 {
 		t.Error("a suspect finds no slot")
 	}
-	poked(rn)
+	woken(rn)
 	rn.Release(third)
-	if !poked(rn) || rn.AtWork() != 2 || a.slots() != 1 || third.ctx.Err() == nil {
+	if !woken(rn) || rn.AtWork() != 2 || a.slots() != 1 || third.ctx.Err() == nil {
 		t.Errorf("released: %d runs, %d slots freed, %v", rn.AtWork(), a.slots(), third.ctx.Err())
 	}
 	rn.Release(second)
-	if !poked(rn) || rn.AtWork() != 1 {
+	if !woken(rn) || rn.AtWork() != 1 {
 		t.Errorf("released from full slots: %d runs", rn.AtWork())
 	}
 	rn.Release(first)
-	if poked(rn) || rn.AtWork() != 0 || a.slots() != 3 {
+	if woken(rn) || rn.AtWork() != 0 || a.slots() != 3 {
 		t.Errorf("released from free slots: %d runs, %d slots freed", rn.AtWork(), a.slots())
 	}
 	without := at(rn, 4)
@@ -216,7 +216,7 @@ func TestWaitsFollowAClockThatIsSetBack(t *testing.T) {
 	ex.followClock()
 	rn.wakeDue(20 * time.Minute)
 	rn.wakeDue(10 * time.Minute)
-	if !poked(rn) || time.Since(rn.nextDue) > time.Minute {
+	if !woken(rn) || time.Since(rn.nextDue) > time.Minute {
 		t.Error("due runs are not looked for")
 	}
 	for range 2 { // once for both

@@ -84,7 +84,7 @@ func (rn *Runner) Release(ex *Execution) {
 		}
 	}
 	if full {
-		rn.poke() // due runs may have waited for the slot
+		rn.wakeUp() // due runs may have waited for the slot
 	}
 	rn.o.Arrivals.SlotFreed()
 }

@@ -261,11 +261,11 @@ func unreachable(err error, base string, s *Set) *Failure {
 
 // refused explains an error response by the errors in it.
 func refused(status int, body []byte, hide []string) *Failure {
-	var said struct {
+	var failed struct {
 		Errors []string `json:"errors"`
 	}
-	_ = json.Unmarshal(body, &said) // other responses have no errors
-	text := strings.Join(strings.Fields(strings.Join(said.Errors, "; ")), " ")
+	_ = json.Unmarshal(body, &failed) // other responses have no errors
+	text := strings.Join(strings.Fields(strings.Join(failed.Errors, "; ")), " ")
 	for _, h := range hide {
 		if h != "" {
 			text = strings.ReplaceAll(text, h, workflows.Mask)

@@ -133,7 +133,7 @@ func (v *Verifier) verifyToken(req *Request, token string, keys []Key, now time.
 }
 
 func (v *Verifier) parseToken(req *Request, token string, k *Key, now time.Time) (jwt.MapClaims, Reason, string) {
-	if why := misshapen(token); why != "" {
+	if why := checkTokenForm(token); why != "" {
 		return nil, Malformed, why
 	}
 	claims := jwt.MapClaims{}
@@ -405,11 +405,11 @@ func (v *Verifier) verifyDetached(req *Request, token string, keys []Key, now ti
 	return nil, -1, Wrong, "the token's signature does not match"
 }
 
-// misshapen returns why a token is refused whoever signed it. A duplicate name may mean one thing
+// checkTokenForm returns why a token is refused whoever signed it. A duplicate name may mean one thing
 // here and another to its sender (RFC 7515, 4; RFC 7519, 4), and an extension that a header marks
 // as critical must not be ignored (RFC 7515, 4.1.11). No extension is supported for tokens that
 // contain their payload.
-func misshapen(token string) string {
+func checkTokenForm(token string) string {
 	head, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(head)

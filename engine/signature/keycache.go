@@ -92,7 +92,7 @@ func (c *keyCache) get(ctx context.Context, address, kid string, now time.Time, 
 		e.flight = f
 		c.entries[address] = e
 		c.mu.Unlock()
-		c.fly(ctx, address, e, f, now, keep, !known, fetch)
+		c.fetchShared(ctx, address, e, f, now, keep, !known, fetch)
 	} else {
 		c.mu.Unlock()
 	}
@@ -116,8 +116,8 @@ func holds(keys []PublicKey, kid string) bool {
 	return kid == "" || slices.ContainsFunc(keys, func(k PublicKey) bool { return k.ID == "" || k.ID == kid })
 }
 
-// fly fetches and records the result. It continues if its caller gives up: others may wait for it.
-func (c *keyCache) fly(ctx context.Context, address string, e *cached, f *flight, now time.Time, keep time.Duration, patient bool,
+// fetchShared fetches and records the result. It continues if its caller gives up: others may wait for it.
+func (c *keyCache) fetchShared(ctx context.Context, address string, e *cached, f *flight, now time.Time, keep time.Duration, patient bool,
 	fetch func(context.Context) ([]PublicKey, error)) {
 	err := c.enter(now, patient)
 	refused := err != nil
@@ -136,7 +136,7 @@ func (c *keyCache) fly(ctx context.Context, address string, e *cached, f *flight
 	case f.err == nil:
 		e.keys, e.fetched, e.until, e.used = f.keys, now, now.Add(keep), now
 		delete(c.failed, address)
-		c.forget(address)
+		c.evict(address)
 	case !refused: // the URL was fetched without a result
 		if len(c.failed) >= maxCached {
 			clear(c.failed)
@@ -181,8 +181,8 @@ func (c *keyCache) enter(now time.Time, patient bool) error {
 	return fmt.Errorf("%w now: another is being fetched", ErrUnavailable)
 }
 
-// forget evicts the least recently used URL beyond maxCached. The caller holds the lock.
-func (c *keyCache) forget(except string) {
+// evict evicts the least recently used URL beyond maxCached. The caller holds the lock.
+func (c *keyCache) evict(except string) {
 	if len(c.entries) <= maxCached {
 		return
 	}

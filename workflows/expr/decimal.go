@@ -176,7 +176,7 @@ func (x Decimal) Plain() (any, error) {
 // decimalArithmetic computes exactly; at least one operand is a decimal.
 func (m *meter) decimalArithmetic(op string, a, b any) any {
 	if !isNumeric(a) || !isNumeric(b) {
-		panic(misfit(op, a, b))
+		panic(operandError(op, a, b))
 	}
 	m.work(decimalSteps)
 	x, err := toDecimal(a)
@@ -247,7 +247,7 @@ func comparison(op string, a, b any) any {
 			if op == "==" || op == "!=" {
 				return op == "!="
 			}
-			panic(misfit(op, x, y))
+			panic(operandError(op, x, y))
 		}
 		c := compareNumbers(x, y)
 		return map[string]bool{"==": c == 0, "!=": c != 0, "<": c < 0, "<=": c <= 0, ">": c > 0, ">=": c >= 0}[op]
@@ -277,8 +277,8 @@ func compareNumbers(a, b any) int {
 	return x.d.Cmp(y.d)
 }
 
-// undecimal converts a decimal to a plain number; other values are unchanged.
-func undecimal(v any) any {
+// fromDecimal converts a decimal to a plain number; other values are unchanged.
+func fromDecimal(v any) any {
 	if x, ok := v.(Decimal); ok {
 		n, err := x.Plain()
 		must(err)

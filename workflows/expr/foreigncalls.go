@@ -48,12 +48,12 @@ func (l *linter) method(x *ast.CallNode) bool {
 		return true
 	}
 	l.fail("method", p, len([]rune(p.Value)), fmt.Sprintf("data has no methods such as %s()", p.Value),
-		l.inOurWords(m, p.Value, x.Arguments))
+		l.translateMethod(m, p.Value, x.Arguments))
 	return true
 }
 
-// inOurWords returns the call in this language, "" if there is no equivalent.
-func (l *linter) inOurWords(m *ast.MemberNode, name string, args []ast.Node) string {
+// translateMethod returns the call in this language, "" if there is no equivalent.
+func (l *linter) translateMethod(m *ast.MemberNode, name string, args []ast.Node) string {
 	receiver := l.source(m.Node)
 	if name == "toFixed" && !l.hasFunction("fixed") {
 		return ""

@@ -32,7 +32,7 @@ var hidden = []hiddenFunction{
 	{name: "__in", two: func(m *meter, x, y any) any { return m.among(x, y) }},
 	{name: "__slice", run: func(m *meter, a []any) any { return m.slice(a[0], a[1], a[2]) }},
 	{name: "__match", two: func(m *meter, x, y any) any { return m.matches(x, y) }},
-	{name: "__plain", one: func(m *meter, x any) any { return undecimal(x) }},
+	{name: "__plain", one: func(m *meter, x any) any { return fromDecimal(x) }},
 	{name: "__sum", one: func(m *meter, x any) any { return m.sum(x) }},
 	{name: "__abs", one: func(m *meter, x any) any { return absolute(x) }},
 	{name: "__int", one: func(m *meter, x any) any { return wholeNumber(m.digits(x)) }},

@@ -46,15 +46,15 @@ func (m *meter) arithmetic(op string, a, b any) any {
 	x, isNumber := Number(a)
 	y, isNumber2 := Number(b)
 	if !isNumber || !isNumber2 {
-		panic(misfit(op, a, b))
+		panic(operandError(op, a, b))
 	}
 	must(exactFloat(a))
 	must(exactFloat(b))
 	return floatArithmetic(op, x, y)
 }
 
-// misfit returns why an operator cannot be applied to two values.
-func misfit(op string, a, b any) error {
+// operandError returns why an operator cannot be applied to two values.
+func operandError(op string, a, b any) error {
 	for _, v := range []any{a, b} {
 		if _, ok := v.(json.Number); ok {
 			return errors.New("the number is larger than 64 bits; compute with decimal(…)")

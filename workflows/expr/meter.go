@@ -183,9 +183,9 @@ func (m *meter) charge(n int) {
 // sortSteps returns the work of sorting n elements, with a step for each comparison.
 func sortSteps(n int) int { return n * bits.Len(uint(n)) }
 
-// weigh counts the work of walking a value whose parts may be shared: a list that another contains
+// countWalk counts the work of walking a value whose parts may be shared: a list that another contains
 // a hundred times is walked a hundred times.
-func (m *meter) weigh(v any, depth int) {
+func (m *meter) countWalk(v any, depth int) {
 	if depth > maxExprDepth {
 		panic(errDepth)
 	}
@@ -196,14 +196,14 @@ func (m *meter) weigh(v any, depth int) {
 		m.text(x, 64)
 	case []any:
 		for _, e := range x {
-			m.weigh(e, depth+1)
+			m.countWalk(e, depth+1)
 		}
 		m.work(1 + len(x))
 	case map[string]any:
 		m.work(1 + 3*len(x))
 		for k, e := range x {
 			m.text(k, 64)
-			m.weigh(e, depth+1)
+			m.countWalk(e, depth+1)
 		}
 	default:
 		m.weighOther(v, depth)
@@ -216,12 +216,12 @@ func (m *meter) weighOther(v any, depth int) {
 	switch r.Kind() {
 	case reflect.Slice, reflect.Array:
 		for i := range r.Len() {
-			m.weigh(r.Index(i).Interface(), depth+1)
+			m.countWalk(r.Index(i).Interface(), depth+1)
 		}
 	case reflect.Map:
 		for it := r.MapRange(); it.Next(); {
-			m.weigh(it.Key().Interface(), depth+1)
-			m.weigh(it.Value().Interface(), depth+1)
+			m.countWalk(it.Key().Interface(), depth+1)
+			m.countWalk(it.Value().Interface(), depth+1)
 		}
 	}
 }
@@ -302,8 +302,8 @@ func (m *meter) equal(a, b any, depth int) bool {
 		return comparison("==", a, b) == true
 	}
 	if !scalar(a) && !scalar(b) {
-		m.weigh(a, depth)
-		m.weigh(b, depth)
+		m.countWalk(a, depth)
+		m.countWalk(b, depth)
 	}
 	return runtime.Equal(a, b)
 }
@@ -352,7 +352,7 @@ func (m *meter) among(a, b any) any {
 			m.work(r.Len() * per)
 		}
 	}
-	return runtime.In(undecimal(a), b)
+	return runtime.In(fromDecimal(a), b)
 }
 
 // key counts hashing a text for a lookup, and returns the text.

@@ -83,8 +83,8 @@ var meteredBuiltins = []hiddenFunction{
 			m.sortKey(x)
 		}
 	}),
-	metered("max", func(m *meter, a []any) { m.weighAll(a, 0) }),
-	metered("min", func(m *meter, a []any) { m.weighAll(a, 0) }),
+	metered("max", func(m *meter, a []any) { m.countWalkAll(a, 0) }),
+	metered("min", func(m *meter, a []any) { m.countWalkAll(a, 0) }),
 	{name: "__timezone", run: func(m *meter, a []any) any {
 		m.work(50)
 		zone, err := loadZone(textArg("timezone", a, 0))
@@ -154,12 +154,12 @@ func lengthOf(v any) int {
 	return 0
 }
 
-// weighAll counts walking nested lists of numbers, and sorting them if bytes says that they are
+// countWalkAll counts walking nested lists of numbers, and sorting them if bytes says that they are
 // kept.
-func (m *meter) weighAll(a []any, bytes int) {
+func (m *meter) countWalkAll(a []any, bytes int) {
 	before := m.steps
 	for _, v := range a {
-		m.weigh(v, 0)
+		m.countWalk(v, 0)
 	}
 	n := m.steps - before
 	m.work(n)

@@ -133,7 +133,7 @@ func (l *linter) typesMeet(x *ast.BinaryNode) {
 	if s == nil {
 		s, other, others = l.seenAt(x.Right), x.Left, left
 	}
-	if s == nil || len(left) == 0 || len(right) == 0 || meet(left, right) {
+	if s == nil || len(left) == 0 || len(right) == 0 || overlap(left, right) {
 		return
 	}
 	result := "which is always false"
@@ -143,7 +143,7 @@ func (l *linter) typesMeet(x *ast.BinaryNode) {
 	case "<", "<=", ">", ">=":
 		result = "which is an error"
 	}
-	l.neverMeet(s, strings.Join(others, " or "), result, conversion(s, other))
+	l.neverEqual(s, strings.Join(others, " or "), result, conversion(s, other))
 }
 
 func (l *linter) oneOfMeets(x *ast.BinaryNode, list *ast.ArrayNode) {
@@ -156,14 +156,14 @@ func (l *linter) oneOfMeets(x *ast.BinaryNode, list *ast.ArrayNode) {
 		}
 		kinds = append(kinds, k...)
 	}
-	if s == nil || meet(slices.Collect(maps.Keys(s.kinds)), kinds) {
+	if s == nil || overlap(slices.Collect(maps.Keys(s.kinds)), kinds) {
 		return
 	}
 	slices.Sort(kinds)
-	l.neverMeet(s, strings.Join(slices.Compact(kinds), " or "), "which is always false", conversion(s, list.Nodes[0]))
+	l.neverEqual(s, strings.Join(slices.Compact(kinds), " or "), "which is always false", conversion(s, list.Nodes[0]))
 }
 
-func (l *linter) neverMeet(s *seen, other, result, hint string) {
+func (l *linter) neverEqual(s *seen, other, result, hint string) {
 	n := 0
 	for _, c := range s.kinds {
 		n += c
@@ -197,7 +197,7 @@ func conversion(s *seen, other ast.Node) string {
 	return "hookloom shapes shows the received types"
 }
 
-func meet(a, b []string) bool {
+func overlap(a, b []string) bool {
 	return slices.ContainsFunc(a, func(k string) bool { return slices.Contains(b, k) })
 }
 

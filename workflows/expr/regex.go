@@ -138,7 +138,7 @@ func (m *meter) regexReplace(a []any) any {
 	p := m.pattern(textArg(name, a, 1))
 	m.work(2 * p.steps(len(text)))
 	if !p.looksBack && len(text) > 256 {
-		m.rehearse(p, text)
+		m.estimate(p, text)
 	}
 	inserted := strings.Count(with, "$")
 	size := len(text)
@@ -156,9 +156,9 @@ func (m *meter) regexReplace(a []any) any {
 	return p.re.ReplaceAllString(text, with)
 }
 
-// rehearse finds all matches through a reader that counts what is read. Matches that each look far
+// estimate finds all matches through a reader that counts what is read. Matches that each look far
 // ahead, like a.*b|a over a text of a's, take quadratic time, which only the actual reading shows.
-func (m *meter) rehearse(p *pattern, text string) {
+func (m *meter) estimate(p *pattern, text string) {
 	r := &countingReader{m: m, per: 1 + p.size/8}
 	for at := 0; at <= len(text); {
 		r.text, r.at = text[at:], 0

@@ -40,7 +40,7 @@ func TestTheValueBehindANameIsMaskedWhole(t *testing.T) {
 		"an empty part without returns":      {strings.ReplaceAll(part, "\r", "") + "\n--B", strings.ReplaceAll(part, "\r", "") + "\n--B"},
 	} {
 		// A body may be a slice that ends at the end of its memory.
-		got := fieldsOf(t, "$..pin").loose(slices.Clip([]byte(c.in)))
+		got := fieldsOf(t, "$..pin").maskByName(slices.Clip([]byte(c.in)))
 		if string(got) != c.want {
 			t.Errorf("%s: %s\nbecame %s\nwanted %s", name, c.in, got, c.want)
 		}
@@ -50,7 +50,7 @@ func TestTheValueBehindANameIsMaskedWhole(t *testing.T) {
 // TestAnElementOfAListIsMaskedByTheNameOfItsList checks it for positions that are unknown.
 func TestAnElementOfAListIsMaskedByTheNameOfItsList(t *testing.T) {
 	t.Parallel()
-	got := fieldsOf(t, "event.data.items[1]").loose([]byte(`{"b":1,"items":["41","42"],"c":`))
+	got := fieldsOf(t, "event.data.items[1]").maskByName([]byte(`{"b":1,"items":["41","42"],"c":`))
 	if want := `{"b":1,"items":"***:1234abcd","c":`; string(got) != want {
 		t.Errorf("%s, expected %s", got, want)
 	}
@@ -62,7 +62,7 @@ func TestNoBodyEndsTheSearch(t *testing.T) {
 		for n := range len(text) + 1 {
 			body := make([]byte, n)
 			copy(body, text)
-			fieldsOf(t, "$..pin").loose(slices.Clip(body))
+			fieldsOf(t, "$..pin").maskByName(slices.Clip(body))
 		}
 	}
 }

@@ -23,24 +23,24 @@ func (f *Fields) Refused(contentType string, raw []byte) []byte {
 	if out, kind := f.Body(contentType, raw, anyData); kind == contentType && !bytes.Equal(out, raw) {
 		return out
 	}
-	return f.loose(raw)
+	return f.maskByName(raw)
 }
 
 // anyData is an expression whose data may be anywhere.
 const anyData = "?"
 
-// looseName matches the text before a value with a name, and the form part with the name.
-type looseName struct{ value, part *regexp.Regexp }
+// fieldPattern matches the text before a value with a name, and the form part with the name.
+type fieldPattern struct{ value, part *regexp.Regexp }
 
-// looseNames returns matchers for the last names of the paths.
-func looseNames(paths []workflows.RedactPath) (list []looseName) {
+// fieldPatterns returns matchers for the last names of the paths.
+func fieldPatterns(paths []workflows.RedactPath) (list []fieldPattern) {
 	for _, p := range paths {
 		for _, s := range slices.Backward(p.Steps) {
 			if s.Name == "" {
 				continue
 			}
 			q := regexp.QuoteMeta(s.Name)
-			list = append(list, looseName{
+			list = append(list, fieldPattern{
 				value: regexp.MustCompile(`(?:^|[^\pL\pN_-])` + q + `\\*["']?\s*[:=>]\s*`),
 				part:  regexp.MustCompile(`(?i:content-disposition:)[^\r\n]*\bname="?` + q + `"?[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n`),
 			})
@@ -50,19 +50,19 @@ func looseNames(paths []workflows.RedactPath) (list []looseName) {
 	return list
 }
 
-// loose masks the values of the names: in JSON, also in JSON inside a string, in forms and XML, and
+// maskByName masks the values of the names: in JSON, also in JSON inside a string, in forms and XML, and
 // in the parts of a multipart form.
-func (f *Fields) loose(raw []byte) []byte {
-	f.once.Do(func() { f.byName = looseNames(f.paths) })
+func (f *Fields) maskByName(raw []byte) []byte {
+	f.once.Do(func() { f.byName = fieldPatterns(f.paths) })
 	for _, n := range f.byName {
-		raw = f.maskBehind(raw, n.value, looseValue)
-		raw = f.maskBehind(raw, n.part, loosePart)
+		raw = f.maskAfter(raw, n.value, valueAt)
+		raw = f.maskAfter(raw, n.part, partAt)
 	}
 	return raw
 }
 
-// maskBehind masks the value after each match. value returns its start and end.
-func (f *Fields) maskBehind(raw []byte, name *regexp.Regexp, value func(b []byte, at int) (from, to int)) []byte {
+// maskAfter masks the value after each match. value returns its start and end.
+func (f *Fields) maskAfter(raw []byte, name *regexp.Regexp, value func(b []byte, at int) (from, to int)) []byte {
 	var out []byte
 	done := 0
 	for at := 0; at < len(raw); {
@@ -87,17 +87,17 @@ func (f *Fields) maskBehind(raw []byte, name *regexp.Regexp, value func(b []byte
 	return append(out, raw[done:]...)
 }
 
-// looseValue finds the value at an offset: a quoted text (also with escaped quotes) without its
+// valueAt finds the value at an offset: a quoted text (also with escaped quotes) without its
 // quotes, a complete object or list, or the text up to the next delimiter.
-func looseValue(b []byte, at int) (from, to int) {
+func valueAt(b []byte, at int) (from, to int) {
 	if at >= len(b) {
 		return at, at
 	}
 	switch rest := b[at:]; {
 	case rest[0] == '{' || rest[0] == '[':
-		return at, at + looseNested(rest)
+		return at, at + nestedEnd(rest)
 	case rest[0] == '"' || rest[0] == '\'':
-		return at + 1, at + 1 + looseText(rest[1:], rest[0])
+		return at + 1, at + 1 + textEnd(rest[1:], rest[0])
 	case rest[0] == '\\':
 		// JSON inside a string: its quotes are escaped once or more.
 		n := len(rest) - len(bytes.TrimLeft(rest, `\`))
@@ -118,8 +118,8 @@ func looseValue(b []byte, at int) (from, to int) {
 	return at, at + end
 }
 
-// looseText returns the length of a text up to its closing quote, or to the end.
-func looseText(b []byte, quote byte) int {
+// textEnd returns the length of a text up to its closing quote, or to the end.
+func textEnd(b []byte, quote byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '\\':
@@ -131,13 +131,13 @@ func looseText(b []byte, quote byte) int {
 	return len(b)
 }
 
-// looseNested returns the length of an object or list, or of the rest if it is not closed.
-func looseNested(b []byte) int {
+// nestedEnd returns the length of an object or list, or of the rest if it is not closed.
+func nestedEnd(b []byte) int {
 	depth := 0
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
 		case c == '"':
-			i += 1 + looseText(b[i+1:], '"')
+			i += 1 + textEnd(b[i+1:], '"')
 		case strings.IndexByte("{[", c) >= 0:
 			depth++
 		case strings.IndexByte("}]", c) >= 0:
@@ -149,8 +149,8 @@ func looseNested(b []byte) int {
 	return len(b)
 }
 
-// loosePart finds the content of a part of a multipart form.
-func loosePart(b []byte, at int) (from, to int) {
+// partAt finds the content of a part of a multipart form.
+func partAt(b []byte, at int) (from, to int) {
 	end := bytes.Index(b[at:], []byte("\n--"))
 	if end < 0 {
 		return at, len(b)
