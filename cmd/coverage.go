@@ -136,7 +136,7 @@ func writeCobertura(file string, list []dryrun.WorkflowCoverage) error {
 		w := &list[i]
 		var own rates
 		class := coberturaClass{Name: w.Workflow, File: filepath.ToSlash(w.File)}
-		at := map[int]int{}
+		at, sides := map[int]int{}, map[int][2]int{}
 		for j := range w.Items {
 			item := &w.Items[j]
 			own.add(item)
@@ -153,7 +153,8 @@ func writeCobertura(file string, list []dryrun.WorkflowCoverage) error {
 			}
 			if item.Kind != "step" {
 				l.Branch = true
-				l.Condition = fmt.Sprintf("%d%% (%d/%d)", 100*item.Reached()/len(item.Sides), item.Reached(), len(item.Sides))
+				n := [2]int{sides[item.Line][0] + item.Reached(), sides[item.Line][1] + len(item.Sides)}
+				sides[item.Line], l.Condition = n, fmt.Sprintf("%d%% (%d/%d)", 100*n[0]/n[1], n[0], n[1])
 			}
 		}
 		class.Rate, class.Branch = rate(own.steps, own.ofSteps), rate(own.sides, own.ofSides)

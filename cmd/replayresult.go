@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,10 +40,33 @@ func (a *app) printPlan(p *console.ReplayPlan) (err error) {
 		}
 	}
 	out.changed, out.unknownN = p.Backtest.Changed, p.Backtest.UnknownN
-	if p.Backtest.Cut {
-		a.printf("at least: not all events were compared before the time limit\n")
+	if err := a.backtestTable(p.Backtest.Report, out, false); err != nil {
+		return err
 	}
-	return a.backtestTable(p.Backtest.Report, out, false)
+	a.printLeftOut(p)
+	return nil
+}
+
+// printLeftOut says what the plan does not contain, and how to see it.
+func (a *app) printLeftOut(p *console.ReplayPlan) {
+	b, hint := p.Backtest, ""
+	if n := b.Of - b.Events; b.Cut && n > 0 {
+		a.printf("\nnot compared before the time limit: %s of %d; the numbers above are lower bounds\n", counted(n, "event"), b.Of)
+		hint = "--whole compares all events, for up to an hour"
+	}
+	if n := b.Changed - len(b.Changes); n > 0 {
+		a.printf("\nnot listed in -o json: %s of %d\n", counted(n, "change"), b.Changed)
+		hint = "--whole compares all events, for up to an hour, and -o json then lists up to 20,000 changes"
+	}
+	if n := b.UnknownN - len(b.Unknown); n > 0 {
+		a.printf("\nnot listed in -o json: %s of %d\n", counted(n, "unknown run"), b.UnknownN)
+	}
+	if p.Forecast.Looked < p.Forecast.Events {
+		hint = cmp.Or(hint, "--whole evaluates all events, for up to an hour")
+	}
+	if hint != "" {
+		a.printf("%s\n", hint)
+	}
 }
 
 func (a *app) printForecast(f *engine.Forecast) {

@@ -303,6 +303,20 @@ func identify(ctx context.Context, req *http.Request, l *loaded) error {
 	return err
 }
 
+// callTime returns how long a call of the API may take.
+func callTime(path string, body any) time.Duration {
+	order, _ := body.(map[string]any)
+	switch {
+	case path == "/api/v1/prune":
+		return time.Hour // it continues until nothing is left
+	case path == "/api/v1/replays" && order["whole"] == true:
+		return 2*time.Hour + time.Minute // the limits of its plan
+	case path == "/api/v1/replays":
+		return time.Minute
+	}
+	return 30 * time.Second
+}
+
 // adminCall calls the API of a project's running server.
 func adminCall(ctx context.Context, l *loaded, method, path string, body, into any) error {
 	client, base, err := l.adminAPI(ctx)
@@ -321,11 +335,7 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 	if err := identify(ctx, req, l); err != nil {
 		return err
 	}
-	timeout := 30 * time.Second
-	if path == "/api/v1/prune" {
-		timeout = time.Hour // it continues until nothing is left
-	}
-	client.Timeout = timeout
+	client.Timeout = callTime(path, body)
 	resp, err := client.Do(req)
 	if err != nil {
 		unread := ""

@@ -142,7 +142,7 @@ func learned(ctx context.Context, h *store.History, p *workflows.Project, o shap
 			unread++
 			return true
 		}
-		version := p.APIVersion(o.trigger, names)
+		version := p.APIVersion(o.trigger, ev.Headers, names)
 		if o.version != "" && version != o.version {
 			return true
 		}

@@ -70,6 +70,7 @@ func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*consol
 		}
 		slices.Sort(options.Query.IDs)
 		options.Query.IDs = slices.Compact(options.Query.IDs)
+		out.Of = len(options.Query.IDs)
 	} else {
 		l, err := load(s.o.dir)
 		if err != nil {

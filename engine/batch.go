@@ -42,6 +42,8 @@ type Selection struct {
 	// SkipDone is Again, and has the new runs take over the steps whose effect an earlier run of
 	// the same event had, in place of repeating them.
 	SkipDone bool `json:"skip_done,omitempty"`
+	// Within is the time for its forecast; 0 for the usual limit.
+	Within time.Duration `json:"-"`
 }
 
 // Outcomes are the decisions that events can be filtered by.

@@ -114,8 +114,8 @@ func newPoller(p *workflows.Project, t *workflows.Trigger, poll *workflows.Poll,
 		return nil, fmt.Errorf("trigger %s: %w", t.Name, err)
 	}
 	return &poller{trigger: t, poll: poll, inlet: inlet, ask: ask, in: in, env: setSecrets(p, secret), log: log, table: table,
-		firstPages: firstPages,
-		now:        func() time.Time { return time.Now().In(p.Timezone) }}, nil
+		firstPages: firstPages, version: func(item any) string { return p.ItemVersion(poll, item) },
+		now: func() time.Time { return time.Now().In(p.Timezone) }}, nil
 }
 
 // start starts the inlets of the set. It is called with the lock held.

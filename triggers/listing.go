@@ -361,6 +361,9 @@ func (p *poller) row(names expr.Names, item any) (row, error) {
 	d := &engine.Delivery{Trigger: p.trigger.Name, Inlet: workflows.InletPoll, Type: p.trigger.Name, Time: now, ReceivedAt: now,
 		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{},
 		Raw: raw, Dedupe: p.poll.Dedupe, Recovered: p.inlet == "reconcile"}
+	if v := p.version(item); v != "" {
+		d.Headers[workflows.PollVersionHeader] = v
+	}
 	id := identity{key: p.poll.Key, eventType: p.poll.EventType}
 	id.identifyItem(d, env, whole)
 	if d.Flag != "" {

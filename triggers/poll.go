@@ -61,6 +61,8 @@ type poller struct {
 	now   func() time.Time
 	// firstPages bounds the first poll of a list whose items have no time; 0 for pages.max.
 	firstPages int
+	// version returns the version of the provider's API of an item; empty if it is not known.
+	version func(item any) string
 	// below is the path of the connection's base_url, once an answer has shown it.
 	below string
 	// one is held while a poll is running.

@@ -297,13 +297,35 @@ func presetOf(all Presets, name string) *Preset {
 const maxAPIVersion = 40
 
 // APIVersion returns the version of the provider's API that a received event states; empty if it states
-// none. names are what expressions see of the event.
-func (p *Project) APIVersion(trigger string, names map[string]any) string {
+// none. names are what expressions see of the event; an event of a poll has the version in its headers.
+func (p *Project) APIVersion(trigger string, headers map[string]string, names map[string]any) string {
 	t := p.Triggers[trigger]
-	if t == nil || t.Webhook == nil || names["body"] == nil {
+	if t == nil {
 		return ""
 	}
-	preset := presetOf(p.Presets, t.Webhook.Provider)
+	if names["inlet"] == string(InletPoll) {
+		return headers[PollVersionHeader]
+	}
+	if t.Webhook == nil || names["body"] == nil {
+		return ""
+	}
+	return presetOf(p.Presets, t.Webhook.Provider).version(names)
+}
+
+// ItemVersion returns the version of the API that a polled item states, in the way of the deliveries of
+// the poll's provider; otherwise the one that the request of the poll names.
+func (p *Project) ItemVersion(poll *Poll, item any) string {
+	if preset := presetOf(p.Presets, poll.Provider); preset != nil {
+		if v := preset.version(map[string]any{"body": item, "headers": map[string]any{}, "query": map[string]any{}}); v != "" {
+			return v
+		}
+	}
+	return p.PolledVersion(poll)
+}
+
+// version returns the version of the API that a delivery states; empty for none.
+func (p *Preset) version(names map[string]any) string {
+	preset := p
 	if preset == nil || preset.APIVersion == nil || !preset.APIVersion.Compiled() {
 		return ""
 	}

@@ -80,7 +80,7 @@ func (m *Monitor) lookAtShapes(ctx context.Context, p *registry.Snapshot, trigge
 		if err != nil || names["data"] == nil {
 			return ctx.Err() == nil
 		}
-		version := p.APIVersion(trigger, names)
+		version := p.APIVersion(trigger, ev.Headers, names)
 		v := types[[2]string{ev.Type, version}]
 		if v == nil && len(types) >= maxShapes {
 			return ctx.Err() == nil

@@ -38,9 +38,11 @@ type (
 		// SkipDone implies Again, and keeps the results of steps that earlier runs completed.
 		SkipDone bool `json:"skip_done,omitempty"`
 		// Rate is the number of runs to start per second.
-		Rate   int    `json:"rate,omitempty"`
-		DryRun bool   `json:"dry_run,omitempty"`
-		By     string `json:"by,omitempty"`
+		Rate   int  `json:"rate,omitempty"`
+		DryRun bool `json:"dry_run,omitempty"`
+		// Whole has a dry run evaluate all events, for up to an hour each, and return up to 20,000 changes.
+		Whole bool   `json:"whole,omitempty"`
+		By    string `json:"by,omitempty"`
 	}
 	// cancelOrder selects the runs to cancel by the filters of the lists.
 	cancelOrder struct {
@@ -297,29 +299,6 @@ func (c *Console) runsOf(ctx context.Context, id engine.EventID, o replayEventOr
 	return plan, nil
 }
 
-// selection parses the selection of events.
-func (o replaysOrder) selection(now time.Time) (s engine.Selection, err error) {
-	s = engine.Selection{Trigger: o.Trigger, Workflow: o.Workflow, Statuses: o.Status, Again: o.Again, SkipDone: o.SkipDone}
-	if o.Since != "" {
-		if s.Since, err = Since(o.Since, now); err != nil {
-			return s, err
-		}
-	}
-	if o.Until != "" {
-		if s.Until, err = Since(o.Until, now); err != nil {
-			return s, errors.New(strings.Replace(err.Error(), "since", "until", 1))
-		}
-	}
-	s.Since, s.Until = s.Since.UTC(), s.Until.UTC()
-	if o.Since == "" {
-		s.Since = time.Time{}
-	}
-	if o.Until == "" {
-		s.Until = time.Time{}
-	}
-	return s, nil
-}
-
 func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
 	var o replaysOrder
 	if !orderOf(w, r, &o, &o.By, nil) {
@@ -331,7 +310,11 @@ func (c *Console) startReplays(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if o.DryRun {
-		plan, err := c.planReplays(r.Context(), s, true)
+		bounds := usualPlan
+		if o.Whole {
+			bounds, s.Within = wholePlan, wholePlan.time
+		}
+		plan, err := c.planReplays(r.Context(), s, true, bounds)
 		if err != nil {
 			c.conflict(w, err)
 			return

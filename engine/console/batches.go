@@ -86,7 +86,7 @@ func (c *Console) replaysPage(w http.ResponseWriter, r *http.Request) {
 	if err == nil && (o.Since != "" || o.Trigger != "" || o.Workflow != "") {
 		var s engine.Selection
 		if s, err = o.selection(time.Now()); err == nil {
-			data["Plan"], err = c.planReplays(r.Context(), s, callerOf(r).operates())
+			data["Plan"], err = c.planReplays(r.Context(), s, callerOf(r).operates(), usualPlan)
 		}
 	}
 	status := http.StatusOK
@@ -250,4 +250,27 @@ func (c *Console) shownPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.render(w, r, http.StatusOK, p.name, data)
+}
+
+// selection parses the selection of events.
+func (o replaysOrder) selection(now time.Time) (s engine.Selection, err error) {
+	s = engine.Selection{Trigger: o.Trigger, Workflow: o.Workflow, Statuses: o.Status, Again: o.Again, SkipDone: o.SkipDone}
+	if o.Since != "" {
+		if s.Since, err = Since(o.Since, now); err != nil {
+			return s, err
+		}
+	}
+	if o.Until != "" {
+		if s.Until, err = Since(o.Until, now); err != nil {
+			return s, errors.New(strings.Replace(err.Error(), "since", "until", 1))
+		}
+	}
+	s.Since, s.Until = s.Since.UTC(), s.Until.UTC()
+	if o.Since == "" {
+		s.Since = time.Time{}
+	}
+	if o.Until == "" {
+		s.Until = time.Time{}
+	}
+	return s, nil
 }

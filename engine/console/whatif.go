@@ -88,8 +88,10 @@ type BacktestResult struct {
 	Unknown  []backtest.Unknown `json:"unknown"`
 	Unknowns map[string]int     `json:"-"`
 	UnknownN int                `json:"unknown_runs"`
-	// Cut reports whether the time ran out.
+	// Cut reports whether the time ran out, and Of is how many events were to be compared; 0 if not
+	// known.
 	Cut bool `json:"cut,omitempty"`
+	Of  int  `json:"events_selected,omitempty"`
 	// Mistakes are those of the edited files, with positions; nothing was compared in that case.
 	Mistakes string `json:"-"`
 }
@@ -109,9 +111,18 @@ const (
 	defaultBacktest = 1000
 	backtestTime    = 30 * time.Second
 	shownBacktest   = 200
-	// planTime and keptBacktest are those of the backtest of a batch.
-	planTime     = 15 * time.Second
-	keptBacktest = 1000
+)
+
+// planBounds limit the backtest of a batch: its time, and the number of changes returned.
+type planBounds struct {
+	time time.Duration
+	keep int
+}
+
+// The bounds of a plan as usual, and of one that is to be whole.
+var (
+	usualPlan = planBounds{15 * time.Second, 1000}
+	wholePlan = planBounds{time.Hour, 20_000}
 )
 
 // changesPage compares an edited workflow with what ran.
@@ -191,13 +202,13 @@ func (c *Console) backtestOf(ctx context.Context, o BacktestOrder, limit time.Du
 }
 
 // planReplays tells what a batch would do. The backtest is made for those who may start the batch.
-func (c *Console) planReplays(ctx context.Context, s engine.Selection, operates bool) (*ReplayPlan, error) {
+func (c *Console) planReplays(ctx context.Context, s engine.Selection, operates bool, bounds planBounds) (*ReplayPlan, error) {
 	f, err := c.o.Operator.Forecast(ctx, s)
 	if err != nil || !operates || len(f.Chosen) == 0 {
 		return &ReplayPlan{Forecast: f}, err
 	}
 	plan := &ReplayPlan{Forecast: f}
-	if plan.Backtest, err = c.backtestOf(ctx, BacktestOrder{Chosen: f.Chosen, Keep: keptBacktest}, planTime); err != nil {
+	if plan.Backtest, err = c.backtestOf(ctx, BacktestOrder{Chosen: f.Chosen, Keep: bounds.keep}, bounds.time); err != nil {
 		plan.Unavailable = err.Error()
 	}
 	return plan, ctx.Err()

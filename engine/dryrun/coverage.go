@@ -9,6 +9,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // Coverage counts what the tests of a project reach: steps, each outcome of each condition, and the
@@ -22,6 +23,16 @@ type covered struct {
 	// matched and skipped count the results of the rule
 	matched, skipped int
 	steps            map[*workflows.Step]*reached
+	// operands are those of each condition, with how often each was true and false. The key of those
+	// of the rule is nil.
+	operands map[*workflows.Step][]operand
+}
+
+// operand counts the values of an operand of && or ||.
+type operand struct {
+	text        string
+	line        int
+	true, false int
 }
 
 // reached counts what happened to one step.
@@ -36,8 +47,9 @@ type reached struct {
 func NewCoverage(p *workflows.Project) *Coverage {
 	c := &Coverage{workflows: map[string]*covered{}}
 	for id, w := range p.Workflows {
-		of := &covered{w: w, steps: map[*workflows.Step]*reached{}}
+		of := &covered{w: w, steps: map[*workflows.Step]*reached{}, operands: map[*workflows.Step][]operand{}}
 		w.EachStep(func(s *workflows.Step) { of.steps[s] = &reached{cases: map[string]int{}} })
+		of.findOperands()
 		c.workflows[id] = of
 	}
 	return c
@@ -49,6 +61,7 @@ func (c *Coverage) Add(w *workflows.Workflow, r *Result) {
 	if of == nil {
 		return
 	}
+	of.addOperands(r.Asked)
 	if r.Decision.Outcome != engine.Matched {
 		of.skipped++
 		return
@@ -86,7 +99,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // CoverageItem is one thing that tests can reach.
 type CoverageItem struct {
-	// Kind is rule, step, condition or case.
+	// Kind is rule, step, condition, operand or case. An operand is one of && or || in a condition.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 	Line int    `json:"line"`
@@ -133,6 +146,7 @@ func (of *covered) items() (items []CoverageItem) {
 	if len(of.w.When) > 0 {
 		items = append(items, CoverageItem{Kind: "rule", Name: "when", Line: of.w.When[0].Line(), Sides: []string{"matched", "skipped"},
 			Counts: []int{of.matched, of.skipped}})
+		items = append(items, of.operandItems(nil, "when")...)
 	}
 	of.w.EachStep(func(s *workflows.Step) {
 		got := of.steps[s]
@@ -142,6 +156,7 @@ func (of *covered) items() (items []CoverageItem) {
 		if s.If != nil {
 			items = append(items, CoverageItem{Kind: "condition", Name: name + " if", Line: s.Pos.Line, Sides: []string{"true", "false"},
 				Counts: []int{max(got.runs-got.others, 0), got.skips + got.others}})
+			items = append(items, of.operandItems(s, name+" if")...)
 		}
 		if s.Body == "switch" {
 			items = append(items, of.switched(s, got, name))
@@ -165,4 +180,51 @@ func (of *covered) switched(s *workflows.Step, got *reached, name string) Covera
 	}
 	item.Sides, item.Counts = append(item.Sides, "default"), append(item.Counts, total-known)
 	return item
+}
+
+// findOperands lists the operands of all conditions.
+func (of *covered) findOperands() {
+	var d expr.Differ
+	for i, list := range operandsOfRule(of.w, nil, &d) {
+		for _, o := range list {
+			of.operands[nil] = append(of.operands[nil], operand{text: o.Text, line: of.w.When[i].Line()})
+		}
+	}
+	for s := range of.steps {
+		if s.If == nil {
+			continue
+		}
+		for _, o := range d.Operands(s.If.Text, nil) {
+			of.operands[s] = append(of.operands[s], operand{text: o.Text, line: s.If.Line()})
+		}
+	}
+}
+
+// addOperands counts the values of operands in a run.
+func (of *covered) addOperands(list []Asked) {
+	n := map[*workflows.Step]int{}
+	for _, a := range list {
+		known, at := of.operands[a.Step], 0
+		if a.Step == nil { // the conditions of a rule follow each other
+			at = n[nil]
+			n[nil] += len(a.Operands)
+		}
+		for i, o := range a.Operands {
+			switch {
+			case at+i >= len(known) || o.Value == nil:
+			case *o.Value:
+				known[at+i].true++
+			default:
+				known[at+i].false++
+			}
+		}
+	}
+}
+
+func (of *covered) operandItems(s *workflows.Step, name string) (items []CoverageItem) {
+	for _, o := range of.operands[s] {
+		items = append(items, CoverageItem{Kind: "operand", Name: name + ": " + o.text, Line: o.line, Sides: []string{"true", "false"},
+			Counts: []int{o.true, o.false}})
+	}
+	return items
 }

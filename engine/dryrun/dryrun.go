@@ -75,6 +75,14 @@ type Result struct {
 	Calls   []Call
 	// Names are the names that expressions see at its end.
 	Names expr.Names
+	// Asked are the conditions that were evaluated: of the rule, whose step is nil, and of steps.
+	Asked []Asked
+}
+
+// Asked is a condition that was evaluated.
+type Asked struct {
+	Step     *workflows.Step
+	Operands []expr.Operand
 }
 
 // maxDecisions is the maximum number of calls of the planner per run: a workflow that calls itself
@@ -99,6 +107,10 @@ func run(r Request) (*Result, error) {
 	names, err := r.names()
 	d := r.evaluate(names, err)
 	out := &Result{Decision: d}
+	var differ expr.Differ
+	if r.Ran != nil {
+		r.rule(out, names, &differ)
+	}
 	if d.Outcome != engine.Matched {
 		return out, nil
 	}
@@ -132,6 +144,9 @@ func run(r Request) (*Result, error) {
 			st.Events = append(st.Events, more)
 		}
 	}
+	if r.Ran != nil {
+		out.ask(st, &differ)
+	}
 	p := answerer{r: r, st: st, out: out, calls: map[string]int{}}
 	for range maxDecisions {
 		next := plan.Next(st)
@@ -151,6 +166,51 @@ func run(r Request) (*Result, error) {
 		}
 	}
 	return nil, fmt.Errorf("workflow %s does not end: %d decisions were made", r.Workflow.ID, maxDecisions)
+}
+
+// ask notes the conditions of steps as they are evaluated, each once.
+func (out *Result) ask(st *plan.State, differ *expr.Differ) {
+	asked := map[string]bool{}
+	st.Asked = func(s *workflows.Step, path string, env *expr.Env) {
+		if !asked[path] {
+			asked[path], out.Asked = true, append(out.Asked, Asked{s, differ.Operands(s.If.Text, env)})
+		}
+	}
+}
+
+// rule notes the parts of the rule, which must all hold, as far as they are evaluated.
+func (r *Request) rule(out *Result, names map[string]any, differ *expr.Differ) {
+	if out.Decision.Outcome == engine.Filtered {
+		return
+	}
+	env := &expr.Env{Names: expr.Names{"event": names, "inputs": r.Event.InputsOf(r.Workflow)}, Now: r.Event.ReceivedAt,
+		Seed: r.Event.ID.String()}
+	for _, c := range operandsOfRule(r.Workflow, env, differ) {
+		out.Asked = append(out.Asked, Asked{nil, c})
+	}
+}
+
+// operandsOfRule returns the operands of each condition of a rule. If the rule is a list, its
+// conditions are operands too. Conditions after one that does not hold are not evaluated.
+func operandsOfRule(w *workflows.Workflow, env *expr.Env, differ *expr.Differ) (all [][]expr.Operand) {
+	for _, e := range w.When {
+		list := differ.Operands(e.Text, env)
+		holds := true
+		if env != nil {
+			ok, err := e.Condition(env)
+			holds = ok && err == nil
+		}
+		if len(list) == 0 && len(w.When) > 1 {
+			list = []expr.Operand{{Text: e.Text}}
+			if env != nil {
+				list[0].Value = &holds
+			}
+		}
+		if all = append(all, list); !holds {
+			env = nil
+		}
+	}
+	return all
 }
 
 func (r *Request) names() (map[string]any, error) {

@@ -46,7 +46,7 @@ func (f *Forecaster) Forecast(ctx context.Context, s engine.Selection) (*engine.
 	out := &engine.Forecast{Workflows: []engine.PlannedWorkflow{}, SkipDone: s.SkipDone}
 	by := map[string]*engine.PlannedWorkflow{}
 	var err error
-	out.Events, out.Looked, err = f.Events.EachSelected(ctx, s, time.Now().Add(forecastTime), func(x engine.Selected) {
+	out.Events, out.Looked, err = f.Events.EachSelected(ctx, s, time.Now().Add(cmp.Or(s.Within, forecastTime)), func(x engine.Selected) {
 		id := x.Workflow.ID
 		if by[id] == nil {
 			by[id] = &engine.PlannedWorkflow{Workflow: id, Version: x.Workflow.Version, Calls: []engine.PlannedCall{}}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/expr"
 )
 
 // State is everything that a decision may depend on.
@@ -39,6 +40,9 @@ type State struct {
 	Cancelled *Error
 	// Until is when slow expressions are stopped; zero for their usual limits.
 	Until time.Time
+	// Asked, unless nil, is called with each if: that is evaluated, and what it sees. The planner may
+	// evaluate one several times.
+	Asked func(s *workflows.Step, path string, env *expr.Env)
 	// memory is the size of the outputs of Records.
 	memory int64
 	// vars are computed once.

@@ -202,7 +202,11 @@ func (p *planner) step(s *workflows.Step, path string) outcome {
 		return p.fails(s, path, last) // its body never began
 	}
 	if last == nil && s.If != nil {
-		ok, err := s.If.Condition(p.env(p.st.Now, path))
+		env := p.env(p.st.Now, path)
+		if p.st.Asked != nil {
+			p.st.Asked(s, path, env)
+		}
+		ok, err := s.If.Condition(env)
 		if err != nil {
 			e := expressionError(err, path)
 			e.Code = conditionCode
