@@ -191,6 +191,7 @@ func (a *following) take(c, b *call, assumed bool) (*answer, bool, string) {
 		}
 	}
 	out := *b.answer
+	out.exact = c.step != nil && b.step != nil && c.step.Timeout < b.step.Timeout
 	if readsDifferently(b, c, out.status != plan.Succeeded) {
 		return nil, false, fmt.Sprintf("connector %s reads the response differently, and the response itself is not recorded",
 			connectorOf(c).Name)

@@ -156,6 +156,7 @@ var mutants = []mutant{
 	{"ends", "n > 5", "n > 8", "error", "event.data.n > 8", 1, 0},
 	{"ends", "too few", "too little", "error", "error", 2, 0},
 	{"timeout", "timeout: 1h", "timeout: 30m", "", "", 0, 0},
+	{"plain", "with: {n: \"${{ event.data.n }}\"}", "timeout: 5ms, with: {n: \"${{ event.data.n }}\"}", "error", "error", 3, 3},
 	{"late", "deadline: 30m", "deadline: 2h", "error", "error", 4, 0},
 	{"forgive", ", continue_on_error: true", "", "error", "error", 4, 0},
 	{"sleep", "  - sleep: 90m\n", "", "path", "steps.0", 4, 0},
@@ -217,7 +218,7 @@ func TestEachMutantIsFound(t *testing.T) {
 		n, further := 0, 0
 		for _, c := range f.changes {
 			b, _ := json.Marshal(c)
-			if c.Workflow == "listener" && c.Cause != nil && c.Cause.Workflow == m.workflow && c.Kind == m.kind {
+			if c.Workflow == "listener" && c.Cause != nil && c.Cause.Workflow == m.workflow {
 				further++
 				continue
 			}
