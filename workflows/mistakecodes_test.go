@@ -94,19 +94,15 @@ func TestEachCodeOfAMistakeIsExplained(t *testing.T) {
 
 // TestTheExampleOfACodeHasItsMistake: the example shows this code and how to mend it.
 func TestTheExampleOfACodeHasItsMistake(t *testing.T) {
-	with := 0
 	for _, c := range workflows.MistakeCodes() {
 		x, ok := c.Example()
 		if !ok {
+			t.Errorf("%s has no example", c.Code)
 			continue
 		}
-		with++
 		if !strings.Contains(x.Report, "["+c.Code+"]") || len(x.Wrong) == 0 || len(x.Fixed) == 0 {
 			t.Errorf("%s: %d files, %d fixed, report\n%s", c.Code, len(x.Wrong), len(x.Fixed), x.Report)
 		}
-	}
-	if with < 90 {
-		t.Errorf("only %d codes have an example", with)
 	}
 }
 

@@ -1,9 +1,11 @@
 package workflows_test
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/joho/godotenv"
 	"golang.org/x/tools/txtar"
 )
 
@@ -56,13 +59,11 @@ func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, mistakes := workflows.Load(project(t, a), catalog(t), func(s string) bool { return s != "NOT_SET" })
-			_, ofTests := p.LoadTests()
-			mistakes = mistakes.With(ofTests)
+			mistakes := checked(t, project(t, a), func(s string) bool { return s != "NOT_SET" })
 			var got strings.Builder
 			for _, m := range mistakes {
 				codes[m.Code] = true
-				got.WriteString(m.String())
+				got.WriteString(generatedSecret.ReplaceAllString(m.String(), strings.Repeat("0123456789abcdef", 4)))
 				if m.Line < 1 || m.Column < 1 {
 					t.Errorf("no place: %+v", m)
 				}
@@ -86,6 +87,9 @@ func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
 		t.Errorf("only %d kinds of mistakes are covered", len(codes))
 	}
 }
+
+// generatedSecret matches a random secret that a message proposes.
+var generatedSecret = regexp.MustCompile(`\b[0-9a-f]{60,64}\b`)
 
 // withoutFix are cases whose message gives no fix, since several are possible.
 var withoutFix = []string{"alias_bomb", "file_too_deep"}
@@ -120,13 +124,44 @@ func TestEachHintThatIsFollowedMendsTheMistake(t *testing.T) {
 				}
 				return
 			}
-			p, mistakes := workflows.Load(dir, catalog(t), func(string) bool { return true })
-			_, ofTests := p.LoadTests()
-			if all := mistakes.With(ofTests); len(all) > 0 {
+			if all := checked(t, dir, func(string) bool { return true }); len(all) > 0 {
 				t.Errorf("after the hint was followed:\n%v", all)
 			}
 		})
 	}
+}
+
+// checked returns what validate reports of a project. Of the files of a case, hookloom.prod.yaml is that of
+// the chosen environment, .env has the values of the secrets, and recorded.json the recorded events.
+func checked(t *testing.T, dir string, isSet func(string) bool) workflows.Mistakes {
+	t.Helper()
+	environment := ""
+	if _, err := os.Stat(filepath.Join(dir, "hookloom.prod.yaml")); err == nil {
+		environment = "prod"
+	}
+	c := catalog(t)
+	if text, err := os.ReadFile(filepath.Join(dir, "recorded.json")); err == nil {
+		var recorded []any
+		if err := json.Unmarshal(text, &recorded); err != nil {
+			t.Fatal(err)
+		}
+		c.Recorded = func(string, []string) []any { return recorded }
+	}
+	files, unreadable := workflows.ReadFiles(dir, environment)
+	p, mistakes := workflows.LoadFiles(dir, files, c, isSet)
+	_, ofTests := p.LoadTests()
+	mistakes = unreadable.With(mistakes).With(ofTests)
+	text, err := os.ReadFile(filepath.Join(dir, ".env"))
+	if err != nil {
+		return mistakes
+	}
+	values, err := godotenv.UnmarshalBytes(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lookup := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+	expanded := workflows.ExpandedEnv(text, values)
+	return mistakes.With(triggers.Check(p, lookup)).With(p.Warnings(lookup, func(name string) bool { return slices.Contains(expanded, name) }))
 }
 
 // write writes a file of a project.
