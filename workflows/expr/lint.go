@@ -257,8 +257,9 @@ func callIn(example, name string) string {
 var foreignFunctions = map[string]string{
 	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`,
 	"dateFormat": `write date(value).Format("2006-01-02")`,
-	"printf":     "write text with ${{ }} in it", "sprintf": "write text with ${{ }} in it",
-	"parseInt": "write int(value)", "parseFloat": "write float(value)",
+	"printf":     "write text with ${{ }} in it, and fixed(x, 2) for decimals",
+	"sprintf":    "write text with ${{ }} in it, and fixed(x, 2) for decimals",
+	"parseInt":   "write int(value)", "parseFloat": "write float(value)",
 	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0",
 	"length": "write len(value)", "size": "write len(value)",
 	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)",
