@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -209,15 +208,6 @@ func benchOne(ctx context.Context, name, dir string, o benchOptions, m *benchMet
 	}
 	defer func() { err = errors.Join(err, snk.close()) }()
 	return benchHookloom(ctx, name, dir, o, g, snk, m)
-}
-
-// cpuTime returns the CPU time that the process has used on all cores.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func (g *generator) cpuSince(before time.Duration) float64 {

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
@@ -138,17 +136,4 @@ func (a *app) targetReport(stored int, n *benchCounts, used time.Duration) error
 	t.row(fmt.Sprint(stored), fmt.Sprint(done-leftOut), fmt.Sprint(failed), fmt.Sprint(leftOut), fmt.Sprintf("%.0f", perEvent),
 		fmt.Sprintf("%.0f", peak))
 	return t.print(a.out)
-}
-
-// peakMemory returns the maximum resident memory of the process in bytes. The kernel reports
-// kilobytes on Linux, and bytes on macOS (getrusage(2)).
-func peakMemory() int64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	if runtime.GOOS == "darwin" {
-		return int64(u.Maxrss)
-	}
-	return int64(u.Maxrss) << 10
 }

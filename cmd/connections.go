@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -52,9 +51,8 @@ const (
 // newConnections wraps the listener of the hooks address.
 func newConnections(l net.Listener, endSlow func(int) int) *connections {
 	limit := maxConnections
-	var files syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil && files.Cur < maxConnections*4/3 {
-		limit = max(16, int(files.Cur*3/4)) //nolint:gosec // below maxConnections
+	if files, limited := fileLimit(); limited && files < maxConnections*4/3 {
+		limit = max(16, int(files*3/4)) //nolint:gosec // below maxConnections
 	}
 	return &connections{Listener: l, limit: limit, endSlow: endSlow, open: map[*connection]struct{}{}}
 }

@@ -1,9 +1,6 @@
 package cmd
 
-import (
-	"os"
-	"syscall"
-)
+import "os"
 
 // This file distributes the file descriptors if the system allows the process few. The database's
 // are open from the start; without a limit, clients could use up the rest and leave none for
@@ -28,15 +25,15 @@ const (
 
 // descriptors distributes what the system's limit allows beyond the open files.
 func descriptors() budget {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil || limit.Cur >= manyFiles {
+	limit, limited := fileLimit()
+	if !limited || limit >= manyFiles {
 		return budget{}
 	}
 	open := 24 // if /proc is missing
 	if list, err := os.ReadDir("/proc/self/fd"); err == nil {
 		open = len(list)
 	}
-	return shareOut(int(limit.Cur) - open - reservedFiles) //nolint:gosec // below manyFiles
+	return shareOut(int(limit) - open - reservedFiles) //nolint:gosec // below manyFiles
 }
 
 func shareOut(free int) budget {

@@ -57,6 +57,7 @@ var owners = map[string][]string{
 	"github.com/sony/gobreaker/v2":           {"engine/destination"},
 	"golang.org/x/crypto":                    {"cmd"},
 	"golang.org/x/term":                      {"cmd"},
+	"golang.org/x/sys":                       {"engine/store", "cmd"}, // Windows
 	"filippo.io/age":                         {"engine/secrets"},
 	"github.com/fsnotify/fsnotify":           {"cmd"},
 	"github.com/mattn/go-runewidth":          {"cmd"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -28,7 +27,7 @@ const (
 )
 
 func diskFull(err error) bool {
-	return errors.Is(err, engine.ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, engine.ErrFull) || store.NoSpace(err)
 }
 
 // newServerWhenRoom is newServer, but waits while the disk is full.

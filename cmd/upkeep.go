@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -181,7 +183,7 @@ func configHealth(l *loaded) []diagnosis {
 			out = append(out, diagnosis{"fail", "secrets", fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Problem), m.Hint})
 		}
 	}
-	if mode, ok := l.secrets.EnvFileMode(); ok && mode&0o077 != 0 {
+	if mode, ok := l.secrets.EnvFileMode(); ok && readByOthers(mode) {
 		out = append(out, diagnosis{"warn", ".env", fmt.Sprintf("other users may read it (mode %04o)", mode), "chmod 600 .env"})
 	}
 	for _, m := range l.mistakes {
@@ -257,6 +259,10 @@ func syncTime(dir string) (median time.Duration, err error) {
 	return took[len(took)/2], nil
 }
 
+// readByOthers reports whether a file's mode gives other users access. On Windows the mode does not tell:
+// access lists do, and a file in a user's profile has that of its folder.
+func readByOthers(mode fs.FileMode) bool { return runtime.GOOS != "windows" && mode&0o077 != 0 }
+
 func databaseHealth(ctx context.Context, path string) []diagnosis {
 	lib, _, _ := sqlite3.Version()
 	out := []diagnosis{{"ok", "SQLite", lib, ""}}
@@ -267,7 +273,7 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), ""})
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if readByOthers(info.Mode().Perm()) {
 		out = append(out, diagnosis{"warn", "database", fmt.Sprintf("%s can be read by others (%s)", path, info.Mode().Perm()),
 			"chmod 600 " + path})
 	}
@@ -407,7 +413,7 @@ func serverHealth(ctx context.Context, l *loaded) []diagnosis {
 		setting("", "HOOKLOOM_ADMIN_ADDR", l.project.Server.AdminAddr)} {
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
-			out = append(out, diagnosis{"fail", "address", err.Error(), "another program uses it: stop that program, or set server.addr"})
+			out = append(out, diagnosis{"fail", "address", err.Error(), addressAdvice(err)})
 			continue
 		}
 		if err := ln.Close(); err != nil {
@@ -415,4 +421,12 @@ func serverHealth(ctx context.Context, l *loaded) []diagnosis {
 		}
 	}
 	return out
+}
+
+// addressAdvice says what to change after an address could not be listened on.
+func addressAdvice(err error) string {
+	if errors.As(err, new(*net.DNSError)) || errors.As(err, new(*net.AddrError)) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return "write server.addr and server.admin_addr as HOST:PORT with an address of this machine, such as 127.0.0.1:8080"
+	}
+	return "another program uses it: stop that program, or set server.addr or server.admin_addr"
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package workflows_test
 
 import (

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/hookloom/hookloom/engine"
@@ -39,7 +40,7 @@ func classify(err error) error {
 		if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) { // only PostgreSQL's can break
 			return &AwayError{Cause: err}
 		}
-		if noSpace(err) {
+		if NoSpace(err) {
 			return fmt.Errorf("%w: %w", engine.ErrFull, err)
 		}
 		return err
@@ -47,9 +48,9 @@ func classify(err error) error {
 	switch {
 	case se.Code == sqlite3.ErrFull,
 		// A failed sync is worse: earlier writes may be lost.
-		noSpace(se.SystemErrno) && se.ExtendedCode != sqlite3.ErrIoErrFsync && se.ExtendedCode != sqlite3.ErrIoErrDirFsync:
+		NoSpace(se.SystemErrno) && se.ExtendedCode != sqlite3.ErrIoErrFsync && se.ExtendedCode != sqlite3.ErrIoErrDirFsync:
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
-	case se.Code == sqlite3.ErrCantOpen && (se.SystemErrno == syscall.EMFILE || se.SystemErrno == syscall.ENFILE):
+	case se.Code == sqlite3.ErrCantOpen && slices.Contains(noDescriptors, se.SystemErrno):
 		return fmt.Errorf("%w (no file descriptor is free): %w", engine.ErrBusy, err)
 	case se.Code == sqlite3.ErrBusy, se.Code == sqlite3.ErrLocked:
 		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
@@ -68,7 +69,7 @@ func (e diskError) Unwrap() error { return e.error }
 
 func (e diskError) Is(target error) bool { return target == engine.ErrDisk }
 
-// noSpace recognizes the operating system's messages for a full disk or an exhausted quota.
-func noSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+// NoSpace recognizes the operating system's errors for a full disk or an exhausted quota.
+func NoSpace(err error) bool {
+	return slices.ContainsFunc(diskFull, func(full syscall.Errno) bool { return errors.Is(err, full) })
 }

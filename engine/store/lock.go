@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
@@ -49,9 +48,9 @@ func realPath(path string) string {
 	return path
 }
 
-// takeLock locks a side file for the life of the process. The lock is a flock: it also excludes a
-// second handle of the same process, and the kernel releases it after kill -9. A holder that is not
-// a server releases the lock soon; takeLock tells it that it waits.
+// takeLock locks a side file for the life of the process. The lock belongs to the open file: it also
+// excludes a second handle of the same process, and the system releases it after kill -9. A holder that
+// is not a server releases the lock soon; takeLock tells it that it waits.
 func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 	began := time.Now()
 	for {
@@ -70,12 +69,13 @@ func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 		if holder != nil {
 			return nil, errors.Join(&InUseError{Path: path, Holder: holder.String()}, f.Close())
 		}
-		var st syscall.Stat_t
-		if id, _, err := identify(f.Name()); err != nil || syscall.Fstat(int(f.Fd()), &st) != nil || id != (fileID{uint64(st.Dev), st.Ino}) {
+		named, _, err := identify(f.Name())
+		open, errOpen := identifyOpen(f)
+		if err != nil || errOpen != nil || named != open {
 			_ = f.Close() // removed in the meantime: another process may have created it again
 			continue
 		}
-		if err := writeHolder(f, Holder{PID: os.Getpid(), Verb: verb}); err != nil && !noSpace(err) {
+		if err := writeHolder(f, Holder{PID: os.Getpid(), Verb: verb}); err != nil && !NoSpace(err) {
 			return nil, errors.Join(fmt.Errorf("writing the database's lock: %w", err), f.Close())
 		}
 		return f, nil
@@ -84,20 +84,25 @@ func takeLock(ctx context.Context, path, verb string) (*os.File, error) {
 
 // waitForLock takes the lock, or returns its holder.
 func waitForLock(ctx context.Context, f *os.File, began time.Time) (*Holder, error) {
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return nil, want(f, syscall.F_UNLCK)
+	for waiting := false; ; {
+		locked, err := tryLock(f, true)
+		if locked && waiting {
+			err = stopWaiting(f)
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+		if locked {
+			return nil, err
+		}
+		if err != nil {
 			return nil, err
 		}
 		holder := readHolder(f)
 		if waited := time.Since(began); waited > lockWait || holder.Verb == "serve" && waited > serverWait {
 			return &holder, nil
 		}
-		if err := want(f, syscall.F_RDLCK); err != nil {
-			return nil, err
+		if !waiting {
+			if waiting, err = startWaiting(f); err != nil {
+				return nil, err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -107,22 +112,16 @@ func waitForLock(ctx context.Context, f *os.File, began time.Time) (*Holder, err
 	}
 }
 
-// wanted is the byte of the lock file that a waiting process locks with a record lock, which is
-// independent of the flock.
+// wanted is the byte of the lock file that a waiting process locks. That lock is independent of the
+// lock of the database.
 const wanted = 1 << 20
-
-// want signals to the holder that a process waits for the lock, or no longer does.
-func want(f *os.File, kind int16) error {
-	return syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: kind, Start: wanted, Len: 1})
-}
 
 // Wanted reports whether another process waits for the database.
 func (s *Store) Wanted() bool {
 	if s.w.pg != nil {
 		return false // on a server, a waiting process is not seen
 	}
-	l := syscall.Flock_t{Type: syscall.F_WRLCK, Start: wanted, Len: 1}
-	return syscall.FcntlFlock(s.lock.Fd(), syscall.F_GETLK, &l) == nil && l.Type != syscall.F_UNLCK
+	return isWanted(s.lock)
 }
 
 // Announce publishes the address of this database's server to other processes.
@@ -131,7 +130,7 @@ func (s *Store) Announce(hooks, admin string) error {
 		return s.announceNode(hooks, admin)
 	}
 	err := writeHolder(s.lock, Holder{PID: os.Getpid(), Verb: s.o.Verb, Hooks: hooks, Admin: admin})
-	if noSpace(err) {
+	if NoSpace(err) {
 		return nil // commands then use the configured address
 	}
 	return err
@@ -151,11 +150,7 @@ func HolderOf(path string) (*Holder, error) {
 	}
 	defer f.Close() // it is only read
 	// A shared lock, held for a moment: a start at the same time waits for it.
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	if err == nil {
-		return nil, nil
-	}
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
+	if free, err := tryLock(f, false); free || err != nil {
 		return nil, err
 	}
 	h := readHolder(f)

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -26,15 +26,6 @@ const movedEvery = 500 * time.Millisecond
 
 // fileID identifies a file whatever its names are.
 type fileID struct{ dev, ino uint64 }
-
-func identify(path string) (fileID, int64, error) {
-	var st syscall.Stat_t
-	err := syscall.Stat(path, &st)
-	for errors.Is(err, syscall.EINTR) {
-		err = syscall.Stat(path, &st)
-	}
-	return fileID{uint64(st.Dev), st.Ino}, st.Size, err //nolint:unconvert // Dev's type differs between systems
-}
 
 // openFile is one file that the process has open, with its name.
 type openFile struct {
@@ -58,7 +49,7 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 	size := int64(0)
 	for _, f := range []openFile{{path: path, what: "the database file"}, {path: real + "-wal", what: "the write-ahead log"},
 		{path: real + "-shm", what: "the log's index"}} {
-		if f.id, size, err = identify(f.path); errors.Is(err, syscall.ENOENT) {
+		if f.id, size, err = identify(f.path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("looking at %s: %w", f.path, err)
@@ -66,12 +57,11 @@ func watchFiles(path string, lock *os.File) (openFiles, error) {
 		f.filled = f.path == path && size > 0
 		out = append(out, f)
 	}
-	var st syscall.Stat_t
-	if err := syscall.Fstat(int(lock.Fd()), &st); err != nil {
+	id, err := identifyOpen(lock)
+	if err != nil {
 		return nil, fmt.Errorf("looking at %s: %w", lock.Name(), err)
 	}
-	//nolint:unconvert // as above
-	return append(out, openFile{path: lock.Name(), what: "the lock file", id: fileID{uint64(st.Dev), st.Ino}}), nil
+	return append(out, openFile{path: lock.Name(), what: "the lock file", id: id}), nil
 }
 
 // MovedError reports that a name no longer leads to the open file.
@@ -109,14 +99,14 @@ func (e *MovedError) Error() string {
 // look returns an error for the first file that is not in its place; nil if there is none. A
 // failure of the check itself, such as a folder that is briefly unreadable, is not reported. It
 // also returns the size in bytes of the file named sized.
-func (fs openFiles) look(sized string) (bytes int64, _ error) {
-	for _, f := range fs {
+func (files openFiles) look(sized string) (bytes int64, _ error) {
+	for _, f := range files {
 		id, size, err := identify(f.path)
 		if f.path == sized {
 			bytes = size
 		}
 		switch {
-		case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotFolder):
 			return 0, &MovedError{What: f.what, Path: f.path, How: "removed or moved away"}
 		case err == nil && id != f.id:
 			return 0, &MovedError{What: f.what, Path: f.path, How: "replaced by another file"}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -72,7 +71,7 @@ func (n otherNode) String() string {
 // is gone. A process in another container may have this host's name, and looks as if it had ended; so
 // it counts only after silentTime.
 func (n otherNode) dead(host string) bool {
-	return n.gone || n.host == host && n.left <= leaseTime-silentTime && errors.Is(syscall.Kill(n.pid, 0), syscall.ESRCH)
+	return n.gone || n.host == host && n.left <= leaseTime-silentTime && processEnded(n.pid)
 }
 
 // live reports whether a node may still work.

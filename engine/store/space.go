@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -60,25 +59,13 @@ func newSpace(path string) *space {
 // size is the size of the reserve.
 func (s *space) size() int64 { return 2 * s.limit }
 
-// DiskSpace returns the free and total bytes of a folder's disk.
-func DiskSpace(dir string) (free, total int64, err error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, 0, err
-	}
-	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
-}
-
 // held is how many bytes the reserve occupies. A sparse file is not a reserve.
 func (s *space) held() int64 {
 	info, err := os.Stat(s.reserve)
 	if err != nil {
 		return 0
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return min(info.Size(), st.Blocks*512)
-	}
-	return info.Size()
+	return min(info.Size(), allocated(info))
 }
 
 // need is how much space is required for the reserve and some writes.
@@ -102,7 +89,7 @@ func (s *space) claim() error {
 	case s.held() >= s.size():
 		return nil
 	case !s.fits():
-		return syscall.ENOSPC
+		return errNoSpace
 	}
 	return s.allocate(s.size())
 }

@@ -26,7 +26,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -321,8 +320,7 @@ func openAllReaders(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, err
 	}
 	n := 4
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil && limit.Cur < 64 {
+	if limit, limited := fileLimit(); limited && limit < 64 {
 		n = 2
 	}
 	db.SetMaxOpenConns(n)

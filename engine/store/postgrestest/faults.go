@@ -1,13 +1,11 @@
 package postgrestest
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -62,13 +60,13 @@ func (s *Server) Kill(t testing.TB) {
 		t.Fatal(err)
 	}
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := kill(pid); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, pid := range pids {
 		for range 500 {
-			if alive := syscall.Kill(pid, 0) == nil && !zombie(pid); !alive {
+			if alive := running(pid) && !zombie(pid); !alive {
 				break
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -86,11 +84,11 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 		t.Fatal(err)
 	}
 	for _, pid := range pids {
-		_ = syscall.Kill(pid, syscall.SIGSTOP) // one may have ended
+		freeze(pid)
 	}
 	thaw = func() {
 		for _, pid := range pids {
-			_ = syscall.Kill(pid, syscall.SIGCONT)
+			resume(pid)
 		}
 	}
 	t.Cleanup(thaw)

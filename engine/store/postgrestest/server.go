@@ -14,12 +14,12 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -38,7 +38,7 @@ const (
 )
 
 // errMissing is the reason for a test to be skipped.
-var errMissing = errors.New("no initdb (Debian: apt-get install postgresql), and " + Address + " names no server")
+var errMissing = errors.New("no initdb (Debian: apt-get install postgresql) or no Unix, and " + Address + " names no server")
 
 // Server is a PostgreSQL server.
 type Server struct {
@@ -46,13 +46,16 @@ type Server struct {
 	folder string
 	bin    string
 	url    *url.URL
-	as     *syscall.Credential
+	as     *account
 	// guard ends the server, and removes the folder, when its input is closed.
 	guard *exec.Cmd
 	input *os.File
 	// settings are those that Options and Restart gave.
 	settings map[string]string
 }
+
+// account is the user that runs a server, which refuses to run as root.
+type account struct{ uid, gid int }
 
 // Options configure a server; zero values are right for most tests.
 type Options struct {
@@ -142,7 +145,7 @@ func prepare() (*Server, error) {
 	if err == nil {
 		initdb, err = filepath.EvalSymlinks(initdb)
 	}
-	if err != nil {
+	if err != nil || runtime.GOOS == "windows" {
 		return nil, errMissing
 	}
 	s := &Server{bin: filepath.Dir(initdb)}
@@ -161,7 +164,7 @@ func prepare() (*Server, error) {
 		}
 		uid, _ := strconv.Atoi(u.Uid) // decimal on every system that has initdb
 		gid, _ := strconv.Atoi(u.Gid)
-		s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		s.as = &account{uid, gid}
 		if err := os.Chown(s.folder, uid, gid); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(s.folder))
 		}
@@ -206,7 +209,7 @@ func (s *Server) write(name, text string) error {
 	if s.as == nil {
 		return nil
 	}
-	return os.Chown(path, int(s.as.Uid), int(s.as.Gid))
+	return os.Chown(path, s.as.uid, s.as.gid)
 }
 
 // command is one of PostgreSQL's programs, run as the server's user.
@@ -215,7 +218,7 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	c.Dir = s.folder
 	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
 	c.Env = append(c.Env, "PGPASSWORD="+Password)
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true}
+	runAs(c, s.as)
 	return c
 }
 
@@ -249,7 +252,7 @@ func (s *Server) watch() error {
 	c := exec.Command("/bin/sh", "-c", `cat >/dev/null; "$1/pg_ctl" -D "$2/data" -m immediate stop >/dev/null 2>&1; rm -rf "$2"`,
 		"guard", s.bin, s.folder)
 	c.Stdin = r
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
+	runAs(c, s.as)
 	if err := c.Start(); err != nil {
 		return errors.Join(err, w.Close())
 	}

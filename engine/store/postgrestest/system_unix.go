@@ -1,0 +1,32 @@
+//go:build unix
+
+package postgrestest
+
+import (
+	"errors"
+	"os/exec"
+	"syscall"
+)
+
+// runAs makes a program run as a user, in a process group of its own.
+func runAs(c *exec.Cmd, as *account) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if as != nil {
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(as.uid), Gid: uint32(as.gid)}
+	}
+}
+
+// kill ends a process, which may have ended already.
+func kill(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+func running(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+// freeze and resume stop and continue a process, which may have ended.
+func freeze(pid int) { _ = syscall.Kill(pid, syscall.SIGSTOP) }
+
+func resume(pid int) { _ = syscall.Kill(pid, syscall.SIGCONT) }
