@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -29,32 +30,45 @@ func credentialWarnings(t *testing.T, files map[string]string) (warnings []workf
 func TestACredentialInAFileIsFoundAndNeverPrinted(t *testing.T) {
 	hex := strings.Repeat("0a1b2c3d", 8)
 	for name, token := range map[string]string{
-		"Stripe":       "sk_" + "live_51H8abcdefghijklmnop",
-		"GitHub":       "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345",
-		"fine":         "github_" + "pat_11ABCDEFG0123456789abcd_0123456789abcdef",
-		"GitLab":       "glpat" + "-0123456789abcdefghij",
-		"Slack":        "xoxb" + "-123456789012-123456789012-abcdefABCDEF",
-		"Slack hook":   "https://hooks.slack" + ".com/services/T00000001/B00000001/abcdefghijklmnopqrstuvwx",
-		"AWS":          "AKIA" + "Q3EGRTPMWIN2ABCD",
-		"Google":       "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
-		"Anthropic":    "sk-" + "ant-api03-abcdefghijklmnopqrstuvwxyz012345",
-		"OpenAI":       "sk-" + "proj-abcdefghijklmnopqrstuvwxyz012345",
-		"SendGrid":     "SG." + "abcdefghijklmnop012345.abcdefghijklmnopqrstuvwxyz0123456789abcdefg",
-		"Shopify":      "shpat_" + hex[:32],
-		"HubSpot":      "pat-" + "eu1-0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f",
-		"Mailchimp":    hex[:32] + "-us" + "14",
-		"Telegram":     "123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
-		"Telegram URL": "https://api.telegram.org/bot123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
-		"Perplexity":   "pplx" + "-" + hex[:48],
-		"Fly.io":       "fo1" + "_" + hex[:43],
-		"xAI":          "xai" + "-" + hex + hex[:16],
-		"Replicate":    "r8" + "_" + hex[:37],
-		"Groq":         "gsk" + "_" + hex[:52],
-		"Figma":        "figd" + "_" + hex[:40],
-		"Supabase":     "sbp" + "_" + hex[:40],
-		"Vault":        "hvs." + strings.Repeat("CAESIabc0", 10),
-		"private key":  "-----BEGIN RSA " + "PRIVATE KEY-----",
-		"JWT":          "eyJhbGciOiJIUzI1NiIsInR5cCI6" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+		"Stripe":        "sk_" + "live_51H8abcdefghijklmnop",
+		"GitHub":        "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345",
+		"fine":          "github_" + "pat_11ABCDEFG0123456789abcd_0123456789abcdef",
+		"GitLab":        "glpat" + "-0123456789abcdefghij",
+		"Slack":         "xoxb" + "-123456789012-123456789012-abcdefABCDEF",
+		"Slack hook":    "https://hooks.slack" + ".com/services/T00000001/B00000001/abcdefghijklmnopqrstuvwx",
+		"AWS":           "AKIA" + "Q3EGRTPMWIN2ABCD",
+		"Google":        "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
+		"Anthropic":     "sk-" + "ant-api03-abcdefghijklmnopqrstuvwxyz012345",
+		"OpenAI":        "sk-" + "proj-abcdefghijklmnopqrstuvwxyz012345",
+		"SendGrid":      "SG." + "abcdefghijklmnop012345.abcdefghijklmnopqrstuvwxyz0123456789abcdefg",
+		"Shopify":       "shpat_" + hex[:32],
+		"HubSpot":       "pat-" + "eu1-0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f",
+		"Mailchimp":     hex[:32] + "-us" + "14",
+		"Telegram":      "123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
+		"Telegram URL":  "https://api.telegram.org/bot123456789:" + "AA" + "abcdefghijklmnopqrstuvwxyz0123456",
+		"Perplexity":    "pplx" + "-" + hex[:48],
+		"Fly.io":        "fo1" + "_" + hex[:43],
+		"xAI":           "xai" + "-" + hex + hex[:16],
+		"Replicate":     "r8" + "_" + hex[:37],
+		"Groq":          "gsk" + "_" + hex[:52],
+		"Figma":         "figd" + "_" + hex[:40],
+		"Supabase":      "sbp" + "_" + hex[:40],
+		"Supabase key":  "sb_" + "secret_0a1b2c3d4e5f6a7b8c9d0e_1f2a3b4c",
+		"Resend":        "re_" + "A1b2C3d4_" + hex[:24],
+		"Paddle":        "pdl_live_" + "apikey_01gtgztp8f4kek3yd4g1wrksa3_q6TGTJyvoIz7LDtXT65bX7_AQO",
+		"Paddle hook":   "pdl_" + "ntfset_01gkpjp8bkm3tm53kdgkx6sms7_6h3qd3uFSi9YCD3OLYAShQI90XTI5vEI",
+		"ClickUp":       "pk_" + "12345678_" + strings.ToUpper(hex[:32]),
+		"Razorpay":      "rzp_" + "live_A1b2C3d4E5f6G7:" + hex[:24],
+		"Flutterwave":   "FLWSECK-" + hex[:32] + "-X",
+		"Flutterwave 2": "FLWSECK-" + hex[:32] + "-19c237bb6f9vt-X",
+		"Intercom":      "dG9rO" + "jNmOTlmNTQ1XzdkMzVfNDA4ZF84YWI2X2UyYWFhYWFhYWFhYToxOjA=",
+		"Asana":         "1/" + "1204123456789012:" + hex[:32],
+		"Asana 2":       "2/" + "1204123456789012/1204123456789013:" + hex[:32],
+		"Zapier":        "https://hooks.zapier" + ".com/hooks/catch/123456/abcdef1",
+		"Make":          "https://hook.eu1.make" + ".com/" + hex[:32],
+		"Vault":         "hvs." + strings.Repeat("CAESIabc0", 10),
+		"private key":   "-----BEGIN RSA " + "PRIVATE KEY-----",
+		"JWT":           "eyJhbGciOiJIUzI1NiIsInR5cCI6" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
 	} {
 		warnings, printed := credentialWarnings(t, map[string]string{"workflows/w.yaml": "on: manual\nsteps:\n" +
 			"  - {id: a, uses: log, with: {message: \"x " + token + " y\"}, nosuchkey: 1}\n"})
@@ -63,6 +77,32 @@ func TestACredentialInAFileIsFoundAndNeverPrinted(t *testing.T) {
 		}
 		if strings.Contains(printed, token) {
 			t.Errorf("%s: the credential is printed:\n%s", name, printed)
+		}
+		if len(warnings) == 1 {
+			followCredentialAdvice(t, name, token, warnings[0].Hint)
+		}
+	}
+}
+
+// followCredentialAdvice writes what a hint says in place of the token: in the text, as a URL and as
+// the token of a request. validate then finds nothing, but that the secret is not set.
+func followCredentialAdvice(t *testing.T, name, token, hint string) {
+	t.Helper()
+	secret := regexp.MustCompile(`\$\{\{ secrets\.(\w+) \}\}`).FindStringSubmatch(hint)
+	if secret == nil || !strings.Contains(hint, "hookloom secrets set "+secret[1]+" stores the value") {
+		t.Errorf("%s: the hint names no secret: %s", name, hint)
+		return
+	}
+	places := []string{`uses: log, with: {message: "x TOKEN y"}`, `uses: http/get, with: {url: "https://api.example.com/", auth: {bearer: "TOKEN"}}`}
+	if strings.HasPrefix(token, "https://") {
+		places = append(places, `uses: http/post, with: {url: "TOKEN", body: {a: 1}}`)
+	}
+	for _, place := range places {
+		dir := t.TempDir()
+		step := strings.ReplaceAll(place, "TOKEN", secret[0])
+		write(t, filepath.Join(dir, "workflows/w.yaml"), []byte("on: manual\nsteps: [{"+step+"}]\n"))
+		if _, mistakes := workflows.Load(dir, catalog(t), nil); len(mistakes) > 0 {
+			t.Errorf("%s: after the advice, %s:\n%s", name, step, mistakes.Error())
 		}
 	}
 }
@@ -104,6 +144,8 @@ func TestWhatOnlyShowsWhereACredentialGoesIsNone(t *testing.T) {
 		`body: {access_key_id: AKIAIOSFODNN7EXAMPLE, password_reset: true, secret: "a long text with 1 secret"}`,
 		`body: {commit: 0123456789abcdef0123456789abcdef01234567, id: 9f8e7d6c5b4a39281706}`,
 		`body: {password: "", token: null, api_key: 12}`,
+		`body: {key_id: rzp_live_A1b2C3d4E5f6G7, anon: sb_publishable_0a1b2c3d4e5f6a7b8c9d0e_1f2a3b4c, refund: re_3OabcdefghijklmnopqrstuV}`,
+		`body: {docs: "https://hooks.zapier.com/hooks/catch/", part: 11/12, at: "1/2026:x"}`,
 		`text: "the token of order 4711 is at https://example.com/a:b@c?page=2&token=none"`,
 	} {
 		warnings, _ := credentialWarnings(t, map[string]string{

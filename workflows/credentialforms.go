@@ -16,7 +16,9 @@ type credentialForm struct {
 // the services, as gitleaks collects them (github.com/gitleaks/gitleaks, config/gitleaks.toml at
 // b58d3f1) and GitHub's secret scanning does (docs.github.com, "Supported secret scanning
 // patterns"); those of Groq, xAI, Replicate, Figma and Supabase as public scanners such as
-// github.com/mongodb/kingfisher do. Keys of test modes, such as sk_test_, open nothing and are left out.
+// github.com/mongodb/kingfisher do. Intercom's tokens are base64 of tok:. Keys of test modes, such as
+// sk_test_, open nothing and are left out, and so is what a service means to be public: Razorpay's key
+// without its secret, Supabase's sb_publishable_ keys.
 var credentialForms = []credentialForm{
 	form("a private key", "PRIVATE_KEY", `-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----`),
 	form("a Stripe key", "STRIPE_KEY", `\b(?:sk|rk)_(?:live|prod)_[A-Za-z0-9_]{8,}`),
@@ -66,6 +68,18 @@ var credentialForms = []credentialForm{
 	form("an EasyPost key", "EASYPOST_API_KEY", `\bEZAK[A-Za-z0-9]{54}\b`),
 	form("a Shippo token", "SHIPPO_TOKEN", `\bshippo_live_[a-fA-F0-9]{40}`),
 	form("a Duffel token", "DUFFEL_TOKEN", `\bduffel_live_[\w=-]{43}`),
+	form("a Supabase secret key", "SUPABASE_SECRET_KEY", `\bsb_secret_[\w-]{20,}`),
+	form("a Resend key", "RESEND_API_KEY", `\bre_[A-Za-z0-9]{6,12}_[A-Za-z0-9]{20,}`),
+	form("a Paddle key", "PADDLE_API_KEY", `\bpdl_live_apikey_[a-z0-9]{26}_[A-Za-z0-9]{16,}(?:_[A-Za-z0-9]{3})?`),
+	form("a Paddle webhook secret", "PADDLE_WEBHOOK_SECRET", `\bpdl_ntfset_[a-z0-9]{26}_[A-Za-z0-9+/=]{16,}`),
+	form("a ClickUp token", "CLICKUP_TOKEN", `\bpk_\d{5,10}_[A-Z0-9]{32}\b`),
+	form("a Razorpay key with its secret", "RAZORPAY_KEY", `\brzp_live_[A-Za-z0-9]{14}:[A-Za-z0-9]{20,}`),
+	form("a Flutterwave secret key", "FLUTTERWAVE_SECRET_KEY", `\bFLWSECK-[A-Za-z0-9]{24,}(?:-[A-Za-z0-9]{10,})?-X\b`),
+	form("an Intercom token", "INTERCOM_TOKEN", `\bdG9rO[jm][A-Za-z0-9+/]{50,}={0,2}`),
+	form("an Asana token", "ASANA_TOKEN", `\b\d{1,2}/\d{13,}(?:/\d{13,})?:[a-z0-9]{32}\b`),
+	form("a Zapier webhook address", "ZAPIER_WEBHOOK_URL",
+		`\bhttps://hooks\.zapier\.com/hooks/(?:catch|standard)/\d{4,}/[A-Za-z0-9]{5,}(?:/[A-Za-z0-9]+)*/?`),
+	form("a Make webhook address", "MAKE_WEBHOOK_URL", `\bhttps://hook\.[a-z0-9.-]*make\.com/[a-z0-9]{24,}`),
 	form("an age key", "AGE_KEY", `AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}`),
 	form("a 1Password service account token", "OP_SERVICE_ACCOUNT_TOKEN", `\bops_eyJ[A-Za-z0-9+/]{100,}`),
 	form("a signed token (JWT)", "TOKEN", `\bey[A-Za-z0-9_-]{15,}\.ey[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{20,}`),

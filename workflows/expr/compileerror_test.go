@@ -22,6 +22,8 @@ func TestEvaluateGivesTheAdviceOfValidate(t *testing.T) {
 		`len(nil)`: "len takes text, a list or an object, got nil; if it may be missing, write a default with ??\n  len(nil)\n  ^^^",
 		`abs(-9223372036854775808)`: "9223372036854775808 does not fit into 64 bits; write decimal(\"9223372036854775808\")\n" +
 			"  abs(-9223372036854775808)\n       ^^^^^^^^^^^^^^^^^^^",
+		`0x8000000000000000`: "0x8000000000000000 does not fit into 64 bits; write decimal(\"9223372036854775808\")\n" +
+			"  0x8000000000000000\n  ^^^^^^^^^^^^^^^^^^",
 		`Hello ${{ event.data.s.trim() }}`: "data has no methods such as trim()\n" +
 			"  event.data.s.trim()\n               ^^^^ write trim(event.data.s)",
 		`duration("2562048h")`: "duration: \"2562048h\" is too long; the longest is 2562047h, about 292 years (in duration(\"2562048h\"))",

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"math/big"
 	"regexp"
 	"strings"
 
@@ -20,7 +21,7 @@ var (
 	longSpan     = regexp.MustCompile(`^time: invalid duration ("[-+]?\d{6,}(?:\.\d+)?(?:h|m|s|ms)")$`)
 	badSpan      = regexp.MustCompile(`^time: invalid duration (".*")$`)
 	converted    = regexp.MustCompile(`^interface conversion: (?:interface \{\}|any) is (.+?), not (.+)$`)
-	longInteger  = regexp.MustCompile(`^invalid integer literal: .*parsing "(.+)": value out of range$`)
+	longInteger  = regexp.MustCompile(`^invalid (?:integer|hex|binary|octal) literal: .*parsing "(.+)": value out of range$`)
 )
 
 // ownWords converts expr's message about a Go value to the language's terms.
@@ -60,7 +61,7 @@ func ownWords(problem string) string {
 		return fmt.Sprintf("duration: %s is not a duration, such as 500ms, 30s or 1h30m", m[1])
 	}
 	if m := longInteger.FindStringSubmatch(problem); m != nil {
-		return fmt.Sprintf("%s does not fit into 64 bits; write decimal(%q)", value.Clip(m[1], 40), value.Clip(m[1], 40))
+		return fmt.Sprintf("%s does not fit into 64 bits; write decimal(%q)", value.Clip(m[1], 40), value.Clip(inDigits(m[1]), 40))
 	}
 	if said, ok := kindWords(problem); ok {
 		return said
@@ -69,6 +70,14 @@ func ownWords(problem string) string {
 		return goTypeNames.Replace(problem)
 	}
 	return problem
+}
+
+// inDigits returns an integer literal, such as 0xffffffffffffffff, in the decimal digits that decimal(…) takes.
+func inDigits(literal string) string {
+	if n, ok := new(big.Int).SetString(literal, 0); ok {
+		return n.String()
+	}
+	return literal
 }
 
 func needsList(name, got string) string {

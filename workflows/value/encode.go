@@ -89,16 +89,20 @@ func sortedKeys(m map[string]any, keys []string) []string {
 	return keys
 }
 
-// appendFloat writes the shortest digits that parse as f, without an exponent below 1e21, as rule 3
-// of docs/expressions.md requires.
+// appendFloat writes digits that parse as f, without an exponent below 1e21, as rule 3 of
+// docs/expressions.md requires: all digits of an integer, which may be read again as one, and
+// otherwise the fewest.
 func appendFloat(b []byte, f float64) []byte {
 	// Most numbers are integers. -0 is written as 0, since it would be decoded as another type of
 	// number.
 	if i := int64(f); float64(i) == f && -MaxFloatInt <= i && i <= MaxFloatInt {
 		return strconv.AppendInt(b, i, 10)
 	}
-	if a := math.Abs(f); a >= 1e21 || a < 1e-9 {
+	switch a := math.Abs(f); {
+	case a >= 1e21, a < 1e-9:
 		return strconv.AppendFloat(b, f, 'g', -1, 64)
+	case a > MaxFloatInt:
+		return strconv.AppendFloat(b, f, 'f', 0, 64)
 	}
 	return strconv.AppendFloat(b, f, 'f', -1, 64)
 }

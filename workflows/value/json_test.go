@@ -3,10 +3,14 @@ package value_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows/value"
+	"pgregory.net/rapid"
 )
 
 func TestJSONIsReadStrictly(t *testing.T) {
@@ -72,4 +76,30 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("%s became %s", out, second)
 		}
 	})
+}
+
+// TestAStoredFractionIsReadBackAsTheSameNumber: above 2^53 a float is an integer, and is read as one.
+// The fewest digits that parse as the float would be another integer.
+func TestAStoredFractionIsReadBackAsTheSameNumber(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		f := math.Ldexp(rapid.Float64Range(-1, 1).Draw(r, "f"), rapid.IntRange(40, 80).Draw(r, "exponent"))
+		b, err := value.EncodeJSON(f)
+		if err != nil {
+			r.Fatal(err)
+		}
+		back, err := value.DecodeJSON(b)
+		if err != nil {
+			r.Fatal(err)
+		}
+		read, ok := new(big.Rat).SetString(fmt.Sprint(back))
+		if x, floats := back.(float64); floats {
+			read, ok = new(big.Rat).SetFloat64(x), true
+		}
+		if want := new(big.Rat).SetFloat64(f); !ok || read.Cmp(want) != 0 {
+			r.Fatalf("%v is stored as %s and read as %v", f, b, back)
+		}
+	})
+	if b, err := value.EncodeJSON(math.Ldexp(1, 60)); string(b) != "1152921504606846976" {
+		t.Errorf("2^60 is stored as %s, %v", b, err)
+	}
 }
