@@ -72,12 +72,12 @@ func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
 	if item.Event != "" {
 		return engine.Receipt{}, fmt.Errorf("%s was admitted already, as %s", id, item.Event)
 	}
-	body, err := s.store.RefusedBody(ctx, id)
+	url, body, err := s.store.RefusedRequest(ctx, id)
 	if err != nil {
 		return engine.Receipt{}, err
 	}
 	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path,
-		URL: item.URL, Headers: item.Headers, Body: body, Size: item.Size})
+		URL: url, Headers: item.Headers, Body: body, Size: item.Size})
 	if err != nil {
 		return engine.Receipt{}, err
 	}

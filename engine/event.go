@@ -131,8 +131,10 @@ type Refusal struct {
 	Body []byte
 	Size int
 	// Whole is the body as received if history.redact masks parts of Body; nil if Body is unmasked.
-	// It is stored encrypted.
-	Whole []byte
+	// WholeURL is the URL as received if history.redact masks parts of URL, else empty. Both are stored
+	// encrypted.
+	Whole    []byte
+	WholeURL string
 }
 
 // SecretUse is how often a trigger's secret has verified a delivery.

@@ -12,13 +12,14 @@ import (
 )
 
 // RedactPath selects fields of events and of steps whose values are not stored, as in
-// history.redact: event.data.card.number, event.body.items[*].iban, $..iban,
+// history.redact: event.data.card.number, event.body.items[*].iban, event.query.email, $..iban,
 // steps.find.output.body.iban.
 type RedactPath struct {
 	// Text is the path as written.
 	Text string
-	// Data reports whether the path starts at event.data rather than at the body.
-	Data bool
+	// Data reports whether the path starts at event.data rather than at the body, Query whether it
+	// starts at event.query.
+	Data, Query bool
 	// Step is the id of the step at whose Part, input or output, the path starts; empty for a path
 	// into events.
 	Step, Part string
@@ -59,6 +60,8 @@ func ParseRedactPath(text string) (RedactPath, error) {
 	switch {
 	case strings.HasPrefix(text, "event.data"):
 		p.Data, rest = true, text[len("event.data"):]
+	case strings.HasPrefix(text, "event.query"):
+		p.Query, rest = true, text[len("event.query"):]
 	case strings.HasPrefix(text, "event.body"):
 		rest = text[len("event.body"):]
 	case strings.HasPrefix(text, "$"):

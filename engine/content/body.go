@@ -46,6 +46,19 @@ func Text(contentType string, raw []byte) []byte {
 	return toUTF8(raw, params["charset"])
 }
 
+// InUTF8 returns the content type of a body whose text has been converted to UTF-8: as it is, if the
+// body had been UTF-8.
+func InUTF8(contentType string, raw []byte) string {
+	kind, params := MediaType(contentType)
+	if params["charset"] == "" && !marked(raw) {
+		return contentType
+	}
+	if kind == "" {
+		kind = "text/plain"
+	}
+	return kind + "; charset=utf-8"
+}
+
 func decodeBody(contentType string, raw []byte, decode func([]byte) (any, error)) (any, error) {
 	if len(raw) == 0 {
 		return nil, nil

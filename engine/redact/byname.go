@@ -35,6 +35,9 @@ type fieldPattern struct{ value, part *regexp.Regexp }
 // fieldPatterns returns matchers for the last names of the paths.
 func fieldPatterns(paths []workflows.RedactPath) (list []fieldPattern) {
 	for _, p := range paths {
+		if p.Query {
+			continue
+		}
 		for _, s := range slices.Backward(p.Steps) {
 			if s.Name == "" {
 				continue

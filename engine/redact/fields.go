@@ -45,6 +45,9 @@ type pathState struct {
 func (f *Fields) states(dataExpr string) []pathState {
 	var out []pathState
 	for _, p := range f.paths {
+		if p.Query {
+			continue
+		}
 		if !p.Data {
 			out = append(out, pathState{p.Steps})
 			continue
@@ -70,15 +73,9 @@ func (f *Fields) states(dataExpr string) []pathState {
 
 // enter descends to a field, or to an element if index >= 0. hit reports whether to mask it.
 func enter(states []pathState, name string, index int) (next []pathState, hit bool) {
-	add := func(steps []workflows.RedactStep) {
-		// A body may repeat a name at every depth: keep each state once.
-		if !slices.ContainsFunc(next, func(s pathState) bool { return &s.steps[0] == &steps[0] }) {
-			next = append(next, pathState{steps})
-		}
-	}
 	for _, s := range states {
 		if s.steps[0].Deep {
-			add(s.steps)
+			next = addState(next, s.steps)
 		}
 		if !s.steps[0].Takes(name, index) {
 			continue
@@ -86,9 +83,17 @@ func enter(states []pathState, name string, index int) (next []pathState, hit bo
 		if len(s.steps) == 1 {
 			return nil, true
 		}
-		add(s.steps[1:])
+		next = addState(next, s.steps[1:])
 	}
 	return next, false
+}
+
+// addState adds a state. A body may repeat a name at every depth: each state is kept once.
+func addState(list []pathState, steps []workflows.RedactStep) []pathState {
+	if slices.ContainsFunc(list, func(s pathState) bool { return &s.steps[0] == &steps[0] }) {
+		return list
+	}
+	return append(list, pathState{steps})
 }
 
 // maxFieldDepth limits the memory of a walk.
@@ -109,7 +114,7 @@ func (f *Fields) masked(value string) string {
 	return workflows.Mask
 }
 
-// Body masks the fields of a body. A body that is neither JSON nor a form has no fields and is
+// Body masks the fields of a body. A body that is neither JSON, XML nor a form has no fields and is
 // unchanged; in an invalid or truncated one, and in lines of JSON, the fields are found by name.
 func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []byte, kind string) {
 	states := f.states(dataExpr)
@@ -126,10 +131,21 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 	// JSON in another charset, or with syntax that only our own decoder accepts.
 	v, err := content.Decode(contentType, raw)
 	if err != nil {
+		if looksXML(string(raw[:min(len(raw), 64)])) {
+			return f.xml(raw, states), contentType
+		}
 		return f.maskByName(raw), contentType
 	}
-	if text, ok := v.(string); ok && jsonLines(text) {
+	text, isText := v.(string)
+	switch {
+	case isText && jsonLines(text):
 		return f.lines(text), contentType
+	case isText && looksXML(text):
+		out := f.xml([]byte(text), states)
+		if string(out) == text {
+			return raw, contentType
+		}
+		return out, content.InUTF8(contentType, raw)
 	}
 	b, err := value.EncodeStored(v)
 	if err != nil {
@@ -166,6 +182,9 @@ func jsonLines(text string) bool {
 func (f *Fields) lines(text string) []byte {
 	var states []pathState
 	for _, p := range f.paths {
+		if p.Query {
+			continue
+		}
 		steps := slices.Clone(p.Steps)
 		steps[0].Deep = true
 		states = append(states, pathState{steps})
@@ -295,17 +314,28 @@ func (w *jsonWalk) replace(from, to int, text string) {
 	w.done = to
 }
 
-// inside masks the fields of JSON in a string, as fromJSON reads it. Each level doubles the escapes, so
-// the recursion is not deep.
-func (w *jsonWalk) inside(from, to int, text string, states []pathState) {
+// nested masks the fields of JSON or XML in a text, as fromJSON reads it.
+func (f *Fields) nested(text string, states []pathState) string {
+	if looksXML(text) {
+		return string(f.xml([]byte(text), states))
+	}
 	if t := strings.TrimLeft(text, " \t\r\n"); t == "" || t[0] != '{' && t[0] != '[' {
+		return text
+	}
+	if out, err := f.json([]byte(text), states); err == nil {
+		return string(out)
+	}
+	return text
+}
+
+// inside masks the fields of JSON or XML in a string. Each level doubles the escapes, so the recursion is
+// not deep.
+func (w *jsonWalk) inside(from, to int, text string, states []pathState) {
+	out := w.f.nested(text, states)
+	if out == text {
 		return
 	}
-	out, err := w.f.json([]byte(text), states)
-	if err != nil || string(out) == text {
-		return
-	}
-	quoted, err := value.EncodeJSON(string(out))
+	quoted, err := value.EncodeJSON(out)
 	if err != nil {
 		return
 	}
@@ -328,7 +358,7 @@ func scalarOf(token json.Token) string {
 	return ""
 }
 
-// form replaces the values of fields, also in JSON inside a field.
+// form replaces the values of fields, also in JSON or XML inside a field.
 func (f *Fields) form(raw []byte, states []pathState) []byte {
 	pairs := strings.Split(string(raw), "&")
 	for i, p := range pairs {
@@ -351,11 +381,8 @@ func (f *Fields) field(name, value string, states []pathState) (safe string, ok 
 	if hit {
 		return f.masked(value), value != ""
 	}
-	out, err := f.json([]byte(value), next)
-	if err != nil || string(out) == value {
-		return "", false
-	}
-	return string(out), true
+	out := f.nested(value, next)
+	return out, out != value
 }
 
 // multipart replaces the fields of a multipart form; files are unchanged.

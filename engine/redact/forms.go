@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -116,13 +117,13 @@ func (f *formSet) value(s string) {
 	texts = append(texts, strings.ToUpper(s), strings.ToLower(s), jsonText(s), htmlJSONText(s), asciiJSON(s, false), asciiJSON(s, true),
 		strings.ReplaceAll(jsonText(s), "/", `\/`), strings.ReplaceAll(htmlJSONText(s), "/", `\/`),
 		strings.ReplaceAll(asciiJSON(s, false), "/", `\/`), everyUnit(s, false), everyUnit(s, true), everyByte(s, "%X"), everyByte(s, "%x"),
-		hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))))
+		hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))), numericHTML(s), quotedPrintable(s),
+		escapedBytes(s, `\x%02X`), escapedBytes(s, `\x%02x`))
 	for _, e := range htmlEscapers {
 		texts = append(texts, e.Replace(s))
 	}
 	for _, u := range urlForms(s) {
-		texts = append(texts, u)
-		texts = append(texts, urlForms(u)...)
+		texts = append(texts, u, strings.ReplaceAll(u, "%", "%25"), url.QueryEscape(u), lowerEscapes(url.QueryEscape(u)))
 	}
 	for _, t := range texts {
 		f.add(t, false)
@@ -157,10 +158,83 @@ func htmlEscaper(more ...string) *strings.Replacer {
 	return strings.NewReplacer(append([]string{"&", "&amp;", "<", "&lt;", ">", "&gt;"}, more...)...)
 }
 
+// numericHTML escapes like encoders that produce ASCII, such as lxml and Python's xmlcharrefreplace.
+func numericHTML(s string) string {
+	var b strings.Builder
+	for _, r := range htmlEscapers[1].Replace(s) {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "&#%d;", r)
+		}
+	}
+	return b.String()
+}
+
+// quotedPrintable is the encoding of mail (RFC 2045, 6.7), in one line.
+func quotedPrintable(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= '!' && c <= '~' && c != '=' || c == ' ' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// escapedBytes escapes quotes, backslashes and bytes that are not printable ASCII, as nginx's log
+// does (upper case) and C and Python do.
+func escapedBytes(s, format string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= ' ' && c <= '~' && c != '"' && c != '\\' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, format, c)
+		}
+	}
+	return b.String()
+}
+
+// urlSafe are the marks that percent-encoders leave as they are, besides letters and digits.
+var urlSafe = []string{
+	"-_.!~*'()",               // encodeURIComponent of JavaScript (ECMA-262)
+	"-_.!~*'();/?:@&=+$,#",    // encodeURI
+	"-_.!~*'();/?:@&=+$,#[]%", // requests of Python, which keeps escapes
+	"*-._",                    // URLSearchParams and Java's URLEncoder (url.spec.whatwg.org)
+	"-_.~/",                   // urllib.parse.quote of Python
+	"-_.",                     // urlencode of PHP
+}
+
 // urlForms returns the encodings of a text in URLs and forms.
 func urlForms(s string) []string {
 	q, p := url.QueryEscape(s), url.PathEscape(s)
-	return []string{q, p, strings.ReplaceAll(q, "+", "%20"), lowerEscapes(q), lowerEscapes(p), lowerEscapes(strings.ReplaceAll(q, "+", "%20"))}
+	out := []string{q, p, strings.ReplaceAll(q, "+", "%20")}
+	for _, safe := range urlSafe {
+		e := percentEncoded(s, safe)
+		// Most encoders of forms write a blank as +.
+		out = append(out, e, strings.ReplaceAll(e, "%20", "+"))
+	}
+	for _, u := range slices.Clone(out) {
+		out = append(out, lowerEscapes(u))
+	}
+	return out
+}
+
+// percentEncoded escapes each byte that is neither a letter, a digit nor in safe.
+func percentEncoded(s, safe string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(safe, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // lowerEscapes writes the digits of %2F in lower case.

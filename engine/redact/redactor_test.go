@@ -1,18 +1,46 @@
 package redact
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"mime/quotedprintable"
 	"net/url"
 	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 )
 
-const canary = `s3cr€t/<Key>+"0017"=&~`
+const canary = `s3cr€t/<Key>+"00 17"=&~!'(*)[\,;:@$#]`
+
+// percent encodes like a function that leaves some marks as they are.
+func percent(s, safe string) string {
+	var out strings.Builder
+	for _, c := range []byte(s) {
+		if unicode.IsLetter(rune(c)) && c < 128 || unicode.IsDigit(rune(c)) || strings.Contains(safe, string(rune(c))) && c < 128 {
+			out.WriteByte(c)
+		} else {
+			fmt.Fprintf(&out, "%%%X", []byte{c})
+		}
+	}
+	return out.String()
+}
+
+// printable returns s in quoted-printable.
+func printable(s string) string {
+	var out bytes.Buffer
+	w := quotedprintable.NewWriter(&out)
+	_, err := w.Write([]byte(s))
+	if err = errors.Join(err, w.Close()); err != nil {
+		panic(err)
+	}
+	return out.String()
+}
 
 // echoes returns encodings in which others repeat a secret.
 func echoes(s string) map[string]string {
@@ -43,6 +71,17 @@ func echoes(s string) map[string]string {
 		"HEX":                 strings.ToUpper(hex.EncodeToString(b)),
 		"query":               url.QueryEscape(s),
 		"path":                url.PathEscape(s),
+		"encodeURIComponent":  percent(s, "-_.!~*'()"),
+		"encodeURI":           percent(s, "-_.!~*'();/?:@&=+$,#"),
+		"URLSearchParams":     strings.ReplaceAll(percent(s, "*-._"), "%20", "+"),
+		"quote of Python":     percent(s, "-_.~/"),
+		"urlencode of PHP":    strings.ReplaceAll(percent(s, "-_."), "%20", "+"),
+		"JavaScript, twice":   percent(percent(s, "-_.!~*'()"), "-_.!~*'()"),
+		"Java, lower":         lowerEscapes(percent(s, "*-._")),
+		"quoted-printable":    printable(s),
+		"escapes of C":        strings.NewReplacer(`"`, `\x22`, `\`, `\x5c`, "€", `\xe2\x82\xac`).Replace(s),
+		"nginx":               strings.NewReplacer(`"`, `\x22`, `\`, `\x5C`, "€", `\xE2\x82\xAC`).Replace(s),
+		"XML in ASCII":        strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "€", "&#8364;").Replace(s),
 		"lower escapes":       lowerEscapes(url.QueryEscape(s)),
 		"twice in a URL":      url.QueryEscape(url.QueryEscape(s)),
 		"JSON":                string(q[1 : len(q)-1]),

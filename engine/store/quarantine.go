@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -45,10 +47,10 @@ func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 	body := s.o.Redactor.Bytes(r.Body)
 	var sealed driver.Value
 	whole := 0
-	if r.Whole != nil && s.o.Sealer != nil {
-		b, err := s.o.Sealer.Seal(r.Whole, sealedRefusal)
+	if (r.Whole != nil || r.WholeURL != "") && s.o.Sealer != nil {
+		b, err := s.sealRefusal(r)
 		if err != nil {
-			s.o.Log.Warn("the refused body is stored only in masked form: it cannot be verified again", "trigger", r.Trigger, "error", err)
+			s.o.Log.Warn("the refused delivery is stored only in masked form: it cannot be verified again", "trigger", r.Trigger, "error", err)
 		} else {
 			sealed, whole = b, len(b)
 		}
@@ -75,6 +77,36 @@ func (s *Store) Refuse(ctx context.Context, r engine.Refusal) error {
 		x.bytes += int64(len(headers) + len(url) + len(r.Path) + len(r.Detail) + len(r.Diagnosis) + len(body) + whole)
 		return q.bound(t, int64(s.o.MaxQuarantine), s.o.MaxQuarantineBytes)
 	})
+}
+
+// sealRefusal encrypts a refused delivery as it was received. With its URL it has another context, and
+// the URL's length before it.
+func (s *Store) sealRefusal(r engine.Refusal) ([]byte, error) {
+	whole := r.Whole
+	if whole == nil {
+		whole = r.Body
+	}
+	if r.WholeURL == "" {
+		return s.o.Sealer.Seal(whole, sealedRefusal)
+	}
+	b := binary.AppendUvarint(nil, uint64(len(r.WholeURL)))
+	return s.o.Sealer.Seal(append(append(b, r.WholeURL...), whole...), sealedRequest)
+}
+
+// openRefusal is the reverse of sealRefusal. The URL is empty if the one that is shown is complete.
+func (s *Store) openRefusal(sealed []byte) (url string, body []byte, err error) {
+	if body, err = s.o.Sealer.Open(sealed, sealedRefusal); err == nil {
+		return "", body, nil
+	}
+	b, err2 := s.o.Sealer.Open(sealed, sealedRequest)
+	if err2 != nil {
+		return "", nil, err
+	}
+	n, size := binary.Uvarint(b)
+	if b = b[max(size, 0):]; size <= 0 || n > uint64(len(b)) {
+		return "", nil, errors.New("it is damaged")
+	}
+	return string(b[:n]), b[n:], nil
 }
 
 func (q *quarantine) share(trigger string) *quarantineShare {
@@ -185,29 +217,30 @@ func (q *quarantine) shorten(t *tx, trigger string) error {
 	return t.exec(`UPDATE quarantine SET body = NULL, sealed = NULL WHERE id = ?`, id)
 }
 
-// RefusedBody returns the stored bytes of a refused delivery as received: to verify it again, not
-// to display it.
-func (s *Store) RefusedBody(ctx context.Context, id string) ([]byte, error) {
+// RefusedRequest returns the URL and the stored bytes of a refused delivery as received: to verify it
+// again, not to display it.
+func (s *Store) RefusedRequest(ctx context.Context, id string) (url string, body []byte, err error) {
 	n, err := ParseRefusalID(id)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	var body, sealed []byte
-	err = s.readers.QueryRowContext(ctx, `SELECT body, sealed FROM quarantine WHERE id = ?`, n).Scan(&body, &sealed)
+	var sealed []byte
+	err = s.readers.QueryRowContext(ctx, `SELECT url, body, sealed FROM quarantine WHERE id = ?`, n).Scan(&url, &body, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("refused delivery %s: %w", id, engine.ErrNotFound)
+		return "", nil, fmt.Errorf("refused delivery %s: %w", id, engine.ErrNotFound)
 	}
 	if err != nil {
-		return nil, classify(err)
+		return "", nil, classify(err)
 	}
 	if sealed == nil {
-		return body, nil
+		return url, body, nil
 	}
 	if s.o.Sealer == nil {
-		return nil, fmt.Errorf("refused delivery %s: its body is encrypted, and the key is missing", id)
+		return "", nil, fmt.Errorf("refused delivery %s: its body is encrypted, and the key is missing", id)
 	}
-	if body, err = s.o.Sealer.Open(sealed, sealedRefusal); err != nil {
-		return nil, fmt.Errorf("refused delivery %s: its body is encrypted: %w", id, err)
+	whole, body, err := s.openRefusal(sealed)
+	if err != nil {
+		return "", nil, fmt.Errorf("refused delivery %s: its body is encrypted: %w", id, err)
 	}
-	return body, nil
+	return cmp.Or(whole, url), body, nil
 }

@@ -77,7 +77,9 @@ func TestARefusedBodyIsShownMaskedAndJudgedWhole(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, filepath.Join(dir, "x.db"), store.Options{Sealer: seal.New(dir)})
 	whole := `{"iban":"DE89 canary"}`
-	for _, r := range []engine.Refusal{{Body: []byte(`{"iban":"***"}`), Whole: []byte(whole)}, {Body: []byte("plain")}} {
+	for _, r := range []engine.Refusal{{Body: []byte(`{"iban":"***"}`), Whole: []byte(whole), URL: "/a"}, {Body: []byte("plain"), URL: "/b"},
+		{Body: []byte("plain"), URL: "/c?iban=***", WholeURL: "/c?iban=DE89canary"},
+		{Body: []byte(`{"iban":"***"}`), Whole: []byte(whole), URL: "/d?iban=***", WholeURL: "/d?iban=DE89canary"}} {
 		r.At, r.Trigger, r.Size = time.Now(), "a", 22
 		if err := s.Refuse(ctx, r); err != nil {
 			t.Fatal(err)
@@ -86,10 +88,14 @@ func TestARefusedBodyIsShownMaskedAndJudgedWhole(t *testing.T) {
 	if _, shown, err := s.History().Refusal(ctx, "ref_1"); err != nil || string(shown) != `{"iban":"***"}` {
 		t.Errorf("shown is %s %v", shown, err)
 	}
-	for id, want := range map[string]string{"ref_1": whole, "ref_2": "plain"} {
-		if b, err := s.RefusedBody(ctx, id); err != nil || string(b) != want {
-			t.Errorf("%s is judged by %s %v", id, b, err)
+	for id, want := range map[string]string{"ref_1": "/a " + whole, "ref_2": "/b plain", "ref_3": "/c?iban=DE89canary plain",
+		"ref_4": "/d?iban=DE89canary " + whole} {
+		if url, b, err := s.RefusedRequest(ctx, id); err != nil || url+" "+string(b) != want {
+			t.Errorf("%s is judged by %s %s %v", id, url, b, err)
 		}
+	}
+	if item, _, err := s.History().Refusal(ctx, "ref_4"); err != nil || item.URL != "/d?iban=***" {
+		t.Errorf("shown is %s %v", item.URL, err)
 	}
 	for _, name := range []string{"x.db", "x.db-wal"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || bytes.Contains(b, []byte("canary")) {

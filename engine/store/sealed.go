@@ -26,7 +26,9 @@ const (
 	sealedOutput = "output of a step"
 	sealedResult = "output of a run"
 	// sealedRefusal is a refused body with masked fields: its signature covers the full body.
+	// sealedRequest is such a body with the URL before it, whose query has masked fields.
 	sealedRefusal = "body of a refused delivery"
+	sealedRequest = "request of a refused delivery"
 )
 
 // masked is a value encoded for a row: the part that may be shown, and the full value encrypted if
