@@ -13,7 +13,13 @@ import (
 )
 
 // score counts what cuts did.
-type score struct{ lossy, lost, damaged int }
+type score struct {
+	lossy, lost, damaged int
+	// resumed is how often the engine went on, ended how many runs it had then, and wrong what it did
+	// not do right.
+	resumed, ended int
+	wrong          []string
+}
 
 // cut cuts the power at random points.
 func (r *recorded) cut(n int) (s score, err error) {
@@ -35,7 +41,7 @@ func (r *recorded) cut(n int) (s score, err error) {
 		if err := os.WriteFile(image, r.crashed(at), 0o600); err != nil {
 			return s, err
 		}
-		lost, damage, err := r.judge(image, filepath.Join(dir, "mnt"), at)
+		lost, damage, err := r.judge(image, filepath.Join(dir, "mnt"), at, i%resumeEvery == 0, &s)
 		if err != nil {
 			return s, err
 		}
@@ -75,7 +81,7 @@ func (r *recorded) crashed(at int) []byte {
 }
 
 // judge mounts a crashed image and looks for what was acknowledged before.
-func (r *recorded) judge(image, mounted string, at int) (lost int, damage string, err error) {
+func (r *recorded) judge(image, mounted string, at int, resume bool, to *score) (lost int, damage string, err error) {
 	if err := os.MkdirAll(mounted, 0o700); err != nil {
 		return 0, "", err
 	}
@@ -117,6 +123,15 @@ func (r *recorded) judge(image, mounted string, at int) (lost int, damage string
 		if when <= at && !present[key] {
 			lost++
 		}
+	}
+	if resume && lost == 0 && damage == "" {
+		ended, wrong, err := resumed(mounted)
+		if err != nil {
+			return 0, "", err
+		}
+		to.resumed++
+		to.ended += ended
+		to.wrong = append(to.wrong, wrong...)
 	}
 	return lost, damage, nil
 }

@@ -7,7 +7,9 @@
 // order. To cut the power at some point, it takes the image as it was at the start,
 // applies all writes up to the last flush that had completed, and of the later ones
 // a random part, torn at sectors of 512 bytes; then it mounts the result, opens the
-// database, checks it, and looks for every event that was acknowledged by then.
+// database, checks it, and looks for every event that was acknowledged by then. After
+// some of the cuts it also lets the engine work until every run has ended, and checks
+// what workflows with calls, waits, debounce, batch and cancel_on have done.
 //
 // Two controls tell that the rig can see a fault: synchronous=NORMAL must lose
 // events, and OFF must lose or damage. It trusts that the kernel sends its barriers, and
@@ -25,17 +27,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
-	"github.com/hookloom/hookloom/workflows"
 )
 
 // imageSize is the disk's, in bytes; sector is what a write can be torn at.
@@ -43,7 +40,9 @@ const (
 	imageSize = 96 << 20
 	sector    = 512
 	// maxEvents of each sender fit on the disk, however fast a mode is.
-	maxEvents = 800
+	maxEvents = 150
+	// resumeEvery is after how many cuts the engine goes on.
+	resumeEvery = 20
 )
 
 func main() {
@@ -85,11 +84,18 @@ func prove(cuts int, load time.Duration) error {
 			return fmt.Errorf("%s: %w", mode, err)
 		}
 		fmt.Printf("synchronous=%-6s  %d events acknowledged, %d writes, %d flushes; %d cuts: %d lost acknowledged events (%d of them), %d "+
-			"damaged the database\n",
-			mode, len(r.acks), r.disk.writes, r.disk.flushes, cuts, s.lossy, s.lost, s.damaged)
+			"damaged the database; %d runs ended after %d cuts\n",
+			mode, len(r.acks), r.disk.writes, r.disk.flushes, cuts, s.lossy, s.lost, s.damaged, s.ended, s.resumed)
+		for _, w := range s.wrong {
+			fmt.Printf("        %s\n", w)
+		}
 		switch {
 		case mode == "FULL" && s.lossy+s.damaged > 0:
 			wrong = errors.Join(wrong, errors.New("an acknowledged event did not outlive a power cut"))
+		case mode == "FULL" && len(s.wrong) > 0:
+			wrong = errors.Join(wrong, errors.New("runs did not go on as they should after a power cut"))
+		case mode == "FULL" && s.resumed > 0 && s.ended == 0:
+			wrong = errors.Join(wrong, errors.New("no run went on after a power cut"))
 		case mode != "FULL" && s.lossy+s.damaged == 0:
 			wrong = errors.Join(wrong, fmt.Errorf("the control %s lost nothing: this rig sees no fault", mode))
 		}
@@ -210,95 +216,6 @@ func (r *recorded) drive(dir, mode string, load time.Duration) error {
 		r.disk.mu.Unlock()
 	}
 	return cmd.Wait()
-}
-
-// write stores events from several senders and names each when it is acknowledged.
-// Beside them the bodies of half of the events are pruned, so that checkpoints and
-// removals are under way too.
-func write(dir, mode string, load time.Duration) error {
-	return open(dir, mode, func(s *store.Store) error {
-		ctx := context.Background()
-		var ids engine.IDs
-		ids.Seen(s.LastID())
-		var wg sync.WaitGroup
-		var out sync.Mutex
-		errs := make(chan error, 8)
-		end := time.Now().Add(load)
-		for sender := range 8 {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				for i := 0; i < maxEvents && time.Now().Before(end); i++ {
-					key := fmt.Sprintf("%d-%d", sender, i)
-					now := time.Now().UTC()
-					d := &engine.Delivery{Trigger: "shop", Inlet: "webhook", Key: key, Type: "t", Time: now, ReceivedAt: now,
-						Raw: []byte(`{"key":"` + key + `","pad":"` + strings.Repeat("x", 600) + `"}`), Dedupe: time.Hour, Unsubscribed: i%2 == 0}
-					id := engine.EventID(ids.Next())
-					_, err := s.Accept(ctx, id, d)
-					if err == nil && i%4 == 1 {
-						err = gather(ctx, s, id, engine.RunID(ids.Next()), i)
-					}
-					if err != nil {
-						errs <- err
-						return
-					}
-					out.Lock()
-					fmt.Println(key)
-					out.Unlock()
-				}
-			}()
-		}
-		pruned := 0
-		for time.Now().Before(end) {
-			n, err := s.Prune(ctx, engine.PruneOrder{Now: time.Now(), Bodies: time.Now(), DefaultDedupe: time.Hour})
-			if err != nil {
-				return err
-			}
-			pruned += n.Bodies
-			time.Sleep(100 * time.Millisecond)
-		}
-		wg.Wait()
-		if pruned == 0 {
-			return errors.New("nothing was pruned while events came")
-		}
-		select {
-		case err := <-errs:
-			return err
-		default:
-		}
-		// Not closed: a cut comes without a warning.
-		os.Exit(0)
-		return nil
-	})
-}
-
-// gather decides about an event as a workflow with debounce and cancel_on does: it joins
-// the burst of its key, and ends what an earlier one began.
-func gather(ctx context.Context, s *store.Store, id engine.EventID, run engine.RunID, n int) error {
-	now := time.Now().UTC()
-	key := engine.CancelKey{Trigger: "shop", Rule: "v/0", Key: strconv.Itoa(n % 16)}
-	r := &engine.Run{ID: run, Event: id, Workflow: "w", Version: "v", Status: engine.Queued, CreatedAt: now, DueAt: now}
-	m := engine.Match{Event: id, At: now, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}},
-		Cancels: []engine.CancelKey{key},
-		Starts: []engine.RunUpdate{{Run: r, New: true, Answers: -1, Cancels: []engine.CancelKey{key},
-			Gather: &engine.Gathering{Kind: workflows.Debounce, Key: strconv.Itoa(n % 5), Wait: 20 * time.Millisecond, Max: time.Second}}}}
-	out, err := s.Match(ctx, []engine.Match{m})
-	if err != nil {
-		return err
-	}
-	for _, c := range out[0].Cancelled {
-		_, _, _, err := s.Cancel(ctx, &engine.Run{ID: c.Run, Status: engine.Cancelled, FinishedAt: now}, nil)
-		if err != nil && !errors.Is(err, engine.ErrStale) {
-			return err
-		}
-	}
-	due, _, _, err := s.DueGatherings(ctx, now, 8)
-	for _, g := range due {
-		if _, err := s.CloseGathering(ctx, engine.Closing{Run: g.Run, Event: g.Event, At: now}); err != nil && !errors.Is(err, engine.ErrStale) {
-			return err
-		}
-	}
-	return err
 }
 
 func open(dir, mode string, use func(*store.Store) error) error {

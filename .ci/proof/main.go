@@ -45,7 +45,8 @@ var mutated = []string{"engine", "engine/alert", "engine/backtest", "engine/cons
 	"workflows/value"}
 
 var experiments = []experiment{
-	{promise: "kill -9, 200 times: nothing acknowledged is lost, no finished step is repeated",
+	{promise: "kill -9, 200 times each: nothing acknowledged is lost, no finished step is repeated; with calls and waits, and with " +
+		"debounce, batch, cancel_on and finally",
 		env: []string{"HOOKLOOM_KILLS=200"}, packages: []string{"./cmd/e2e"}, run: "TestKillMinusNine"},
 	{promise: "a power cut, 500 times, with controls that must lose",
 		dir: ".ci/powercut", command: []string{"go", "run", ".", "-cuts", "500", "-load", "2s"}},
@@ -56,8 +57,8 @@ var experiments = []experiment{
 		packages: []string{"./engine/plan"}, run: "TestAnyRunEnds", flags: []string{"-rapid.checks=20000"}},
 	{promise: "a failed sync ends the process",
 		packages: []string{"./cmd/e2e"}, run: "TestAFailedSync"},
-	{promise: "a full disk: 503, and no restart",
-		packages: []string{"./cmd/e2e"}, run: "TestDiskFull"},
+	{promise: "a small disk that is full, also at the start: 503, and no restart",
+		packages: []string{"./cmd/e2e"}, run: "TestDiskFull|TestAServerOnAFullDisk|TestAStartWithNoRoom"},
 	{promise: "SIGTERM, 100 times: what is open ends",
 		env: []string{"HOOKLOOM_STOPS=100"}, packages: []string{"./cmd/e2e"}, run: "TestSIGTERM"},
 	{promise: "100,000 events wait: below 256 MiB",
@@ -68,6 +69,22 @@ var experiments = []experiment{
 		env: []string{"HOOKLOOM_CROWD=5000"}, packages: []string{"./cmd/e2e"}, run: "TestCrowdsDelayNobody"},
 	{promise: "every path of values at, below and above every limit, with restarts; 200 runs of 4 MiB at once: below 400 MiB of heap",
 		packages: []string{"./engine/machine"}, run: "TestWhatMayBeWritten|TestManyLarge|TestARowThatCannot|TestALoopThatFinds"},
+	{promise: "expressions: large data in each function and operator, and random ones, end within their limits",
+		packages: []string{"./workflows/expr"}, run: "TestALargeUse|TestNoExpressionRunsLong", flags: []string{"-rapid.checks=1000"}},
+	{promise: "runs and the runs that they call end in order, waits see what came before, and what waits goes on with what it began with, " +
+		"over crashes, 3 times; open runs of the schemas before go on",
+		packages: []string{"./engine/machine"},
+		run: "TestTheOrderOfEnding|TestACalledRunEnds|TestACallThatTimedOut|TestARunThatTimesOut|TestAWaitSees|TestARunUsesAnEvent|" +
+			"TestAnEventThatIsCommittedLater|TestTheFirstOfSeveral|TestAWaitingRunGoesOn|TestWhatIsGoneFails|TestAnEventEndsRunsOverACrash|" +
+			"TestACrashAtAnyWriteLosesNoGathered|TestGatheringOverRandomRestarts|TestDefaultsHold|TestOpen",
+		flags: []string{"-count=3"}},
+	{promise: "polls of 2,000 random shops, compared with the truth: each item comes once",
+		packages: []string{"./triggers"}, run: "TestEveryItemOfAnyShop", flags: []string{"-rapid.checks=2000"}},
+	{promise: "lists of presets with 10,000 items, odd lists, and a failing write at each point of a poll: each item comes once",
+		packages: []string{"./triggers"},
+		run:      "TestTheListsOfThePresets|TestOddLists|TestAShopWithAnotherClock|TestACrashAtAnyWriteOfAPoll|TestABigList"},
+	{promise: "kill -9 between the fetch of a poll and its commit, 45 times: no item is lost, none runs twice",
+		env: []string{"HOOKLOOM_KILLS=45"}, packages: []string{"./cmd/e2e"}, run: "TestKillBetweenFetch"},
 	{promise: "a sender tries the limits of a real server that is killed between",
 		packages: []string{"./cmd/e2e"}, run: "TestNoSenderEnds"},
 	{promise: "1,000 damaged copies: no wrong row is read",
@@ -87,7 +104,7 @@ var experiments = []experiment{
 	{promise: "kill -9 as it starts and as it ends, 100 times: nothing is lost or repeated",
 		env: []string{"HOOKLOOM_KILLS=100"}, packages: []string{"./cmd/e2e"}, run: "TestKilledAsItStartsOrEnds"},
 	{promise: "the database, its log or its lock is removed, moved, replaced: status 74 within a second, nothing more is acknowledged",
-		packages: []string{"./cmd/e2e"}, run: "TestAServerWhoseFilesAreMoved"},
+		packages: []string{"./cmd/e2e"}, run: "TestAServerWhose"},
 	{promise: "34 file descriptors, thirty senders for a minute, 400 idle connections",
 		env: []string{"HOOKLOOM_SENDERS=60"}, packages: []string{"./cmd/e2e"}, run: "TestFewDescriptors"},
 	{promise: "the clock is set two hours forward and an hour back",
@@ -127,7 +144,11 @@ func main() {
 			verdict = "BROKEN"
 			failed++
 		}
-		fmt.Printf("%-6s  %s (%v)\n", verdict, e.promise, time.Since(began).Round(time.Second))
+		took, cpu := time.Since(began).Round(time.Second), time.Duration(0)
+		if s := cmd.ProcessState; s != nil {
+			cpu = (s.UserTime() + s.SystemTime()).Round(time.Second)
+		}
+		fmt.Printf("%-6s  %s (%v, %v of CPU)\n", verdict, e.promise, took, cpu)
 		for _, m := range figure.FindAllStringSubmatch(string(out), -1) {
 			fmt.Printf("        %s\n", m[1]+m[2])
 		}
