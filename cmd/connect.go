@@ -58,12 +58,16 @@ The command uses the running server; without one, it opens the database.`,
 	return c
 }
 
-// known returns an error if the connection does not exist or the project cannot be used.
+// known returns an error if the connection does not exist, or cannot be used: a file has mistakes, or
+// a secret of the connection is not set.
 func (l *loaded) known(name string) error {
-	if err := l.usableTriggers(); err != nil {
+	if err := l.usableFor(nil); err != nil {
 		return err
 	}
-	return l.namesConnection(name)
+	if err := l.namesConnection(name); err != nil {
+		return err
+	}
+	return l.usableFor(l.project.Connections[name].SecretNames())
 }
 
 // namesConnection returns an error if hookloom.yaml does not have the connection.

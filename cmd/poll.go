@@ -86,7 +86,7 @@ func (in dryRunInbox) Known(ctx context.Context, trigger string, keys []string) 
 }
 
 func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger string) (r triggers.PollReport, err error) {
-	if l, err = l.inForce(ctx, f.dir, a.warnf); err != nil {
+	if l, err = l.inForce(ctx, f.dir, trigger, a.warnf); err != nil {
 		return r, err
 	}
 	guard, err := egress.NewGuard(l.project.Egress.Allow)

@@ -122,11 +122,13 @@ func (l *loaded) usable() error {
 	return nil
 }
 
-// usableTriggers returns an error for a project whose triggers cannot be used. A mistake in a
-// workflow file does not matter: the server also continues without that file.
-func (l *loaded) usableTriggers() error {
+// usableFor returns an error for a project whose triggers and connections cannot be used for work that
+// needs some secrets; others may be missing. A mistake in a workflow file does not matter: the server
+// also continues without that file.
+func (l *loaded) usableFor(needs []string) error {
 	bad := slices.DeleteFunc(errorsOf(l.mistakes), func(m workflows.Mistake) bool {
-		return strings.HasPrefix(filepath.ToSlash(m.File), "workflows/")
+		return strings.HasPrefix(filepath.ToSlash(m.File), "workflows/") ||
+			m.Code == workflows.SecretNotSet && !slices.Contains(needs, m.Secret)
 	})
 	if len(bad) > 0 {
 		return bad

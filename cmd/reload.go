@@ -75,10 +75,11 @@ func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*load
 	return l.choose(s.o.dir, good)
 }
 
-// inForce returns a project as a server would use it for its triggers: a file with mistakes has its
-// last used content, or is left out. warn is called for these.
-func (l *loaded) inForce(ctx context.Context, dir string, warn func(format string, args ...any)) (*loaded, error) {
-	bad := l.usableTriggers()
+// inForce returns a project as a server would use it for a trigger: a file with mistakes has its
+// last used content, or is left out. warn is called for these. Only the secrets of the trigger must be
+// set.
+func (l *loaded) inForce(ctx context.Context, dir, trigger string, warn func(format string, args ...any)) (*loaded, error) {
+	bad := l.usableFor(l.project.SecretsOf(trigger))
 	if bad == nil {
 		return l, nil // a server continues without broken workflow files
 	}

@@ -71,7 +71,7 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	if err != nil {
 		return err
 	}
-	if l, err = l.inForce(ctx, o.dir, a.warnf); err != nil {
+	if l, err = l.inForce(ctx, o.dir, name, a.warnf); err != nil {
 		return err
 	}
 	l.db = o.db
@@ -396,7 +396,7 @@ func (a *app) verify(ctx context.Context, trigger string, o verifyOptions) error
 	if err != nil {
 		return err
 	}
-	if l, err = l.inForce(ctx, o.dir, a.warnf); err != nil {
+	if l, err = l.inForce(ctx, o.dir, trigger, a.warnf); err != nil {
 		return err
 	}
 	raw, err := readBody(o.file)

@@ -147,6 +147,8 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 		c.told[e.place.src.name+" "+name] = true // once per file
 		problem, hint := c.whyNotSet(name)
 		e.report(SecretNotSet, true, from, from+len(name), problem, hint)
+		list := e.place.src.mistakes
+		list[len(list)-1].Secret = name
 	}
 }
 

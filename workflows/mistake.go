@@ -26,6 +26,8 @@ type Mistake struct {
 	// Problem says what is wrong; Hint says what to do, and may be empty.
 	Problem string `json:"problem"`
 	Hint    string `json:"hint,omitempty"`
+	// Secret is the name of the secret, if Code is SecretNotSet.
+	Secret string `json:"-"`
 	// Source is the line above the carets.
 	Source string `json:"source,omitempty"`
 }

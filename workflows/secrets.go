@@ -42,6 +42,22 @@ func (t *Trigger) SecretNames() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
+// SecretsOf returns the names of the secrets that a trigger uses: in its own expressions, and in the
+// connection that its polls name.
+func (p *Project) SecretsOf(trigger string) []string {
+	t := p.Triggers[trigger]
+	if t == nil {
+		return nil
+	}
+	names := t.SecretNames()
+	if t.Poll != nil {
+		if name, ok := t.Poll.Request.Field("connection").constantText(); ok && p.Connections[name] != nil {
+			names = append(names, p.Connections[name].SecretNames()...)
+		}
+	}
+	return names
+}
+
 // HoldsSecret reports whether hookloom.yaml contains a secret in clear text; the file must then not
 // be copied.
 func (p *Project) HoldsSecret() bool { return p.literalSecret }
