@@ -225,7 +225,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 func (d *decoder) connectorFields(c *Connection, p *Project) {
 	known := p.Actions.connection(c.Connector)
 	if known == nil {
-		if c.Connector != "http" && c.Connector != c.Name {
+		if c.Connector != "http" && c.Connector != c.Name && !slices.Contains(p.brokenConnectors, c.Connector) {
 			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector),
 				spelling.Suggest(c.Connector, append(p.Actions.connectorNames(), "http")))
 		}
