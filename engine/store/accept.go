@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/redact"
@@ -36,6 +37,7 @@ const (
 		body, crc, identity, proof)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sealInputs     = `UPDATE events SET sealed = ? WHERE id = ?`
+	markNotUTF8    = `UPDATE events SET not_utf8 = 1 WHERE id = ?`
 	insertInbox    = `INSERT INTO inbox (event_id) VALUES (?)`
 	deleteInbox    = `DELETE FROM inbox WHERE event_id = ?`
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
@@ -52,6 +54,8 @@ type arrival struct {
 	// bodyDigest is the digest of type and body where an equal body has a meaning; nil elsewhere.
 	bodyDigest []byte
 	sum, now   int64
+	// notUTF8 reports that the body is not UTF-8, which SQL cannot tell: the views show it in hex.
+	notUTF8 bool
 	// decided reports whether the decisions of the workflows are stored with the event.
 	decided bool
 }
@@ -79,7 +83,7 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 		a.bodyDigest = digestOf([]byte("type and body"), []byte(d.Type), d.Raw)
 	}
 	if d.Raw != nil {
-		a.body = d.Raw
+		a.body, a.notUTF8 = d.Raw, !utf8.Valid(d.Raw)
 	}
 	return a, nil
 }
@@ -178,6 +182,11 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	}
 	if a.sealed != nil {
 		if err := t.put(sealInputs, a.sealed, int64(a.id)); err != nil {
+			return r, err
+		}
+	}
+	if a.notUTF8 {
+		if err := t.exec(markNotUTF8, int64(a.id)); err != nil {
 			return r, err
 		}
 	}

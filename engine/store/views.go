@@ -21,7 +21,7 @@ var views = []View{
 		{"type", "Its type."},
 		{"received_at", "When it was received."},
 		{"duplicates", "How many further deliveries had its key."},
-		{"body", "The body, or the inputs, as JSON text; other text as a JSON text, and bytes as `{\"hex\": ...}`."},
+		{"body", "The body, or the inputs, as JSON text; other text as a JSON text, and bytes that are not UTF-8 text as `{\"hex\": ...}`."},
 	}},
 	{"runs_view", "One row for each run.", []ViewColumn{
 		{"id", "The run's id, `run_...`."},
