@@ -195,7 +195,7 @@ func TestOldSecretsAreMaskedOn(t *testing.T) {
 	if got := r.Text("old-value-1 new-value-2 learned-value"); got != "*** *** ***" {
 		t.Error(got)
 	}
-	for i := range 2 * maxRetired {
+	for i := range maxRetired + 8 {
 		r.Set([]string{fmt.Sprintf("rotated-%06d", i)})
 	}
 	if n := len(r.found.Load().retired); n > maxRetired {

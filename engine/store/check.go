@@ -105,10 +105,13 @@ func (h *History) Check(ctx context.Context) ([]Finding, error) {
 	if err == nil {
 		err = ctx.Err()
 	}
-	if err != nil {
+	if err != nil && !damage(err) {
 		return nil, fmt.Errorf("reading each row: %w", err)
 	}
-	f = Finding{What: "each row can be read back", Rows: looked, Alone: true}
+	f = Finding{What: "each row can be read back", Rows: looked, Alone: err == nil}
+	if err != nil {
+		f.Wrong = append(f.Wrong, err.Error())
+	}
 	for _, b := range bad {
 		f.Wrong = append(f.Wrong, b.String())
 	}

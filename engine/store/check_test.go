@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"bytes"
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -68,6 +70,56 @@ func TestCheckFindsWaitsAndStepsThatHaveLostEachOther(t *testing.T) {
 		}
 		if len(c.wrong) == 0 && len(got) > 0 {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestCheckSaysWhatADamagedTableStillGives, whichever table's first page is overwritten: no damage takes
+// the place of what the other checks found.
+func TestCheckSaysWhatADamagedTableStillGives(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s := open(t, path, store.Options{})
+	if _, err := s.Accept(ctx, 7, delivery("shop", "k")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, table := range []string{"events", "runs", "steps", "answers", "waits", "decisions"} {
+		var page, size int
+		if err := db.QueryRow(`SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE type = 'table' AND name = ?`,
+			table).Scan(&page, &size); err != nil {
+			t.Fatal(err)
+		}
+		damaged := bytes.Clone(sound)
+		copy(damaged[(page-1)*size:], bytes.Repeat([]byte{0xa5}, size))
+		copied := filepath.Join(t.TempDir(), "x.db")
+		if err := os.WriteFile(copied, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h, err := store.OpenHistory(copied)
+		if err != nil {
+			t.Fatalf("%s: %v", table, err)
+		}
+		found, err := h.Check(t.Context())
+		serious := false
+		for _, f := range found {
+			serious = serious || len(f.Wrong) > 0 && !f.Alone
+		}
+		if err != nil || !serious {
+			t.Errorf("%s is damaged: found %+v, %v", table, found, err)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
