@@ -1,3 +1,4 @@
+-- Programs of schema 3 and later can use the database after this migration.
 -- A body that is not UTF-8 is marked when it is stored, as in SQLite, and shown in hexadecimal.
 ALTER TABLE hookloom.events ADD COLUMN not_utf8 BIGINT;
 CREATE OR REPLACE VIEW hookloom.events_view AS
