@@ -64,6 +64,8 @@ func (in dryRunInbox) Fired(context.Context, engine.Firing) error {
 	return errors.New("a dry run stores nothing")
 }
 
+func (in dryRunInbox) Leads(context.Context, string) bool { return true }
+
 func (in dryRunInbox) LearnedGap(context.Context, string) (time.Duration, error) { return 0, nil }
 func (in dryRunInbox) LastDelivery(context.Context, string) (time.Time, error) {
 	return time.Time{}, nil

@@ -123,6 +123,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	}
 	s.tokenSource = s.newTokenSource(redactor)
 	table := actions.ExecutorsWith(o.log, redactor.Text, s.tokenSource)
+	s.guard.SetMayBegin(s.store.MayBegin)
 	s.engine = machine.New(machine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
 		Recent:  s.recent,

@@ -38,6 +38,18 @@ type NodeStore interface {
 	Draining() bool
 }
 
+// Leaser is the part of NodeStore that Leads needs.
+type Leaser interface {
+	Lease(ctx context.Context, name string) (bool, error)
+}
+
+// Leads reports whether this node does the work of a lease now. If the store cannot be asked, it does
+// not, and asks again: the node that has the lease may still be at work.
+func Leads(ctx context.Context, s Leaser, work string) bool {
+	held, err := s.Lease(ctx, work)
+	return held && err == nil
+}
+
 // TakenOver counts the runs and the events of other nodes that a node has taken over.
 type TakenOver struct{ Runs, Events int }
 

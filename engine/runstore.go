@@ -23,7 +23,7 @@ type RunStore interface {
 	// may run twice.
 	ClaimDue(ctx context.Context, owner Owner, now time.Time, limit int) (ids []RunID, next time.Time, err error)
 	// Suspects lists the queued runs that SuspectCrashes starts have found executing, and
-	// separately those with more. The engine calls it once, after Recover.
+	// separately those with more. The engine calls it after Recover and TakeOver.
 	Suspects(ctx context.Context) (few, alone []RunID, err error)
 	// Take marks a due run as running and loads it. The runner calls it. It needs no claim: of two
 	// calls, one gets the run. It returns ErrStale if the run is running, has ended, or its rate

@@ -19,7 +19,7 @@ const (
 	SignalSwitches
 	// SignalTokens: the token of a connection changed.
 	SignalTokens
-	// SignalOrders: a run is to be ended by the node that executes it.
+	// SignalOrders: a run is to be ended by the node that executes it, or a batch was ordered or changed.
 	SignalOrders
 	// SignalNodes: a node came, went, or is to drain.
 	SignalNodes

@@ -31,6 +31,8 @@ type Inbox interface {
 	LearnedGap(ctx context.Context, trigger string) (time.Duration, error)
 	Alert(ctx context.Context, a engine.Alert)
 	Fired(ctx context.Context, f engine.Firing) error
+	// Leads reports whether this process does work that only one of several may do.
+	Leads(ctx context.Context, work string) bool
 }
 
 // Bounds of polls.
@@ -43,6 +45,8 @@ const (
 	maxFirstPause = 10 * time.Second
 	// onItsWay is the age from which an item counts as missed by its webhook.
 	onItsWay = time.Minute
+	// leadAgain is how long a process waits whose work another one does, before it asks again.
+	leadAgain = 2 * time.Second
 	// maxPolled is the number of items that one poll reads; they are held in memory.
 	maxPolled = 50_000
 )
@@ -84,6 +88,12 @@ func (p *poller) run(ctx context.Context) {
 		}
 		if wait > time.Hour {
 			continue // it may be due at another time by now: the clock can be set
+		}
+		if !p.in.Leads(ctx, p.inlet+" "+p.trigger.Name) {
+			if !sleep(ctx, leadAgain) {
+				return
+			}
+			continue // another process polls: what it found moves the next time
 		}
 		if _, err := p.once(ctx); err != nil && ctx.Err() == nil {
 			p.log.Warn("poll failed", "trigger", p.trigger.Name, "error", err)

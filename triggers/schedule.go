@@ -153,6 +153,12 @@ func (s *scheduler) inlet() string { return "schedule " + s.schedule.ID }
 // run fires until ctx ends.
 func (s *scheduler) run(ctx context.Context) {
 	for {
+		if !s.in.Leads(ctx, s.inlet()+" "+s.trigger.Name) {
+			if !sleep(ctx, leadAgain) {
+				return
+			}
+			continue
+		}
 		st, err := s.in.InletState(ctx, s.trigger.Name, s.inlet())
 		if err != nil {
 			if ctx.Err() == nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,6 +162,8 @@ type diary struct {
 	mu     sync.Mutex
 	states map[string]engine.InletState
 	fired  []string
+	// follows is whether another process has the lease.
+	follows atomic.Bool
 }
 
 func (d *diary) LearnedGap(context.Context, string) (time.Duration, error) {
@@ -170,6 +173,7 @@ func (d *diary) LearnedGap(context.Context, string) (time.Duration, error) {
 }
 
 func (d *diary) Poll(context.Context, *engine.PollBatch) (int, error) { return 0, nil }
+func (d *diary) Leads(context.Context, string) bool                   { return !d.follows.Load() }
 func (d *diary) Alert(_ context.Context, a engine.Alert)              { d.note(a.Message) }
 
 func (d *diary) note(text string) {

@@ -51,7 +51,9 @@ func (w *watcher) run(ctx context.Context) {
 			}
 			continue
 		}
-		w.tell(ctx)
+		if w.in.Leads(ctx, "silence "+w.trigger) {
+			w.tell(ctx)
+		}
 		told = time.Now()
 		if ctx.Err() != nil {
 			return

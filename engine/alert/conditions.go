@@ -105,7 +105,9 @@ func (m *Monitor) lookAtConditions(ctx context.Context, now time.Time) {
 			m.AlertOver(engine.AlertDiskLow, "")
 		}
 	}
-	m.lookAtBacklog(ctx, now)
+	if engine.Leads(ctx, m.o.Store, "conditions") {
+		m.lookAtBacklog(ctx, now)
+	}
 	m.lookAtHosts(ctx)
 	m.closeLeftOver()
 }

@@ -51,7 +51,7 @@ func (m *Monitor) RunShapes(ctx context.Context) {
 		case <-every.C:
 		}
 		p := m.o.Registry.Snapshot()
-		if p == nil {
+		if p == nil || !engine.Leads(ctx, m.o.Store, "shapes") {
 			continue
 		}
 		for name := range p.Triggers {

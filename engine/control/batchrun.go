@@ -33,6 +33,7 @@ func (ctl *Control) signalBatches() {
 // RunBatches executes batches, and decides held events, until ctx ends.
 func (ctl *Control) RunBatches(ctx context.Context) {
 	next := map[string]time.Time{}
+	changed := ctl.o.Store.Subscribe(ctx, engine.SignalOrders|engine.SignalSwitches|engine.SignalNodes)
 	for ctx.Err() == nil {
 		at, err := ctl.batchRound(ctx, next)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrClosed) {
@@ -47,6 +48,7 @@ func (ctl *Control) RunBatches(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-ctl.batchSignal:
+		case <-changed: // also by another node
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -54,12 +56,17 @@ func (ctl *Control) RunBatches(ctx context.Context) {
 }
 
 // batchRound takes each batch, and each workflow that is being switched on, a step
-// further. It returns the moment of the next round, zero for when it is woken.
+// further. It returns the moment of the next round, zero for when it is woken. Of several nodes, one
+// does this; another one continues when that has ended.
 func (ctl *Control) batchRound(ctx context.Context, next map[string]time.Time) (at time.Time, err error) {
 	earlier := func(t time.Time) {
 		if at.IsZero() || t.Before(at) {
 			at = t
 		}
+	}
+	if !engine.Leads(ctx, ctl.o.Store, "batches") {
+		clear(next)
+		return at, ctx.Err()
 	}
 	for _, x := range ctl.o.Registry.Snapshot().Off {
 		if x.State != engine.SwitchDraining || ctl.o.Registry.Snapshot().Workflows[x.Workflow] == nil {

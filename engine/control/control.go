@@ -44,6 +44,10 @@ type Store interface {
 	LoadRun(ctx context.Context, id engine.RunID) (*engine.LoadedRun, error)
 	Conflict(ctx context.Context, id string) (*engine.Conflict, error)
 
+	// Several nodes.
+	engine.Leaser
+	Subscribe(ctx context.Context, kinds engine.Signal) <-chan engine.Signal
+
 	// Orders.
 	Answer(ctx context.Context, a engine.Answer) error
 	Replay(ctx context.Context, r engine.Replay) (due time.Time, inDoubt int, err error)

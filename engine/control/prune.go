@@ -25,11 +25,20 @@ func (ctl *Control) RunPruning(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		if _, err := ctl.Prune(ctx, ctl.o.Registry.Snapshot().History); err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrClosed) {
+		if _, err := ctl.pruneHere(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrClosed) {
 			ctl.o.Log.Warn("the history was only partly pruned; trying again in an hour", "error", err)
 		}
 		timer.Reset(pruneEvery)
 	}
+}
+
+// pruneHere prunes the history if this node has the lease for it, and the files of this node.
+func (ctl *Control) pruneHere(ctx context.Context) (n engine.Pruned, err error) {
+	if engine.Leads(ctx, ctl.o.Store, "prune") {
+		return ctl.Prune(ctx, ctl.o.Registry.Snapshot().History)
+	}
+	n.Files, n.FileBytes, err = engine.SweepFiles(ctx, ctl.o.Files, ctl.o.Store)
+	return n, err
 }
 
 // Prune removes history that is older than the settings allow.

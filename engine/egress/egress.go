@@ -34,6 +34,8 @@ type Guard struct {
 	transport atomic.Pointer[http.Transport]
 	// places limits the number of connections.
 	places places
+	// mayBegin, if set, reports whether a request may be written now.
+	mayBegin atomic.Pointer[func() bool]
 }
 
 // rules are the current exceptions.
@@ -76,6 +78,10 @@ func (gd *Guard) Set(allow []string) error {
 	}
 	return nil
 }
+
+// SetMayBegin sets a condition that is looked at immediately before a request is written. While it does
+// not hold, the request waits.
+func (gd *Guard) SetMayBegin(may func() bool) { gd.mayBegin.Store(&may) }
 
 // SetOwn sets the addresses on which this process listens. They are never dialed, whatever
 // egress.allow says: a payload's URL must not operate the console or send an event to this server.
@@ -191,6 +197,9 @@ type transport struct{ guard *Guard }
 
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if may := t.guard.mayBegin.Load(); may != nil {
+		r = gated(r, *may)
+	}
 	return sendOnce(t.guard.transport.Load(), r)
 }
 

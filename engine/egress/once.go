@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 )
 
 // mostStale is the maximum number of idle connections, closed by the server, that one request
@@ -116,13 +117,54 @@ type wireKey struct{}
 
 // wire is the connection used by a request.
 type wire struct {
-	conn   *countedConn
-	before int64
-	reused bool
+	// ctx and mayBegin are set for a request that may have to wait before it is written.
+	ctx      context.Context
+	mayBegin func() bool
+	conn     *countedConn
+	before   int64
+	reused   bool
 }
 
 // got implements httptrace.ClientTrace.GotConn. The goroutine of RoundTrip calls it.
 func (w *wire) got(info httptrace.GotConnInfo) {
+	w.take(info)
+	w.await(info.Conn)
+}
+
+// beginAgain is how often a request that may not be written looks whether it may.
+const beginAgain = 20 * time.Millisecond
+
+// gated returns a request that is written only when it may begin.
+func gated(r *http.Request, may func() bool) *http.Request {
+	ctx := r.Context()
+	w, _ := ctx.Value(wireKey{}).(*wire)
+	if w == nil {
+		w = &wire{}
+		ctx = context.WithValue(ctx, wireKey{}, w)
+		r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: w.got}))
+	}
+	w.ctx, w.mayBegin = r.Context(), may
+	return r
+}
+
+// await returns when the request may be written. net/http writes nothing before GotConn has returned,
+// and then writes even if the context has ended: so a connection that got no permission is closed. A
+// shared one, of HTTP/2, is not: it looks at the context before it writes.
+func (w *wire) await(conn net.Conn) {
+	for w.mayBegin != nil && !w.mayBegin() {
+		select {
+		case <-w.ctx.Done():
+			if t, ok := conn.(*tls.Conn); !ok || t.ConnectionState().NegotiatedProtocol != "h2" {
+				_ = conn.Close() // the write fails
+			}
+			return
+		case <-time.After(beginAgain):
+		}
+	}
+}
+
+// take notes the connection.
+func (w *wire) take(info httptrace.GotConnInfo) {
 	conn := info.Conn
 	w.conn, w.reused = nil, info.Reused
 	if t, ok := conn.(*tls.Conn); ok {

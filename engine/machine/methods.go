@@ -63,6 +63,11 @@ func (e *Engine) Known(ctx context.Context, trigger string, keys []string) (map[
 	return e.store.Known(ctx, trigger, keys)
 }
 
+// Leads reports whether this node does work that only one node may do, see NodeStore.Lease.
+func (e *Engine) Leads(ctx context.Context, work string) bool {
+	return engine.Leads(ctx, e.store, work)
+}
+
 // LearnedGap is how long a trigger's webhook may be silent, learned from its history; zero if the
 // history is too short.
 func (e *Engine) LearnedGap(ctx context.Context, trigger string) (time.Duration, error) {

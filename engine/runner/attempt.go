@@ -81,6 +81,9 @@ func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	}()
 	r = &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Succeeded}
 	permit.Renew(ex.ctx)
+	if d.Step.Spec.SideEffects {
+		ex.awaitLease()
+	}
 	r.StartedAt = time.Now().UTC()
 	if !d.Step.Spec.SideEffects {
 		r.Input, r.Notes = d.Shown, d.Notes // attempts with side effects have this on record since open
@@ -120,6 +123,21 @@ func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 		}
 	}
 	return r
+}
+
+// leaseAgain is how often an attempt that may not begin looks whether it may.
+const leaseAgain = 20 * time.Millisecond
+
+// awaitLease returns when this node may begin an attempt. Its lease comes back, or it has ended: another
+// node has taken over the run then, and this process ends.
+func (ex *Execution) awaitLease() {
+	for !ex.rn.store.MayBegin() {
+		select {
+		case <-ex.ctx.Done():
+			return
+		case <-time.After(leaseAgain):
+		}
+	}
 }
 
 // allowed is how long an attempt may take: the step's timeout, or what remains of the run's

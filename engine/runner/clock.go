@@ -47,6 +47,10 @@ func (rn *Runner) RunClock(ctx context.Context) {
 
 // clockSetBack moves stored and in-memory times back by a step of the clock.
 func (rn *Runner) clockSetBack(ctx context.Context, by time.Duration) bool {
+	if !engine.Leads(ctx, rn.store, "clock") {
+		rn.wakeDue(by)
+		return true // the times are stored once, by the node that has the lease
+	}
 	if err := rn.store.ClockSetBack(ctx, by); err != nil {
 		if ctx.Err() == nil {
 			rn.o.Log.Error("the clock was set back, and stored times could not be adjusted; this is retried",

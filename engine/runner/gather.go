@@ -38,7 +38,8 @@ const (
 	lagAgain = 10 * time.Millisecond
 )
 
-// RunGatherings begins gathered runs when they are due. While there are none it sleeps.
+// RunGatherings begins gathered runs when they are due. While there are none it sleeps. Each node closes
+// those that it knows of; of several that try, one closes a gathering.
 func (rn *Runner) RunGatherings(ctx context.Context) {
 	began := time.Now()
 	for {

@@ -23,39 +23,70 @@ const (
 	suspectPause   = time.Second
 )
 
-// resumeSuspects executes suspects: new ones a few at once, and those that were suspected before
-// one after another.
-func (rn *Runner) resumeSuspects(ctx context.Context, few, alone []engine.RunID) {
-	rn.goroutines.Add(2)
+// suspects are the goroutines that execute them.
+type suspects struct {
+	// few and alone hold a token while a goroutine executes suspects of that kind.
+	few, alone chan struct{}
+}
+
+// ResumeSuspects executes the suspects: new ones a few at once, and those that were suspected before one
+// after another. Of several nodes, one does this, so that a run that ends its process does not end node
+// after node. left reports that there are some that it does not execute yet.
+func (rn *Runner) ResumeSuspects(ctx context.Context) (left bool, err error) {
+	if !engine.Leads(ctx, rn.store, "suspects") {
+		return false, nil
+	}
+	few, alone, err := rn.store.Suspects(ctx)
+	if err != nil {
+		return true, fmt.Errorf("looking for runs that may have crashed the process: %w", err)
+	}
+	left = !rn.beginSuspects(rn.suspects.few, few, rn.resumeFew)
+	return !rn.beginSuspects(rn.suspects.alone, alone, func(list []engine.RunID) { rn.resumeAlone(ctx, list) }) || left, nil
+}
+
+// beginSuspects executes suspects on a goroutine; false if that of earlier ones is not done.
+func (rn *Runner) beginSuspects(busy chan struct{}, list []engine.RunID, execute func([]engine.RunID)) bool {
+	if len(list) == 0 {
+		return true
+	}
+	select {
+	case busy <- struct{}{}:
+	default:
+		return false
+	}
+	rn.goroutines.Add(1)
 	go func() {
 		defer rn.goroutines.Done()
-		var atWork []<-chan struct{}
-		for _, id := range few {
-			if len(atWork) == suspectsAtOnce {
-				<-atWork[0]
-				atWork = atWork[1:]
-			}
-			if done := rn.resume(id, true); done != nil {
-				atWork = append(atWork, done)
-			}
-		}
+		defer func() { <-busy }()
+		execute(list)
 	}()
-	go func() {
-		defer rn.goroutines.Done()
-		if len(alone) == 0 {
-			return
+	return true
+}
+
+func (rn *Runner) resumeFew(list []engine.RunID) {
+	var atWork []<-chan struct{}
+	for _, id := range list {
+		if len(atWork) == suspectsAtOnce {
+			<-atWork[0]
+			atWork = atWork[1:]
 		}
-		select {
-		case <-time.After(suspectPause):
-		case <-ctx.Done():
-			return
+		if done := rn.resume(id, true); done != nil {
+			atWork = append(atWork, done)
 		}
-		for _, id := range alone {
-			if done := rn.resume(id, true); done != nil {
-				<-done
-			}
+	}
+}
+
+func (rn *Runner) resumeAlone(ctx context.Context, list []engine.RunID) {
+	select {
+	case <-time.After(suspectPause):
+	case <-ctx.Done():
+		return
+	}
+	for _, id := range list {
+		if done := rn.resume(id, true); done != nil {
+			<-done
 		}
-	}()
+	}
 }
 
 // errGaveUp means that a run was failed because it cannot continue.

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -114,7 +113,8 @@ type Runner struct {
 	toEnd sync.Map
 	ends  chan struct{} // holds a token while a goroutine ends runs
 	// large holds the memory sizes of large suspended runs, in bytes.
-	large sync.Map
+	large    sync.Map
+	suspects suspects
 	// paused are the endpoints that answered 410 Gone, by their key.
 	paused sync.Map
 }
@@ -122,7 +122,8 @@ type Runner struct {
 // New makes a Runner.
 func New(o Options) *Runner {
 	rn := &Runner{o: o, store: o.Store, reg: o.Registry, alerts: o.Alerts, wake: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
-		made: time.Now(), atWork: map[engine.RunID]*Execution{}, ends: make(chan struct{}, 1)}
+		made: time.Now(), atWork: map[engine.RunID]*Execution{}, ends: make(chan struct{}, 1),
+		suspects: suspects{few: make(chan struct{}, 1), alone: make(chan struct{}, 1)}}
 	rn.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
 		Call: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.wakeUp})
 	return rn
@@ -163,11 +164,9 @@ func (rn *Runner) Resume(ctx context.Context) error {
 			return err
 		}
 	}
-	few, alone, err := rn.store.Suspects(ctx)
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("looking for runs that may have crashed the process: %w", err)
+	if _, err := rn.ResumeSuspects(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
-	rn.resumeSuspects(ctx, few, alone)
 	return nil
 }
 

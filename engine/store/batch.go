@@ -41,6 +41,7 @@ func (s *Store) AddBatch(ctx context.Context, b *engine.Batch) error {
 		return err
 	}
 	return s.w.do(ctx, true, func(t *tx) error {
+		t.signal(engine.SignalOrders)
 		if err := t.exec(`INSERT INTO batches (id, at, by, state, filter, rate, cursor, until_id, total) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			int64(id), b.At.UnixMilli(), b.By, b.State, string(filter), int64(b.Rate), int64(b.Cursor), int64(b.End), int64(b.Total)); err != nil {
 			return err
@@ -82,6 +83,7 @@ func (s *Store) ChangeBatch(ctx context.Context, id engine.BatchID, from []strin
 		finished = now
 	}
 	err = s.w.do(ctx, true, func(t *tx) error {
+		t.signal(engine.SignalOrders)
 		err := t.exec(`UPDATE batches SET state = ?, reason = ?, finished_at = ? WHERE id = ? AND state = ?`, to, reason, millis(finished),
 			int64(id), b.State)
 		changed = t.changes > 0
