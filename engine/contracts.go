@@ -105,6 +105,8 @@ type Match struct {
 	// Cancels are the keys of the runs that the event ends.
 	Cancels []CancelKey
 	At      time.Time
+	// Rules is the state of the rules on which the decisions rely, see SharedStore.Rules.
+	Rules int64
 	// Mask masks what is stored of the event; nil means the store's own redactor.
 	Mask *redact.Masker
 }

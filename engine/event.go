@@ -71,6 +71,10 @@ type Delivery struct {
 	SecretInputs, Hidden []string
 	// Unsubscribed reports that no workflow listens, so nothing needs to be matched.
 	Unsubscribed bool
+	// Rules is the state of the rules on which Unsubscribed relies, see SharedStore.Rules. Lane is set
+	// if the event is decided in order: it is decided after earlier ones of its lane, on any node.
+	Rules int64
+	Lane  string
 	// Recovered reports that polling found it because its webhook did not deliver it.
 	Recovered bool
 	// Partial reports that its data was not fetched because the event is known: it cannot be
@@ -113,6 +117,9 @@ type Receipt struct {
 	// Mine reports that an earlier call with the same id, whose outcome was unknown, stored the
 	// event: it is no duplicate.
 	Mine bool
+	// Elsewhere reports that another node decides the event, because it has earlier ones of its lane.
+	// Behind reports that earlier ones of its lane, from another node, wait in this node's inbox.
+	Elsewhere, Behind bool
 }
 
 // Refusal is a delivery that was not accepted.

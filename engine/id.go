@@ -29,6 +29,8 @@ const (
 	nodeBits, counterBits = 10, 11
 	// MaxNode is the largest number of a node.
 	MaxNode = 1<<nodeBits - 1
+	// NodeShift is the position of the node's number in an id.
+	NodeShift = counterBits
 )
 
 // String returns evt_ and 16 hex digits.

@@ -25,6 +25,8 @@ const (
 	SignalNodes
 	// SignalDueElsewhere: another node has made runs due.
 	SignalDueElsewhere
+	// SignalInbox: another node has put events into a node's inbox.
+	SignalInbox
 )
 
 // Signals notifies readers that something was committed, so that they need not wait for their next

@@ -36,6 +36,7 @@ type Store interface {
 	ControlStore
 	InletStore
 	NodeStore
+	SharedStore
 	Health
 	Signals
 }
@@ -71,6 +72,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrQuery means that a query is invalid.
 	ErrQuery = errors.New("the query cannot be answered")
+	// ErrRules means that a decision relies on what another node has changed: the caller reads it
+	// again, and decides anew. Nothing was stored.
+	ErrRules = errors.New("another node has changed what the decision relies on")
 	// ErrStale means that a run is no longer in the state from which the change starts.
 	ErrStale = errors.New("the run was changed by another update")
 )

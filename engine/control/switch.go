@@ -89,15 +89,23 @@ func (ctl *Control) drainHeld(ctx context.Context, x engine.Switch) (bool, error
 				return false, err
 			}
 		}
-		return true, ctl.o.Registry.Reload(ctx, func(p *registry.Snapshot) (bool, error) {
+		on := false
+		err := ctl.o.Registry.Reload(ctx, func(p *registry.Snapshot) (bool, error) {
 			if now, off := p.Off[x.Workflow]; !off || now.State != engine.SwitchDraining {
-				return false, nil // it was switched off again
+				on = true // it was switched off again: there is nothing to be done
+				return false, nil
 			}
-			if err := ctl.o.Store.SetSwitch(ctx, x, true); err != nil {
+			err := ctl.o.Store.SetSwitch(ctx, x, true)
+			if errors.Is(err, engine.ErrStale) {
+				return false, nil // another node has held an event meanwhile
+			}
+			if err != nil {
 				return false, fmt.Errorf("switching workflow %s on: %w", x.Workflow, err)
 			}
+			on = true
 			return true, nil
 		})
+		return on, err
 	})
 }
 

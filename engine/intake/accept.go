@@ -27,9 +27,12 @@ func (in *Intake) Accept(ctx context.Context, d *engine.Delivery) (engine.Receip
 		return r, nil
 	}
 	var r engine.Receipt
-	err := in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
-		r, err = in.store.Accept(ctx, id, d)
-		return err
+	err := in.reg.Current(ctx, func() error {
+		return in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
+			in.reg.MarkUnsubscribed(d)
+			r, err = in.store.Accept(ctx, id, d)
+			return err
+		})
 	})
 	if err != nil {
 		return engine.Receipt{}, fmt.Errorf("storing the event: %w", err)
@@ -47,9 +50,14 @@ func (in *Intake) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engin
 		in.reg.MaskEvent(d)
 	}
 	var out []engine.Receipt
-	err := in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
-		out, err = in.store.AcceptAll(ctx, ids, ds)
-		return err
+	err := in.reg.Current(ctx, func() error {
+		return in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
+			for _, d := range ds {
+				in.reg.MarkUnsubscribed(d)
+			}
+			out, err = in.store.AcceptAll(ctx, ids, ds)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storing %d events: %w", len(ds), err)
@@ -82,7 +90,12 @@ func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 			}()
 		}
 	}
-	if !r.Duplicate && !d.Unsubscribed {
+	if r.Behind {
+		in.mu.Lock()
+		in.ordered.backlog = true // earlier ones of its lane are read with it
+		in.mu.Unlock()
+	}
+	if !r.Duplicate && !d.Unsubscribed && !r.Elsewhere {
 		in.arrived(&engine.Event{ID: r.Event, Delivery: *d}, false)
 	}
 }
@@ -139,7 +152,7 @@ func (in *Intake) matchAndDrive(ev *engine.Event) {
 
 // putBack leaves an event in the inbox if it could not be loaded again.
 func (in *Intake) putBack(id engine.EventID, err error) {
-	if in.work.Err() == nil {
+	if err != nil && in.work.Err() == nil {
 		in.o.Log.Warn("an event stays in the inbox", "event", id, "error", err)
 	}
 	in.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/registry"
@@ -60,6 +61,10 @@ func (c *waiters) notify(id engine.EventID) {
 func (in *Intake) Await(ctx context.Context, id engine.EventID) (*engine.AwaitResult, error) {
 	told, remove := in.waiters.add(id)
 	defer remove()
+	var elsewhere <-chan engine.Signal // of the ends of runs at other nodes; nil blocks
+	if in.store.Shared() {
+		elsewhere = in.store.Subscribe(ctx, engine.SignalRuns|engine.SignalEvents)
+	}
 	for {
 		c, err := in.store.Called(context.WithoutCancel(ctx), id)
 		if err != nil {
@@ -73,10 +78,30 @@ func (in *Intake) Await(ctx context.Context, id engine.EventID) (*engine.AwaitRe
 		}
 		select {
 		case <-told:
+		case <-elsewhere:
+			if err := in.settle(ctx, told); err != nil {
+				return &engine.AwaitResult{Run: c.Run}, err
+			}
 		case <-ctx.Done():
 			return &engine.AwaitResult{Run: c.Run}, ctx.Err()
 		}
 	}
+}
+
+// awaitAgain is how often a wait for a run that another node executes reads the store, at most.
+const awaitAgain = 25 * time.Millisecond
+
+// settle waits for awaitAgain, or until the event's run has ended here.
+func (in *Intake) settle(ctx context.Context, told <-chan struct{}) error {
+	timer := time.NewTimer(awaitAgain)
+	defer timer.Stop()
+	select {
+	case <-told:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 func (in *Intake) ended(ctx context.Context, r *engine.Run) (*engine.AwaitResult, error) {

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -20,9 +21,11 @@ import (
 func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 	ms := make([]engine.Match, len(events))
 	live := make([][]*runner.Execution, len(events))
+	rules := in.reg.Rules() // before what they are
 	p, decided := in.reg.Deciding()
 	for i, ev := range events {
 		ms[i], live[i] = in.evaluate(p, ev, time.Time{})
+		ms[i].Rules = rules
 	}
 	var results []engine.MatchResult
 	err := in.store.Retry(func() (err error) {
@@ -30,6 +33,9 @@ func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 		return err
 	})
 	decided()
+	if errors.Is(err, engine.ErrRules) {
+		return in.matchAgain(events, live)
+	}
 	if in.store.RowsFault(err) {
 		return in.matchAlone(p, events, live, err)
 	}
@@ -55,6 +61,27 @@ func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 	return going
 }
 
+// matchAgain decides events anew, because another node has changed what the decisions rely on.
+func (in *Intake) matchAgain(events []*engine.Event, live [][]*runner.Execution) []*runner.Execution {
+	for _, list := range live {
+		for _, ex := range list {
+			in.runner.Release(ex)
+		}
+	}
+	if err := in.reg.Refresh(in.work); err != nil {
+		in.o.Log.Warn("events stay in the inbox", "error", err)
+		for _, ev := range events {
+			in.putBack(ev.ID, nil)
+		}
+		in.mu.Lock()
+		in.ordered.backlog = true
+		in.ordered.missed++
+		in.mu.Unlock()
+		return nil
+	}
+	return in.match(events...)
+}
+
 // matchAlone handles a match that could not be stored because of its rows: each event is tried
 // alone, and one that still fails is recorded as rule_failed for all its workflows.
 func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live [][]*runner.Execution,
@@ -71,7 +98,7 @@ func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live 
 		return going
 	}
 	ev := events[0]
-	m := engine.Match{Event: ev.ID, At: time.Now().UTC(), Called: ev.Inlet == "call"}
+	m := engine.Match{Event: ev.ID, At: time.Now().UTC(), Called: ev.Inlet == "call", Rules: in.reg.Rules()}
 	for _, l := range p.Listeners(&ev.Delivery) {
 		m.Decisions = append(m.Decisions,
 			engine.Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: engine.RuleFailed,

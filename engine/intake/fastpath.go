@@ -47,6 +47,7 @@ func (in *Intake) acceptFast(ctx context.Context, id engine.EventID, d *engine.D
 		return r, false
 	}
 	defer ev.Share.Release()
+	rules := in.reg.Rules() // before what they are
 	p, decided := in.reg.Deciding()
 	defer decided()
 	m, live := in.evaluate(p, ev, until)
@@ -68,6 +69,7 @@ func (in *Intake) acceptFast(ctx context.Context, id engine.EventID, d *engine.D
 		}
 		ex.Confirm()
 	}
+	m.Rules = rules
 	r, result, err := in.acceptDecided(ctx, id, d, m)
 	if err != nil {
 		return r, false // the normal path reports the error

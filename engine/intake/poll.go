@@ -16,9 +16,14 @@ func (in *Intake) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err
 		in.reg.MaskEvent(d)
 	}
 	var receipts []engine.Receipt
-	err = in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
-		receipts, err = in.store.Poll(ctx, ids, b)
-		return err
+	err = in.reg.Current(ctx, func() error {
+		return in.store.UntilKnown(ctx, func(ctx context.Context) (err error) {
+			for _, d := range b.Items {
+				in.reg.MarkUnsubscribed(d)
+			}
+			receipts, err = in.store.Poll(ctx, ids, b)
+			return err
+		})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("storing what the poll of %s found: %w", b.Trigger, err)

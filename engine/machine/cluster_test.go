@@ -3,6 +3,7 @@ package machine_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -117,5 +118,179 @@ func TestASuspectIsTakenUpByAnotherNodeWithoutARestart(t *testing.T) {
 	runs := settled(t, last.database, 1)
 	if len(runs) != 1 || runs[0].Status != string(engine.Succeeded) {
 		t.Errorf("%+v", runs)
+	}
+}
+
+// ended waits until a run has ended, and returns its status.
+func (m *member) ended(id engine.RunID) string {
+	m.owner.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		r, err := m.Store.Run(context.Background(), id)
+		if err == nil && r.Status.Ended() {
+			return string(r.Status)
+		}
+		if time.Now().After(deadline) {
+			m.owner.t.Fatalf("run %s has not ended: %+v %v", id, r, err)
+		}
+	}
+}
+
+// onlyRun is the run of the only event.
+func (m *member) onlyRun() engine.RunID {
+	m.owner.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		list, err := m.History.Runs(context.Background(), engine.Query{Limit: 10})
+		if err == nil && len(list) == 1 {
+			id, err := engine.ParseRunID(list[0].ID)
+			if err != nil {
+				m.owner.t.Fatal(err)
+			}
+			return id
+		}
+	}
+	m.owner.t.Fatal("no run, or several")
+	return 0
+}
+
+// TestARunIsCancelledAtTheNodeThatExecutesIt: an order at another node ends it within a second.
+func TestARunIsCancelledAtTheNodeThatExecutesIt(t *testing.T) {
+	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n"})
+	c.act = waits{make(chan struct{}, 10)}
+	a, b := c.node("a"), c.node("b")
+	if _, err := a.Accept(t.Context(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	<-c.act.(waits).begun
+	id := a.onlyRun()
+	began := time.Now()
+	if err := b.Engine.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if status := b.ended(id); status != string(engine.Cancelled) || time.Since(began) > 2*time.Second {
+		t.Errorf("%s after %v", status, time.Since(began))
+	}
+	if err := b.Engine.Cancel(t.Context(), id); err == nil {
+		t.Error("a run that has ended was cancelled again")
+	}
+}
+
+// waits is an action that ends with its context.
+type waits struct{ begun chan struct{} }
+
+// Do implements engine.Action.
+func (w waits) Do(ctx context.Context, _ engine.Input) (any, error) {
+	w.begun <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestTheEndOfARunIsSeenAtTheNodeThatAcceptedItsEvent, which waits for it to answer its sender.
+func TestTheEndOfARunIsSeenAtTheNodeThatAcceptedItsEvent(t *testing.T) {
+	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: w, wait: {event: back, key: k}}\n" +
+		"  - {id: a, uses: test/act, with: {n: 1}}\n"})
+	a, b := c.node("a"), c.node("b")
+	r, err := a.Accept(t.Context(), delivery("k", `{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan *engine.AwaitResult, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		defer cancel()
+		res, err := a.Await(ctx, r.Event)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- res
+	}()
+	id := a.onlyRun()
+	waitFor(t, func() bool {
+		r, err := b.Store.Run(t.Context(), id)
+		return err == nil && r.Status == engine.Waiting
+	})
+	d := delivery("k", `{}`)
+	d.Trigger = "back"
+	if _, err := b.Accept(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if res := <-done; res.Run == nil || res.Run.Status != engine.Succeeded {
+		t.Errorf("%+v", res)
+	}
+}
+
+// TestAnEventWakesARunOfAVersionThatItsNodeNeverLoaded: the node that accepts it has another project, in
+// which nothing listens to the event or waits for it.
+func TestAnEventWakesARunOfAVersionThatItsNodeNeverLoaded(t *testing.T) {
+	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n"})
+	a := c.node("a")
+	c.project = project(t, map[string]string{
+		"w": "on: hook\nsteps:\n  - {id: w, wait: {event: back, key: k}}\n  - {id: a, uses: test/act, with: {n: 2}}\n",
+		"x": "on: hook\ncancel_on: {event: back, key: event.key}\nsteps:\n  - {id: a, uses: test/act, with: {n: 2}}\n"})
+	b := c.node("b")
+	if _, err := b.Accept(t.Context(), delivery("k", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool {
+		list, err := b.History.Runs(t.Context(), engine.Query{Limit: 10, Workflow: "w"})
+		return err == nil && len(list) == 1 && list[0].Status == string(engine.Waiting)
+	})
+	d := delivery("k", `{}`)
+	d.Trigger = "back"
+	if _, err := a.Accept(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, b.database, 1)
+}
+
+// TestASwitchCountsAtAllNodesAtOnce: an event that is accepted anywhere after a workflow was switched off
+// begins no run.
+func TestASwitchCountsAtAllNodesAtOnce(t *testing.T) {
+	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n"})
+	a, b := c.node("a"), c.node("b")
+	for i := range 20 {
+		off := i%2 == 0
+		if err := a.SetEnabled(t.Context(), "w", !off, "me"); err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.Accept(t.Context(), delivery(fmt.Sprint("k", i), `{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		res, err := b.Await(ctx, r.Event)
+		cancel()
+		if err != nil || (res.Run == nil) != off {
+			t.Fatalf("%d: off %v, but %+v %v", i, off, res, err)
+		}
+	}
+}
+
+// TestASenderKeepsItsOrderOnAnyNode: events of one group, sent one after another to nodes in turn, run in
+// that order.
+func TestASenderKeepsItsOrderOnAnyNode(t *testing.T) {
+	c := newCluster(t, map[string]string{"w": "on: hook\nconcurrency: {limit: 1}\nsteps:\n" +
+		"  - {id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}\n"})
+	var mu sync.Mutex
+	var order []string
+	c.target.do = func(in engine.Input, _ int) (any, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, fmt.Sprint(in.With["n"]))
+		return nil, nil
+	}
+	nodes := []*member{c.node("a"), c.node("b"), c.node("c")}
+	var want []string
+	for i := range 150 {
+		key := fmt.Sprintf("k%03d", i)
+		want = append(want, key)
+		if _, err := nodes[i*7%3].Accept(t.Context(), delivery(key, `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settled(t, nodes[0].database, len(want))
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(order, want) {
+		t.Errorf("in another order than sent: %v", order)
 	}
 }

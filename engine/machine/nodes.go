@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -17,29 +18,33 @@ const (
 	suspectsFor = 15 * time.Second
 )
 
-// followNodes takes over the work of nodes that are gone, and takes up its share of the runs that other
-// nodes have made due.
+// followed are the changes at other nodes that followNodes applies.
+const followed = engine.SignalDueElsewhere | engine.SignalNodes | engine.SignalInbox | engine.SignalOrders | engine.SignalSwitches
+
+// followNodes keeps up with the other nodes of a shared database: it takes over the work of those that
+// are gone, takes up its share of the runs that they have made due, carries out their orders, and reads
+// again what they have changed.
 func (e *Engine) followNodes(ctx context.Context) {
+	if !e.store.Shared() {
+		return
+	}
 	tick := time.NewTicker(takeOverEvery)
 	defer tick.Stop()
 	unsettled := time.Time{}
-	heard := e.store.Subscribe(ctx, engine.SignalDueElsewhere|engine.SignalNodes)
+	heard := e.store.Subscribe(ctx, followed)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case kinds := <-heard:
-			e.runner.DueAt(time.Now())
-			if kinds&engine.SignalNodes == 0 {
-				break
-			}
-			e.takeOver(ctx)
-			unsettled = time.Now().Add(suspectsFor)
-		case <-tick.C:
-			if e.takeOver(ctx) {
+			e.follow(ctx, kinds)
+			if kinds&engine.SignalNodes != 0 {
+				e.takeOver(ctx)
 				unsettled = time.Now().Add(suspectsFor)
 			}
-			if time.Now().Before(unsettled) && e.suspectsLeft(ctx) {
+		case <-tick.C:
+			e.follow(ctx, engine.SignalOrders)
+			if e.takeOver(ctx) || time.Now().Before(unsettled) && e.suspectsLeft(ctx) {
 				unsettled = time.Now().Add(suspectsFor)
 			}
 			continue
@@ -48,6 +53,27 @@ func (e *Engine) followNodes(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(followEvery):
 		}
+	}
+}
+
+// follow applies changes at other nodes.
+func (e *Engine) follow(ctx context.Context, kinds engine.Signal) {
+	if kinds&engine.SignalDueElsewhere != 0 {
+		e.runner.DueAt(time.Now())
+		e.runner.NewsElsewhere()
+	}
+	if kinds&engine.SignalInbox != 0 {
+		e.intake.Adopted()
+	}
+	var err error
+	if kinds&engine.SignalOrders != 0 {
+		err = e.runner.CarryOutOrders(ctx)
+	}
+	if kinds&engine.SignalSwitches != 0 {
+		err = errors.Join(err, e.reg.Refresh(ctx), e.runner.ReloadPaused(ctx))
+	}
+	if err != nil && ctx.Err() == nil {
+		e.o.Log.Warn("what other nodes have changed or ordered cannot be applied now; it is tried again", "error", err)
 	}
 }
 
@@ -75,6 +101,10 @@ func (e *Engine) takeOver(ctx context.Context) bool {
 	e.o.Log.Info("the work of a node that is gone continues here", "runs", taken.Runs, "events", taken.Events)
 	e.runner.DueAt(time.Now())
 	e.runner.GatherDue(time.Now())
+	e.runner.EndCalled()
+	if err := e.runner.CancelLeft(ctx); err != nil && ctx.Err() == nil {
+		e.o.Log.Warn("runs that a node which is gone was to end go on", "error", err)
+	}
 	e.intake.Adopted()
 	return true
 }

@@ -82,7 +82,7 @@ func (s *Store) Retry(write func() error) error {
 // fails alone.
 func (s *Store) RowsFault(err error) bool {
 	for _, other := range []error{engine.ErrStale, engine.ErrNotFound, engine.ErrDisk, engine.ErrClosed, engine.ErrUnknown,
-		engine.ErrFull, engine.ErrBusy} {
+		engine.ErrFull, engine.ErrBusy, engine.ErrRules} {
 		if errors.Is(err, other) {
 			return false
 		}

@@ -7,9 +7,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// MarkUnsubscribed records on a delivery whether anything may react to it.
+// MarkUnsubscribed records on a delivery whether anything may react to it, and its lane.
 func (g *Registry) MarkUnsubscribed(d *engine.Delivery) {
+	d.Rules = g.rules.Load() // before what they are
 	p := g.project.Load()
+	d.Lane = p.Lane(d.Trigger)
 	_, awaited := g.awaited.Load(d.Trigger)
 	d.Unsubscribed = p != nil && len(p.Listeners(d)) == 0 && !awaited && len(g.cancelRulesOf(d.Trigger)) == 0
 }

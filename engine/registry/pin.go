@@ -62,11 +62,26 @@ func (p *pins) load(ctx context.Context, s Store) error {
 	if p.loaded {
 		return nil
 	}
+	if err := p.readLocked(ctx, s); err != nil {
+		return err
+	}
+	p.compiled, p.loaded = map[pinned]*workflows.Workflow{}, true
+	return nil
+}
+
+// read reads the stored uses again: other nodes store some too.
+func (p *pins) read(ctx context.Context, s Store) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.readLocked(ctx, s)
+}
+
+func (p *pins) readLocked(ctx context.Context, s Store) error {
 	all, err := s.AllUses(ctx)
 	if err != nil {
 		return fmt.Errorf("reading what versions of workflows use: %w", err)
 	}
-	p.uses, p.compiled, p.loaded = map[string][]engine.VersionUses{}, map[pinned]*workflows.Workflow{}, true
+	p.uses = map[string][]engine.VersionUses{}
 	for _, u := range all {
 		p.uses[u.Version] = append(p.uses[u.Version], u)
 	}
@@ -157,12 +172,23 @@ func (g *Registry) AwaitOpen(ctx context.Context) error {
 // Version returns the workflow that a run is pinned to, compiled with the files it used as of a
 // run.
 func (g *Registry) Version(ctx context.Context, r *engine.Run, as engine.RunID) (*workflows.Workflow, error) {
-	u, _ := g.pins.at(r.Version, as)
+	return g.versionIn(ctx, g.project.Load().Project, r, as)
+}
+
+func (g *Registry) versionIn(ctx context.Context, p *workflows.Project, r *engine.Run, as engine.RunID) (*workflows.Workflow, error) {
+	u, known := g.pins.at(r.Version, as)
 	k := pinned{r.Workflow, r.Version, u.From}
 	if w := g.pins.find(k); w != nil {
 		return w, nil
 	}
-	w, err := CompileVersion(ctx, g.project.Load().Project, r.Workflow, r.Version, u.Uses, g.o.Store.Version)
+	if !known && g.o.Store.Shared() { // another node may have loaded it
+		if err := g.pins.read(ctx, g.o.Store); err != nil {
+			return nil, err
+		}
+		u, _ = g.pins.at(r.Version, as)
+		k.from = u.From
+	}
+	w, err := CompileVersion(ctx, p, r.Workflow, r.Version, u.Uses, g.o.Store.Version)
 	if err != nil {
 		return nil, err
 	}

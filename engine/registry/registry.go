@@ -18,6 +18,7 @@ import (
 type Store interface {
 	LastID() int64
 	Node() int64
+	engine.SharedStore
 	Switches(ctx context.Context) ([]engine.Switch, error)
 	SaveVersion(ctx context.Context, w *workflows.Workflow) error
 	SaveFile(ctx context.Context, name, version string, text []byte) error
@@ -77,6 +78,10 @@ type Registry struct {
 
 	ids  engine.IDs
 	pins pins
+	// rules is the state of what decisions rely on that was read last, see engine.SharedStore.
+	rules atomic.Int64
+	// learned are the versions of other nodes whose rules are registered.
+	learned sync.Map
 	// awaited are the triggers whose events a run may wait for; the set only grows.
 	awaited sync.Map
 }
@@ -102,6 +107,10 @@ func (g *Registry) Use(ctx context.Context, p *workflows.Project) error {
 }
 
 func (g *Registry) use(ctx context.Context, p *workflows.Project) error {
+	seq, err := g.learnRules(ctx, p)
+	if err != nil {
+		return err
+	}
 	switches, err := g.o.Store.Switches(ctx)
 	if err != nil {
 		return fmt.Errorf("reading which workflows are switched off: %w", err)
@@ -120,13 +129,9 @@ func (g *Registry) use(ctx context.Context, p *workflows.Project) error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Workflows)) {
 		w := p.Workflows[id]
-		if err := g.o.Store.SaveVersion(ctx, w); err != nil {
-			return fmt.Errorf("storing workflow %s: %w", w.ID, err)
-		}
-		if err := g.pin(ctx, p, w); err != nil {
+		if err := g.loadVersion(ctx, p, w); err != nil {
 			return err
 		}
-		g.AddCancelRules(w)
 		for _, c := range w.CancelOn {
 			l.Gated[c.Trigger] = true
 		}
@@ -160,12 +165,41 @@ func (g *Registry) use(ctx context.Context, p *workflows.Project) error {
 	for name, t := range p.Triggers {
 		l.Polled[name] = t.Webhook != nil && (t.Poll != nil || t.Webhook.Reconcile != nil)
 	}
+	l.findLanes()
 	g.refreshRedactor(p)
-	if g.o.OnUse == nil {
-		g.project.Store(l)
+	return g.publish(ctx, l, seq)
+}
+
+// loadVersion stores a workflow of a project that is being loaded, and registers what its runs wait for
+// and what ends them.
+func (g *Registry) loadVersion(ctx context.Context, p *workflows.Project, w *workflows.Workflow) error {
+	if err := g.o.Store.SaveVersion(ctx, w); err != nil {
+		return fmt.Errorf("storing workflow %s: %w", w.ID, err)
+	}
+	if err := g.pin(ctx, p, w); err != nil {
+		return err
+	}
+	g.AddCancelRules(w)
+	if len(w.CancelOn) == 0 && len(w.AwaitedTriggers()) == 0 {
 		return nil
 	}
-	return g.o.OnUse(ctx, l, func() { g.project.Store(l) })
+	if err := g.o.Store.ShareRules(ctx, w.Version, w.ID); err != nil {
+		return fmt.Errorf("storing what the runs of workflow %s wait for: %w", w.ID, err)
+	}
+	return nil
+}
+
+// publish makes a project the current one, with the state of the rules that it was made with.
+func (g *Registry) publish(ctx context.Context, l *Snapshot, rules int64) error {
+	publish := func() {
+		g.project.Store(l)
+		g.rules.Store(rules)
+	}
+	if g.o.OnUse == nil {
+		publish()
+		return nil
+	}
+	return g.o.OnUse(ctx, l, publish)
 }
 
 // Snapshot is the current project; nil before the first.
@@ -214,6 +248,8 @@ type Snapshot struct {
 	byRun map[string][]engine.Listener
 	// Gated are the triggers, and the workflows, whose events are decided in order.
 	Gated map[string]bool
+	// lanes are the names of the lanes of Gated: events of one lane may concern the same runs.
+	lanes map[string]string
 	// Polled are the triggers with more than one inlet.
 	Polled map[string]bool
 	// Resting are the workflows that are off, by a person or by their file: their queued runs do

@@ -38,12 +38,22 @@ func (rn *Runner) cancel(ctx context.Context, id engine.RunID, why *plan.Error) 
 		if r.Status.Ended() {
 			return &engine.HasEnded{Run: id, Status: r.Status}
 		}
+		if r.Status == engine.Running && rn.store.Shared() && !rn.has(id) {
+			return rn.orderCancel(ctx, id, why)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// has reports whether a run has a slot here.
+func (rn *Runner) has(id engine.RunID) bool {
+	rn.mu.Lock()
+	defer rn.mu.Unlock()
+	return rn.atWork[id] != nil
 }
 
 // cancelStored cancels a run that is not being executed.

@@ -19,6 +19,14 @@ func (rn *Runner) HoldConnection(ctx context.Context, name, why string) {
 
 // ConnectionReady resumes the steps of a connection. It returns how many runs waited.
 func (rn *Runner) ConnectionReady(ctx context.Context, name string) (int, error) {
+	if err := rn.store.OrderNodes(ctx, engine.NodeOrder{Kind: engine.OrderReady, Subject: name}); err != nil {
+		rn.o.Log.Warn("other nodes were not told that a connection is ready", "connection", name, "error", err)
+	}
+	return rn.ready(ctx, name)
+}
+
+// ready is ConnectionReady at this node.
+func (rn *Runner) ready(ctx context.Context, name string) (int, error) {
 	_, held := rn.heldConnections.LoadAndDelete(name)
 	rn.alerts.AlertOver(engine.AlertConnectionHeld, name)
 	if !held {

@@ -37,10 +37,13 @@ func (ex *Execution) Emit(_ context.Context, in engine.Input, o engine.Emission)
 	d.Key = cmp.Or(d.Key, o.Op)
 	var r engine.Receipt
 	var again bool
-	err = ex.rn.store.Retry(func() (err error) {
-		// Whether it is stored must be known, even after the attempt's timeout.
-		r, again, err = ex.rn.store.Emit(context.WithoutCancel(ex.rn.work), id, d, o)
-		return err
+	err = ex.rn.reg.Current(ex.rn.work, func() error {
+		ex.rn.reg.MarkUnsubscribed(d)
+		return ex.rn.store.Retry(func() (err error) {
+			// Whether it is stored must be known, even after the attempt's timeout.
+			r, again, err = ex.rn.store.Emit(context.WithoutCancel(ex.rn.work), id, d, o)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, errors.Join(err, engine.ErrUnanswered)

@@ -107,7 +107,7 @@ func (rn *Runner) endCall(ctx context.Context, x engine.EndCall) (atWork bool, e
 	c, err := rn.store.Called(ctx, x.Event)
 	switch {
 	case err != nil || !c.Decided:
-		return false, err
+		return rn.store.Shared(), err // another node may decide it, which does not know of the order
 	case c.Run == nil || c.Run.Status.Ended():
 		rn.toEnd.Delete(x.Event)
 		return false, rn.store.Retry(func() error { return rn.store.EndedCall(ctx, x.Event) })

@@ -220,6 +220,9 @@ func (rn *Runner) Unpause(ctx context.Context, endpoint string) (int, error) {
 		n++
 	}
 	held := rn.destinations.Lift(endpoint)
+	if err := rn.store.OrderNodes(ctx, engine.NodeOrder{Kind: engine.OrderLift, Subject: endpoint}); err != nil {
+		return n + held, fmt.Errorf("destination %s: %w", endpoint, err)
+	}
 	names := destination.Origins(endpoint, held > 0)
 	if len(names) == 0 {
 		return n + held, nil

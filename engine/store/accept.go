@@ -128,6 +128,9 @@ func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.
 			}
 			t.decidedEvent(id)
 		}
+		if err := t.reliesOn(m.Rules); err != nil {
+			return err
+		}
 		result, err = rows.write(t)
 		return err
 	})
@@ -192,9 +195,15 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	}
 	if d.Unsubscribed || a.decided {
 		t.decidedEvent(a.id)
-		return r, nil
+		if a.decided {
+			return r, nil
+		}
+		return r, t.reliesOn(d.Rules)
 	}
 	t.signal(engine.SignalEvents)
+	if d.Lane != "" && t.w.pg != nil {
+		return r, t.placeInLane(a, &r)
+	}
 	return r, t.put(insertInbox, int64(a.id))
 }
 
@@ -211,7 +220,7 @@ func (t *tx) mine(a *arrival) (r engine.Receipt, err error) {
 		return r, fmt.Errorf("event %s: %w", a.id, engine.ErrNotFound)
 	}
 	body, _ := v[2].(int64)
-	return engine.Receipt{Event: a.id, Mine: true, RepeatsBodyOf: engine.EventID(body)}, nil
+	return engine.Receipt{Event: a.id, Mine: true, RepeatsBodyOf: engine.EventID(body), Behind: t.w.pg != nil && a.d.Lane != ""}, nil
 }
 
 // storedBefore reports whether an insert failed because the event is already stored: an event

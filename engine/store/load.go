@@ -148,7 +148,11 @@ func (s *Store) inbox(ctx context.Context, limit int, known func(engine.EventID)
 	if len(ids) == 0 {
 		return nil, seen < limit, nil
 	}
-	found, err := s.readers.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id IN (`+string(ids)+`) ORDER BY id`)
+	order := "id"
+	if s.w.pg != nil {
+		order = "array_position(ARRAY[" + string(ids) + "]::bigint[], id)" // ids of several nodes are not in the order of arrival
+	}
+	found, err := s.readers.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE id IN (`+string(ids)+`) ORDER BY `+order)
 	if err != nil {
 		return nil, false, classify(err)
 	}

@@ -41,6 +41,9 @@ func (s *Store) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchRes
 				results[i].Known = true
 				continue
 			}
+			if err = t.reliesOn(m.of.Rules); err != nil {
+				return err
+			}
 			t.decidedEvent(m.of.Event)
 			if results[i], err = m.write(t); err != nil {
 				return err

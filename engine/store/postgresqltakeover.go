@@ -124,6 +124,9 @@ func (t *tx) adopt(now time.Time) (taken engine.TakenOver, more bool, err error)
 		return taken, false, err
 	}
 	t.signal(engine.SignalDue)
+	if err := t.exec(`DELETE FROM orders_to_nodes WHERE node IN (SELECT node FROM nodes WHERE gone)`); err != nil {
+		return taken, false, err
+	}
 	if err := t.exec(`DELETE FROM leases WHERE epoch IN (SELECT epoch FROM nodes WHERE gone)`); err != nil {
 		return taken, false, err
 	}

@@ -29,7 +29,8 @@ const (
 	lockTurn         = `SELECT epoch FROM ` + schemaName + `.turn WHERE one = 1 FOR UPDATE`
 	fenceNode        = `UPDATE ` + schemaName + `.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 AND NOT gone RETURNING ` + promises + `,
 		coalesce((SELECT seq FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0),
-		coalesce((SELECT total FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0)`
+		coalesce((SELECT total FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0),
+		(SELECT seq FROM ` + schemaName + `.deciding)`
 	passTurn = `UPDATE ` + schemaName + `.turn SET epoch = $1 WHERE one = 1`
 	// nodeNumber stands for the number of this node in the text of statements.
 	nodeNumber = `/*node*/`
@@ -61,7 +62,7 @@ func (p *postgresql) readTurn(row pgx.Row) error {
 // readFence reads whether this node may write, and where the feed ends.
 func (p *postgresql) readFence(row pgx.Row) error {
 	var seq, total int64
-	if err := p.promised(row, &seq, &total); err != nil {
+	if err := p.promised(row, &seq, &total, &p.rules); err != nil {
 		return err
 	}
 	p.onTurn(p.other, seq, total)

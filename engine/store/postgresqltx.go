@@ -60,6 +60,8 @@ type postgresql struct {
 	onTurn         func(other bool, seq, total int64)
 	other, leading bool
 	link           *link
+	// rules is the state of what decisions rely on, when the turn was locked.
+	rules int64
 	// beaten is when the lease was last extended, in nanoseconds since started. steady, draining, alone
 	// and share are what the last beat has found. The link sets them, everybody reads them.
 	beaten                  atomic.Int64

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"time"
 
@@ -14,8 +16,14 @@ import (
 // SetSwitch implements engine.Store.
 func (s *Store) SetSwitch(ctx context.Context, x engine.Switch, on bool) error {
 	return s.w.do(ctx, true, func(t *tx) error {
-		t.signal(engine.SignalSwitches)
+		if err := t.rulesChanged(); err != nil {
+			return err
+		}
 		if on {
+			if held, err := t.row(`SELECT 1 FROM decisions WHERE workflow = ? AND outcome = 'held' LIMIT 1`, make([]driver.Value, 1),
+				x.Workflow); err != nil || held && x.State == engine.SwitchDraining {
+				return cmp.Or(err, engine.ErrStale)
+			}
 			return t.exec(`DELETE FROM switched_off WHERE workflow = ?`, x.Workflow)
 		}
 		return t.exec(`INSERT INTO switched_off (workflow, by, at, hold) VALUES (?, ?, ?, ?) ON CONFLICT (workflow) DO UPDATE SET hold = `+

@@ -82,7 +82,7 @@ func Postgres(t testing.TB) Open {
 
 // emptied brings a database to the state after its creation. The feed has one row then.
 var emptied = []string{`DO $$ DECLARE t TEXT; BEGIN
-	FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'hookloom' AND tablename NOT IN ('migrations', 'meta', 'turn') LOOP
+	FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'hookloom' AND tablename NOT IN ('migrations', 'meta', 'turn', 'deciding') LOOP
 		EXECUTE 'DELETE FROM hookloom.' || t;
 	END LOOP;
 	DELETE FROM hookloom.meta WHERE name <> 'instance';

@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// SharedStore tells the nodes of a shared database what each of them keeps in memory. With SQLite, whose
+// file has one node, its methods do nothing. Its users are registry, runner and machine.
+type SharedStore interface {
+	// Shared reports whether several nodes may use the database.
+	Shared() bool
+	// ShareRules stores that runs of a workflow's version wait for events, or are ended by them. It is
+	// called before a run of the version can begin. It may run twice.
+	ShareRules(ctx context.Context, version, workflow string) error
+	// Rules returns the versions of ShareRules, and the number of the state of what decisions rely on:
+	// it grows with each of them, and with each SetSwitch. A decision that relies on an earlier state is
+	// rejected with ErrRules.
+	Rules(ctx context.Context) (seq int64, versions []Run, err error)
+	// OrderNodes stores an order to other nodes, and publishes SignalOrders. NodeOrders lists those to
+	// this node; DoneOrder drops one. The last two may run twice.
+	OrderNodes(ctx context.Context, o NodeOrder) error
+	NodeOrders(ctx context.Context) ([]NodeOrder, error)
+	DoneOrder(ctx context.Context, id int64) error
+}
+
+// NodeOrder is an order to other nodes.
+type NodeOrder struct {
+	ID   int64
+	Kind string
+	// Subject is the id of a run, the name of a destination or that of a connection.
+	Subject string
+	// Why is the reason for the end of a run; nil if a person ordered it.
+	Why *plan.Error
+}
+
+// The kinds of orders to nodes.
+const (
+	// OrderCancel ends a run, at the node that executes it.
+	OrderCancel = "cancel"
+	// OrderLift ends the pause of a destination, OrderReady the hold of a connection.
+	OrderLift  = "lift"
+	OrderReady = "ready"
+)
