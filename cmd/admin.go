@@ -110,7 +110,7 @@ func (s *server) newConsole() (*console.Console, error) {
 		Admit: s.admit, Evaluate: s.evaluate, Backtest: s.backtest,
 		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.checkSample,
 		Metrics: s.telemetry.Handler(), Acks: s.telemetry.Acks,
-		Connections: s.linker(), MCP: s.mcpHandler()})
+		Connections: s.linker(), Nodes: s.store, MCP: s.mcpHandler()})
 }
 
 // consoleURL returns the URL of the console on this machine.

@@ -15,7 +15,8 @@ import (
 // the compose file and the unit.
 func TestTheFilesOfADeploymentCallCommandsThatExist(t *testing.T) {
 	var lines []string
-	for _, file := range []string{"../Dockerfile", "../examples/deploy/hookloom.service", "../examples/deploy/compose.yaml"} {
+	for _, file := range []string{"../Dockerfile", "../examples/deploy/hookloom.service", "../examples/deploy/compose.yaml",
+		"../examples/deploy/compose.cluster.yaml"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -25,7 +26,8 @@ func TestTheFilesOfADeploymentCallCommandsThatExist(t *testing.T) {
 	root := (&app{output: "text"}).root()
 	checked := 0
 	for _, line := range lines {
-		if !strings.Contains(line, "CMD") && !strings.Contains(line, "ExecStart=") && !strings.Contains(line, "/hookloom runs") {
+		if !strings.Contains(line, "CMD") && !strings.Contains(line, "ExecStart=") && !strings.Contains(line, " /hookloom ") &&
+			!strings.Contains(line, "command:") {
 			continue
 		}
 		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(` ",[]`, r) })
@@ -43,16 +45,18 @@ func TestTheFilesOfADeploymentCallCommandsThatExist(t *testing.T) {
 			break
 		}
 	}
-	if checked < 3 {
+	if checked < 9 {
 		t.Errorf("only %d commands were found", checked)
 	}
-	var compose map[string]any
-	text, err := os.ReadFile("../examples/deploy/compose.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.Unmarshal(text, &compose); err != nil {
-		t.Error(err)
+	for _, name := range []string{"compose.yaml", "compose.cluster.yaml"} {
+		var compose map[string]any
+		text, err := os.ReadFile(filepath.Join("../examples/deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, &compose); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ var environment = []variable{
 	{"HOOKLOOM_ADDR", "The address that receives deliveries. It overrides `server.addr`; `--addr` overrides it."},
 	{"HOOKLOOM_ADMIN_ADDR", "The address of console, API and metrics. It overrides `server.admin_addr`; `--admin-addr` overrides it."},
 	{"HOOKLOOM_DB", "The database: a file, or `postgres://...`. It overrides `database` and `server.db`; `--db` overrides it."},
+	{"HOOKLOOM_NODE", "The name of this node among those of the database. It overrides `server.node`; `--node` overrides it."},
 	{"PGHOST", "The host of PostgreSQL, if the address of the database names none. libpq's other variables, such as `PGPASSWORD` " +
 		"and `PGPASSFILE`, are read too."},
 	{"PGSSLMODE", "The TLS mode of PostgreSQL, if the address has no `sslmode`."},

@@ -81,12 +81,13 @@ func report(w io.Writer, err error) int {
 	var mistakes workflows.Mistakes
 	var exit *exitError
 	var inUse *store.InUseError
+	var named *store.NodeNameError
 	var away *postgres.Error
 	code := exitFailure
 	switch {
 	case errors.As(err, &mistakes):
 		code = exitUsage
-	case errors.As(err, &inUse), errors.As(err, &away) && away.Temporary:
+	case errors.As(err, &inUse), errors.As(err, &named), errors.As(err, &away) && away.Temporary:
 		code = exitInUse
 	case errors.As(err, &exit):
 		code = exit.code
@@ -140,7 +141,7 @@ step.
 		a.sendCmd(), a.verifyCmd(), a.testCmd(), a.backtestCmd(), a.pollCmd(), a.compareCmd(),
 		a.eventsCmd(), a.eventCmd(), a.runsCmd(), a.runCmd(), a.deadlettersCmd(), a.quarantineCmd(), a.admitCmd(), a.triggersCmd(), a.tailCmd(),
 		a.replayCmd(), a.batchesCmd(), a.storeCmd(), a.cancelCmd(), a.enableCmd(), a.disableCmd(), a.approveCmd(), a.destinationsCmd(),
-		a.connectionsCmd(), a.connectCmd(), a.secretsCmd(),
+		a.connectionsCmd(), a.connectCmd(), a.secretsCmd(), a.nodesCmd(), a.drainCmd(),
 		a.backupCmd(), a.restoreCmd(), a.recoverCmd(), a.checkCmd(), a.pruneCmd(), a.dbCmd(), a.doctorCmd(), a.benchCmd(), a.versionCmd(),
 		a.docsCmd(), a.evalCmd(), a.fmtCmd(), a.diffCmd(), a.shapesCmd(), a.healthCmd(), a.mcpCmd(),
 	)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
+	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgres"
 )
 
@@ -18,8 +20,31 @@ func storageHealth(ctx context.Context, l *loaded) []diagnosis {
 	found, ok := serverOfDatabase(ctx, path)
 	if out = append(out, found...); ok {
 		out = append(out, historyHealth(ctx, path)...)
+		out = append(out, nodesHealth(ctx, path)...)
 	}
 	return out
+}
+
+// nodesHealth lists the nodes of the database.
+func nodesHealth(ctx context.Context, path string) []diagnosis {
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		return nil // historyHealth reports it
+	}
+	defer h.Close() // it only reads
+	list, err := h.Nodes(ctx)
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+	var names []string
+	for _, n := range list {
+		names = append(names, n.Name+" "+n.State)
+	}
+	d := diagnosis{"ok", "nodes", strings.Join(names, ", "), ""}
+	if text := unevenNodes(list); text != "" {
+		d.Verdict, d.Do = "warn", "they have different project files, as during an update: "+text
+	}
+	return []diagnosis{d}
 }
 
 // serverOfDatabase checks a PostgreSQL server; ok reports whether the database can be read.

@@ -166,6 +166,7 @@ func (s *server) keep(ctx context.Context, l *loaded) {
 	if err := s.store.SaveProjectFiles(ctx, l.storable()); err != nil {
 		s.o.log.Warn("the project's files were not saved for the next start", "error", err)
 	}
+	s.describe(ctx, digestOf(l.files))
 }
 
 // restartNeeded lists the changed settings that take effect only after a restart.
@@ -183,6 +184,9 @@ func (s *server) restartNeeded(p *workflows.Project) []string {
 	}
 	if (began.AdminTLS == nil) != (now.AdminTLS == nil) {
 		out = append(out, "server.admin_tls")
+	}
+	if s.o.node == "" && os.Getenv("HOOKLOOM_NODE") == "" && began.Node != now.Node {
+		out = append(out, "server.node")
 	}
 	if s.o.db == "" && os.Getenv("HOOKLOOM_DB") == "" && s.began.Database != p.Database {
 		out = append(out, "database")

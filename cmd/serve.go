@@ -1,20 +1,17 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -41,6 +38,8 @@ import (
 // serveOptions are what a server needs besides its project.
 type serveOptions struct {
 	dir, db, addr, adminAddr string
+	// node is the name of the node.
+	node string
 	// named reports whether the folder was given.
 	named   bool
 	log     *slog.Logger
@@ -48,6 +47,8 @@ type serveOptions struct {
 	grace   time.Duration
 	// sockets are those of the service manager, if it passes any.
 	sockets passed
+	// drainDelay is how long a node that drains goes on accepting deliveries.
+	drainDelay time.Duration
 }
 
 // server is a running Hookloom: the wiring, in the order of an event's path.
@@ -73,6 +74,12 @@ type server struct {
 	began *workflows.Project
 	// db is the database.
 	db string
+	// digest is that of the files in use; it is owned by the goroutine that loads them. uneven reports that
+	// the nodes have had different files for a while.
+	digest string
+	uneven atomic.Bool
+	// drained is closed when this node was asked to drain and the load balancer has had time to notice.
+	drained chan struct{}
 
 	secrets atomic.Pointer[secrets.Set]
 	// keys are derived from the key file; tokens are those of the admin address.
@@ -91,7 +98,7 @@ type server struct {
 
 // newServer opens and connects everything, and listens; it does not serve yet.
 func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err error) {
-	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1)}
+	s := &server{o: o, env: &envFile{dir: o.dir}, captured: make(chan struct{}, 1), drained: make(chan struct{})}
 	redactor, keys := &redact.Redactor{}, seal.New(o.dir)
 	s.keys = keys
 	defer func() {
@@ -99,10 +106,8 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 			err = errors.Join(err, s.closeParts())
 		}
 	}()
-	l, state, err := s.begin(ctx, l, func() (err error) {
-		s.db = database(o.dir, o.db, l.project)
-		s.store, err = store.Open(ctx, s.db, store.Options{Redactor: redactor, Sealer: keys, Log: o.log})
-		return err
+	l, state, err := s.begin(ctx, l, func() error {
+		return s.open(ctx, l.project, store.Options{Redactor: redactor, Sealer: keys, Log: o.log})
 	})
 	if err != nil {
 		return nil, err
@@ -157,6 +162,16 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, err
 	}
 	return s, s.store.Announce(s.hooksURL(), s.consoleURL())
+}
+
+// open opens the database, as the node that the settings name.
+func (s *server) open(ctx context.Context, p *workflows.Project, o store.Options) (err error) {
+	if o.Node, err = nodeName(setting(s.o.node, "HOOKLOOM_NODE", p.Server.Node)); err != nil {
+		return err
+	}
+	s.db = database(s.o.dir, s.o.db, p)
+	s.store, err = store.Open(ctx, s.db, o)
+	return err
 }
 
 func (s *server) closeParts() error {
@@ -257,28 +272,6 @@ func (s *server) noteSecrets(ctx context.Context) {
 	}
 }
 
-// ready reports whether deliveries can be stored, and what needs attention.
-func (s *server) ready() console.Readiness {
-	x := console.Readiness{Err: cmp.Or(s.store.Err(), s.store.Full())}
-	if s.state.Load().Broken() {
-		x.Warnings = append(x.Warnings, "the last reload failed: not all project files are in effect")
-	}
-	for _, f := range s.secrets.Load().Failures() {
-		if f.Kept { // this is public: only the name of a source
-			x.Warnings = append(x.Warnings, f.Source+" cannot be read: the previous secrets are used")
-		}
-	}
-	if free, total, err := s.disk(); err == nil && engine.DiskLow(free, total) {
-		x.Warnings = append(x.Warnings, "the disk is nearly full")
-	}
-	for _, a := range s.engine.OpenAlerts() {
-		if a.Kind == engine.AlertBacklogOld {
-			x.Warnings = append(x.Warnings, "the backlog is old: "+a.Message)
-		}
-	}
-	return x
-}
-
 // runURL returns the public URL of a run's page.
 func (s *server) runURL(id engine.RunID) string {
 	base := s.consoleBase
@@ -329,6 +322,9 @@ func (s *server) run(ctx context.Context) error {
 	inletCtx, stopInlets := context.WithCancel(context.WithoutCancel(ctx))
 	inletsEnded := make(chan struct{})
 	go func() { defer close(inletsEnded); s.inlets.Run(inletCtx) }()
+	nodesCtx, stopNodes := context.WithCancel(context.WithoutCancel(ctx))
+	nodesEnded := make(chan struct{})
+	go func() { defer close(nodesEnded); s.watchNodes(nodesCtx) }()
 	noteCtx, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	noted := make(chan struct{})
 	go func() { defer close(noted); s.noteSecrets(noteCtx) }()
@@ -345,11 +341,15 @@ func (s *server) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		s.o.log.Info("stopping: no new deliveries; running steps may finish", "grace", s.o.grace)
+	case <-s.drained:
+		s.o.log.Info("drained: no new deliveries; running steps may finish", "grace", s.o.grace)
 	case err = <-ended:
 		waiting--
 	case <-s.store.Failed():
 		err = s.store.Err()
 	}
+	stopNodes()
+	<-nodesEnded
 	stopNotifying()
 	<-notified
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -377,21 +377,6 @@ func (s *server) run(ctx context.Context) error {
 		return &exitError{exitIO, err}
 	}
 	return err
-}
-
-// withHealth serves /healthz, /readyz and approval links together with the hooks.
-func (s *server) withHealth(h http.Handler) http.Handler {
-	approvals := console.Approvals(s.engine, s.o.log)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == "/healthz", r.URL.Path == "/readyz":
-			console.Health(w, r, s.ready)
-		case strings.HasPrefix(r.URL.Path, console.ApprovePath):
-			approvals.ServeHTTP(w, r)
-		default:
-			h.ServeHTTP(w, r)
-		}
-	})
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -427,6 +412,9 @@ is loaded.`,
 	c.Flags().StringVar(&o.adminAddr, "admin-addr", "", "console, API and metrics (default 127.0.0.1:8081; addresses other than loopback "+
 		"need a token and https)")
 	c.Flags().StringVar(&o.db, "db", "", "database: a file (default DIR/hookloom.db) or postgres://...")
+	c.Flags().StringVar(&o.node, "node", "", "the name of this node among those of the database (default the host's name)")
+	c.Flags().DurationVar(&o.drainDelay, "drain-delay", drainDelay, "how long a node that drains goes on accepting deliveries, while /readyz "+
+		"answers 503, until load balancers have noticed")
 	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long running steps may take to finish at shutdown")
 	c.Flags().BoolVar(&watch, "watch", false, "reload the project when a file changes")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")

@@ -149,8 +149,8 @@ func (l *loader) root() {
 // server reads server:, the addresses and tokens of the server.
 func (l *loader) server(d *decoder, s *objectNode) {
 	l.p.Server = Server{Addr: s.text("addr", ":8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"),
-		PublicURL: s.text("public_url", ""),
-		AdminURL:  d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"),
+		PublicURL: s.text("public_url", ""), Node: s.text("node", ""),
+		AdminURL: d.adminURL(s), TrustedProxies: d.prefixes(s, "trusted_proxies"),
 		Token: d.value(s.vals["token"]), ViewToken: d.value(s.vals["view_token"]),
 		TLS: d.tls(s, "tls"), AdminTLS: d.tls(s, "admin_tls")}
 	for _, key := range []string{"addr", "admin_addr"} {

@@ -62,6 +62,8 @@ type Server struct {
 	Addr, AdminAddr, PublicURL string
 	// DB is the database, a file or the address of a PostgreSQL database; nil for Project.Database.
 	DB *Value
+	// Node is the name of this node among those of the database; empty for the host's name.
+	Node string
 	// AdminURL is the console's public URL without a trailing slash; empty for the listener's own
 	// address.
 	AdminURL       string

@@ -25,6 +25,7 @@ var projectShapes = map[string]*shape{
 		{"addr", is(kindText), false, ":8080 by default"},
 		{"admin_addr", is(kindText), false, "127.0.0.1:8081 by default"},
 		{"db", is(kindValue), false, "the database: a file, or postgres://USER:PASSWORD@HOST/DATABASE with the password as a secret"},
+		{"node", is(kindText), false, "the name of this node among those of the database; the host's name by default"},
 		{"public_url", is(kindText), false, "the URL of the hooks address as providers see it"},
 		{"admin_url", is(kindText), false, "the URL of the console as people see it, used in run.url and in alerts"},
 		{"trusted_proxies", list(is(kindText)), false, "proxies whose forwarding headers are trusted"},

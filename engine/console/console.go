@@ -108,6 +108,8 @@ type Options struct {
 	// Backtest compares an edited workflow with what ran. At the deadline of its context it returns
 	// what it has found so far.
 	Backtest func(ctx context.Context, o BacktestOrder) (*BacktestResult, error)
+	// Nodes lists and drains the nodes of the database.
+	Nodes Nodes
 	// Connections shows and connects connections; nil for none.
 	Connections Connections
 	// Metrics serves /metrics; nil for none. Acks returns the response times of deliveries since

@@ -12,6 +12,8 @@ import (
 type Readiness struct {
 	// Err makes the server not ready: deliveries cannot be stored.
 	Err error
+	// Draining makes the server not ready too: it stops soon, and still accepts deliveries.
+	Draining bool
 	// Warnings are part of a ready response. They must not be confidential: the hooks address
 	// serves /readyz too.
 	Warnings []string
@@ -29,6 +31,9 @@ func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
 	if r.URL.Path == "/readyz" {
 		x := ready()
 		answer.Warnings = x.Warnings
+		if x.Draining {
+			answer.Status, answer.Reason, status = "draining", "this node stops soon", http.StatusServiceUnavailable
+		}
 		if x.Err != nil {
 			answer.Status, status = "not ready", http.StatusServiceUnavailable
 			if errors.Is(x.Err, engine.ErrFull) { // other errors contain file names

@@ -97,6 +97,9 @@ func (c *Console) overviewData(r *http.Request, pick timeRange, now time.Time, d
 	}
 	data["Standing"], data["Sum"], data["Triggers"], data["Workflows"], data["Hosts"], data["HostsTotal"] = standing, sum, triggers,
 		flows, firstN(hosts, destinationsShown), len(hosts)
+	if err := c.severalNodes(ctx, data); err != nil {
+		return err
+	}
 	data["EventChart"], data["RunChart"] = bars("Events", "/events", buckets, pick.step, eventSeries, zone),
 		bars("Runs", "/runs", buckets, pick.step, runSeries, zone)
 	return nil

@@ -129,6 +129,7 @@ func (s *Store) Announce(hooks, admin string) error {
 	if s.w.pg != nil {
 		return s.announceNode(hooks, admin)
 	}
+	s.sole.announce(hooks, admin)
 	err := writeHolder(s.lock, Holder{PID: os.Getpid(), Verb: s.o.Verb, Hooks: hooks, Admin: admin})
 	if NoSpace(err) {
 		return nil // commands then use the configured address

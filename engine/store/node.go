@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"os"
@@ -22,6 +23,15 @@ type soleNode struct {
 	mu       sync.Mutex
 	info     engine.NodeInfo // guarded by mu
 	draining bool            // guarded by mu
+	hooks    string          // guarded by mu
+	admin    string          // guarded by mu
+}
+
+// announce keeps the addresses of the node.
+func (n *soleNode) announce(hooks, admin string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hooks, n.admin = hooks, admin
 }
 
 // Node implements engine.NodeStore.
@@ -68,10 +78,12 @@ func (s *Store) Nodes(ctx context.Context) ([]engine.NodeItem, error) {
 	if err != nil {
 		return nil, err
 	}
+	name := cmp.Or(s.o.Node, host)
 	s.sole.mu.Lock()
 	defer s.sole.mu.Unlock()
-	n := engine.NodeItem{Name: host, State: engine.NodeLive, Self: true, Host: host, PID: os.Getpid(), Verb: s.o.Verb,
-		Version: s.sole.info.Version, Digest: s.sole.info.Digest, Problem: s.sole.info.Problem, Since: s.sole.since}
+	n := engine.NodeItem{Name: name, State: engine.NodeLive, Self: true, Host: host, PID: os.Getpid(), Verb: s.o.Verb,
+		Version: s.sole.info.Version, Digest: s.sole.info.Digest, Problem: s.sole.info.Problem, Since: s.sole.since,
+		Hooks: s.sole.hooks, Admin: s.sole.admin}
 	if s.sole.draining {
 		n.State = engine.NodeDraining
 	}

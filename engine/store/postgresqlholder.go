@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -53,6 +55,29 @@ func holderOnServer(address string) (*Holder, error) {
 	}
 	h.Hooks, h.Admin = fromElsewhere(h.Hooks), fromElsewhere(h.Admin)
 	return &h, nil
+}
+
+// DrainNodeOf asks a node of a database on a PostgreSQL server to drain, from a process that is no node. The
+// node reads it with its next beat.
+func DrainNodeOf(ctx context.Context, address, name string) error {
+	a, err := postgres.Parse(address)
+	if err != nil {
+		return err
+	}
+	c, err := a.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the statement is committed
+	tag, err := c.Exec(ctx, `UPDATE `+a.Schema+`.nodes AS n SET drain = TRUE FROM `+a.Schema+`.beats b WHERE b.node = n.node AND
+		b.epoch = n.epoch AND b.until > `+databaseNow+` AND n.name = $1 AND NOT n.gone AND n.verb = 'serve'`, name)
+	if err != nil {
+		return withoutTables(a, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return engine.ErrNotFound
+	}
+	return nil
 }
 
 // fromElsewhere returns the URL of a server on another machine; empty if only that machine reaches it.
