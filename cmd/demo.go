@@ -24,15 +24,25 @@ import (
 )
 
 func (a *app) demoCmd() *cobra.Command {
-	var exit bool
+	var exit, several bool
 	c := &cobra.Command{Use: "demo", Short: "Run a complete working example, without setup", Args: cobra.NoArgs,
 		Long: `Starts a server on a temporary database with three example workflows, and
 fakes of a CRM, a fulfilment service, a chat and a deploy service on
 loopback. Sends signed deliveries of Stripe, GitHub and Shopify, among them
 forged, stale and duplicate ones, and prints each run as it happens. Runs
 until Ctrl-C; with --exit it exits after the scenario, with status 0 only if everything went
-as expected.`,
-		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), exit) }}
+as expected.
+
+With --cluster it starts a PostgreSQL server, which must be installed, and two nodes, kills
+one of them in the middle, and prints what became of each acknowledged event.`,
+		Example: "  hookloom demo\n  hookloom demo --cluster",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if several {
+				return a.demoCluster(c.Context())
+			}
+			return a.demo(c.Context(), exit)
+		}}
+	c.Flags().BoolVar(&several, "cluster", false, "two nodes on PostgreSQL, of which one is killed")
 	c.Flags().BoolVar(&exit, "exit", false, "end after the scenario")
 	return c
 }

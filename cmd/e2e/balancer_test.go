@@ -28,9 +28,15 @@ type cluster struct {
 // newCluster starts two nodes, node-1 and node-2.
 func newCluster(t *testing.T, files map[string]string) *cluster {
 	t.Helper()
+	return newClusterAt(t, postgrestest.Shared(t).Database(t), files)
+}
+
+// newClusterAt starts them on a database.
+func newClusterAt(t *testing.T, address string, files map[string]string) *cluster {
+	t.Helper()
 	c := &cluster{}
 	c.nodes[0] = newProject(t, files)
-	c.nodes[0].db = postgrestest.Shared(t).Database(t)
+	c.nodes[0].db = address
 	other := *c.nodes[0]
 	other.addr, other.admin = freeAddr(t), freeAddr(t)
 	c.nodes[1] = &other

@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 // ours skips a test that stops a server which is not its own.
 func (s *Server) ours(t testing.TB) {
 	t.Helper()
-	if s.folder == "" {
+	if s.own == nil {
 		t.Skipf("SKIPPED: the server that %s names is not stopped", Address)
 	}
 }
@@ -22,7 +23,7 @@ func (s *Server) ours(t testing.TB) {
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	s.ours(t)
-	if _, err := s.run("pg_ctl", "-D", s.Data(), "-m", "fast", "-w", "-t", "60", "stop"); err != nil {
+	if _, err := s.own.Run(context.WithoutCancel(t.Context()), "pg_ctl", "-D", s.Data(), "-m", "fast", "-w", "-t", "60", "stop"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -33,7 +34,7 @@ func (s *Server) Up(t testing.TB) {
 	s.ours(t)
 	var err error
 	for range 20 { // the memory of killed processes may still be attached
-		if err = s.up(); err == nil {
+		if err = s.own.Up(context.WithoutCancel(t.Context())); err == nil {
 			return
 		}
 		time.Sleep(250 * time.Millisecond)
@@ -45,7 +46,7 @@ func (s *Server) Up(t testing.TB) {
 func (s *Server) Restart(t testing.TB, settings map[string]string) {
 	t.Helper()
 	s.Stop(t)
-	if err := s.configure(Options{settings}); err != nil {
+	if err := s.own.Configure(settings); err != nil {
 		t.Fatal(err)
 	}
 	s.Up(t)

@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,35 +16,35 @@ func (s *Server) Standby(t testing.TB, name string) *Server {
 	s.ours(t)
 	b, err := prepare()
 	skipOrFail(t, err)
-	if err := s.copyTo(b, name); err != nil {
-		t.Fatal(errors.Join(err, os.RemoveAll(b.folder)))
+	if err := s.copyTo(context.WithoutCancel(t.Context()), b, name); err != nil {
+		t.Fatal(errors.Join(err, os.RemoveAll(b.own.Folder())))
 	}
-	if err := b.begin(); err != nil {
+	if err := b.own.Begin(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.remove)
+	t.Cleanup(b.own.Remove)
 	return b
 }
 
 // copyTo makes the files of a standby.
-func (s *Server) copyTo(b *Server, name string) error {
-	if _, err := b.run("pg_basebackup", "-h", "127.0.0.1", "-p", s.url.Port(), "-U", User, "-D", b.Data(), "-X", "stream", "-c", "fast",
-		"--no-sync"); err != nil {
+func (s *Server) copyTo(ctx context.Context, b *Server, name string) error {
+	if _, err := b.own.Run(ctx, "pg_basebackup", "-h", "127.0.0.1", "-p", s.url.Port(), "-U", User, "-D", b.Data(), "-X", "stream", "-c",
+		"fast", "--no-sync"); err != nil {
 		return err
 	}
-	if err := b.configure(Options{Settings: map[string]string{
+	if err := b.own.Configure(map[string]string{
 		"primary_conninfo": "host=127.0.0.1 port=" + s.url.Port() + " user=" + User + " password=" + Password + " application_name=" + name,
-	}}); err != nil {
+	}); err != nil {
 		return err
 	}
-	return b.write(filepath.Join("data", "standby.signal"), "")
+	return b.own.Write(filepath.Join("data", "standby.signal"), "")
 }
 
 // Promote makes a standby a server of its own.
 func (s *Server) Promote(t testing.TB) {
 	t.Helper()
 	s.ours(t)
-	if _, err := s.run("pg_ctl", "-D", s.Data(), "-w", "-t", "60", "promote"); err != nil {
+	if _, err := s.own.Run(context.WithoutCancel(t.Context()), "pg_ctl", "-D", s.Data(), "-w", "-t", "60", "promote"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,17 +4,8 @@ package postgrestest
 
 import (
 	"errors"
-	"os/exec"
 	"syscall"
 )
-
-// runAs makes a program run as a user, in a process group of its own.
-func runAs(c *exec.Cmd, as *account) {
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if as != nil {
-		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(as.uid), Gid: uint32(as.gid)}
-	}
-}
 
 // kill ends a process, which may have ended already.
 func kill(pid int) error {

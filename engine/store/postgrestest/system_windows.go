@@ -1,13 +1,8 @@
 package postgrestest
 
-import (
-	"errors"
-	"os/exec"
-)
+import "errors"
 
-// Servers of ours are started on Unix only (prepare), so nothing here is called for one.
-
-func runAs(*exec.Cmd, *account) {}
+// Servers of ours are started on Unix only (postgreslocal), so nothing here is called for one.
 
 func kill(int) error { return errors.ErrUnsupported }
 
