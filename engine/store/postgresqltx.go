@@ -66,7 +66,9 @@ type postgresql struct {
 	// and share are what the last beat has found. The link sets them, everybody reads them.
 	beaten                  atomic.Int64
 	steady, draining, alone atomic.Bool
-	share                   atomic.Pointer[share]
+	// full is when the server last had no space, in nanoseconds since started; 0 for never.
+	full  atomic.Int64
+	share atomic.Pointer[share]
 	// trips counts the requests to the server; readers count theirs in it, too.
 	trips atomic.Int64
 }

@@ -41,7 +41,10 @@ func (w *writer) postgresTransaction(batch []*command) error {
 			careful = true // an assumption may be wrong; the command now finds out itself
 			continue
 		case !w.pg.lost(err):
-			return w.judge(err)
+			if err = w.judge(err); errors.Is(err, engine.ErrFull) {
+				w.pg.full.Store(int64(time.Since(started)))
+			}
+			return err
 		}
 		w.pg.disconnect()
 		w.absent(err)
@@ -52,6 +55,16 @@ func (w *writer) postgresTransaction(batch []*command) error {
 			w.reconnect()
 		}
 	}
+}
+
+// fullTime is how long the server's disk counts as full after a write that found no space. Only rows that
+// need more space fail, so a later commit does not show that there is some again.
+const fullTime = 5 * time.Second
+
+// noSpace reports whether the server's disk is full; it is not asked.
+func (p *postgresql) noSpace() bool {
+	at := p.full.Load()
+	return at != 0 && time.Since(started)-time.Duration(at) < fullTime
 }
 
 // attempt executes a batch once. sent reports whether the commit was sent, so that err does not tell

@@ -155,6 +155,9 @@ func (s *Store) Full() error {
 	if err := s.w.away.Load(); err != nil {
 		return err
 	}
+	if s.w.pg != nil && s.w.pg.noSpace() {
+		return fmt.Errorf("%w: that of the PostgreSQL server", engine.ErrFull)
+	}
 	return nil
 }
 
