@@ -21,14 +21,16 @@ func node(t *testing.T, address, name string) *store.Store {
 }
 
 // nodeIDs makes the ids of the nodes, as the registry of each does.
-var nodeIDs [8]engine.IDs
+var nodeIDs = sync.OnceValue(func() *[8]engine.IDs {
+	var list [8]engine.IDs
+	for n := range list {
+		list[n].Node = int64(n)
+	}
+	return &list
+})
 
 // nodeID returns a new id of a node.
-func nodeID(s *store.Store) int64 {
-	ids := &nodeIDs[s.Node()]
-	ids.Node = s.Node()
-	return ids.Next()
-}
+func nodeID(s *store.Store) int64 { return nodeIDs()[s.Node()].Next() }
 
 // until waits until something holds.
 func until(t *testing.T, what string, holds func() bool) {

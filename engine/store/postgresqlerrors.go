@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
@@ -48,8 +49,10 @@ func away(err error) bool {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) {
 		// Connection exceptions, operator intervention but for a cancelled statement, too many
-		// connections, and a server that is read-only, such as a standby.
-		return strings.HasPrefix(pe.Code, "08") || strings.HasPrefix(pe.Code, "57P") || pe.Code == "53300" || pe.Code == "25006"
+		// connections, a server that is read-only, such as a standby, a session that the server has ended
+		// because its client was stopped in a transaction, and a lock that another session keeps.
+		return strings.HasPrefix(pe.Code, "08") || strings.HasPrefix(pe.Code, "57P") ||
+			slices.Contains([]string{"53300", "25006", "25P03", "25P04", "55P03"}, pe.Code)
 	}
 	var ne net.Error
 	var ce *pgconn.ConnectError
@@ -72,7 +75,7 @@ func classifyPostgres(pe *pgconn.PgError, err error) error {
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
 	case away(pe):
 		return &AwayError{Cause: err}
-	case conflicted(pe), pe.Code == "53200", pe.Code == "57014", pe.Code == "55P03": // out_of_memory, query_canceled, lock_not_available
+	case conflicted(pe), pe.Code == "53200", pe.Code == "57014": // out_of_memory, query_canceled
 		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
 	case pe.Code == "XX001", pe.Code == "XX002", strings.HasPrefix(pe.Code, "58"): // corrupted data or index, errors of the disk
 		return diskError{err}

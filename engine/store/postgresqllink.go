@@ -43,17 +43,22 @@ type link struct {
 	// hints are the changes of which the others were not told yet.
 	hints atomic.Uint32
 	wake  chan struct{}
-	ended chan struct{}
+	// stop is closed after the writer has ended: while it commits what is queued, the lease must hold.
+	stop, ended chan struct{}
 }
 
 func newLink(p *postgresql, w *writer) *link {
-	return &link{p: p, w: w, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &link{p: p, w: w, wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // mayBegin reports whether the lease surely holds.
 func (p *postgresql) mayBegin() bool {
 	return time.Since(started)-time.Duration(p.beaten.Load()) < beginTime
 }
+
+// mayTakeOver reports whether this node may decide by their leases that other nodes are gone. After an
+// outage of the database all leases have ended, and the living nodes need time to extend theirs.
+func (p *postgresql) mayTakeOver() bool { return p.steady.Load() && p.mayBegin() }
 
 // hint tells the other nodes of changes.
 func (l *link) hint(s engine.Signal) {
@@ -68,13 +73,13 @@ func (l *link) hint(s engine.Signal) {
 	}
 }
 
-// run beats and passes hints until the writer stops.
+// run beats and passes hints until the writer has ended.
 func (l *link) run() {
 	defer close(l.ended)
 	defer l.disconnect()
 	for {
 		select {
-		case <-l.w.stop:
+		case <-l.stop:
 			return
 		case <-l.w.broken:
 			return
@@ -86,6 +91,7 @@ func (l *link) run() {
 				l.w.fatal(err)
 				return
 			}
+			l.p.steady.Store(false)
 			l.disconnect()
 			l.pause(reconnectEvery)
 			continue
@@ -94,10 +100,10 @@ func (l *link) run() {
 	}
 }
 
-// pause waits, at most until the writer stops.
+// pause waits, at most until the writer has ended.
 func (l *link) pause(d time.Duration) {
 	select {
-	case <-l.w.stop:
+	case <-l.stop:
 	case <-time.After(d):
 	}
 }
@@ -164,7 +170,7 @@ func (l *link) beat(ctx context.Context) error {
 		l.steady = time.Now()
 	}
 	batch := &pgx.Batch{}
-	batch.Queue("BEGIN")
+	batch.Queue(beginTransaction)
 	batch.Queue(asyncBeat)
 	batch.Queue(inSchema(extendBeat, p.address.Schema), leaseTime.Milliseconds(), p.node, p.epoch)
 	batch.Queue(inSchema(readBeat, p.address.Schema), p.epoch)
@@ -190,8 +196,8 @@ func (l *link) beat(ctx context.Context) error {
 	if extended == 0 || drain == "" {
 		return errFenced
 	}
+	p.steady.Store(time.Since(l.steady) >= steadyTime) // before beaten, for mayTakeOver
 	p.beaten.Store(int64(began))
-	p.steady.Store(time.Since(l.steady) >= steadyTime)
 	l.read(drain == "true", living, written)
 	return nil
 }
@@ -255,30 +261,35 @@ func (l *link) wait(until time.Time) bool {
 	ctx, cancel := context.WithDeadline(l.p.ctx, until)
 	defer cancel()
 	if !l.p.address.Hints {
-		select {
-		case <-l.w.stop:
-			return false
-		case <-l.wake:
-		case <-ctx.Done():
-		}
-		return true
+		return l.woken(ctx)
 	}
-	stopped := make(chan bool, 1)
-	go func() { // ends with ctx, which wait cancels
-		select {
-		case <-l.w.stop:
-			stopped <- true
-		case <-l.wake:
-		case <-ctx.Done():
-		}
+	// It must have ended before the next one begins, which would otherwise miss what wakes this one.
+	ended := make(chan bool)
+	go func() {
+		goOn := l.woken(ctx)
 		cancel()
+		ended <- goOn
 	}()
 	_, err := l.conn.WaitForNotification(ctx)
+	lost := err != nil && ctx.Err() == nil
 	cancel()
-	if err != nil && ctx.Err() == nil || l.conn.IsClosed() {
+	goOn := <-ended
+	if lost || l.conn.IsClosed() {
+		l.p.steady.Store(false)
 		l.disconnect()
 	}
-	return len(stopped) == 0
+	return goOn
+}
+
+// woken waits until there is a hint to be sent or ctx ends; false if the writer has ended.
+func (l *link) woken(ctx context.Context) bool {
+	select {
+	case <-l.stop:
+		return false
+	case <-l.wake:
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // send tells the other nodes what changed.

@@ -142,7 +142,7 @@ func (p *postgresql) join(ctx context.Context, name string) error {
 
 // enter tries to make the row once: errWait if another process is in the way.
 func (p *postgresql) enter(ctx context.Context, name string) (inTheWay otherNode, err error) {
-	tx, err := p.conn.Begin(ctx)
+	tx, err := p.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return inTheWay, err
 	}
@@ -185,7 +185,19 @@ func (p *postgresql) enter(ctx context.Context, name string) (inTheWay otherNode
 		leaseTime.Milliseconds()); err != nil {
 		return inTheWay, err
 	}
-	return inTheWay, tx.Commit(ctx)
+	return inTheWay, p.disown(ctx, tx)
+}
+
+// disown leaves what an earlier node of this number has left to whoever takes over next, and commits. A
+// database that was restored, for example, has open runs of nodes that it does not know.
+func (p *postgresql) disown(ctx context.Context, tx pgx.Tx) error {
+	for _, text := range []string{`UPDATE ` + schemaName + `.runs SET owner_node = NULL WHERE status = 'running' AND owner_node = $1`,
+		`UPDATE ` + schemaName + `.inbox SET owner_node = NULL WHERE owner_node = $1`} {
+		if _, err := tx.Exec(ctx, inSchema(text, p.address.Schema), p.node); err != nil {
+			return err
+		}
+	}
+	return tx.Commit(ctx)
 }
 
 // freeName is the given name or, without one, the host's name with a number if another node has it.
@@ -240,7 +252,8 @@ func (p *postgresql) promised(row pgx.Row, more ...any) error {
 	return nil
 }
 
-// leave gives the work of this process to the other nodes, and closes the connection.
+// leave gives the work of this process to the other nodes, and closes the connection. It waits for the
+// turn: a node that is just taking over the work of others must find all of this one's, or nothing.
 func (p *postgresql) leave() error {
 	if p.conn == nil || p.conn.IsClosed() {
 		return nil // the lease ends by itself
@@ -251,7 +264,13 @@ func (p *postgresql) leave() error {
 	if p.verb != "serve" { // it has begun nothing
 		text = `DELETE FROM ` + p.address.Schema + `.nodes WHERE node = $1 AND epoch = $2`
 	}
-	_, err := p.conn.Exec(ctx, text, p.node, p.epoch)
+	err := pgx.BeginTxFunc(ctx, p.conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, inSchema(lockTurn, p.address.Schema)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, text, p.node, p.epoch)
+		return err
+	})
 	return errors.Join(err, p.conn.Close(ctx))
 }
 
@@ -261,7 +280,7 @@ func (p *postgresql) leave() error {
 func (p *postgresql) committed() (bool, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, commitTime)
 	defer cancel()
-	tx, err := p.conn.Begin(ctx)
+	tx, err := p.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return false, err
 	}

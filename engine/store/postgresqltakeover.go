@@ -45,7 +45,7 @@ func (s *Store) takeOver(ctx context.Context, now time.Time) (taken engine.Taken
 	if err != nil {
 		return taken, err
 	}
-	list = slices.DeleteFunc(list, func(x otherNode) bool { return !x.dead(p.host) && (x.left > 0 || !p.steady.Load()) })
+	list = slices.DeleteFunc(list, func(x otherNode) bool { return !x.dead(p.host) && (x.left > 0 || !p.mayTakeOver()) })
 	if len(list) == 0 {
 		return taken, nil
 	}
@@ -65,6 +65,9 @@ func (s *Store) markGone(ctx context.Context, x otherNode) error {
 	marked := false
 	err := s.w.do(ctx, true, func(t *tx) error {
 		dead := x.dead(t.w.pg.host)
+		if !dead && !t.w.pg.mayTakeOver() {
+			return nil // the database was away while this waited in the queue
+		}
 		err := t.exec(`DELETE FROM beats WHERE node = ? AND epoch = ? AND (until <= `+databaseNow+` OR ?)`, x.node, x.epoch, dead)
 		if err != nil || t.changes == 0 {
 			return err // it has beaten meanwhile, or another node was first

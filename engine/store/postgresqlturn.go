@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -25,9 +26,14 @@ const (
 )
 
 const (
-	limitTransaction = `SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)`
-	lockTurn         = `SELECT epoch FROM ` + schemaName + `.turn WHERE one = 1 FOR UPDATE`
-	fenceNode        = `UPDATE ` + schemaName + `.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 AND NOT gone RETURNING ` + promises + `,
+	// Each statement must read what was committed while this transaction waited for its turn, whatever
+	// the default of the role or the database is.
+	beginTransaction = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	// A statement_timeout of the role may be shorter than the wait for the turn.
+	limitTransaction = `SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true),
+		set_config('statement_timeout', $3, true)`
+	lockTurn  = `SELECT epoch FROM ` + schemaName + `.turn WHERE one = 1 FOR UPDATE`
+	fenceNode = `UPDATE ` + schemaName + `.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 AND NOT gone RETURNING ` + promises + `,
 		coalesce((SELECT seq FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0),
 		coalesce((SELECT total FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0),
 		(SELECT seq FROM ` + schemaName + `.deciding)`
@@ -38,6 +44,9 @@ const (
 
 // errTurn means that other nodes have written for turnTime: nothing was stored.
 var errTurn = fmt.Errorf("%w: another node is writing", engine.ErrBusy)
+
+// milliseconds is a time as a setting.
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // turnError is errTurn for the error of a statement that waited too long for a lock: there is no other lock
 // that a transaction waits for.

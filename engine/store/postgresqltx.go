@@ -388,8 +388,9 @@ func (p *postgresql) begin() error {
 	p.forget()
 	p.warned = nil
 	p.leading = true
-	p.queue("BEGIN", anyNumber, nil)
-	p.queue(limitTransaction, anyNumber, nil, strconv.FormatInt(turnTime.Milliseconds(), 10), strconv.FormatInt(idleTime.Milliseconds(), 10))
+	p.queue(beginTransaction, anyNumber, nil)
+	p.queue(limitTransaction, anyNumber, nil, milliseconds(turnTime), milliseconds(idleTime),
+		milliseconds(statementTime))
 	p.queue(p.here(lockTurn), anyNumber, first(p.readTurn))
 	p.queue(p.here(fenceNode), anyNumber, first(p.readFence), p.batch, p.node, p.epoch)
 	return nil

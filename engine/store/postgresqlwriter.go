@@ -17,7 +17,7 @@ const maxRetries = 10
 // postgresTransaction executes a batch as one transaction, until its outcome is known.
 func (w *writer) postgresTransaction(batch []*command) error {
 	began := time.Now()
-	for tries, careful := 0, false; ; {
+	for tries, losses, careful := 0, 0, false; ; {
 		sent, err := w.attempt(batch, careful)
 		switch {
 		case err == nil:
@@ -48,7 +48,10 @@ func (w *writer) postgresTransaction(batch []*command) error {
 		}
 		w.pg.disconnect()
 		w.absent(err)
-		for w.pg.conn == nil {
+		if losses++; losses > 1 {
+			w.pause() // it takes connections, but no transactions
+		}
+		for first := true; first || w.pg.conn == nil; first = false {
 			if time.Since(began) > patience || w.stopping() {
 				return w.away.Load() // nothing was stored
 			}
@@ -128,8 +131,8 @@ func (w *writer) resolve(batch []*command, cause error) error {
 			w.pg.disconnect()
 			if errors.As(err, new(weakError)) {
 				w.absent(err)
-				w.pause()
 			}
+			w.pause()
 			continue
 		}
 		w.present()
@@ -227,6 +230,7 @@ func (w *writer) tick() {
 func (w *writer) closePostgres() error {
 	close(w.stop)
 	<-w.ended
+	close(w.pg.link.stop)
 	<-w.pg.link.ended
 	return w.pg.leave()
 }

@@ -269,8 +269,17 @@ func (w *writer) commit(batch []*command) {
 	}
 	if err != nil && len(batch) > 1 && w.err() == nil && w.away.Load() == nil && !errors.Is(err, errTurn) {
 		// A command failed: execute each alone, so that only the failing one fails.
-		for _, c := range batch {
-			c.done <- w.transaction([]*command{c})
+		for i, c := range batch {
+			if away := w.away.Load(); away != nil { // each would wait for the database
+				answer(batch[i:], away)
+				return
+			}
+			err := w.transaction([]*command{c})
+			c.done <- err
+			if errors.Is(err, errTurn) { // so would each of the others
+				answer(batch[i+1:], err)
+				return
+			}
 		}
 		return
 	}

@@ -152,6 +152,7 @@ func Parse(text string) (*Address, error) {
 	if a.config.ConnectTimeout == 0 {
 		a.config.ConnectTimeout = connectTimeout
 	}
+	a.config.DialFunc = dial
 	// Statements without a name: a pooler such as PgBouncer may give each transaction another
 	// connection.
 	a.config.DefaultQueryExecMode = pgx.QueryExecModeExec
