@@ -247,17 +247,26 @@ type process struct {
 // launch starts a command, which is killed at the end of the test if it still runs.
 func launch(t *testing.T, argv ...string) *process {
 	t.Helper()
+	p, err := spawn(argv...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// spawn starts a command.
+func spawn(argv ...string) (*process, error) {
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{})}
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.exited)
 	}()
-	t.Cleanup(p.kill)
-	return p
+	return p, nil
 }
 
 // start starts the project's server and returns when it is ready.
