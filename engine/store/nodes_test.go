@@ -32,6 +32,16 @@ var nodeIDs = sync.OnceValue(func() *[8]engine.IDs {
 // nodeID returns a new id of a node.
 func nodeID(s *store.Store) int64 { return nodeIDs()[s.Node()].Next() }
 
+// rulesOf is the state of what decisions rely on.
+func rulesOf(t *testing.T, s *store.Store) int64 {
+	t.Helper()
+	seq, _, err := s.Rules(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seq
+}
+
 // until waits until something holds.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
@@ -157,7 +167,7 @@ func TestTheWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now()
-	if _, err := a.Match(ctx, []engine.Match{{Event: event, At: at,
+	if _, err := a.Match(ctx, []engine.Match{{Event: event, At: at, Rules: rulesOf(t, a),
 		Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}},
 		Starts: []engine.RunUpdate{{New: true, Answers: -1, Run: &engine.Run{ID: run, Event: event, Workflow: "w", Version: "v",
 			Status: engine.Running, CreatedAt: at, StartedAt: at}}}}}); err != nil {

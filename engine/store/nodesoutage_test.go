@@ -158,7 +158,7 @@ func TestANodeDoesNotOwnTheRunsOfAnEarlierOneOfItsNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Now()
-	if _, err := a.Match(ctx, []engine.Match{{Event: event, At: at,
+	if _, err := a.Match(ctx, []engine.Match{{Event: event, At: at, Rules: rulesOf(t, a),
 		Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run}},
 		Starts: []engine.RunUpdate{{New: true, Answers: -1, Run: &engine.Run{ID: run, Event: event, Workflow: "w", Version: "v",
 			Status: engine.Running, CreatedAt: at, StartedAt: at}}}}}); err != nil {
