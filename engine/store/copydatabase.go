@@ -172,7 +172,9 @@ func (c *copier) read(ctx context.Context) error {
 			return err
 		}
 		ordered = ordered || slices.Contains(list, "rowid")
-		list = slices.DeleteFunc(list, func(n string) bool { return n == "rowid" || n == "owner_node" || n == "id" && c.table == keptSize })
+		list = slices.DeleteFunc(list, func(n string) bool {
+			return n == "rowid" || n == "owner_node" || n == "lane" || n == "id" && c.table == keptSize
+		})
 		slices.Sort(list)
 		names[s] = list
 	}
