@@ -65,7 +65,7 @@ func (a *arrivals) until(t *testing.T, bodies, n int) (last time.Time) {
 }
 
 // TestOpenRunsGoOnWhenTheirNodeIsGone: within 5 seconds after kill -9, and after the end of the lease if the
-// node is only stopped.
+// node is only stopped, which ends when it goes on.
 func TestOpenRunsGoOnWhenTheirNodeIsGone(t *testing.T) {
 	const runs = 10
 	for name, within := range map[string]time.Duration{"killed": 5 * time.Second, "stopped": 6 * time.Second} {
@@ -94,6 +94,11 @@ func TestOpenRunsGoOnWhenTheirNodeIsGone(t *testing.T) {
 				t.Errorf("runs of a node that was %s went on after %v", name, took)
 			}
 			c.settle(t, time.Minute)
+			for deadline := time.Now().Add(20 * time.Second); c.nodes[0].starts.Load() < 2; time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("a node whose work was taken over does not end\n%s", c.logs())
+				}
+			}
 		})
 	}
 }

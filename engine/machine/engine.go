@@ -154,6 +154,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-e.store.Failed():
 	}
+	if e.store.Err() != nil {
+		kill() // no result can be stored: the next start, or another node, makes the open attempts again
+	}
 	stopUpkeep()
 	e.intake.Stop()
 	e.runner.Stop()
