@@ -93,7 +93,8 @@ func followCredentialAdvice(t *testing.T, name, token, hint string) {
 		t.Errorf("%s: the hint names no secret: %s", name, hint)
 		return
 	}
-	places := []string{`uses: log, with: {message: "x TOKEN y"}`, `uses: http/get, with: {url: "https://api.example.com/", auth: {bearer: "TOKEN"}}`}
+	places := []string{`uses: log, with: {message: "x TOKEN y"}`,
+		`uses: http/get, with: {url: "https://api.example.com/", auth: {bearer: "TOKEN"}}`}
 	if strings.HasPrefix(token, "https://") {
 		places = append(places, `uses: http/post, with: {url: "TOKEN", body: {a: 1}}`)
 	}

@@ -69,9 +69,11 @@ func TestFieldsOfEachPartOfADeliveryAreMasked(t *testing.T) {
 	g := &Registry{o: Options{Redactor: &redact.Redactor{}}}
 	g.project.Store(&Snapshot{Project: &workflows.Project{}, fields: redact.NewFields(paths, nil)})
 	for kind, body := range map[string]string{
-		"text/xml": "<order><card>4111</card><n>1</n></order>", "application/x-www-form-urlencoded": "order=%7B%22card%22%3A%224111%22%7D&n=1", "": "",
+		"text/xml":                          "<order><card>4111</card><n>1</n></order>",
+		"application/x-www-form-urlencoded": "order=%7B%22card%22%3A%224111%22%7D&n=1", "": "",
 	} {
-		d := &engine.Delivery{Headers: map[string]string{"content-type": kind}, Raw: []byte(body), Query: map[string]string{"mail": "ada", "x": "1"}}
+		d := &engine.Delivery{Headers: map[string]string{"content-type": kind}, Raw: []byte(body),
+			Query: map[string]string{"mail": "ada", "x": "1"}}
 		if g.MaskEvent(d); strings.Contains(string(d.Raw), "4111") || d.Query["mail"] != "***" || d.Query["x"] != "1" {
 			t.Errorf("%s: %s, %v is stored", kind, d.Raw, d.Query)
 		}
