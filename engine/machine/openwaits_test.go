@@ -33,6 +33,9 @@ PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(sql, 'due_at IS NULL OR status = ''queued'' OR status = ''waiting''',
   '(due_at IS NOT NULL) = (status = ''queued'' OR status = ''waiting'')') WHERE name = 'runs';
 PRAGMA writable_schema = RESET;
+DROP VIEW events_view;
+ALTER TABLE events DROP COLUMN not_utf8;
+CREATE VIEW events_view AS SELECT id FROM events;
 PRAGMA user_version = 25;
 `
 
