@@ -65,7 +65,8 @@ func TestNodesWorkWhateverTheDefaultsOfTheDatabaseAre(t *testing.T) {
 	if err := node(t, address, "a").Close(); err != nil { // the tables are there
 		t.Fatal(err)
 	}
-	for _, setting := range []string{"default_transaction_isolation = 'repeatable read'", "statement_timeout = '1s'", "lock_timeout = '100ms'"} {
+	for _, setting := range []string{"default_transaction_isolation = 'repeatable read'", "statement_timeout = '1s'",
+		"lock_timeout = '100ms'"} {
 		server.Exec(t, `ALTER DATABASE `+databaseOf(t, address)+` SET `+setting)
 	}
 	a, b := node(t, address, "a"), node(t, address, "b")
