@@ -80,9 +80,10 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	orders["replayDeadLetters"] = [2]string{"/api/v1/deadletters/replay", `{"workflow": "refund"}`}
 	orders["cancelRuns"] = [2]string{"/api/v1/runs/cancel", `{"workflow": "pay", "status": "queued,waiting"}`}
 	orders["startReplays"] = [2]string{"/api/v1/replays", `{"trigger": "shop", "since": "1d", "status": ["skipped"], "rate": 5}`}
+	orders["drainNode"] = [2]string{"/api/v1/nodes/none/drain", ""}
 	// Still forged; nothing is paused; the batch is done; the provider sends no secret; the
-	// connection does not exist.
-	wanted := map[string]int{"admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409,
+	// connection does not exist, and neither does the node.
+	wanted := map[string]int{"drainNode": 404, "admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409,
 		"awaitSecret": 409, "testConnection": 422, "beginConnect": 404, "finishConnect": 422}
 	paths := doc.(map[string]any)["paths"].(map[string]any)
 	n := 0
