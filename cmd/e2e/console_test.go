@@ -83,7 +83,8 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	orders["drainNode"] = [2]string{"/api/v1/nodes/none/drain", ""}
 	// Still forged; nothing is paused; the batch is done; the provider sends no secret; the
 	// connection does not exist, and neither does the node.
-	wanted := map[string]int{"drainNode": 404, "admitRefusal": 409, "resumeEndpoint": 404, "pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409,
+	wanted := map[string]int{"drainNode": 404, "admitRefusal": 409, "resumeEndpoint": 404,
+		"pauseBatch": 409, "resumeBatch": 409, "cancelBatch": 409,
 		"awaitSecret": 409, "testConnection": 422, "beginConnect": 404, "finishConnect": 422}
 	paths := doc.(map[string]any)["paths"].(map[string]any)
 	n := 0
