@@ -34,6 +34,9 @@ var files = map[string]string{
 		"steps: [{sleep: 100ms}]\nfinally: [{set: {a: 1}}]\n",
 }
 
+// pruneAge is how old the bodies are that are pruned.
+const pruneAge = 300 * time.Millisecond
+
 // withEngine runs the engine over a store while use works.
 func withEngine(s *store.Store, use func(ctx context.Context, e *machine.Engine) error) (err error) {
 	dir, err := os.MkdirTemp("", "powercut-project-*")
@@ -94,7 +97,8 @@ func write(dir, mode string, load time.Duration) error {
 			}
 			pruned := 0
 			for time.Now().Before(end) {
-				n, err := s.Prune(ctx, engine.PruneOrder{Now: time.Now(), Bodies: time.Now(), DefaultDedupe: time.Hour})
+				// A caller has read the result of the run that it called by then.
+				n, err := s.Prune(ctx, engine.PruneOrder{Now: time.Now(), Bodies: time.Now().Add(-pruneAge), DefaultDedupe: time.Hour})
 				if err != nil {
 					return err
 				}

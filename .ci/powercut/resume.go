@@ -37,7 +37,7 @@ func resumed(dir string) (ended int, wrong []string, err error) {
 // outcome compares the runs with the events.
 func outcome(ctx context.Context, h *store.History) (ended int, wrong []string, err error) {
 	in, called := map[string]int{}, map[string]int{} // runs by workflow and event, called runs by caller
-	orders := 0
+	orders, charges := 0, 0
 	for q := (engine.Query{Limit: 1000}); ; {
 		page, err := h.RunPage(ctx, q)
 		if err != nil {
@@ -60,12 +60,19 @@ func outcome(ctx context.Context, h *store.History) (ended int, wrong []string, 
 			for _, ev := range d.Events {
 				in[r.Workflow+" "+ev]++
 			}
+			pruned, err := isPruned(ctx, h, r.Event)
+			if err != nil {
+				return 0, nil, err
+			}
 			switch r.Workflow {
 			case "charge":
-				called[d.CalledBy]++
+				charges++
+				if !pruned {
+					called[d.CalledBy]++
+				}
 			case "order":
 				orders++
-				if want := fmt.Sprintf("%q", r.EventKey); string(d.Output) != want || len(d.EndedBy) != 1 {
+				if want := fmt.Sprintf("%q", r.EventKey); string(d.Output) != want && !pruned || len(d.EndedBy) != 1 {
 					wrong = append(wrong, fmt.Sprintf("%s ended with %s, expected %s; its wait was ended by %v", r.ID, d.Output, want, d.EndedBy))
 				}
 			}
@@ -79,11 +86,25 @@ func outcome(ctx context.Context, h *store.History) (ended int, wrong []string, 
 			wrong = append(wrong, fmt.Sprintf("%s called %d runs", caller, n))
 		}
 	}
-	if len(called) != orders {
-		wrong = append(wrong, fmt.Sprintf("%d of %d runs called one", len(called), orders))
+	if charges != orders {
+		wrong = append(wrong, fmt.Sprintf("%d runs called %d", orders, charges))
 	}
 	more, err := eachOnce(ctx, h, in)
 	return ended, append(wrong, more...), err
+}
+
+// isPruned reports whether the payload of an event was removed before the cut, and with it the outputs of
+// its runs, and who called them.
+func isPruned(ctx context.Context, h *store.History, event string) (bool, error) {
+	id, err := engine.ParseEventID(event)
+	if err != nil {
+		return false, err
+	}
+	d, err := h.EventDetail(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	return d.Pruned, nil
 }
 
 // eachOnce checks that each event of the shop is in one run of each workflow that takes all.

@@ -76,10 +76,13 @@ func (p *pruner) ids(ctx context.Context, query string, args ...any) ([]int64, e
 	})
 }
 
+// noCaller is the condition for runs whose result no caller has yet to read.
+const noCaller = `NOT EXISTS (SELECT 1 FROM waits w WHERE w.event_id = runs.event_id)`
+
 // history removes ended runs, then events without runs, below an id. Runs that ended after the
 // given time stay.
 func (p *pruner) history(ctx context.Context, below int64, endedBefore time.Time) error {
-	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?`,
+	err := p.walk(ctx, `SELECT id FROM runs WHERE id > ? AND id < ? AND finished_at < ? AND `+noCaller+` ORDER BY id LIMIT ?`,
 		[]any{below, endedBefore.UnixMilli()}, &p.done.Runs,
 		`DELETE FROM steps WHERE run_id = ?`, `DELETE FROM answers WHERE run_id = ?`, `DELETE FROM run_events WHERE run_id = ?`,
 		`DELETE FROM kept_keys WHERE run_id = ?`, `DELETE FROM step_notes WHERE run_id = ?`,
@@ -139,6 +142,7 @@ func (p *pruner) bodies(ctx context.Context) error {
 		AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event_id = e.id AND r.finished_at IS NULL)
 		AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_id = e.id)
 			AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.event_id = e.id AND d.outcome = 'held')
+		AND NOT EXISTS (SELECT 1 FROM waits w WHERE w.event_id = e.id)
 		AND NOT EXISTS (SELECT 1 FROM run_events x JOIN runs r ON r.id = x.run_id WHERE x.event_id = e.id AND r.finished_at IS NULL)
 			ORDER BY id LIMIT ?`, []any{engine.FirstID(p.o.Bodies)}, &p.done.Bodies,
 		`UPDATE conflicts SET body = NULL, headers = '{}', query = '{}' WHERE event_id = ?`,

@@ -197,9 +197,20 @@ func calledRunsWake(t *testing.T, s Opened) {
 		t.Errorf("due before the called run has ended: %v", ids)
 	}
 	inner.New, inner.Called = false, true
+	inner.Run.Output = "of the called run"
 	commit(t, s, inner, engine.Succeeded, attempt("a", plan.Succeeded))
 	if ids := due(t, s, at); !slices.Equal(ids, []engine.RunID{run(1)}) {
 		t.Errorf("due: %v", ids)
+	}
+	later := at.Add(48 * time.Hour)
+	for _, o := range []engine.PruneOrder{{Now: later, Bodies: later}, {Now: later, Before: later}} {
+		o.DefaultDedupe = time.Hour
+		if _, err := s.Prune(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.Run(t.Context(), run(50)); err != nil || r.Output != "of the called run" {
+			t.Errorf("a result that its caller has yet to read was pruned: %+v %v", r, err)
+		}
 	}
 }
 
