@@ -233,7 +233,7 @@ func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, s
 		root = cmp.Or(ev.Headers[registry.KeyHeader], root)
 	}
 	st := plan.NewState(w, names, ev.InputsOf(w), root, started)
-	st.Began, st.Answers, st.Secrets = ev.ReceivedAt, map[string]*plan.Answer{}, standIns(w)
+	st.Began, st.Answers, st.Secrets = ev.ReceivedAt, map[string]*plan.Answer{}, placeholders(w)
 	st.Run = map[string]any{"id": id.String(), "url": "/runs/" + id.String(), "attempt": 1, "started_at": started, "workflow": w.ID,
 		"trigger": ev.Trigger, "test": false}
 	if registry.IsBatch(w) {
@@ -260,23 +260,23 @@ func (s *simulation) carryOut() {
 	s.run()
 }
 
-// standIns returns placeholders for the secrets of a workflow, whose values are not recorded.
-func standIns(w *workflows.Workflow) map[string]any {
+// placeholders returns placeholders for the secrets of a workflow, whose values are not recorded.
+func placeholders(w *workflows.Workflow) map[string]any {
 	out := map[string]any{}
 	for _, n := range w.SecretNames() {
-		out[n] = standIn(n)
+		out[n] = placeholder(n)
 	}
 	return out
 }
 
-// standIn returns the placeholder of a secret.
-func standIn(name string) string { return "secret:" + name }
+// placeholder returns the placeholder of a secret.
+func placeholder(name string) string { return "secret:" + name }
 
 // input returns the input of an attempt that is not made.
 func (b *run) input(d plan.Due) engine.Input {
 	p := b.o.Project
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Now: d.Began().In(p.Zone()),
-		Connections: p.Connections, Secret: func(name string) (string, bool) { return standIn(name), true },
+		Connections: p.Connections, Secret: func(name string) (string, bool) { return placeholder(name), true },
 		Redact: func(s string) string { return s }, Client: offline}
 }
 

@@ -47,7 +47,7 @@ func (b *run) sent(s *simulation, d plan.Due) map[string]any {
 		return nil
 	}
 	in, k := b.input(d), &keeper{}
-	in.Key, in.Client, in.Preview = "IDEMPOTENCY-KEY", &http.Client{Transport: k}, standIn("")
+	in.Key, in.Client, in.Preview = "IDEMPOTENCY-KEY", &http.Client{Transport: k}, placeholder("")
 	if _, err := a.Do(s.ctx, in); k.request == nil {
 		return map[string]any{"problem": fmt.Sprint("it cannot be made: ", err)}
 	}

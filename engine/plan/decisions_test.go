@@ -367,7 +367,7 @@ func TestTheDeadlineOfARunNamesTheStepThatIsDue(t *testing.T) {
 	}
 }
 
-// TestATextThatIsTooLargeSaysWhatToDo.
+// TestATextThatIsTooLargeSaysWhatToDo: a text of fail that exceeds the limit of a value is too_large, with advice.
 func TestATextThatIsTooLargeSaysWhatToDo(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: a, fail: '${{ event.data.text }}'}]"),
 		map[string]any{"text": strings.Repeat("x", value.MaxSize+1)})
