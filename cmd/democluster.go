@@ -56,7 +56,7 @@ type clusterNode struct {
 // demoCluster runs the demo; everything is stopped and removed at its end.
 func (a *app) demoCluster(ctx context.Context) (err error) {
 	withoutEnvironment()
-	server, err := postgreslocal.Prepare("hookloom", "demo")
+	server, err := postgreslocal.Prepare(postgreslocal.Temporary, "hookloom", "demo")
 	if err != nil {
 		return fmt.Errorf("the demo of several nodes starts its own PostgreSQL server: %w", err)
 	}

@@ -62,6 +62,7 @@ func content(t *testing.T, path string, fill bool) string {
 
 // TestACopyThatDiffersNamesTheRow: triggers of the target change what is written, as a fault would.
 func TestACopyThatDiffersNamesTheRow(t *testing.T) {
+	t.Parallel()
 	source := filepath.Join(t.TempDir(), "first.db")
 	content(t, source, true)
 	for _, c := range []struct{ table, body, want string }{
@@ -85,6 +86,7 @@ func TestACopyThatDiffersNamesTheRow(t *testing.T) {
 
 // TestASourceThatWasCopiedIsNotServed: until it is reopened. Its copy is.
 func TestASourceThatWasCopiedIsNotServed(t *testing.T) {
+	t.Parallel()
 	first, second := filepath.Join(t.TempDir(), "first.db"), filepath.Join(t.TempDir(), "second.db")
 	server := postgrestest.Shared(t).Database(t)
 	content(t, first, true)

@@ -19,6 +19,7 @@ import (
 // error says that the file is damaged. SQLite's own structures are checked by SQLite,
 // what an event is made of by its checksum. HOOKLOOM_DAMAGE sets the number of trials.
 func TestDamageIsSeenNotServed(t *testing.T) {
+	t.Parallel()
 	trials := 120
 	if n := os.Getenv("HOOKLOOM_DAMAGE"); n != "" {
 		if _, err := fmt.Sscan(n, &trials); err != nil {

@@ -62,6 +62,7 @@ func closedDatabase(t *testing.T, path, key string) {
 // TestADatabaseThatIsWrittenOverIsNoticedAndNotMixed: nothing more is acknowledged, and what is
 // in the file afterwards gets no page of the old database, now or from the log that is left.
 func TestADatabaseThatIsWrittenOverIsNoticedAndNotMixed(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		// before returns the file whose content is written over that of path. It is called while

@@ -12,6 +12,7 @@ import (
 // TestAFullDiskOfThePostgreSQLServerIsReported: deliveries and /readyz say so, and it passes by itself. The
 // error is raised by a trigger, as the server raises it.
 func TestAFullDiskOfThePostgreSQLServerIsReported(t *testing.T) {
+	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	s := open(t, address, store.Options{})
 	accept := func(key string) error {

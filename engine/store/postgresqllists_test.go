@@ -86,6 +86,7 @@ var volatile = regexp.MustCompile(`"(waited_ms|worked_ms|LastAt|last_at|instance
 
 // TestListsAreTheSameOnBothDatabases reads every list with every filter on SQLite and on PostgreSQL.
 func TestListsAreTheSameOnBothDatabases(t *testing.T) {
+	t.Parallel()
 	lite := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	server := open(t, postgrestest.Shared(t).Database(t), store.Options{})
 	listedHistory(t, lite)
@@ -171,6 +172,7 @@ var listReaders = map[string]func(context.Context, *store.Store, engine.Query) (
 
 // TestDetailsAreTheSameOnBothDatabases reads everything else.
 func TestDetailsAreTheSameOnBothDatabases(t *testing.T) {
+	t.Parallel()
 	lite := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	server := open(t, postgrestest.Shared(t).Database(t), store.Options{})
 	listedHistory(t, lite)

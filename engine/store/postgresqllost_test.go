@@ -17,6 +17,7 @@ import (
 
 // TestAnotherSchemaHasItsOwnEvents: the address names it.
 func TestAnotherSchemaHasItsOwnEvents(t *testing.T) {
+	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	sep := "?"
 	if strings.Contains(address, "?") {
@@ -42,6 +43,7 @@ func TestAnotherSchemaHasItsOwnEvents(t *testing.T) {
 
 // TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer: the lease of the server holds.
 func TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer(t *testing.T) {
+	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	s := open(t, address, store.Options{Verb: "serve"})
 	var inUse *store.InUseError
@@ -67,6 +69,7 @@ func TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer(t *testing.T)
 // TestNothingAcknowledgedIsLostWhenTheServerIsKilled kills the database server while events are
 // accepted: each acknowledged event is there once, and accepting goes on by itself.
 func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t, postgrestest.Options{})
 	s := open(t, server.Database(t), store.Options{})
 	stop, stopped := context.WithCancel(t.Context())
@@ -122,6 +125,7 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 // TestACommitWithAWarningIsNotAcknowledged: a cancelled wait for the synchronous standby returns
 // success with warning 01000, and a failover would lose what it committed.
 func TestACommitWithAWarningIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t, postgrestest.Options{})
 	s := open(t, server.Database(t), store.Options{})
 	if _, err := s.Accept(ctx, 1, delivery("a", "1")); err != nil {
@@ -184,6 +188,7 @@ func untilCommitsWait(t *testing.T, server *postgrestest.Server) {
 
 // TestSettingsThatBecomeWeakerStopAcknowledgements: until they are what the start asked for.
 func TestSettingsThatBecomeWeakerStopAcknowledgements(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t, postgrestest.Options{})
 	s := open(t, server.Database(t), store.Options{})
 	id := int64(0)
@@ -226,6 +231,7 @@ func TestSettingsThatBecomeWeakerStopAcknowledgements(t *testing.T) {
 
 // TestAWeakSettingIsNoticedWithoutDeliveries: the lease reads the settings too.
 func TestAWeakSettingIsNoticedWithoutDeliveries(t *testing.T) {
+	t.Parallel()
 	server := postgrestest.Start(t, postgrestest.Options{})
 	s := open(t, server.Database(t), store.Options{})
 	server.Exec(t, "ALTER SYSTEM SET synchronous_commit = local", "SELECT pg_reload_conf()")

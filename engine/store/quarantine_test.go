@@ -107,6 +107,7 @@ func TestARefusedBodyIsShownMaskedAndJudgedWhole(t *testing.T) {
 // A flood at one trigger takes nothing from what is kept of another, and headers count
 // as bodies do.
 func TestTheQuarantineKeepsAShareForEachTrigger(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		options store.Options
 		flood   engine.Refusal

@@ -170,6 +170,7 @@ func TestNoServerStartsOnARestoreThatWasCut(t *testing.T) {
 // TestRecoverReadsWhatADamagedDatabaseStillGives: pages of every kind are overwritten; the
 // new file is sound, has no wrong event, and the damaged files are as they were.
 func TestRecoverReadsWhatADamagedDatabaseStillGives(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.db")
 	fillRange(t, path, 1, 400)

@@ -29,6 +29,7 @@ func accepting(s *store.Store) func() error {
 // TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase: the next start finds what the
 // log has left, in a database that is whole.
 func TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase(t *testing.T) {
+	t.Parallel()
 	cut := func(part func(size int64) int64) func(string, int64, []byte) error {
 		return func(wal string, size int64, _ []byte) error { return os.Truncate(wal, part(size)) }
 	}
@@ -129,6 +130,7 @@ func queryOne(t *testing.T, path, query string) (text string) {
 // TestALogThatAnotherProgramMovesIsNoDamage checkpoints in each way, and writes, beside a
 // store at work and an idle one.
 func TestALogThatAnotherProgramMovesIsNoDamage(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})
 	db, err := sql.Open("sqlite3", "file:"+path+"?_busy_timeout=5000")

@@ -21,6 +21,10 @@ import (
 	"github.com/hookloom/hookloom/engine/freeport"
 )
 
+// Temporary is where a server lies by default. It is not TMPDIR: a socket's name is at most 107 bytes,
+// and the user who runs the server must be able to reach it.
+const Temporary = "/tmp"
+
 // ErrMissing means that PostgreSQL is not installed.
 var ErrMissing = errors.New("PostgreSQL is not installed: there is no initdb (Debian and Ubuntu: apt-get install postgresql; Fedora: dnf " +
 	"install postgresql-server; macOS: brew install postgresql@17, with its bin folder in PATH)")
@@ -40,9 +44,9 @@ type Server struct {
 // owner is the user who runs the server.
 type owner struct{ uid, gid uint32 }
 
-// Prepare finds the programs and makes the folder of a server; user is its superuser. PostgreSQL does
-// not run as root: the user postgres, or nobody, then has it.
-func Prepare(superuser, password string) (*Server, error) {
+// Prepare finds the programs and makes the folder of a server under parent; superuser is its superuser.
+// PostgreSQL does not run as root: the user postgres, or nobody, then has it.
+func Prepare(parent, superuser, password string) (*Server, error) {
 	if !supported {
 		return nil, errors.New("PostgreSQL is started by this program on Linux and macOS only")
 	}
@@ -58,8 +62,7 @@ func Prepare(superuser, password string) (*Server, error) {
 		return nil, ErrMissing
 	}
 	s := &Server{bin: filepath.Dir(initdb), settings: map[string]string{}}
-	// Not in TMPDIR: a socket's name is at most 107 bytes, and the user must be able to reach it.
-	if s.folder, err = os.MkdirTemp("/tmp", "hookloom-postgres-"); err != nil {
+	if s.folder, err = os.MkdirTemp(parent, "hookloom-postgres-"); err != nil {
 		return nil, err
 	}
 	if os.Getuid() == 0 {

@@ -21,3 +21,12 @@ func running(pid int) bool { return syscall.Kill(pid, 0) == nil }
 func freeze(pid int) { _ = syscall.Kill(pid, syscall.SIGSTOP) }
 
 func resume(pid int) { _ = syscall.Kill(pid, syscall.SIGCONT) }
+
+// free is the number of bytes that can be written under a folder, 0 if that is not known.
+func free(folder string) uint64 {
+	var s syscall.Statfs_t
+	if syscall.Statfs(folder, &s) != nil {
+		return 0
+	}
+	return s.Bavail * uint64(s.Bsize) // a block's size is signed on Linux, unsigned on macOS
+}
