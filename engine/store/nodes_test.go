@@ -87,46 +87,6 @@ func TestSeveralNodesServeOneDatabase(t *testing.T) {
 	}
 }
 
-// TestNodesDoNotDeadlockOverTheSameKeys: two nodes accept the same keys in opposite orders; each key is
-// new once.
-func TestNodesDoNotDeadlockOverTheSameKeys(t *testing.T) {
-	t.Parallel()
-	address := postgrestest.Shared(t).Database(t)
-	const keys = 300
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	fresh := map[string]int{}
-	for n, s := range []*store.Store{node(t, address, "a"), node(t, address, "b")} {
-		for i := range keys {
-			wg.Go(func() {
-				k := i
-				if n == 1 {
-					k = keys - 1 - i
-				}
-				key := fmt.Sprint("k", k)
-				r, err := s.Accept(ctx, engine.EventID(nodeID(s)), delivery("shop", key))
-				if err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				if fresh[key] += 0; err == nil && !r.Duplicate {
-					fresh[key]++
-				}
-			})
-		}
-	}
-	wg.Wait()
-	for key, n := range fresh {
-		if n != 1 {
-			t.Errorf("%s was new %d times", key, n)
-		}
-	}
-	if len(fresh) != keys {
-		t.Errorf("%d keys", len(fresh))
-	}
-}
-
 // TestALeaseIsHeldByOneLivingNode: and by another one when that has ended.
 func TestALeaseIsHeldByOneLivingNode(t *testing.T) {
 	t.Parallel()
