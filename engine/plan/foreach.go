@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"sort"
 	"strconv"
@@ -148,10 +149,13 @@ type iterating struct {
 // round walks the iterations once. Running ones keep their slots. One that pauses before a retry
 // holds no slot, so that another iteration can run meanwhile, unless iterations run one after
 // another. again asks for another round: a slot was freed after an iteration that needed it was
-// passed.
+// passed, or the holders changed, since a wait began or ended, while others need a slot. The next
+// decision begins with the new holders, so this one must do so too: two iterations would begin in one
+// slot if the runner asked twice.
 func (p *planner) round(l *iterating) (o outcome, again bool) {
 	l.failure = nil
 	holders, failing := p.holders(l.path)
+	ended := len(p.out.Finished)
 	free := l.s.MaxParallel - len(holders)
 	open, passed, paused := false, false, 0
 	var kept sizes
@@ -212,6 +216,8 @@ func (p *planner) round(l *iterating) (o outcome, again bool) {
 	switch {
 	case passed && free > 0 && !(l.s.MaxParallel == 1 && open):
 		return done, true
+	case (passed || paused > 0) && len(p.out.Finished) > ended && !maps.Equal(holders, p.holding(l.path)):
+		return done, true
 	case open:
 		return pending, false
 	}
@@ -270,6 +276,12 @@ func (p *planner) holders(path string) (out map[int]bool, failing bool) {
 		}
 	}
 	return out, failing
+}
+
+// holding are the holders now.
+func (p *planner) holding(path string) map[int]bool {
+	out, _ := p.holders(path)
+	return out
 }
 
 // loopFails closes a loop in which an iteration failed; its output holds the outputs of the others.

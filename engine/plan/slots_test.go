@@ -172,3 +172,33 @@ func TestALoopInsideALoopFailsFastByItself(t *testing.T) {
 		t.Errorf("%d of 3 iterations went on: %+v", tried, end)
 	}
 }
+
+// TestASlotThatAWaitLeavesHasOneOwner: an iteration whose sleep ends has no slot until its next step
+// begins. Asked twice, the planner gives the slot to the same iteration, so that no more than
+// max_parallel begin.
+func TestASlotThatAWaitLeavesHasOneOwner(t *testing.T) {
+	st := state(flow(t, `on: manual
+steps:
+  - foreach: [0, 1, 2]
+    as: n
+    max_parallel: 2
+    steps:
+      - {id: a, uses: test/act, retry: {max: 1, delay: 1m, jitter: false}}
+      - {sleep: "${{ n == 0 ? '2h' : '2m' }}"}
+      - {id: b, uses: test/act}
+`), nil)
+	ended := func(path string, status plan.Status, e *plan.Error) {
+		st.AddRecord(&plan.Record{Path: path, Attempt: 1, Action: "test/act", Status: status, StartedAt: st.Now, FinishedAt: st.Now, Error: e})
+	}
+	ended("0/0/a", plan.Succeeded, nil)
+	ended("0/1/a", plan.Failed, &plan.Error{Message: "503", Code: "http_status", Retryable: true})
+	ended("0/2/a", plan.Succeeded, nil)
+	if d := plan.Next(st); len(d.Due) != 0 {
+		t.Fatalf("both slots are taken: %v", paths(d))
+	}
+	st.Now = st.Now.Add(3 * time.Minute) // the pause of 1 and the sleep of 2 are over
+	first, second := paths(plan.Next(st)), paths(plan.Next(st))
+	if len(first) != 1 || !slices.Equal(first, second) {
+		t.Errorf("one slot is free: first %v, then %v", first, second)
+	}
+}
