@@ -179,7 +179,7 @@ func TestALoopInsideALoopFailsFastByItself(t *testing.T) {
 func TestASlotThatAWaitLeavesHasOneOwner(t *testing.T) {
 	st := state(flow(t, `on: manual
 steps:
-  - foreach: [0, 1, 2]
+  - foreach: 0..2
     as: n
     max_parallel: 2
     steps:
