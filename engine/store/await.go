@@ -22,7 +22,7 @@ const (
 	// event counts. Masking depends on the secrets in use, so a masked key may read differently for
 	// the event (?3) and for a waiting run: the unmasked key (?4) matches waits whose key is not
 	// masked, and a wait with a masked key matches any event.
-	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE status = 'waiting' AND id IN (
+	wakeWaiting = `UPDATE runs SET due_at = ?1 WHERE ` + waitingAmong + `
 		SELECT run_id FROM waits WHERE trigger = ?2 AND key IN (?3, ?4)
 		UNION ALL SELECT run_id FROM waits INDEXED BY waits_sealed WHERE trigger = ?2 AND sealed IS NOT NULL)`
 )

@@ -121,20 +121,13 @@ func TestWaitsAndEventsOfTwoNodesMeet(t *testing.T) {
 				return
 			}
 			key := fmt.Sprint("k", i)
-			w := engine.EventWait{Trigger: "back", Key: key, From: run.CreatedAt}
 			var both sync.WaitGroup
 			both.Go(func() {
-				id := engine.EventID(nodeID(nodes[1]))
-				_, _, err := nodes[1].AcceptDecided(ctx, id, delivery("back", key), engine.Match{Event: id, At: time.Now(), Wakes: &w})
-				if err != nil && guarded {
+				if err := comes(nodes[1], key, run.CreatedAt); err != nil && guarded {
 					t.Error(err)
 				}
 			})
-			run.Status = engine.Waiting
-			_, err = nodes[0].CommitRun(ctx, engine.RunUpdate{Run: run, Answers: -1, Awaits: []engine.EventWait{w}, Records: []*plan.Record{{
-				Path: "a", Attempt: 1, Status: plan.Waiting, StartedAt: run.CreatedAt,
-				Waits: []plan.Wait{{Kind: plan.WaitEvent, Trigger: w.Trigger, Key: key, From: w.From}}}}})
-			if err != nil && guarded {
+			if err := awaits(nodes[0], run, key); err != nil && guarded {
 				t.Error(err)
 			}
 			both.Wait()
@@ -147,6 +140,55 @@ func TestWaitsAndEventsOfTwoNodesMeet(t *testing.T) {
 		return number(t, address, `SELECT count(*) FROM hookloom.runs r JOIN hookloom.waits w ON w.run_id = r.id
 			JOIN hookloom.keys k ON k.trigger = w.trigger AND k.key = w.key WHERE r.status = 'waiting' AND r.due_at IS NULL`)
 	})
+}
+
+// awaits makes a run wait for an event of trigger back.
+func awaits(s *store.Store, run *engine.Run, key string) error {
+	run.Status = engine.Waiting
+	w := engine.EventWait{Trigger: "back", Key: key, From: run.CreatedAt}
+	_, err := s.CommitRun(ctx, engine.RunUpdate{Run: run, Answers: -1, Awaits: []engine.EventWait{w}, Records: []*plan.Record{{
+		Path: "a", Attempt: 1, Status: plan.Waiting, StartedAt: run.CreatedAt,
+		Waits: []plan.Wait{{Kind: plan.WaitEvent, Trigger: w.Trigger, Key: key, From: w.From}}}}})
+	return err
+}
+
+// comes stores an event that wakes the runs that wait for it.
+func comes(s *store.Store, key string, since time.Time) error {
+	id, w := engine.EventID(nodeID(s)), engine.EventWait{Trigger: "back", Key: key, From: since}
+	_, _, err := s.AcceptDecided(ctx, id, delivery("back", key), engine.Match{Event: id, At: time.Now(), Wakes: &w})
+	return err
+}
+
+// TestAnEventReadsNoOtherWaitingRuns: it finds those that wait for it by their ids, also before the planner has
+// statistics.
+func TestAnEventReadsNoOtherWaitingRuns(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	s := node(t, address, "a")
+	const waiting, events = 500, 20
+	inParallel(waiting, 64, func(i int) {
+		run, err := begun(s, i)
+		if err == nil {
+			err = awaits(s, run, fmt.Sprint("k", i))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for i := range events {
+		if err := comes(s, fmt.Sprint("k", i), time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil { // its sessions report what they have read at their end
+		t.Fatal(err)
+	}
+	if n := number(t, address, `SELECT count(*) FROM hookloom.runs WHERE due_at IS NOT NULL`); n != events {
+		t.Errorf("%d runs of %d were woken", n, events)
+	}
+	if n := number(t, address, `SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'runs_due'`); n > waiting {
+		t.Errorf("%d events have read %d entries of the index of open runs", events, n)
+	}
 }
 
 // number is the result of a query.

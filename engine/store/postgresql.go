@@ -27,6 +27,10 @@ var ownParts = []struct{ sqlite, postgresql string }{
 	{insertInbox, `INSERT INTO inbox (event_id, owner_node) VALUES (?, ` + nodeNumber + `)`},
 	{insertRun, strings.Replace(strings.Replace(insertRun, `(id,`, `(owner_node, id,`, 1), `VALUES (`, `VALUES (`+nodeNumber+`, `, 1)},
 	{takesRun, `UPDATE runs SET owner_node = ` + nodeNumber + `, status = 'running',`},
+	// With statistics of another moment the planner takes the list of all waiting runs for short, and reads it
+	// for each event. These conditions are in no index: the runs are found by their ids.
+	{waitingAmong, `coalesce(status, '') = 'waiting' AND id IN (`},
+	{queuedAmong, `coalesce(status, '') = 'queued' AND id IN (`},
 	// json_field is NULL for a text that is not JSON: checking that first costs as much as the field.
 	{errorMessage, `CASE WHEN r.error IS NULL THEN '' ELSE coalesce(r.error ->> '$.message', CASE WHEN json_valid(r.error) THEN '' ELSE ` +
 		`'the error of this run cannot be read' END) END`},

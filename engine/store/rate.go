@@ -97,8 +97,8 @@ func (t *tx) delay(run int64, r rateGroup, planned, at int64) error {
 		`0 AND starts_at IS NOT NULL`, at-first, r.workflow, r.group); err != nil {
 		return err
 	}
-	return t.exec(`UPDATE runs SET due_at = max(due_at, (SELECT starts_at FROM places WHERE run_id = runs.id)) WHERE status = 'queued'
-		AND id IN (SELECT run_id FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 0
+	return t.exec(`UPDATE runs SET due_at = max(due_at, (SELECT starts_at FROM places WHERE run_id = runs.id)) WHERE `+queuedAmong+`
+		SELECT run_id FROM places WHERE workflow = ? AND rate_grp = ? AND rate_grp IS NOT NULL AND started = 0
 			AND starts_at IS NOT NULL)`, r.workflow, r.group)
 }
 

@@ -23,7 +23,10 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteWaits    = `DELETE FROM waits WHERE run_id = ? AND path = ?`
 	deleteRunWaits = `DELETE FROM waits WHERE run_id = ?`
-	wakeCaller     = `UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE event_id = ?)`
+	wakeCaller     = `UPDATE runs SET due_at = ? WHERE ` + waitingAmong + `SELECT run_id FROM waits WHERE event_id = ?)`
+	// waitingAmong and queuedAmong select such runs among those of a query.
+	waitingAmong = `status = 'waiting' AND id IN (`
+	queuedAmong  = `status = 'queued' AND id IN (`
 )
 
 // encodeWaits adds the statements that a record needs in waits; none if the record neither waits
