@@ -362,13 +362,13 @@ func decode(contentType, parse string, raw []byte) (any, error) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
-	said := saysJSON(contentType)
-	if said && len(bytes.TrimSpace(text)) == 0 {
+	declared := saysJSON(contentType)
+	if declared && len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
 	}
-	if said || contentType == "" {
+	if declared || contentType == "" {
 		v, err := value.DecodeJSON(text)
-		if err == nil || said {
+		if err == nil || declared {
 			return v, err
 		}
 	}

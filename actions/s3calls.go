@@ -378,14 +378,14 @@ var s3Credential = map[string]bool{"InvalidAccessKeyId": true, "SignatureDoesNot
 func (b *bucket) refused(r *reply, key string) error {
 	problem := s3Problem{}
 	text, _ := r.body.(string)
-	said := xml.Unmarshal([]byte(text), &problem) == nil && problem.Code != ""
-	if success(r.status) && (!said || !strings.HasPrefix(strings.TrimSpace(text), "<?xml")) {
+	isError := xml.Unmarshal([]byte(text), &problem) == nil && problem.Code != ""
+	if success(r.status) && (!isError || !strings.HasPrefix(strings.TrimSpace(text), "<?xml")) {
 		return nil
 	}
 	e := &plan.Error{Code: "http_status", Status: r.status, Retryable: plan.RetryableStatus(r.status), Details: r.names(),
 		RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now()),
 		Message:    strings.TrimSpace(fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)))}
-	if said {
+	if isError {
 		e.Message += ": " + clip(problem.Code, 100) + ": " + clip(problem.Message, 300)
 	}
 	switch {

@@ -127,16 +127,16 @@ func (answerAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if in.Inside == nil {
 		return nil, plan.Permanent("unsupported", "%s needs a running engine", in.Spec.Name)
 	}
-	said := func(name string) string {
+	text := func(name string) string {
 		if in.With[name] == nil {
 			return ""
 		}
 		return value.Shown(in.With[name])
 	}
-	verdict := said("verdict")
+	verdict := text("verdict")
 	if verdict != "approve" && verdict != "reject" {
 		return nil, plan.Permanent("invalid_input", "verdict is %q: approve or reject", verdict)
 	}
-	return in.Inside.AnswerRun(ctx, said("run"),
-		engine.Response{Path: said("step"), Verdict: verdict, By: said("by"), Comment: said("comment")})
+	return in.Inside.AnswerRun(ctx, text("run"),
+		engine.Response{Path: text("step"), Verdict: verdict, By: text("by"), Comment: text("comment")})
 }

@@ -76,7 +76,7 @@ func (s *server) admit(ctx context.Context, id string) (engine.Receipt, error) {
 	if err != nil {
 		return engine.Receipt{}, err
 	}
-	receipt, err := s.hooks.Readmit(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path,
+	receipt, err := s.hooks.VerifyAgain(ctx, &engine.Refusal{At: item.At, Trigger: item.Trigger, Method: item.Method, Path: item.Path,
 		URL: url, Headers: item.Headers, Body: body, Size: item.Size})
 	if err != nil {
 		return engine.Receipt{}, err

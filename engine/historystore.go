@@ -77,7 +77,7 @@ type LiveHistory interface {
 
 // StatHistory computes the figures of overviews and metrics.
 type StatHistory interface {
-	Standing(context.Context) (Standing, error)
+	CurrentState(context.Context) (CurrentState, error)
 	Activity(ctx context.Context, from time.Time, step time.Duration, n int) ([]Bucket, error)
 	TriggerStats(ctx context.Context, trigger string, since time.Time) (TriggerStats, error)
 	WorkflowStats(ctx context.Context, since time.Time) (map[string]WorkflowStats, error)

@@ -20,8 +20,8 @@ type Bucket struct {
 // Succeeded is the number of runs of the period that succeeded.
 func (b Bucket) Succeeded() int { return max(0, b.Runs-b.Failed-b.Cancelled-b.Open) }
 
-// Standing is the current state of the system.
-type Standing struct {
+// CurrentState is the current state of the system.
+type CurrentState struct {
 	// Inbox is the number of undecided events; Queued and Waiting are runs that are not running,
 	// AtWork those that are.
 	Inbox       int `json:"inbox"`

@@ -58,25 +58,25 @@ type KnownItem struct {
 	Polled, Gone bool
 }
 
-// ItemFate is what happens to an item of a poll.
-type ItemFate int
+// ItemResult is what happens to an item of a poll.
+type ItemResult int
 
-// The fates of items.
+// The results for items.
 const (
 	// ItemAccepted is stored like any delivery: as a new event, or as a further delivery of one
 	// that a webhook delivered.
-	ItemAccepted ItemFate = iota
+	ItemAccepted ItemResult = iota
 	// ItemRemembered and ItemObserved are recorded and make no event.
 	ItemRemembered
 	ItemObserved
 	// ItemKnown was found by an earlier poll. It stays known as long as a list contains it.
 	ItemKnown
-	// ItemMine is the event that an earlier call of the same poll stored.
-	ItemMine
+	// ItemStored is the event that an earlier call of the same poll stored.
+	ItemStored
 )
 
-// Noted reports whether an item makes no event regardless of what is known about it.
-func (b *PollBatch) Noted(d *Delivery) (ItemFate, bool) {
+// Recorded reports whether an item makes no event regardless of what is known about it.
+func (b *PollBatch) Recorded(d *Delivery) (ItemResult, bool) {
 	switch {
 	case b.Remember && !b.New[d.Key]:
 		return ItemRemembered, true
@@ -86,16 +86,16 @@ func (b *PollBatch) Noted(d *Delivery) (ItemFate, bool) {
 	return ItemAccepted, false
 }
 
-// Fate decides what happens to an item that is to be stored under an id. It is pure: the store
+// Result decides what happens to an item that is to be stored under an id. It is pure: the store
 // calls it inside its transaction.
-func (k KnownItem) Fate(id EventID, d *Delivery) ItemFate {
+func (k KnownItem) Result(id EventID, d *Delivery) ItemResult {
 	switch {
 	case d.Inlet != workflows.InletPoll: // an item of a schedule: its key is its time
 		return ItemAccepted
 	case k.Remembered:
 		return ItemKnown
 	case k.Event == id:
-		return ItemMine
+		return ItemStored
 	case k.Event != 0 && (k.Polled || k.Gone):
 		return ItemKnown // every poll returns the same item; it is one delivery
 	}

@@ -33,7 +33,7 @@ func TestWhatBecomesOfAnItemOfAPoll(t *testing.T) {
 		inlet engine.Inlet
 		batch engine.PollBatch
 		known engine.KnownItem
-		want  engine.ItemFate
+		want  engine.ItemResult
 	}{
 		"new":                     {"poll", engine.PollBatch{}, engine.KnownItem{}, engine.ItemAccepted},
 		"found by the first poll": {"poll", engine.PollBatch{Remember: true}, engine.KnownItem{}, engine.ItemRemembered},
@@ -44,13 +44,13 @@ func TestWhatBecomesOfAnItemOfAPoll(t *testing.T) {
 		"polled before":            {"poll", engine.PollBatch{}, engine.KnownItem{Event: other, Polled: true}, engine.ItemKnown},
 		"polled before and pruned": {"poll", engine.PollBatch{}, engine.KnownItem{Event: other, Gone: true}, engine.ItemKnown},
 		"a webhook brought it":     {"poll", engine.PollBatch{}, engine.KnownItem{Event: other}, engine.ItemAccepted},
-		"stored by this very poll": {"poll", engine.PollBatch{}, engine.KnownItem{Event: mine, Polled: true}, engine.ItemMine},
+		"stored by this very poll": {"poll", engine.PollBatch{}, engine.KnownItem{Event: mine, Polled: true}, engine.ItemStored},
 		"a planned time":           {"schedule", engine.PollBatch{}, engine.KnownItem{Event: other, Polled: true}, engine.ItemAccepted},
 	} {
 		d := &engine.Delivery{Inlet: c.inlet, Key: "k"}
-		got, noted := c.batch.Noted(d)
+		got, noted := c.batch.Recorded(d)
 		if !noted {
-			got = c.known.Fate(mine, d)
+			got = c.known.Result(mine, d)
 		}
 		if got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

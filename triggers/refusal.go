@@ -244,12 +244,12 @@ var tokenParameter = regexp.MustCompile(`(?i)([?&](?:[a-z]+[_-])?(?:token|api[_-
 // than the trigger asks for.
 func hideParameters(url string) string { return tokenParameter.ReplaceAllString(url, "${1}***") }
 
-// ErrNotAdmitted is wrapped if a quarantined delivery still does not verify.
-var ErrNotAdmitted = errors.New("not admitted")
+// ErrNotVerified is wrapped if a quarantined delivery still does not verify.
+var ErrNotVerified = errors.New("not admitted")
 
-// Readmit verifies a quarantined delivery again, as of the time it was received, with the
+// VerifyAgain verifies a quarantined delivery again, as of the time it was received, with the
 // current configuration, and stores it if it is genuine.
-func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt, error) {
+func (h *Hooks) VerifyAgain(ctx context.Context, q *engine.Refusal) (engine.Receipt, error) {
 	t := h.table.Load()
 	var r *route
 	for _, x := range t.routes {
@@ -258,13 +258,13 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 		}
 	}
 	if r == nil && q.Trigger == "" {
-		return engine.Receipt{}, fmt.Errorf("%w: no trigger has the path %.200q; correct the URL at the sender", ErrNotAdmitted, q.Path)
+		return engine.Receipt{}, fmt.Errorf("%w: no trigger has the path %.200q; correct the URL at the sender", ErrNotVerified, q.Path)
 	}
 	if r == nil {
-		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q any more", ErrNotAdmitted, q.Trigger)
+		return engine.Receipt{}, fmt.Errorf("%w: no trigger is named %q any more", ErrNotVerified, q.Trigger)
 	}
 	if len(q.Body) < q.Size {
-		return engine.Receipt{}, fmt.Errorf("%w: only %d of its %d bytes were kept; have the provider send it again", ErrNotAdmitted,
+		return engine.Receipt{}, fmt.Errorf("%w: only %d of its %d bytes were kept; have the provider send it again", ErrNotVerified,
 			len(q.Body), q.Size)
 	}
 	in := &inbound{method: q.Method, path: q.Path, header: http.Header{}, query: url.Values{}, publicURL: q.URL, body: q.Body, at: q.At}
@@ -279,7 +279,7 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 	j := r.verify(in)
 	if !j.genuine {
 		return engine.Receipt{},
-			fmt.Errorf("%w: %s", ErrNotAdmitted, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))
+			fmt.Errorf("%w: %s", ErrNotVerified, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))
 	}
 	r.used(j.secret, in.at)
 	receipts, err := r.accept(ctx, h.sink, j.deliveries)
@@ -287,7 +287,7 @@ func (h *Hooks) Readmit(ctx context.Context, q *engine.Refusal) (engine.Receipt,
 		return engine.Receipt{}, fmt.Errorf("storing the delivery: %w", err)
 	}
 	if len(receipts) == 0 {
-		return engine.Receipt{}, fmt.Errorf("%w: its list is empty", ErrNotAdmitted)
+		return engine.Receipt{}, fmt.Errorf("%w: its list is empty", ErrNotVerified)
 	}
 	return receipts[0], nil
 }

@@ -154,7 +154,7 @@ func TestARefusedDeliveryIsAdmittedOnceTheCauseIsMended(t *testing.T) {
 	h.Flush()
 	ctx := context.Background()
 	for i := range sink.refusals {
-		if _, err := h.Readmit(ctx, &sink.refusals[i]); !errors.Is(err, triggers.ErrNotAdmitted) {
+		if _, err := h.VerifyAgain(ctx, &sink.refusals[i]); !errors.Is(err, triggers.ErrNotVerified) {
 			t.Errorf("admitted before anything is mended: %v", err)
 		}
 	}
@@ -165,17 +165,17 @@ func TestARefusedDeliveryIsAdmittedOnceTheCauseIsMended(t *testing.T) {
 	use()
 	for i := range sink.refusals {
 		r := sink.refusals[i]
-		if _, err := h.Readmit(ctx, &r); err != nil {
+		if _, err := h.VerifyAgain(ctx, &r); err != nil {
 			t.Errorf("%s: %v", r.Trigger, err)
 		}
 		cut := r
 		cut.Body = cut.Body[:len(cut.Body)-1]
-		if _, err := h.Readmit(ctx, &cut); !errors.Is(err, triggers.ErrNotAdmitted) {
+		if _, err := h.VerifyAgain(ctx, &cut); !errors.Is(err, triggers.ErrNotVerified) {
 			t.Errorf("%s: admitted although its body is not whole", r.Trigger)
 		}
 		late := r
 		late.At = late.At.Add(time.Hour)
-		if _, err := h.Readmit(ctx, &late); r.Trigger == "stripe" && !errors.Is(err, triggers.ErrNotAdmitted) {
+		if _, err := h.VerifyAgain(ctx, &late); r.Trigger == "stripe" && !errors.Is(err, triggers.ErrNotVerified) {
 			t.Error("a delivery that was stale when it came is admitted")
 		}
 	}

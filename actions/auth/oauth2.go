@@ -220,9 +220,9 @@ func (s *Source) explain(c Connection, err error) error {
 		}
 		return tokenError(c.Name, "its token endpoint returned no token: "+plainError(err))
 	}
-	said := re.ErrorCode
+	reason := re.ErrorCode
 	if re.ErrorDescription != "" {
-		said += " (" + clip(re.ErrorDescription, 200) + ")"
+		reason += " (" + clip(re.ErrorDescription, 200) + ")"
 	}
 	status := 0
 	if re.Response != nil {
@@ -230,12 +230,12 @@ func (s *Source) explain(c Connection, err error) error {
 	}
 	if needsPerson[re.ErrorCode] {
 		return &engine.HeldError{Connection: c.Name, Why: fmt.Sprintf("connection %s needs a sign-in: its token endpoint answered %s; %s", c.Name,
-			said, advice(c, re.ErrorCode))}
+			reason, advice(c, re.ErrorCode))}
 	}
-	if said == "" {
-		said = "no OAuth error"
+	if reason == "" {
+		reason = "no OAuth error"
 	}
-	return tokenError(c.Name, fmt.Sprintf("its token endpoint answered %d: %s", status, said))
+	return tokenError(c.Name, fmt.Sprintf("its token endpoint answered %d: %s", status, reason))
 }
 
 // advice returns what the user has to do.

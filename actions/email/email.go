@@ -284,12 +284,12 @@ func (s *server) explain(ctx context.Context, err error) error {
 			certificate.Err)
 	}
 	status := code(err)
-	said := s.scrub(clean(err.Error()))
+	message := s.scrub(clean(err.Error()))
 	did := "rejected the mail"
 	if status == 0 {
 		did = "did not take the mail"
 	}
-	e := &plan.Error{Message: fmt.Sprintf("%s %s: %s", s.host, did, said), Code: "smtp",
+	e := &plan.Error{Message: fmt.Sprintf("%s %s: %s", s.host, did, message), Code: "smtp",
 		Retryable: status == 0 || status >= 400 && status < 500}
 	if status != 0 {
 		e.Details = map[string]any{"smtp_code": status}
@@ -299,7 +299,7 @@ func (s *server) explain(ctx context.Context, err error) error {
 	switch {
 	case status == 535 || status == 534 || status == 530:
 		e.Code, e.Retryable = "no_credential", false
-		e.Message = fmt.Sprintf("%s refused the login: %s; check user and password of the connection", s.host, said)
+		e.Message = fmt.Sprintf("%s refused the login: %s; check user and password of the connection", s.host, message)
 	case unsent && status == 0 && strings.Contains(err.Error(), "STARTTLS"):
 		e.Code, e.Retryable = "tls", false
 		e.Message += "; the connection's tls: implicit is for port 465, tls: none for a server without TLS"
@@ -314,13 +314,13 @@ func (s *server) explain(ctx context.Context, err error) error {
 }
 
 // scrub removes the login from a server's reply, in the encodings in which it was sent.
-func (s *server) scrub(said string) string {
+func (s *server) scrub(message string) string {
 	if s.password == "" {
-		return said
+		return message
 	}
 	encode := base64.StdEncoding.EncodeToString
 	return strings.NewReplacer(encode([]byte("\x00"+s.user+"\x00"+s.password)), workflows.Mask, encode([]byte(s.password)), workflows.Mask,
-		s.password, workflows.Mask).Replace(said)
+		s.password, workflows.Mask).Replace(message)
 }
 
 // code returns the reply code of an SMTP error, 0 if the server did not reply.

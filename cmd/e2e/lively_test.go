@@ -162,7 +162,7 @@ func (x *lively) settled(t *testing.T) {
 	}
 	defer h.Close()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		s, err := h.Standing(t.Context())
+		s, err := h.CurrentState(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,8 +31,8 @@ func (c *Console) listDestinations(w http.ResponseWriter, r *http.Request) {
 }
 
 // currentStats returns the totals of the complete history, at most a few seconds old.
-func (c *Console) currentStats(ctx context.Context) (engine.Standing, error) {
-	return c.standing.get(true, time.Now(), func() (engine.Standing, error) { return c.o.Log.Standing(ctx) })
+func (c *Console) currentStats(ctx context.Context) (engine.CurrentState, error) {
+	return c.standing.get(true, time.Now(), func() (engine.CurrentState, error) { return c.o.Log.CurrentState(ctx) })
 }
 
 // overview returns the totals of the complete history, and recent activity.

@@ -161,7 +161,7 @@ type Console struct {
 	activity    activity
 	forms       forms
 	stats       ttlCache[time.Duration, map[string]engine.WorkflowStats]
-	standing    ttlCache[bool, engine.Standing]
+	standing    ttlCache[bool, engine.CurrentState]
 	dead        ttlCache[bool, []engine.DeadGroup]
 	needs       ttlCache[bool, int]
 	// denied limits the number of refused attempts in the audit log: they must not evict other

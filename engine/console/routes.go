@@ -77,8 +77,8 @@ type (
 	}
 	// overviewAnswer contains totals and recent activity.
 	overviewAnswer struct {
-		Standing engine.Standing `json:"standing"`
-		Buckets  []engine.Bucket `json:"buckets"`
+		Standing engine.CurrentState `json:"standing"`
+		Buckets  []engine.Bucket     `json:"buckets"`
 		// Project tells which of the project's files are in use.
 		Project *engine.ProjectState `json:"project,omitempty"`
 	}

@@ -67,7 +67,7 @@ func Through(client *http.Client, r Route) (*http.Client, error) {
 			return nil, errors.New("a client certificate needs a proxy whose URL begins with http://")
 		}
 		out.Proxy = func(req *http.Request) (*url.URL, error) {
-			return r.Proxy, gd.judge(req.Context(), req.URL)
+			return r.Proxy, gd.check(req.Context(), req.URL)
 		}
 		out.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 			if resp.StatusCode != http.StatusOK {
@@ -79,9 +79,9 @@ func Through(client *http.Client, r Route) (*http.Client, error) {
 	return &http.Client{Transport: Once(out), CheckRedirect: client.CheckRedirect}, nil
 }
 
-// judge checks a target behind a proxy. A name that does not resolve here is left to the proxy: in
+// check checks a target behind a proxy. A name that does not resolve here is left to the proxy: in
 // networks with a proxy, often only the proxy resolves public names.
-func (gd *Guard) judge(ctx context.Context, u *url.URL) error {
+func (gd *Guard) check(ctx context.Context, u *url.URL) error {
 	host := canonicalHost(u.Hostname())
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	if err != nil {

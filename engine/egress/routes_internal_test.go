@@ -159,7 +159,7 @@ func TestATargetBehindAProxyIsCheckedAsIfDialled(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.SetOwn(own(c.own))
-		err = g.judge(t.Context(), &url.URL{Scheme: c.scheme, Host: c.host})
+		err = g.check(t.Context(), &url.URL{Scheme: c.scheme, Host: c.host})
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s://%s, allowed %q, own port %d: %v, expected %q", c.scheme, c.host, c.allow, c.own, err, c.want)
 		}

@@ -74,7 +74,7 @@ type counts struct{ Open, Inbox int }
 
 // Counts counts open work.
 func (h history) Counts(ctx context.Context) (counts, error) {
-	s, err := h.Standing(ctx)
+	s, err := h.CurrentState(ctx)
 	return counts{s.Queued + s.Waiting + s.AtWork, s.Inbox}, err
 }
 

@@ -166,7 +166,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 			return r, err
 		}
 		if first == int64(a.id) {
-			return t.mine(a)
+			return t.ownReceipt(a)
 		}
 		if first != 0 {
 			return r, t.seenAgain(&r, a, first)
@@ -177,7 +177,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 		// fail, whose commands are then executed alone.
 		stored, err := t.row(`SELECT 1 FROM events WHERE id = ?`, make([]driver.Value, 1), int64(a.id))
 		if err != nil || stored {
-			return t.mineOr(a, cmp.Or(err, fmt.Errorf("event %s is already stored, with another content", a.id)))
+			return t.ownReceiptOr(a, cmp.Or(err, fmt.Errorf("event %s is already stored, with another content", a.id)))
 		}
 	}
 	if err := t.insertEvent(a, r.RepeatsBodyOf); err != nil {
@@ -207,9 +207,9 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	return r, t.put(insertInbox, int64(a.id))
 }
 
-// mine returns the receipt of an arrival whose event an earlier call stored. It returns
+// ownReceipt returns the receipt of an arrival whose event an earlier call stored. It returns
 // engine.ErrNotFound if there is no such event.
-func (t *tx) mine(a *arrival) (r engine.Receipt, err error) {
+func (t *tx) ownReceipt(a *arrival) (r engine.Receipt, err error) {
 	v := make([]driver.Value, 3)
 	found, err := t.row(`SELECT trigger, crc, same_body FROM events WHERE id = ?`, v, int64(a.id))
 	if err != nil {
@@ -230,12 +230,12 @@ func (t *tx) storedBefore(a *arrival, cause error) (engine.Receipt, error) {
 	if !errors.As(cause, &se) || se.ExtendedCode != sqlite3.ErrConstraintPrimaryKey {
 		return engine.Receipt{}, cause
 	}
-	return t.mineOr(a, cause)
+	return t.ownReceiptOr(a, cause)
 }
 
-// mineOr is mine, with the error cause if there is no such event.
-func (t *tx) mineOr(a *arrival, cause error) (engine.Receipt, error) {
-	r, err := t.mine(a)
+// ownReceiptOr is ownReceipt, with the error cause if there is no such event.
+func (t *tx) ownReceiptOr(a *arrival, cause error) (engine.Receipt, error) {
+	r, err := t.ownReceipt(a)
 	if errors.Is(err, engine.ErrNotFound) {
 		err = cause
 	}

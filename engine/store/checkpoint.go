@@ -19,7 +19,7 @@ func (w *writer) maybeCheckpoint() {
 		}
 		if _, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
 			// A failed checkpoint loses nothing; if its error matters, the next commit returns it.
-			_ = w.judge(err)
+			_ = w.severity(err)
 		}
 		return
 	}
@@ -53,7 +53,7 @@ func (w *writer) catchUp(size int64) {
 	_, err := queryText(w.conn, "PRAGMA wal_checkpoint(PASSIVE)")
 	w.passing.Unlock()
 	if err != nil {
-		_ = w.judge(err)
+		_ = w.severity(err)
 	}
 }
 
@@ -69,7 +69,7 @@ func (w *writer) checkpoints() {
 		_, err := queryText(w.checkpointer, "PRAGMA wal_checkpoint(PASSIVE)")
 		w.passing.Unlock()
 		if err != nil {
-			_ = w.judge(err)
+			_ = w.severity(err)
 		}
 		w.caughtUp.Store(true)
 	}

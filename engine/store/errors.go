@@ -13,8 +13,8 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// judge distinguishes temporary errors from those after which nothing may be written.
-func (w *writer) judge(err error) error {
+// severity distinguishes temporary errors from those after which nothing may be written.
+func (w *writer) severity(err error) error {
 	var se sqlite3.Error
 	if err = classify(err); errors.As(err, &se) && !errors.Is(err, engine.ErrFull) {
 		switch se.Code {

@@ -232,9 +232,9 @@ func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(
 		if int64(due) > now.UnixMilli() || len(ids) == limit {
 			return ids, next(int64(due)), classify(rows.Err())
 		}
-		if mine := int64(due) + left(engine.RunID(id)).Milliseconds(); mine > now.UnixMilli() {
-			if later == 0 || mine < later {
-				later = mine
+		if own := int64(due) + left(engine.RunID(id)).Milliseconds(); own > now.UnixMilli() {
+			if later == 0 || own < later {
+				later = own
 			}
 			continue
 		}

@@ -146,7 +146,7 @@ func (w *writer) lookAfterCommit() error {
 		err = w.hollow(size)
 	}
 	if err == nil {
-		err = w.holed(0)
+		err = w.hasGap(0)
 	}
 	if err == nil {
 		w.noteWALEnd()
@@ -182,7 +182,7 @@ func (w *writer) watch() {
 			err = w.hollow(size)
 		}
 		if err == nil {
-			err = w.holed(1)
+			err = w.hasGap(1)
 		}
 		if err != nil {
 			w.fatal(err)

@@ -79,9 +79,9 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 	return out, err
 }
 
-// Standing returns the current state of the engine, by partial indexes.
-func (h *History) Standing(ctx context.Context) (engine.Standing, error) {
-	var s engine.Standing
+// CurrentState returns the current state of the engine, by partial indexes.
+func (h *History) CurrentState(ctx context.Context) (engine.CurrentState, error) {
+	var s engine.CurrentState
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM inbox),
 		(SELECT count(*) FROM runs INDEXED BY runs_due WHERE status = 'queued'), (SELECT count(*) FROM runs INDEXED BY runs_due
 			WHERE status = 'waiting'),
@@ -184,7 +184,7 @@ func (h *History) durations(ctx context.Context, workflow string, low int64, s *
 
 // oldest returns since when the oldest undecided event, and the oldest run that is due, have
 // waited.
-func (h *History) oldest(ctx context.Context, s *engine.Standing) error {
+func (h *History) oldest(ctx context.Context, s *engine.CurrentState) error {
 	var event, run sql.NullInt64
 	err := h.db.QueryRowContext(ctx, `SELECT (SELECT min(event_id) FROM inbox), (SELECT min(due_at) FROM runs
 		WHERE `+openRun+` AND due_at <= ?)`, time.Now().UnixMilli()).Scan(&event, &run)

@@ -41,24 +41,24 @@ func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBa
 // found stores one item of a poll. The receipt is empty if it made no event.
 func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 	d, none := a.d, engine.Receipt{}
-	fate, noted := b.Noted(d)
+	result, recorded := b.Recorded(d)
 	var known engine.KnownItem
-	if !noted && d.Inlet == workflows.InletPoll {
+	if !recorded && d.Inlet == workflows.InletPoll {
 		var err error
 		if known, err = t.knownItem(a); err != nil {
 			return none, err
 		}
 	}
-	if !noted {
-		fate = known.Fate(a.id, d)
+	if !recorded {
+		result = known.Result(a.id, d)
 	}
-	switch fate {
+	switch result {
 	case engine.ItemRemembered:
 		return none, t.exec(`INSERT INTO remembered (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
 	case engine.ItemObserved:
 		return none, t.exec(`INSERT INTO observed (trigger, key, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.Trigger, d.Key, a.now)
-	case engine.ItemMine:
-		return t.mine(a)
+	case engine.ItemStored:
+		return t.ownReceipt(a)
 	case engine.ItemKnown:
 		// Items that a list still contains stay known, however long ago they were new.
 		stale := a.now - d.Dedupe.Milliseconds()/2

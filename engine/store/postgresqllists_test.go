@@ -208,7 +208,7 @@ var detailReaders = map[string]func(context.Context, *store.Store, engine.Query)
 	},
 	"statistics": func(ctx context.Context, s *store.Store, _ engine.Query) (any, error) {
 		h := s.History()
-		standing, e1 := h.Standing(ctx)
+		standing, e1 := h.CurrentState(ctx)
 		activity, e2 := h.Activity(ctx, listed.Add(-time.Hour), time.Hour, 3)
 		trigger, e3 := h.TriggerStats(ctx, "shop", listed.Add(-time.Hour))
 		flows, e4 := h.WorkflowStats(ctx, listed.Add(-time.Hour))

@@ -41,7 +41,7 @@ func (w *writer) postgresTransaction(batch []*command) error {
 			careful = true // an assumption may be wrong; the command now finds out itself
 			continue
 		case !w.pg.lost(err):
-			if err = w.judge(err); errors.Is(err, engine.ErrFull) {
+			if err = w.severity(err); errors.Is(err, engine.ErrFull) {
 				w.pg.full.Store(int64(time.Since(started)))
 			}
 			return err

@@ -233,7 +233,7 @@ func (w *writer) shrinkWAL() bool {
 	busy, err := queryText(w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
 	_, back := queryText(w.conn, "PRAGMA busy_timeout = 5000")
 	if err != nil {
-		_ = w.judge(err) // a full disk is temporary, an error of the disk ends the process
+		_ = w.severity(err) // a full disk is temporary, an error of the disk ends the process
 	}
 	return err == nil && back == nil && busy == "0"
 }

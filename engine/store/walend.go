@@ -145,9 +145,9 @@ func (e *walEnd) has(wal *os.File, at int64, header *[walFrame]byte) bool {
 // lacks its last frame, which is always checked, and watch checks all of them.
 const moveStride = 16
 
-// holed returns an error for a log that another program truncated or overwrote in part. It checks
+// hasGap returns an error for a log that another program truncated or overwrote in part. It checks
 // the last frame, and one of stride frames; only the last frame if stride is 0.
-func (w *writer) holed(stride int64) error {
+func (w *writer) hasGap(stride int64) error {
 	e := w.walEnd.Load()
 	if w.walFile == nil || e == nil || !(e.lost(w.walFile) || stride > 0 && e.broken(w.walFile, stride)) {
 		return nil
@@ -159,7 +159,7 @@ func (w *writer) holed(stride int64) error {
 func (w *writer) movable(stride int64) bool {
 	err := w.overwritten()
 	if err == nil {
-		err = w.holed(stride)
+		err = w.hasGap(stride)
 	}
 	if err != nil {
 		w.fatal(err)

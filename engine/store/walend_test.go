@@ -34,7 +34,7 @@ func TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase(t *testing.T) {
 		return func(wal string, size int64, _ []byte) error { return os.Truncate(wal, part(size)) }
 	}
 	half := cut(func(size int64) int64 { return size / 2 })
-	holed := func(wal string, size int64, _ []byte) error {
+	hasGap := func(wal string, size int64, _ []byte) error {
 		f, err := os.OpenFile(wal, os.O_WRONLY, 0)
 		if err == nil {
 			_, err = f.WriteAt(make([]byte, 20_000), size/2)
@@ -51,7 +51,7 @@ func TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase(t *testing.T) {
 		{"cut, then a write", half, "write"}, {"cut while idle", half, "idle"}, {"cut, then the end", half, "close"},
 		{"its last frame cut", cut(func(size int64) int64 { return size - 8216 }), "write"},
 		{"a part of its last frame cut", cut(func(size int64) int64 { return size - 8200 }), "write"},
-		{"a hole while idle", holed, "idle"}, {"a hole, then the end", holed, "close"},
+		{"a hole while idle", hasGap, "idle"}, {"a hole, then the end", hasGap, "close"},
 		{"an older copy, then a write", older, "write"}, {"an older copy, then the end", older, "close"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

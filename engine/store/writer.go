@@ -299,7 +299,7 @@ func (w *writer) transaction(batch []*command) error {
 	t := &tx{w: w}
 	w.feed.changes, w.signal = w.feed.changes[:0], 0
 	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return w.judge(err)
+		return w.severity(err)
 	}
 	for _, c := range batch {
 		if err := c.apply(t); err != nil {
@@ -332,7 +332,7 @@ func (w *writer) rollback(cause error) error {
 			w.fatal(fmt.Errorf("rolling back: %w", diskError{err}))
 		}
 	}
-	return w.judge(cause)
+	return w.severity(cause)
 }
 
 // faulty lets a test fail the n-th commit, as a disk may.

@@ -28,7 +28,7 @@ import (
 
 // Log provides the values of gauges. The store's History implements it.
 type Log interface {
-	Standing(context.Context) (engine.Standing, error)
+	CurrentState(context.Context) (engine.CurrentState, error)
 	InletState(ctx context.Context, trigger, inlet string) (engine.InletState, error)
 	TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error)
 	LearnedGap(ctx context.Context, trigger string) (time.Duration, error)
@@ -323,7 +323,7 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 	set := func(d *gauge, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d.desc, prometheus.GaugeValue, v, labels...)
 	}
-	if x, err := s.o.Log.Standing(ctx); err == nil {
+	if x, err := s.o.Log.CurrentState(ctx); err == nil {
 		for kind, n := range map[string]int{"inbox": x.Inbox, "queued": x.Queued, "waiting": x.Waiting, "at_work": x.AtWork} {
 			set(backlogDesc, float64(n), kind)
 		}
