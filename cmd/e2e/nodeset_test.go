@@ -258,7 +258,27 @@ func (c *nodeSet) settle(t *testing.T, within time.Duration) {
 			return
 		}
 	}
-	t.Fatalf("%d runs are open and %d events are not decided after %v\n%s", open, inbox, within, c.logs())
+	t.Fatalf("%d runs are open and %d events are not decided after %v\n%s\n%s", open, inbox, within, c.openWork(t), c.logs())
+}
+
+// openWork is a summary of what is not done: which node has it, and since when it is due.
+func (c *nodeSet) openWork(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	for what, query := range map[string]string{
+		"nodes":  "SELECT n.*, b.until FROM hookloom.nodes n LEFT JOIN hookloom.beats b ON b.node = n.node",
+		"leases": "SELECT * FROM hookloom.leases",
+		"runs": "SELECT workflow, status, owner_node, boots, count(*), min(due_at), max(due_at) FROM hookloom.runs " +
+			"WHERE status IN ('queued', 'running', 'waiting') GROUP BY 1, 2, 3, 4",
+		"inbox": "SELECT i.*, e.trigger, e.key FROM hookloom.inbox i LEFT JOIN hookloom.events e ON e.id = i.event_id LIMIT 20",
+		"steps": "SELECT s.path, s.status, count(*) FROM hookloom.steps s JOIN hookloom.runs r ON r.id = s.run_id " +
+			"WHERE r.status IN ('queued', 'running', 'waiting') GROUP BY 1, 2",
+		"now": "SELECT (extract(epoch FROM now()) * 1000)::bigint AS now",
+	} {
+		rows := postgrestest.Value(t, c.db, "SELECT coalesce(string_agg(row_to_json(x)::text, E'\n'), '') FROM ("+query+") x")
+		fmt.Fprintf(&text, "-- %s\n%s\n", what, rows)
+	}
+	return text.String()
 }
 
 // way is a node's connection to the database: a proxy that can be cut, and led to another server.
@@ -272,7 +292,7 @@ type way struct {
 // newWay starts a proxy, which ends with the test.
 func newWay(t *testing.T, target string) *way {
 	t.Helper()
-	l, err := net.Listen("tcp", freeAddr(t))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
