@@ -57,7 +57,7 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 // TestEachBlockOfADocumentIsTried finds blocks that TestTheBlocksOfDocumentsAreTrue does not
 // execute: indented ones, and commands marked for another machine that could run here.
 func TestEachBlockOfADocumentIsTried(t *testing.T) {
-	elsewhere := regexp.MustCompile(`^([A-Z0-9_]+=\S+ )*(docker|kubectl|helm|sudo|go|git|claude)\b`)
+	elsewhere := regexp.MustCompile(`^([A-Z0-9_]+=\S+ )*(docker|kubectl|helm|sudo|go|git|claude|npx)\b`)
 	for _, p := range docs.Pages() {
 		if strings.HasPrefix(p.Name, "reference/") {
 			continue

@@ -280,8 +280,12 @@ func (t *agentTools) whyNotRun(ctx context.Context, i notRunInput) (string, erro
 		return fmt.Sprintf("No workflow decided about %s: %s does not listen to trigger %s, or did not exist when the event arrived. "+
 			"hookloom replay %s decides again with the current workflows.", i.Event, cmp.Or(i.Workflow, "none"), detail.Trigger, i.Event), nil
 	}
-	out, err := json.MarshalIndent(decisions, "", "  ")
-	return string(out), err
+	var out strings.Builder
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // conditions contain < and >
+	enc.SetIndent("", "  ")
+	err = enc.Encode(decisions)
+	return out.String(), err
 }
 
 // whyNone returns for a text the events that contain it, or the refused deliveries.
