@@ -199,72 +199,6 @@ func (s *Store) inboxOneByOne(ctx context.Context, ids []engine.EventID) (events
 	return events, false, nil
 }
 
-// due lists runs that are due, without those already claimed. left is how long a due run is left to
-// another node.
-func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(engine.RunID) bool,
-	left func(engine.RunID) time.Duration) ([]engine.RunID, time.Time, error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, due_at FROM runs INDEXED BY runs_due WHERE `+openRun+
-		` AND due_at IS NOT NULL AND boots < ? ORDER BY due_at, id`, engine.SuspectCrashes)
-	if err != nil {
-		return nil, time.Time{}, classify(err)
-	}
-	defer rows.Close()
-	var ids []engine.RunID
-	var later int64 // when the first run that is left to another node is due here
-	next := func(due int64) time.Time {
-		if later != 0 && (due == 0 || later < due) {
-			due = later
-		}
-		if due == 0 {
-			return time.Time{}
-		}
-		return fromMillis(due)
-	}
-	for rows.Next() {
-		var id int64
-		var due number
-		if err := rows.Scan(&id, &due); err != nil {
-			return nil, time.Time{}, classify(err)
-		}
-		if claimed(engine.RunID(id)) {
-			continue
-		}
-		if int64(due) > now.UnixMilli() || len(ids) == limit {
-			return ids, next(int64(due)), classify(rows.Err())
-		}
-		if own := int64(due) + left(engine.RunID(id)).Milliseconds(); own > now.UnixMilli() {
-			if later == 0 || own < later {
-				later = own
-			}
-			continue
-		}
-		ids = append(ids, engine.RunID(id))
-	}
-	return ids, next(0), classify(rows.Err())
-}
-
-// Large implements engine.Store.
-func (s *Store) Large(ctx context.Context, more int64) (map[engine.RunID]int64, error) {
-	rows, err := s.readers.QueryContext(ctx,
-		`SELECT s.run_id, sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) AS n
-		FROM runs r INDEXED BY runs_due CROSS JOIN steps s ON s.run_id = r.id
-		WHERE (r.status = 'queued' OR r.status = 'waiting') GROUP BY s.run_id
-		HAVING sum(coalesce(octet_length(s.output), 0) + coalesce(octet_length(s.sealed), 0)) > ?`, more)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	out := map[engine.RunID]int64{}
-	for rows.Next() {
-		var id, n int64
-		if err := rows.Scan(&id, &n); err != nil {
-			return nil, classify(err)
-		}
-		out[engine.RunID(id)] = n
-	}
-	return out, classify(rows.Err())
-}
-
 // SizeOf implements engine.Store.
 func (s *Store) SizeOf(ctx context.Context, w engine.EventWait) (n int64, err error) {
 	if w.Trigger != "" {
@@ -279,28 +213,6 @@ func (s *Store) SizeOf(ctx context.Context, w engine.EventWait) (n int64, err er
 		return 0, nil
 	}
 	return n, classify(err)
-}
-
-// Suspects implements engine.Store.
-func (s *Store) Suspects(ctx context.Context) (few, alone []engine.RunID, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, boots FROM runs INDEXED BY runs_due WHERE `+openRun+
-		` AND boots >= ? ORDER BY boots DESC, id`, engine.SuspectCrashes)
-	if err != nil {
-		return nil, nil, classify(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, boots int64
-		if err := rows.Scan(&id, &boots); err != nil {
-			return nil, nil, classify(err)
-		}
-		if boots > engine.SuspectCrashes {
-			alone = append(alone, engine.RunID(id))
-		} else {
-			few = append(few, engine.RunID(id))
-		}
-	}
-	return few, alone, classify(rows.Err())
 }
 
 // Run implements engine.Store.
