@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/store"
 )
 
 // TestKillMinusNineLosesNoCallAndNoWait kills a real process under load whose runs call others, which
@@ -29,16 +30,7 @@ func TestKillMinusNineLosesNoCallAndNoWait(t *testing.T) {
 			"  - {uses: hookloom/emit, with: {trigger: paid, key: \"${{ inputs.n }}\", data: {n: \"${{ inputs.n }}\"}}}\noutput: ${{ inputs.n }}\n",
 	})
 	acked := newAcknowledged()
-	for c := range cycles {
-		s := p.start(t)
-		stop := p.senders(t, acked, 8, fmt.Sprint(c))
-		time.Sleep(time.Duration(20+rand.IntN(400)) * time.Millisecond)
-		s.kill()
-		stop()
-	}
-	s := p.start(t)
-	p.idle(t)
-	s.stop(t)
+	p.killCycles(t, acked, cycles)
 	t.Logf("%d cycles, %d acknowledged", cycles, acked.count())
 	checkCalls(t, p, acked.events)
 	out.mu.Lock()
@@ -62,38 +54,21 @@ func TestKillMinusNineLosesNoCallAndNoWait(t *testing.T) {
 // checkCalls checks that each acknowledged event has one run, with one called run.
 func checkCalls(t *testing.T, p *project, acked map[string]string) {
 	t.Helper()
-	ctx, h := t.Context(), p.history(t)
+	h := p.history(t)
 	runs, called := map[string]int{}, map[string]int{}
-	for q := (engine.Query{Limit: 1000}); ; {
-		page, err := h.RunPage(ctx, q)
-		if err != nil {
-			t.Fatal(err)
+	eachRun(t, h, func(r engine.RunItem, d *engine.RunDetail) {
+		if r.Status != "succeeded" {
+			t.Errorf("%s of %s is %s: %s", r.ID, r.Workflow, r.Status, r.Error)
 		}
-		for _, r := range page.Items {
-			id, err := engine.ParseRunID(r.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			d, err := h.RunDetail(ctx, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.Status != "succeeded" {
-				t.Errorf("%s of %s is %s: %s", r.ID, r.Workflow, r.Status, r.Error)
-			}
-			if r.Workflow == "charge" {
-				called[d.CalledBy]++
-				continue
-			}
-			runs[r.Event]++
-			if want := fmt.Sprintf(`"%s %s"`, r.EventKey, r.EventKey); string(d.Output) != want || len(d.EndedBy) != 1 {
-				t.Errorf("%s of %s ended with %s, expected %s; its wait was ended by %+v", r.ID, r.EventKey, d.Output, want, d.EndedBy)
-			}
+		if r.Workflow == "charge" {
+			called[d.CalledBy]++
+			return
 		}
-		if q.After = page.Next; q.After == "" {
-			break
+		runs[r.Event]++
+		if want := fmt.Sprintf(`"%s %s"`, r.EventKey, r.EventKey); string(d.Output) != want || len(d.EndedBy) != 1 {
+			t.Errorf("%s of %s ended with %s, expected %s; its wait was ended by %+v", r.ID, r.EventKey, d.Output, want, d.EndedBy)
 		}
-	}
+	})
 	total := 0
 	for caller, n := range called {
 		if total++; n != 1 {
@@ -108,7 +83,54 @@ func checkCalls(t *testing.T, p *project, acked map[string]string) {
 			t.Errorf("%s (%s) has %d runs", key, id, runs[id])
 		}
 	}
-	found, err := h.Check(ctx)
+	sound(t, h)
+}
+
+// killCycles starts the server, sends to it and kills it, again and again. Then it starts it once
+// more, waits until all runs have ended, and stops it.
+func (p *project) killCycles(t *testing.T, acked *acknowledged, cycles int) {
+	t.Helper()
+	for c := range cycles {
+		s := p.start(t)
+		stop := p.senders(t, acked, 8, fmt.Sprint(c))
+		time.Sleep(time.Duration(20+rand.IntN(400)) * time.Millisecond)
+		s.kill()
+		stop()
+	}
+	s := p.start(t)
+	p.idle(t)
+	s.stop(t)
+}
+
+// eachRun reads all runs of a history with their details.
+func eachRun(t *testing.T, h *store.History, see func(engine.RunItem, *engine.RunDetail)) {
+	t.Helper()
+	for q := (engine.Query{Limit: 1000}); ; {
+		page, err := h.RunPage(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Items {
+			id, err := engine.ParseRunID(r.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := h.RunDetail(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			see(r, d)
+		}
+		if q.After = page.Next; q.After == "" {
+			return
+		}
+	}
+}
+
+// sound fails the test if check finds rows that contradict each other.
+func sound(t *testing.T, h *store.History) {
+	t.Helper()
+	found, err := h.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,8 @@ package e2e
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hookloom/hookloom/engine"
 )
@@ -21,16 +19,7 @@ func TestKillMinusNineLosesNoGatheredEvent(t *testing.T) {
 	out := newLedger(t)
 	p := gatherProject(t, out.url)
 	acked := newAcknowledged()
-	for c := range cycles {
-		s := p.start(t)
-		stop := p.senders(t, acked, 8, fmt.Sprint(c))
-		time.Sleep(time.Duration(20+rand.IntN(400)) * time.Millisecond)
-		s.kill()
-		stop()
-	}
-	s := p.start(t)
-	p.idle(t)
-	s.stop(t)
+	p.killCycles(t, acked, cycles)
 	t.Logf("%d cycles, %d acknowledged", cycles, len(acked.events))
 	checkGathered(t, p, acked.events)
 	out.mu.Lock()
@@ -59,41 +48,24 @@ func gatherProject(t *testing.T, sink string) *project {
 // checkGathered checks that each event is in exactly one run of each collecting workflow.
 func checkGathered(t *testing.T, p *project, acked map[string]string) {
 	t.Helper()
-	ctx, h := t.Context(), p.history(t)
+	h := p.history(t)
 	in := map[string]int{} // workflow and event
 	ended := 0
-	for q := (engine.Query{Limit: 1000}); ; {
-		page, err := h.RunPage(ctx, q)
-		if err != nil {
-			t.Fatal(err)
+	eachRun(t, h, func(r engine.RunItem, d *engine.RunDetail) {
+		in[r.Workflow+" "+r.Event]++
+		for _, ev := range d.Events {
+			in[r.Workflow+" "+ev]++
 		}
-		for _, r := range page.Items {
-			id, err := engine.ParseRunID(r.ID)
-			if err != nil {
-				t.Fatal(err)
+		switch {
+		case r.Workflow == "ended" && r.Status == "cancelled":
+			ended++
+			if n := len(d.Steps); n == 0 && d.StartedAt != nil || n > 0 && !strings.HasPrefix(d.Steps[n-1].Path, "finally/") {
+				t.Errorf("%s was cancelled without its finally: %+v", r.ID, d.Steps)
 			}
-			d, err := h.RunDetail(ctx, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in[r.Workflow+" "+r.Event]++
-			for _, ev := range d.Events {
-				in[r.Workflow+" "+ev]++
-			}
-			switch {
-			case r.Workflow == "ended" && r.Status == "cancelled":
-				ended++
-				if n := len(d.Steps); n == 0 && d.StartedAt != nil || n > 0 && !strings.HasPrefix(d.Steps[n-1].Path, "finally/") {
-					t.Errorf("%s was cancelled without its finally: %+v", r.ID, d.Steps)
-				}
-			case r.Status != "succeeded":
-				t.Errorf("%s of %s %s: %s", r.ID, r.Workflow, r.Status, r.Error)
-			}
+		case r.Status != "succeeded":
+			t.Errorf("%s of %s %s: %s", r.ID, r.Workflow, r.Status, r.Error)
 		}
-		if q.After = page.Next; q.After == "" {
-			break
-		}
-	}
+	})
 	for key, id := range acked {
 		for _, w := range []string{"last", "all"} {
 			if n := in[w+" "+id]; n != 1 {
@@ -104,13 +76,5 @@ func checkGathered(t *testing.T, p *project, acked map[string]string) {
 	if ended == 0 {
 		t.Error("no run was ended by an event")
 	}
-	found, err := h.Check(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range found {
-		if len(f.Wrong) > 0 {
-			t.Errorf("%s: %q", f.What, f.Wrong)
-		}
-	}
+	sound(t, h)
 }
