@@ -384,8 +384,7 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 	if len(o.Status) == 0 {
 		o.Status = words{"queued", "waiting", "running"}
 	}
-	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Limit: cancelAtOnce,
-		Ascending: true}
+	q := engine.Query{Workflow: o.Workflow, Trigger: o.Trigger, Type: o.Type, Status: strings.Join(o.Status, ","), Limit: cancelAtOnce}
 	open := []string{"queued", "waiting", "running"}
 	for _, s := range o.Status {
 		if !slices.Contains(open, s) {
@@ -423,7 +422,9 @@ func (c *Console) cancelRuns(w http.ResponseWriter, r *http.Request) {
 	reply(w, status, a)
 }
 
-// cancelAll cancels the runs of a query. A run that has ended in the meantime is not an error.
+// cancelAll cancels the runs of a query, the newest first: a run that ends gives its place to the
+// next one in the queue, which would begin for a moment if it were still open. A run that has
+// ended in the meantime is not an error.
 func (c *Console) cancelAll(ctx context.Context, q engine.Query, dry bool) (cancelledAnswer, error) {
 	a := cancelledAnswer{Runs: []string{}}
 	for {
