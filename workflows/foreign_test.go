@@ -106,3 +106,22 @@ func TestAStoredVersionGoesOnAsItBegan(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyABranchThatMayBeSkippedIsWarnedOf: all branches of a parallel step run, unless one has an if.
+func TestOnlyABranchThatMayBeSkippedIsWarnedOf(t *testing.T) {
+	for modifier, want := range map[string]int{"": 1, ", continue_on_error: true": 2, ", if: event.data.ok": 2} {
+		text := webhookHead + "  - {parallel: [{id: a, steps: [{id: x, uses: http/get, with: {url: \"https://api.example.com\"}}]}, " +
+			"{id: b, if: event.data.b, uses: http/get, with: {url: \"https://api.example.com\"}}]" + modifier + "}\n" +
+			"  - {uses: log, with: {message: \"${{ steps.x.output.status }} ${{ steps.b.output.status }}\"}}\n"
+		_, mistakes := loadOne(t, text, "")
+		warned := 0
+		for _, m := range mistakes {
+			if m.Code == "maybe-skipped" {
+				warned++
+			}
+		}
+		if warned != want || len(mistakes) != want {
+			t.Errorf("%q: want %d warnings, got\n%v", modifier, want, mistakes)
+		}
+	}
+}

@@ -42,6 +42,6 @@ func (s *stepChecker) parallel(st *Step, sc *expr.Scope) {
 	for _, inner := range branches {
 		// A branch sees only the vars that it sets itself, which rules out races.
 		inner.Names["vars"] = expr.Map{}
-		s.merge(inner, sc, before, true)
+		s.merge(inner, sc, before, st.If != nil || st.ContinueOnError)
 	}
 }
