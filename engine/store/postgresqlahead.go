@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"database/sql/driver"
 	"slices"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,8 @@ type needs struct {
 	// arrivals are deliveries whose keys it claims, matches the decisions about events of the inbox.
 	arrivals []arrival
 	matches  []matchRows
+	// take is a run that it marks as running, 0 for none.
+	take engine.RunID
 }
 
 // known is what was asked for a whole batch.
@@ -26,6 +29,8 @@ type known struct {
 	claimed, signed map[engine.EventID]bool
 	// inbox has the events that are in the inbox.
 	inbox map[int64]bool
+	// taken has the runs that were marked as running.
+	taken map[int64]bool
 }
 
 // claimKeys and claimSigned claim those keys and digests that no event has.
@@ -34,6 +39,12 @@ const (
 		SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bigint[]), unnest($4::bigint[]) ON CONFLICT DO NOTHING RETURNING event_id`
 	claimSigned = `INSERT INTO ` + schemaName + `.claims (trigger, digest, event_id, expires_at)
 		SELECT unnest($1::text[]), unnest($2::bytea[]), unnest($3::bigint[]), unnest($4::bigint[]) ON CONFLICT DO NOTHING RETURNING event_id`
+	// takeRuns is takeRun for many runs, except those whose start a rate may delay. As in ownParts, the condition
+	// of their status is in no index.
+	takeRuns = `UPDATE ` + schemaName + `.runs AS r SET owner_node = ` + nodeNumber + `, status = 'running', due_at = NULL,
+		started_at = coalesce(started_at, $2) WHERE id = ANY ($1::bigint[]) AND coalesce(status, '') IN ('queued', 'waiting')
+		AND NOT EXISTS (SELECT 1 FROM ` + schemaName + `.places p WHERE p.run_id = r.id AND p.started = 0 AND p.rate_grp IS NOT NULL)
+		RETURNING id`
 	findInbox = `SELECT event_id FROM ` + schemaName + `.inbox WHERE event_id = ANY ($1::bigint[])`
 )
 
@@ -41,7 +52,11 @@ const (
 func (p *postgresql) askAhead(batch []*command) error {
 	var arrivals []*arrival
 	var inbox [][]driver.Value
+	var takes []int64
 	for _, c := range batch {
+		if c.needs.take != 0 {
+			takes = append(takes, int64(c.needs.take))
+		}
 		for i := range c.needs.arrivals {
 			if a := &c.needs.arrivals[i]; a.d.Dedupe > 0 {
 				arrivals = append(arrivals, a)
@@ -51,10 +66,15 @@ func (p *postgresql) askAhead(batch []*command) error {
 			inbox = append(inbox, []driver.Value{int64(c.needs.matches[i].of.Event)})
 		}
 	}
-	p.known = known{claimed: map[engine.EventID]bool{}, signed: map[engine.EventID]bool{}, inbox: map[int64]bool{}}
+	p.known = known{claimed: map[engine.EventID]bool{}, signed: map[engine.EventID]bool{}, inbox: map[int64]bool{},
+		taken: map[int64]bool{}}
 	asked := p.askFor(claimKeys, keyRows(arrivals), func(id int64) { p.known.claimed[engine.EventID(id)] = true })
 	if len(inbox) > 0 {
 		asked = p.askFor(findInbox, inbox, func(id int64) { p.known.inbox[id] = true }) || asked
+	}
+	if len(takes) > 0 {
+		asked = true
+		p.queue(p.here(takeRuns), anyNumber, found(func(id int64) { p.known.taken[id] = true }), takes, time.Now().UnixMilli())
 	}
 	if !asked {
 		return nil
@@ -70,21 +90,26 @@ func (p *postgresql) askAhead(batch []*command) error {
 }
 
 // askFor queues a query about rows that returns ids; it reports whether there are any rows.
-func (p *postgresql) askFor(query string, rows [][]driver.Value, found func(id int64)) bool {
+func (p *postgresql) askFor(query string, rows [][]driver.Value, visit func(id int64)) bool {
 	if len(rows) == 0 {
 		return false
 	}
-	p.queue(p.here(query), anyNumber, func(r pgx.Rows) error {
+	p.queue(p.here(query), anyNumber, found(visit), columnsOf(rows)...)
+	return true
+}
+
+// found reads ids.
+func found(visit func(id int64)) func(pgx.Rows) error {
+	return func(r pgx.Rows) error {
 		var id int64
 		for r.Next() {
 			if err := r.Scan(&id); err != nil {
 				return err
 			}
-			found(id)
+			visit(id)
 		}
 		return nil
-	}, columnsOf(rows)...)
-	return true
+	}
 }
 
 // keyRows are the rows of keys for deliveries with a key, sorted as all transactions lock them. Of several
@@ -126,6 +151,15 @@ func (t *tx) claimedAhead(a *arrival) bool { return t.w.pg != nil && t.w.pg.know
 // signedAhead is claimedAhead for the digest of a signature.
 func (t *tx) signedAhead(a *arrival, digest []byte) bool {
 	return t.w.pg != nil && t.w.pg.known.signed[a.id] && len(digest) > 0 && &digest[0] == &a.d.Claim[0]
+}
+
+// takenAhead reports whether a run was marked as running for this command: of two that take it, the first has it.
+func (t *tx) takenAhead(run int64) bool {
+	if t.w.pg == nil || !t.w.pg.known.taken[run] {
+		return false
+	}
+	delete(t.w.pg.known.taken, run)
+	return true
 }
 
 // deleteInbox removes an event from the inbox; changes is 0 if it is not there.

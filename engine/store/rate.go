@@ -24,6 +24,10 @@ const (
 // take marks a run as running; it reports whether it could. If a rate does not allow the start yet,
 // the run is rescheduled.
 func (t *tx) take(run int64, now time.Time) (bool, error) {
+	if t.takenAhead(run) {
+		t.changedRun(engine.RunID(run), engine.Running)
+		return true, nil
+	}
 	err := t.exec(takeRun+` AND NOT EXISTS (SELECT 1 FROM places WHERE run_id = ?1 AND started = 0 AND rate_grp IS NOT NULL)`, run,
 		now.UnixMilli())
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // Take implements engine.Store.
 func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.LoadedRun, error) {
 	taken := false
-	err := s.w.do(ctx, true, func(t *tx) (err error) {
+	err := s.w.queued(ctx, order{wait: true, needs: needs{take: id}}, func(t *tx) (err error) {
 		taken, err = t.take(int64(id), time.Now())
 		return err
 	})
