@@ -36,7 +36,7 @@ func gatherProject(t *testing.T, sink string) *project {
 	post := "uses: http/post, with: {url: \"" + sink + "/%s\", body: {n: \"${{ event.key }}\"}}"
 	return hookProject(t, map[string]string{
 		"last": "on: hook\ndebounce: {key: event.data.n % 7, wait: 40ms, max: 150ms}\nsteps: [{" + fmt.Sprintf(post, "last") + "}]\n",
-		"all": "on: hook\nbatch: {key: event.data.n % 5, size: 10, wait: 100ms}\nconcurrency: 4\n" +
+		"all": "on: hook\nbatch: {key: event.data.n % 5, size: 10, wait: 100ms}\nconcurrency: {limit: 4, max_queue: 1000000}\n" +
 			"steps: [{uses: http/post, with: {url: \"" + sink + "/all\", body: {keys: \"${{ map(events, .key) }}\"}}}]\n",
 		// Every event cancels the run of the previous one with the same remainder, unless it has
 		// ended.

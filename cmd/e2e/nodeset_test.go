@@ -210,6 +210,7 @@ func post(ctx context.Context, to string, body []byte) (status int, answer strin
 		return 0, "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Hookloom", "1") // calls of the API need it where there is no token
 	resp, err := poster.Do(req)
 	if err != nil {
 		return 0, "", err
