@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -98,10 +99,22 @@ func Picture(name string) ([]byte, bool) {
 // Hit is a place in the manual that contains the words of a search.
 type Hit struct {
 	Page, Title, Heading, Line string
+	// Anchor is the id of the heading on the console's page; empty for the title.
+	Anchor string
+	rank   int
 }
 
+// The ranks of hits: a page about the words comes first, an example last.
+const (
+	inTitle = iota
+	inHeading
+	inText
+	inExample
+)
+
 // Search returns the lines that contain all of the words, ignoring case; at most limit. The words
-// of the headings above a line count too.
+// of the headings above a line count too. Pages whose title has all of the words come first, then
+// headings, text and examples.
 func Search(query string, limit int) []Hit {
 	words := strings.Fields(strings.ToLower(query))
 	if len(words) == 0 {
@@ -109,24 +122,70 @@ func Search(query string, limit int) []Hit {
 	}
 	var out []Hit
 	for _, p := range Pages() {
-		heading := ""
-		for line := range strings.Lines(p.Text) {
-			line = strings.TrimSpace(line)
-			if strings.HasPrefix(line, "#") {
-				heading = strings.TrimSpace(strings.TrimLeft(line, "#"))
-			}
-			where := strings.ToLower(p.Title + " " + heading + " " + line)
-			own := strings.ToLower(line)
-			if line == "" || !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(own, w) }) {
-				continue
-			}
-			if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(where, w) }) {
-				continue
-			}
-			if out = append(out, Hit{Page: p.Name, Title: p.Title, Heading: heading, Line: line}); len(out) == limit {
-				return out
+		out = append(out, p.search(words)...)
+	}
+	slices.SortStableFunc(out, func(x, y Hit) int { return x.rank - y.rank })
+	return out[:min(limit, len(out))]
+}
+
+func (p Page) search(words []string) []Hit {
+	var out []Hit
+	at := Hit{Page: p.Name, Title: p.Title}
+	anchors, fenced := map[string]int{}, false
+	for line := range strings.Lines(p.Text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+			continue
+		}
+		isHeading := strings.HasPrefix(line, "#") && !fenced // in an example it is a comment
+		if isHeading {
+			at.Heading = strings.TrimSpace(strings.TrimLeft(line, "#"))
+			if at.Anchor = ""; at.Heading != p.Title { // the console shows the title itself
+				at.Anchor = anchor(at.Heading, anchors)
 			}
 		}
+		hit := at
+		hit.Line = line
+		switch own := strings.ToLower(line); {
+		case line == "" || !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(own, w) }),
+			!containsAll(strings.ToLower(p.Title+" "+at.Heading+" "+line), words):
+			continue
+		case isHeading && at.Heading == p.Title:
+			hit.rank = inTitle
+		case isHeading:
+			hit.rank = inHeading
+		case fenced:
+			hit.rank = inExample
+		default:
+			hit.rank = inText
+		}
+		out = append(out, hit)
 	}
 	return out
+}
+
+func containsAll(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
+}
+
+// anchor returns the id of a heading as goldmark makes it: letters and digits, with dashes for
+// blanks, and a number if the page has it already.
+func anchor(heading string, seen map[string]int) string {
+	id := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		case r == ' ' || r == '-' || r == '_':
+			return '-'
+		}
+		return -1
+	}, heading)
+	seen[id]++
+	if n := seen[id] - 1; n > 0 {
+		id += "-" + strconv.Itoa(n)
+	}
+	return id
 }

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"testing"
 
@@ -68,5 +70,30 @@ func TestPicturesOfPagesAreServed(t *testing.T) {
 	}
 	if seen == 0 {
 		t.Error("no page has a picture")
+	}
+}
+
+// TestASearchLeadsToThePlace follows the results of searches to the headings that they name. A page
+// about the words comes first.
+func TestASearchLeadsToThePlace(t *testing.T) {
+	mux := http.NewServeMux()
+	(&Console{}).manualPages(mux)
+	for query, first := range map[string]string{"dead letters": "retries", "oauth": "connections", "nginx": "deploy",
+		"concurrency": "workflow", "backtest": "backtest"} {
+		hits := docs.Search(query, maxHits)
+		if len(hits) == 0 || path.Base(hits[0].Page) != first {
+			t.Errorf("a search for %q leads to %+v, not to %s", query, hits[:min(1, len(hits))], first)
+			continue
+		}
+		for _, h := range hits[:min(20, len(hits))] {
+			p, _ := docs.Find(h.Page)
+			var b bytes.Buffer
+			if err := markdown.Convert([]byte(forConsole(p)), &b); err != nil {
+				t.Fatal(err)
+			}
+			if h.Anchor != "" && !strings.Contains(b.String(), `id="`+h.Anchor+`"`) {
+				t.Errorf("%q: %s has no heading with the id %q", query, h.Page, h.Anchor)
+			}
+		}
 	}
 }
