@@ -19,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/backtest"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
 )
@@ -44,7 +45,8 @@ step's mock: from the tests is used. Without either, the run is unknown from the
 on, with the reason.
 
 Events that a changed run emits, workflows that it calls, and those that are told of
-its end are followed to the further runs.
+its end are followed to the further runs. If the edit changes the times of a schedule,
+the firings that appear are run at their time, and those that vanish start no runs.
 
 Without files, all workflows of the project folder are compared. A file outside
 workflows/ is an edited copy of the workflow with its name; one in a folder connectors/
@@ -103,9 +105,10 @@ func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (e
 	defer func() { err = errors.Join(err, h.Close()) }()
 	o := backtest.Options{History: h, Project: edited.project, Workflows: edited.only, Limit: f.limit, Sample: f.sample, Tests: edited.tests,
 		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })}
-	if err := f.query(&o.Query); err != nil {
+	if err := f.query(&o); err != nil {
 		return err
 	}
+	o.Schedules = changedSchedules(h, o.Project)
 	if err := f.compareWith(ctx, h, &o); err != nil {
 		return err
 	}
@@ -157,8 +160,17 @@ func (a *app) progress() func(int) {
 	}
 }
 
+// changedSchedules returns what an edited project changes about the firings of schedules.
+func changedSchedules(h *store.History, p *workflows.Project) func(ctx context.Context,
+	from, until time.Time) ([]*engine.ScheduleChange, error) {
+	return func(ctx context.Context, from, until time.Time) ([]*engine.ScheduleChange, error) {
+		return triggers.ChangedSchedules(ctx, h, p, from, until)
+	}
+}
+
 // query selects the events.
-func (f *backtestFlags) query(q *engine.RecordedQuery) error {
+func (f *backtestFlags) query(o *backtest.Options) error {
+	q := &o.Query
 	if f.limit < 0 || f.sample < 0 || f.limit > 0 && f.sample > 0 {
 		return usageError("--limit and --sample are numbers of events, and are mutually exclusive")
 	}
@@ -167,6 +179,7 @@ func (f *backtestFlags) query(q *engine.RecordedQuery) error {
 	if err := console.Window(&times, f.since, f.until, time.Now(), zone()); err != nil {
 		return usageError("%v", err)
 	}
+	o.Since, o.Until = times.Since, times.Until
 	if !times.Since.IsZero() {
 		q.After = engine.EventID(engine.FirstID(times.Since)) - 1
 	}

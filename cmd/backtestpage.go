@@ -18,7 +18,7 @@ func (a *app) backtestJUnit(r *backtest.Report, f *findings) error {
 	changed := map[string]bool{}
 	for _, c := range f.firstChanges {
 		changed[c.Workflow] = true
-		results = append(results, testResult{Workflow: c.Workflow, Name: c.Event, File: "workflows/" + c.Workflow + ".yaml",
+		results = append(results, testResult{Workflow: c.Workflow, Name: c.Subject(), File: "workflows/" + c.Workflow + ".yaml",
 			Failures: []string{differenceLine(c)}})
 	}
 	if n := f.changed - len(f.firstChanges); n > 0 {
@@ -86,7 +86,7 @@ code {font-size: 13px; overflow-wrap: anywhere}
 <p>{{.R.Events}} events, {{.R.RunsBefore}} runs before and {{.R.RunsAfter}} after: {{.R.Unchanged}} unchanged, {{.Changed}} changed,
 {{.R.Assumed}} assumed, {{.Unknown}} unknown</p>
 {{if .Changes}}<h2>Changes</h2><table><tr><th>Event</th><th>Workflow</th><th>Change</th><th>Because</th><th>Requests</th></tr>
-{{range .Changes}}<tr><td><code>{{.Event}}</code></td><td>{{.Workflow}}</td><td>{{kind .Kind}}{{if .Assumed}} (assumed){{end}}</td>
+{{range .Changes}}<tr><td><code>{{.Subject}}</code></td><td>{{.Workflow}}</td><td>{{kind .Kind}}{{if .Assumed}} (assumed){{end}}</td>
 <td><code>{{.Because.Expression}}</code><br><code>{{line .Because.Before}}</code> → <code>{{line .Because.After}}</code></td>
 <td>{{range .Requests.Added}}<div>added {{.Step}} {{.Action}} {{.Host}} <code>{{line .Request}}</code></div>{{end}}
 {{range .Requests.Removed}}<div>removed {{.Step}} {{.Action}} {{.Host}} <code>{{line .Request}}</code></div>{{end}}
@@ -96,6 +96,10 @@ code {font-size: 13px; overflow-wrap: anywhere}
 {{if .More}}<p>and {{.More}} more</p>{{end}}
 {{if .Unknowns}}<h2>Unknown</h2><table><tr><th>Runs</th><th>Reason</th></tr>
 {{range .Unknowns}}<tr><td>{{.N}}</td><td>{{.Text}}</td></tr>{{end}}</table>{{end}}
+{{if .R.Schedules}}<h2>Schedules</h2><table>
+<tr><th>Schedule</th><th>Before</th><th>After</th><th>Firings that appear</th><th>Vanish</th></tr>
+{{range .R.Schedules}}<tr><td>{{.Name}}</td><td><code>{{or .Before "-"}}</code></td><td><code>{{or .After "-"}}</code></td>
+<td>{{.Appear}}</td><td>{{.Vanish}}</td></tr>{{end}}</table>{{end}}
 {{if .R.Calls}}<h2>Calls</h2><table><tr><th>Host</th><th>Day</th><th>Before</th><th>After</th></tr>
 {{range .R.Calls}}<tr><td>{{.Host}}</td><td>{{.Day}}</td><td>{{.Before}}</td><td>{{.After}}</td></tr>{{end}}</table>{{end}}
 {{if .R.Concurrency}}<h2>Runs open at once, at most</h2><table><tr><th>Workflow</th><th>Before</th><th>After</th></tr>

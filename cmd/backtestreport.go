@@ -134,11 +134,12 @@ func (a *app) backtestJSON(r *backtest.Report, f *findings) error {
 		fmt.Fprint(w, "],\n")
 	}
 	rest := struct {
-		Kinds       map[string]int         `json:"kinds"`
-		Calls       []backtest.HostDay     `json:"calls"`
-		Concurrency []backtest.Concurrency `json:"concurrency"`
-		Limits      backtest.Limits        `json:"limits"`
-	}{r.Kinds, r.Calls, r.Concurrency, r.Limits}
+		Kinds       map[string]int           `json:"kinds"`
+		Calls       []backtest.HostDay       `json:"calls"`
+		Concurrency []backtest.Concurrency   `json:"concurrency"`
+		Schedules   []backtest.ScheduleCount `json:"schedules"`
+		Limits      backtest.Limits          `json:"limits"`
+	}{r.Kinds, r.Calls, r.Concurrency, r.Schedules, r.Limits}
 	b, err := json.MarshalIndent(rest, "", "  ")
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (a *app) backtestTable(r *backtest.Report, f *findings, whole bool) error {
 		a.printf("\n")
 		t := newTable("EVENT", "WORKFLOW", "CHANGE", "BECAUSE", "BEFORE", "AFTER", "REQUESTS")
 		for _, c := range f.firstChanges {
-			t.row(c.Event, c.Workflow, kindText(c.Kind), short(c.Because.Expression, 48), short(inLine(c.Because.Before), 24),
+			t.row(c.Subject(), c.Workflow, kindText(c.Kind), short(c.Because.Expression, 48), short(inLine(c.Because.Before), 24),
 				short(inLine(c.Because.After), 24), requestsText(c.Requests))
 		}
 		if err := t.print(a.out); err != nil {
@@ -207,7 +208,7 @@ func requestsText(r backtest.Requests) string {
 
 // printChange prints all details of a change.
 func (a *app) printChange(c backtest.Change) error {
-	a.printf("\n%s  %s  %s", c.Event, c.Workflow, kindText(c.Kind))
+	a.printf("\n%s  %s  %s", c.Subject(), c.Workflow, kindText(c.Kind))
 	if c.Run != "" {
 		a.printf("  %s", c.Run)
 	}
@@ -259,6 +260,16 @@ func orNone(s string) string {
 
 // printTotals prints where the number of calls or of simultaneous runs changes.
 func (a *app) printTotals(r *backtest.Report) error {
+	if len(r.Schedules) > 0 {
+		a.printf("\n")
+		t := newTable("SCHEDULE", "BEFORE", "AFTER", "FIRINGS APPEAR", "VANISH")
+		for _, s := range r.Schedules {
+			t.row(printable(s.Name()), printable(orDash(s.Before)), printable(orDash(s.After)), fmt.Sprint(s.Appear), fmt.Sprint(s.Vanish))
+		}
+		if err := t.print(a.out); err != nil {
+			return err
+		}
+	}
 	t := newTable("HOST", "DAY", "CALLS BEFORE", "AFTER")
 	for _, c := range r.Calls {
 		if c.Before != c.After {

@@ -85,7 +85,8 @@ func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*consol
 			out.Mistakes = l.mistakes.Error()
 			return out, nil
 		}
-		options.Project, options.Workflows = l.project, map[string]bool{o.Workflow: true}
+		options.Project, options.Workflows, options.Since = l.project, map[string]bool{o.Workflow: true}, o.Since
+		options.Schedules = changedSchedules(s.store.History(), l.project)
 	}
 	options.Tests, _ = options.Project.LoadTests() // their mocks are used; broken tests have none
 	var err error

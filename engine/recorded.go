@@ -27,6 +27,37 @@ type RecordHistory interface {
 	// key, as far as it remembers; zero for never.
 	MadeEvent(ctx context.Context, run RunID, workflow, key string, at time.Time) (EventID, error)
 	KeySeen(ctx context.Context, trigger, key string) (time.Time, error)
+	// FirstReceived is when the oldest event was received; zero if there is none.
+	FirstReceived(ctx context.Context) (time.Time, error)
+}
+
+// ScheduleChange is what an edit changes about the firings of a schedule. Its functions may be called
+// concurrently.
+type ScheduleChange struct {
+	// Schedule is the id of the schedule, empty if it has none.
+	Trigger, Schedule string
+	// Before and After are the times as written, with their zone; empty for none.
+	Before, After string
+	// Zone is the time zone of the edited schedule.
+	Zone *time.Location
+	// Next returns the first firing that appears and is planned after a time; nil if there is none.
+	Next func(after time.Time) (*NewFiring, error)
+	// Keeps reports whether the edited schedule has a recorded firing too, by the key of its event.
+	Keeps func(key string) bool
+}
+
+// NewFiring is a firing of an edited schedule that is not recorded.
+type NewFiring struct {
+	Planned  time.Time
+	Delivery *Delivery
+}
+
+// ScheduleState is the stored progress of a schedule.
+type ScheduleState struct {
+	// Schedule is the id of the schedule, empty if it has none.
+	Trigger, Schedule string
+	// Timetable is the text of its times as JSON.
+	Timetable []byte
 }
 
 // RecordedQuery selects recorded events.

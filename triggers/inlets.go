@@ -78,15 +78,12 @@ func (n *Inlets) Use(p *workflows.Project, ask Ask, secret func(string) (string,
 				since: time.Now()})
 		}
 		for _, s := range t.Schedules {
-			zone := s.Timezone
-			if zone == nil {
-				zone = p.Timezone
-			}
-			table, err := newTimetable(s.Every, s.Cron, zone)
+			scheduler, err := newScheduler(p, t, s)
 			if err != nil {
-				return fmt.Errorf("trigger %s: %w", name, err)
+				return err
 			}
-			set.schedulers = append(set.schedulers, &scheduler{trigger: t, schedule: s, table: table, in: n.in, log: n.log, now: time.Now})
+			scheduler.in, scheduler.log = n.in, n.log
+			set.schedulers = append(set.schedulers, scheduler)
 		}
 	}
 	n.mu.Lock()

@@ -288,7 +288,15 @@ func (t *timetable) stamp() []byte { return value.AppendText(nil, t.text) }
 
 // fire makes the event of a planned time. The time is its key, so it occurs once.
 func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
-	now := s.now().UTC()
+	d, err := s.delivery(planned, s.now().UTC())
+	if err != nil {
+		return err
+	}
+	return s.fired(ctx, planned, d)
+}
+
+// delivery is the event of a planned time that is fired at now.
+func (s *scheduler) delivery(planned, now time.Time) (*engine.Delivery, error) {
 	key := planned.UTC().Format(time.RFC3339) + s.set.suffix(planned)
 	if s.schedule.ID != "" {
 		key = s.schedule.ID + "/" + key
@@ -297,19 +305,19 @@ func (s *scheduler) fire(ctx context.Context, planned time.Time) error {
 	if s.schedule.Data != nil {
 		v, err := s.schedule.Data.Eval(&expr.Env{Names: expr.Names{"time": planned.UTC()}, Now: now})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		data = v
 	}
 	raw, err := value.EncodeJSON(data)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dedupe := s.schedule.Dedupe
 	if dedupe == 0 {
 		dedupe = workflows.DefaultDedupe
 	}
-	return s.fired(ctx, planned, &engine.Delivery{Trigger: s.trigger.Name, Inlet: workflows.InletSchedule, Key: key, Type: "schedule",
+	return &engine.Delivery{Trigger: s.trigger.Name, Inlet: workflows.InletSchedule, Key: key, Type: "schedule",
 		Time: planned.UTC(), ReceivedAt: now,
-		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{}, Raw: raw, Dedupe: dedupe})
+		Headers: map[string]string{"content-type": "application/json"}, Query: map[string]string{}, Raw: raw, Dedupe: dedupe}, nil
 }

@@ -36,6 +36,11 @@ type Options struct {
 	// Gentle leaves at least half of the processor time of one processor, and all of the others, to the
 	// rest of the process: a server that takes deliveries meanwhile.
 	Gentle bool
+	// Since and Until bound the times of the events that Query selects; zero means no bound.
+	Since, Until time.Time
+	// Schedules returns what the edit changes about the firings of schedules from one time up to
+	// another. If it is nil, recorded firings are compared as they came.
+	Schedules func(ctx context.Context, from, until time.Time) ([]*engine.ScheduleChange, error)
 	// Tests are the tests of the project, whose mocks are used where nothing is recorded.
 	Tests []*workflows.Test
 	// Change and Unknown are called for each finding, in the order of the events, except for those
@@ -71,6 +76,8 @@ type run struct {
 	altered   map[origin]*made
 	unsettled map[engine.RunID][]awaited
 	keys      map[[2]string]time.Time
+	// schedules are those whose times the edit changes.
+	schedules []*schedule
 	// answered counts the runs of workflows that are not selected whose answers are used.
 	answered map[string]int
 }
@@ -94,6 +101,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err = b.pages(ctx); err == nil {
 		err = b.agenda.rest()
 	}
+	b.report.Schedules = b.scheduleCounts()
 	b.report.Calls, b.report.Concurrency = b.totals.hosts(), b.totals.concurrency()
 	return &b.report, err
 }
@@ -135,6 +143,9 @@ func (b *run) pages(ctx context.Context) error {
 	q := b.o.Query
 	q.Limit = pageSize
 	chosen, all, err := b.choose(ctx, &q)
+	if err == nil {
+		err = b.readSchedules(ctx, chosen)
+	}
 	if err != nil {
 		return err
 	}
@@ -242,6 +253,7 @@ func (b *run) page(ctx context.Context, page []*engine.RecordedEvent) error {
 	for i := range page {
 		b.report.Events++
 		b.noteEvent(page[i])
+		b.countVanished(page[i].Event)
 		if err := b.arriveEvent(ctx, page[i], items[i]); err != nil {
 			return err
 		}
@@ -336,7 +348,7 @@ func (b *run) note(ctx context.Context, it *item) error {
 	}
 	var errs []error
 	if it.problem != "" {
-		errs = append(errs, b.o.Unknown(Unknown{Event: it.ev.Event.ID.String(), Workflow: it.workflow, Reason: it.problem}))
+		errs = append(errs, b.o.Unknown(Unknown{Event: it.eventID(), Firing: it.firing, Workflow: it.workflow, Reason: it.problem}))
 	}
 	switch {
 	case it.change != nil:

@@ -12,8 +12,8 @@ import (
 // This file describes an event that only one side has a run for.
 
 func (b *run) newChange(it *item, kind string) *Change {
-	c := &Change{Event: it.ev.Event.ID.String(), Workflow: it.workflow, Kind: kind,
-		Cause: it.cause, Requests: Requests{Added: []Request{}, Removed: []Request{}, Changed: []RequestChange{}}}
+	c := &Change{Event: it.eventID(), Workflow: it.workflow, Kind: kind,
+		Cause: it.cause, Firing: it.firing, Requests: Requests{Added: []Request{}, Removed: []Request{}, Changed: []RequestChange{}}}
 	if it.run != nil {
 		c.Run = it.run.Run.ID.String()
 	}
@@ -55,6 +55,8 @@ func (b *run) oneSided(it *item, before *workflows.Workflow, decided, after engi
 	}
 	if c.Because = b.whyMatched(it, before, it.listener.Workflow); it.cause != nil && (it.decision == nil || it.listener.Workflow == nil) {
 		c.Because = it.cause.because(it.matchedAfter)
+	} else if it.firing != nil && it.cause == nil {
+		c.Because = it.firing.because()
 	}
 	if x, y := ruleError(decided), ruleError(after); x != nil || y != nil {
 		c.Error = &ErrorChange{Before: x, After: y}

@@ -42,6 +42,8 @@ type item struct {
 	edited      *engine.Event
 	editedNames map[string]any
 	editedErr   error
+	// firing is that of a schedule that the edit changes, if only one side has it; nil for others.
+	firing *Firing
 	// skipped says why the item is not compared; limits says what the record does not contain about
 	// it.
 	skipped, limits func(*Limits)
@@ -140,7 +142,11 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent, all bool) (ou
 			}
 		}
 	}
-	for _, l := range b.listen.of(ev.Event) {
+	listening, vanishes := b.listen.of(ev.Event), b.vanishes(ev.Event)
+	if vanishes != nil {
+		listening = nil
+	}
+	for _, l := range listening {
 		if ev.Event.Inlet == workflows.InletWorkflowRun && !b.hears(l.Workflow, ev.Event.Inputs) {
 			continue
 		}
@@ -149,6 +155,7 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent, all bool) (ou
 		}
 	}
 	for _, it := range out {
+		it.firing = vanishes
 		if b.prepare(it); it.skipped == nil && it.problem == "" && it.run != nil {
 			b.simulateBase(ctx, it)
 		}

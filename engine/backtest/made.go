@@ -53,6 +53,8 @@ func originOf(ev *engine.RecordedEvent) (o origin, ok bool) {
 // made is an event that the edited run makes, or an event that it no longer makes.
 type made struct {
 	cause Cause
+	// firing is the firing that appears, if its run makes the event; nil for others.
+	firing *Firing
 	// event is nil if the event is no longer made. unknown is why that cannot be told.
 	event   *engine.Event
 	unknown string
@@ -77,8 +79,9 @@ func newMade(it *item, c *call, at time.Time, how engine.Inlet) *made {
 	if c != nil {
 		cause.Step = c.path
 	}
-	return &made{cause: cause, event: &engine.Event{ID: it.ev.Event.ID, Delivery: engine.Delivery{Inlet: how, Time: at, ReceivedAt: at,
-		Query: map[string]string{}}}}
+	return &made{cause: cause, firing: it.firing,
+		event: &engine.Event{ID: it.ev.Event.ID, Delivery: engine.Delivery{Inlet: how, Time: at, ReceivedAt: at,
+			Query: map[string]string{}}}}
 }
 
 // refused are the codes with which a step fails before it makes an event.
@@ -259,7 +262,7 @@ func calledAnswer(workflow string, s *simulation) *answer {
 
 // itemOf returns the item of an event that only the edited side makes, for one workflow.
 func (b *run) itemOf(m *made, w *workflows.Workflow) *item {
-	it := &item{ev: &engine.RecordedEvent{Event: m.event}, workflow: w.ID, cause: &m.cause,
+	it := &item{ev: &engine.RecordedEvent{Event: m.event}, workflow: w.ID, cause: &m.cause, firing: m.firing,
 		listener: engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}}
 	it.names, it.namesErr = m.event.Names()
 	return it

@@ -1,6 +1,8 @@
 package backtest
 
 import (
+	"time"
+
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
@@ -21,6 +23,8 @@ type Report struct {
 	Calls []HostDay `json:"calls"`
 	// Concurrency is the maximum number of simultaneous runs per workflow.
 	Concurrency []Concurrency `json:"concurrency"`
+	// Schedules are the schedules whose times the edit changes.
+	Schedules []ScheduleCount `json:"schedules"`
 	// Limits is what the history does not contain.
 	Limits Limits `json:"limits"`
 }
@@ -64,11 +68,55 @@ type Concurrency struct {
 	After    int    `json:"after"`
 }
 
+// ScheduleCount counts the firings that appear and vanish because the times of a schedule changed.
+type ScheduleCount struct {
+	Trigger string `json:"trigger"`
+	// Schedule is the id of the schedule, empty if it has none.
+	Schedule string `json:"schedule"`
+	// Before and After are the times as written, with their zone; empty for none.
+	Before string `json:"before"`
+	After  string `json:"after"`
+	// Appear and Vanish count firings that only one side has.
+	Appear int `json:"appear"`
+	Vanish int `json:"vanish"`
+}
+
+// Name identifies the schedule to a person.
+func (s ScheduleCount) Name() string { return scheduleName(s.Trigger, s.Schedule) }
+
+func scheduleName(trigger, schedule string) string {
+	if schedule == "" {
+		return trigger
+	}
+	return trigger + "/" + schedule
+}
+
+// Firing is a firing of a schedule that only one side has.
+type Firing struct {
+	Trigger string `json:"trigger"`
+	// Schedule is the id of the schedule, empty if it has none.
+	Schedule string `json:"schedule"`
+	// Planned is the time of the schedule, in its zone.
+	Planned time.Time `json:"planned"`
+	// Appears reports that only the edited schedule fires.
+	Appears bool `json:"appears"`
+
+	change *schedule
+}
+
+// String identifies the firing to a person.
+func (f *Firing) String() string {
+	return scheduleName(f.Trigger, f.Schedule) + " " + f.Planned.Format("2006-01-02 15:04:05 -07:00")
+}
+
 // Unknown is a run whose outcome cannot be determined.
 type Unknown struct {
+	// Event is empty for a firing that appears.
 	Event    string `json:"event"`
 	Workflow string `json:"workflow"`
 	Reason   string `json:"reason"`
+	// Firing is that of an edited schedule; nil for other events.
+	Firing *Firing `json:"firing,omitempty"`
 }
 
 // The kinds of changes.
@@ -85,6 +133,7 @@ const (
 // starts or stops matching, error, path, requests, output; the other fields contain all
 // differences.
 type Change struct {
+	// Event is empty for a firing that appears, and for what its run makes.
 	Event    string   `json:"event"`
 	Workflow string   `json:"workflow"`
 	Kind     string   `json:"kind"`
@@ -100,6 +149,16 @@ type Change struct {
 	Output *Values      `json:"output,omitempty"`
 	// Cause is what made the event; nil for an event that both sides have.
 	Cause *Cause `json:"cause,omitempty"`
+	// Firing is that of an edited schedule; nil for other events.
+	Firing *Firing `json:"firing,omitempty"`
+}
+
+// Subject names the event, or the firing that appears.
+func (c Change) Subject() string {
+	if c.Event == "" && c.Firing != nil {
+		return c.Firing.String()
+	}
+	return c.Event
 }
 
 // Cause is the run that makes an event on one side only, or with other data.

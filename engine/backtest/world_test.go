@@ -109,6 +109,12 @@ func delivery(trigger, key, body string) *engine.Delivery {
 // record runs workflows with the real engine and a real database, in simulated time.
 func record(t *testing.T, flows map[string]string, drive func(ctx context.Context, e *machine.Engine)) (path string) {
 	t.Helper()
+	return recordFrom(t, time.Time{}, flows, drive)
+}
+
+// recordFrom is record that begins at a time.
+func recordFrom(t *testing.T, begin time.Time, flows map[string]string, drive func(ctx context.Context, e *machine.Engine)) (path string) {
+	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "db")
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +122,7 @@ func record(t *testing.T, flows map[string]string, drive func(ctx context.Contex
 	path = filepath.Join(dir, "x.db")
 	p := load(t, flows)
 	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(begin))
 		s, err := store.Open(context.Background(), path, store.Options{})
 		if err != nil {
 			t.Fatal(err)

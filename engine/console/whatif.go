@@ -72,6 +72,8 @@ type BacktestOrder struct {
 	// Chosen, unless nil, are events that the workflows in use decide again.
 	Chosen []engine.Chosen
 	Query  engine.RecordedQuery
+	// Since bounds the times of the events, like Query.
+	Since time.Time
 	// Limit is the number of newest events to evaluate.
 	Limit int
 	// Keep is the maximum number of changes and reasons to return.
@@ -182,6 +184,7 @@ func (c *Console) whatChanges(r *http.Request, o BacktestOrder, since, limit str
 		return nil, err
 	}
 	if !q.Since.IsZero() {
+		o.Since = q.Since
 		o.Query.After = engine.EventID(engine.FirstID(q.Since)) - 1
 	}
 	if o.Text == "" && r.Form.Get("from") == "text" {

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file reads the recorded history page by page, for backtests.
@@ -305,6 +307,47 @@ func (h *History) KeySeen(ctx context.Context, trigger, key string) (time.Time, 
 		return time.Time{}, err
 	}
 	return fromMillis(n), nil
+}
+
+// FirstReceived implements engine.RecordHistory.
+func (h *History) FirstReceived(ctx context.Context) (time.Time, error) {
+	n, err := h.number(ctx, `SELECT received_at FROM events ORDER BY id LIMIT 1`)
+	if n == 0 || err != nil {
+		return time.Time{}, err
+	}
+	return fromMillis(n), nil
+}
+
+// Firings calls do with the key of each event that schedules of a trigger made since a time, and with
+// the time at which it was made.
+func (h *History) Firings(ctx context.Context, trigger string, since time.Time, do func(key string, at time.Time)) error {
+	rows, err := h.db.QueryContext(ctx, `SELECT key, received_at FROM events WHERE trigger = ? AND inlet = ? AND received_at >= ?
+		ORDER BY id`, trigger, string(workflows.InletSchedule), since.UnixMilli())
+	if err != nil {
+		return classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		var at int64
+		if err := rows.Scan(&key, &at); err != nil {
+			return classify(err)
+		}
+		do(key, fromMillis(at))
+	}
+	return classify(rows.Err())
+}
+
+// Schedules lists the schedules that have run.
+func (h *History) Schedules(ctx context.Context) ([]engine.ScheduleState, error) {
+	return collect(ctx, h.db, `SELECT trigger, inlet, cursor FROM inlets WHERE inlet LIKE 'schedule %' ORDER BY trigger, inlet`, nil,
+		func(r scanner) (s engine.ScheduleState, err error) {
+			var inlet string
+			var timetable sql.NullString
+			err = r.Scan(&s.Trigger, &inlet, &timetable)
+			s.Schedule, s.Timetable = strings.TrimPrefix(inlet, "schedule "), []byte(timetable.String)
+			return s, err
+		})
 }
 
 // number reads one number; 0 for none.
