@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -129,4 +130,12 @@ func unevenNodes(list []engine.NodeItem) string {
 		return ""
 	}
 	return text
+}
+
+// permits divides the rates of triggers between the nodes; nil if there is one node.
+func (s *server) permits() triggers.Permits {
+	if !s.store.Shared() {
+		return nil
+	}
+	return s.store.TakePermits
 }

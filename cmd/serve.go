@@ -139,7 +139,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table, Client: s.guard.Client(),
 		Secret: func(name string) (string, bool) { return s.secrets.Load().Lookup(name) }, Redact: redactor.Text}
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Deps{Fetch: fetcher(s.guard.Client()), Capture: s.capture,
-		Answered: s.telemetry.Answered, Served: s.telemetry.Served()}); err != nil {
+		Permits: s.permits(), Answered: s.telemetry.Answered, Served: s.telemetry.Served()}); err != nil {
 		return nil, err
 	}
 	s.inlets = triggers.NewInlets(s.engine, o.log)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"github.com/hookloom/hookloom/engine/permit"
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
@@ -23,6 +24,10 @@ type SharedStore interface {
 	OrderNodes(ctx context.Context, o NodeOrder) error
 	NodeOrders(ctx context.Context) ([]NodeOrder, error)
 	DoneOrder(ctx context.Context, id int64) error
+	// TakePermits gives this node a part of the limits that hold for all nodes together, in the order of
+	// the asks. What it gives counts as used from then on, also if the answer is lost. With SQLite it
+	// returns an error: limits are those of the only node.
+	TakePermits(ctx context.Context, asks []permit.Ask) ([]permit.Grant, error)
 }
 
 // NodeOrder is an order to other nodes.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/permit"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -23,6 +24,9 @@ type Deps struct {
 	From netip.Addr
 	// Capture stores a secret that a provider sent in a handshake; nil if it cannot be stored.
 	Capture func(trigger, secret, value string) error
+	// Permits divides the rates of triggers between the nodes of a shared database; nil if there is one
+	// node.
+	Permits Permits
 	// awaited reports whether an operator waits for the secret of a trigger; taken closes that
 	// wait. Both are nil without a server.
 	awaited, taken func(trigger string, at time.Time) bool
@@ -75,6 +79,9 @@ func texts(v *workflows.Value, env *expr.Env) (map[string]string, error) {
 	}
 	return out, nil
 }
+
+// Permits gives this node a part of limits that hold for all nodes together.
+type Permits = func(ctx context.Context, asks []permit.Ask) ([]permit.Grant, error)
 
 // Fetch sends a request through the egress guard and returns a body of limited size.
 type Fetch = func(ctx context.Context, r *http.Request) ([]byte, error)

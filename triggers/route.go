@@ -12,7 +12,6 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
-	"golang.org/x/time/rate"
 )
 
 // route is one compiled webhook inlet: everything that a request needs is looked up or compiled
@@ -62,7 +61,7 @@ type route struct {
 	cors *cors
 	// maxBody is the largest accepted body, in bytes.
 	maxBody int64
-	limiter *rate.Limiter
+	limiter limiter
 	// urlSecret reports whether the last segment of the path may be the secret.
 	urlSecret bool
 	// pending is the name of a secret that the provider's handshake has not delivered yet.
@@ -93,7 +92,7 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, o *Deps) (*route, erro
 	}
 	r := newReader(p, t, o, params)
 	if w := t.Webhook; w.RateLimit > 0 {
-		r.limiter = rate.NewLimiter(rate.Limit(float64(w.RateLimit)/w.RatePer.Seconds()), w.RateLimit)
+		r.limiter = newLimiter(t.Name, w.RateLimit, w.RatePer, o.Permits)
 	}
 	for _, m := range r.deliver {
 		r.methods[m] = true

@@ -194,12 +194,7 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 		return
 	}
 	r.used(j.secret, in.at)
-	if r.limiter != nil && !r.limiter.Allow() {
-		wait := r.limiter.Reserve()
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Delay().Seconds())+1))
-		wait.Cancel()
-		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries"})
-		h.answered(r, "limited", in.at)
+	if r.limiter != nil && h.limited(w, req, r, in) {
 		return
 	}
 	receipts, err := r.accept(req.Context(), h.sink, j.deliveries)
@@ -218,6 +213,21 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 	}
 	r.answerStored(w, in, status, out)
 	h.answered(r, out.Status, in.at)
+}
+
+// limited answers a delivery that the trigger's rate does not allow; it reports whether it did.
+func (h *Hooks) limited(w http.ResponseWriter, req *http.Request, r *route, in *inbound) bool {
+	wait, err := r.limiter.allow(req.Context())
+	switch {
+	case err != nil:
+		h.unavailable(w, err)
+		h.answered(r, "unavailable", in.at)
+	case wait > 0:
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
+		answer(w, http.StatusTooManyRequests, reply{Error: "too many deliveries"})
+		h.answered(r, "limited", in.at)
+	}
+	return err != nil || wait > 0
 }
 
 // answered reports the outcome and duration of a delivery to Deps.Answered.

@@ -52,6 +52,8 @@ type Options struct {
 	// can use it. Wake is called when Look has work.
 	Call func(run int64) bool
 	Wake func()
+	// Ask is called when Asks has something to ask; nil if limits are those of this process alone.
+	Ask func()
 }
 
 // After an outage a host gets rampFirst attempts per second, doubled every rampEvery, without a
@@ -74,6 +76,10 @@ type Table struct {
 	granted uint64
 	// began is when the process started.
 	began time.Time
+	// released are hosts that have no limits any more, and of which this node had slots; took is how long
+	// the store takes to answer asks.
+	released []string
+	took     time.Duration
 }
 
 // destination is the state of one host.
@@ -90,7 +96,9 @@ type destination struct {
 	tickets map[int64]ticket
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	// pace enforces the host's rate; nil without one.
-	pace *pace
+	pace pacer
+	// shared is this node's part of the limits; nil without limits, or if there is one node.
+	shared *part
 	// ramp limits the rate after an outage, and doubles at grows until it is removed: a host that
 	// has just recovered must not receive all waiting attempts at once.
 	ramp  *rate.Limiter
@@ -121,7 +129,7 @@ func (ds *Table) Use(limits map[string]workflows.Limit) {
 	defer ds.mu.Unlock()
 	ds.limits = limits
 	for _, d := range ds.byName {
-		d.configure(ds.limits[hostOf(d.name)], ds.part(), ds.began)
+		ds.configure(d, ds.limits[hostOf(d.name)])
 	}
 }
 
@@ -139,7 +147,7 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 	}
 	if len(ds.byName) >= forgetFrom {
 		for n, x := range ds.byName {
-			if x.inUse == 0 && len(x.queue) == 0 && len(x.tickets) == 0 {
+			if x.inUse == 0 && len(x.queue) == 0 && len(x.tickets) == 0 && (x.shared == nil || x.shared.held == 0) {
 				delete(ds.byName, n)
 			}
 		}
@@ -150,25 +158,31 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 	if limit.Rate == 0 {
 		limit.Rate, limit.Per = connector.Rate, connector.Per
 	}
-	d.configure(limit, ds.part(), ds.began)
+	ds.configure(d, limit)
 	ds.byName[name] = d
 	return d
 }
 
-func (d *destination) configure(l workflows.Limit, part int, began time.Time) {
+func (ds *Table) configure(d *destination, l workflows.Limit) {
 	before := d.max
-	d.max, d.more = part, true
+	d.max, d.more = ds.part(), true
 	if l.Concurrency > 0 {
 		d.max, d.more = l.Concurrency, false
 	}
 	if d.limit == before || d.limit > d.max {
 		d.limit = d.max
 	}
+	if ds.o.Ask != nil {
+		ds.share(d, l)
+	}
+	old, _ := d.pace.(*pace)
 	switch now := time.Now(); {
 	case l.Rate == 0:
 		d.pace = nil
-	case d.pace == nil || d.pace.limit.Rate != l.Rate || d.pace.limit.Per != l.Per:
-		d.pace = newPace(l, now, d.pace != nil || now.Sub(began) < l.Per)
+	case d.shared != nil:
+		d.pace = d.shared
+	case old == nil || old.limit.Rate != l.Rate || old.limit.Per != l.Per:
+		d.pace = newPace(l, now, d.pace != nil || now.Sub(ds.began) < l.Per)
 	}
 }
 
@@ -223,9 +237,7 @@ func (ds *Table) take(name string, connector workflows.Limit, run int64) (*Permi
 			ds.enqueue(d, run)
 			return nil, h
 		}
-		if d.pace != nil {
-			at = now
-		}
+		at = d.allowedAt(now)
 		d.inUse++
 	}
 	done, err := d.breaker.Allow()
@@ -272,6 +284,9 @@ func (ds *Table) part() int { return max(ds.o.MaxRuns/share, 1) }
 // does not answer is limited to its share, and one that stops answering to three quarters of the
 // running runs.
 func (ds *Table) crowded(d *destination, now time.Time) bool {
+	if d.noSlot() {
+		return true
+	}
 	if d.inUse < d.limit {
 		return false
 	}
@@ -287,6 +302,10 @@ func (ds *Table) free(d *destination, now time.Time) *Hold {
 	case ds.crowded(d, now):
 		if d.breaker.State() != gobreaker.StateClosed {
 			return d.down()
+		}
+		if d.noSlot() {
+			return &Hold{Why: fmt.Sprintf("%d attempts to %s are in flight here, and the nodes have %d slots together", d.inUse, d.name,
+				d.shared.limit.Concurrency)}
 		}
 		return &Hold{Why: fmt.Sprintf("%d attempts to %s are in flight", d.inUse, d.name)}
 	case d.asked.After(now):
@@ -351,6 +370,9 @@ func (p *Permit) Give(o Outcome) {
 		d.limit, d.answered = min(d.max, d.limit*2), time.Now()
 	}
 	p.done(verdict)
+	if d.noSlot() {
+		ds.ask(d) // another node may wait for the slot
+	}
 	ds.mu.Unlock()
 	ds.callNext(d)
 }

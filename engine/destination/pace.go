@@ -8,6 +8,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// pacer enforces the rate of a host.
+type pacer interface {
+	// allow counts one attempt, if it may start now; opens is when the next one may.
+	allow(now time.Time) bool
+	opens(now time.Time) time.Time
+}
+
 // pace limits the attempts to a host so that no period of the rate's length has more of them. The
 // bucket spreads them; alone it would admit an extra burst in the period after a pause, so the last
 // attempts are counted as well. It uses the monotonic clock.
@@ -76,19 +83,29 @@ func (p *Permit) Renew(ctx context.Context) {
 	if p == nil || p.at.IsZero() {
 		return
 	}
+	ds, waits := p.ds, false
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
 	for ctx.Err() == nil {
 		now := time.Now()
-		p.ds.mu.Lock()
 		pace := p.d.pace
-		if pace == nil || now.Sub(p.at) < freshFor || pace.allow(now) {
-			p.ds.mu.Unlock()
-			return
+		if pace == nil || !waits && now.Sub(p.at) < freshFor || pace.allow(now) {
+			break
 		}
+		if s := p.d.shared; s != nil && !waits {
+			s.waiting++
+			ds.ask(p.d)
+		}
+		waits = true
 		at := pace.opens(now)
-		p.ds.mu.Unlock()
+		ds.mu.Unlock()
 		select {
 		case <-ctx.Done():
 		case <-time.After(max(at.Sub(now), time.Millisecond)):
 		}
+		ds.mu.Lock()
+	}
+	if s := p.d.shared; s != nil && waits {
+		s.waiting = max(s.waiting-1, 0)
 	}
 }

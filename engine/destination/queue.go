@@ -11,6 +11,7 @@ func (ds *Table) enqueue(d *destination, run int64) {
 	}
 	d.queued[run] = true
 	d.queue = append(d.queue, run)
+	ds.ask(d)
 	if len(d.queue) == 1 {
 		ds.o.Wake()
 	}
@@ -34,10 +35,7 @@ func (ds *Table) callNext(d *destination) {
 		}
 		delete(d.queued, run)
 		ds.granted++
-		t := ticket{number: ds.granted}
-		if d.pace != nil {
-			t.at = time.Now()
-		}
+		t := ticket{number: ds.granted, at: d.allowedAt(time.Now())}
 		d.tickets[run] = t
 		d.inUse++
 		ds.mu.Unlock()

@@ -147,7 +147,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	var upkeep sync.WaitGroup
 	for _, run := range []func(context.Context){e.RunPruning, e.RunBatches, e.followNodes, e.alerts.Run,
-		e.alerts.RunConditions, e.alerts.RunShapes, e.runner.RunGatherings, e.runner.RunClock, e.runner.RunDue, e.intake.RunInbox} {
+		e.alerts.RunConditions, e.alerts.RunShapes, e.runner.RunGatherings, e.runner.RunClock, e.runner.RunPermits, e.runner.RunDue,
+		e.intake.RunInbox} {
 		upkeep.Go(func() { run(ctx) })
 	}
 	select {

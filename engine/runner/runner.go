@@ -73,6 +73,8 @@ type Runner struct {
 	destinations *destination.Table
 	// wake and wakeGather make RunDue and RunGatherings look again. Each holds at most one signal.
 	wake, wakeGather chan struct{}
+	// permits makes RunPermits look; it holds at most one signal.
+	permits chan struct{}
 	// made is when the runner was made: the origin of counted.
 	made time.Time
 
@@ -122,10 +124,14 @@ type Runner struct {
 // New makes a Runner.
 func New(o Options) *Runner {
 	rn := &Runner{o: o, store: o.Store, reg: o.Registry, alerts: o.Alerts, wake: make(chan struct{}, 1), wakeGather: make(chan struct{}, 1),
-		made: time.Now(), atWork: map[engine.RunID]*Execution{}, ends: make(chan struct{}, 1),
+		permits: make(chan struct{}, 1), made: time.Now(), atWork: map[engine.RunID]*Execution{}, ends: make(chan struct{}, 1),
 		suspects: suspects{few: make(chan struct{}, 1), alone: make(chan struct{}, 1)}}
-	rn.destinations = destination.New(destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
-		Call: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.wakeUp})
+	d := destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
+		Call: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.wakeUp}
+	if o.Store.Shared() {
+		d.Ask = rn.askPermits
+	}
+	rn.destinations = destination.New(d)
 	return rn
 }
 

@@ -133,7 +133,10 @@ func (t *tx) adopt(now time.Time) (taken engine.TakenOver, more bool, err error)
 	if err := t.exec(`DELETE FROM leases WHERE epoch IN (SELECT epoch FROM nodes WHERE gone)`); err != nil {
 		return taken, false, err
 	}
-	return taken, false, t.exec(`DELETE FROM nodes WHERE gone`)
+	if err := t.exec(`DELETE FROM nodes WHERE gone`); err != nil {
+		return taken, false, err
+	}
+	return taken, false, t.dropPermits()
 }
 
 // queueAgain queues runs that a node was executing.
