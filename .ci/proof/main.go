@@ -57,8 +57,8 @@ var experiments = []experiment{
 	{promise: "two nodes on PostgreSQL: kill -9 of the database, and promotions of its standby, 50 times each; an asynchronous one loses",
 		env:      []string{"HOOKLOOM_KILLS=0", "HOOKLOOM_STOPS=0", "HOOKLOOM_OUTAGES=50", "HOOKLOOM_PROMOTIONS=50", "HOOKLOOM_CUTS=0"},
 		packages: []string{"./cmd/e2e"}, run: "TestNodesLoseNothing|TestAnAsynchronousStandby"},
-	{promise: "several nodes, with controls without the turn that must fail: 2,000 waits and events meet, 4 nodes have one feed, 20,000 keys " +
-		"from 4 nodes, groups and rates of two nodes",
+	{promise: "several nodes, with controls without the turn that must fail: 2,000 waits and events meet, 4 nodes have one feed, " +
+		"20,000 keys from 4 nodes, groups and rates of two nodes",
 		env:      []string{"HOOKLOOM_MEETINGS=2000", "HOOKLOOM_TAIL=5000", "HOOKLOOM_SAMEKEYS=20000", "HOOKLOOM_GROUP=1000"},
 		packages: []string{"./engine/store"},
 		run:      "TestWaitsAndEventsOfTwoNodes|TestTheFeedOfFourNodes|TestNodesDoNotDeadlock|TestNodesTogether|TestAGroupKeepsItsOrder"},

@@ -155,8 +155,7 @@ type iterating struct {
 func (p *planner) round(l *iterating) (o outcome, again bool) {
 	l.failure = nil
 	holders, failing := p.holders(l.path)
-	ended := len(p.out.Finished)
-	free := l.s.MaxParallel - len(holders)
+	ended, free := len(p.out.Finished), l.s.MaxParallel-len(holders)
 	open, passed, paused := false, false, 0
 	var kept sizes
 	for i, item := range l.items {
