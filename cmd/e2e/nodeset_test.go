@@ -241,7 +241,7 @@ func (c *nodeSet) insist(t *testing.T, a *acknowledged, to, key, body string) bo
 	return false
 }
 
-// settle waits until no run is open.
+// settle waits until no run is open. It fails if nothing ends for as long as within.
 func (c *nodeSet) settle(t *testing.T, within time.Duration) {
 	t.Helper()
 	h, err := store.OpenHistory(c.db)
@@ -249,17 +249,21 @@ func (c *nodeSet) settle(t *testing.T, within time.Duration) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	open, inbox := 0, 0
+	open, inbox, least := 0, 0, -1
 	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		n, err := h.Counts(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if open, inbox = int(n.Open), int(n.Inbox); open == 0 && inbox == 0 {
+		open, inbox = int(n.Open), int(n.Inbox)
+		if open+inbox == 0 {
 			return
 		}
+		if least < 0 || open+inbox < least {
+			least, deadline = open+inbox, time.Now().Add(within)
+		}
 	}
-	t.Fatalf("%d runs are open and %d events are not decided after %v\n%s\n%s", open, inbox, within, c.openWork(t), c.logs())
+	t.Fatalf("%d runs are open and %d events are not decided, and nothing ended for %v\n%s\n%s", open, inbox, within, c.openWork(t), c.logs())
 }
 
 // openWork is a summary of what is not done: which node has it, and since when it is due.

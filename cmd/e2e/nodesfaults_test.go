@@ -290,7 +290,7 @@ func TestNodesLoseNothingWhateverIsKilled(t *testing.T) {
 	time.Sleep(time.Second)
 	orders := stop()
 	took := time.Since(began)
-	c.settle(t, 2*time.Minute)
+	c.settle(t, time.Minute)
 	again := c.replayTooOftenKilled(t)
 	c.settle(t, time.Minute)
 	report(t, c.verify(t, a, l))
