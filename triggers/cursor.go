@@ -70,6 +70,8 @@ func asNumber(v any) *big.Rat {
 		return new(big.Rat).SetInt64(int64(x))
 	case float64:
 		return new(big.Rat).SetFloat64(x) // nil for non-finite numbers
+	case json.Number:
+		return asNumber(string(x))
 	case string:
 		if !decimal(x) {
 			return nil

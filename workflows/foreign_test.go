@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/workflows"
@@ -122,6 +123,21 @@ func TestOnlyABranchThatMayBeSkippedIsWarnedOf(t *testing.T) {
 		}
 		if warned != want || len(mistakes) != want {
 			t.Errorf("%q: want %d warnings, got\n%v", modifier, want, mistakes)
+		}
+	}
+}
+
+// TestAFractionThatWouldBeRoundedIsAMistake at load: above 2^53 a float has no room for a fraction.
+func TestAFractionThatWouldBeRoundedIsAMistake(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"event.data.a == 9007199254740993.5": false, "event.data.a < -9007199254740993.0": false,
+		"int(9_007_199_254_740_993.0) > event.data.a": false, "event.data.a == 9007199254740992.0": true,
+		"event.data.a == 3.141592653589793238": true, "event.data.a < 1e300": true,
+		"event.data.a < 1e23": true, "event.data.a == 0.1": true, `decimal("9007199254740993.5") > event.data.a`: true,
+	} {
+		_, mistakes := loadOne(t, webhookHead+"  - {if: '"+text+"', stop: x}\n", "")
+		if ok && len(mistakes) > 0 || !ok && (len(mistakes) != 1 || !strings.Contains(mistakes[0].Hint, "decimal(")) {
+			t.Errorf("%s: %v", text, mistakes)
 		}
 	}
 }

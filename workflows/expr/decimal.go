@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/expr-lang/expr/builtin"
-	"github.com/expr-lang/expr/vm/runtime"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -229,53 +229,7 @@ func (m *meter) decimalPower(x, y Decimal) Decimal {
 	return out.(Decimal)
 }
 
-// isNumeric reports whether a value is a number of any kind.
-func isNumeric(v any) bool {
-	switch v.(type) {
-	case int, float64, json.Number, Decimal:
-		return true
-	}
-	return false
-}
-
-// comparison replaces expr's comparisons if operands may be decimals: expr would find 1 and
-// decimal("1.0") different.
-func comparison(op string, a, b any) any {
-	if isDecimal(a) || isDecimal(b) {
-		x, y := operand(a), operand(b)
-		if !isNumeric(x) || !isNumeric(y) {
-			if op == "==" || op == "!=" {
-				return op == "!="
-			}
-			panic(operandError(op, x, y))
-		}
-		c := compareNumbers(x, y)
-		return map[string]bool{"==": c == 0, "!=": c != 0, "<": c < 0, "<=": c <= 0, ">": c > 0, ">=": c >= 0}[op]
-	}
-	switch op {
-	case "==":
-		return runtime.Equal(a, b)
-	case "!=":
-		return !runtime.Equal(a, b)
-	case "<":
-		return runtime.Less(a, b)
-	case "<=":
-		return runtime.LessOrEqual(a, b)
-	case ">":
-		return runtime.More(a, b)
-	}
-	return runtime.MoreOrEqual(a, b)
-}
-
 func isDecimal(v any) bool { _, ok := v.(Decimal); return ok }
-
-func compareNumbers(a, b any) int {
-	x, err := toDecimal(a)
-	must(err)
-	y, err := toDecimal(b)
-	must(err)
-	return x.d.Cmp(y.d)
-}
 
 // fromDecimal converts a decimal to a plain number; other values are unchanged.
 func fromDecimal(v any) any {
@@ -291,7 +245,9 @@ func fromDecimal(v any) any {
 func (m *meter) extreme(name string, want int, args []any) any {
 	var best any
 	for _, n := range m.numbers(name, args, nil, 0) {
-		m.work(decimalSteps)
+		if isDecimal(n) || isDecimal(best) {
+			m.work(decimalSteps)
+		}
 		if best == nil || compareNumbers(n, best) == want {
 			best = n
 		}
@@ -309,6 +265,9 @@ func (m *meter) numbers(name string, args, out []any, depth int) []any {
 		if v = operand(v); isNumeric(v) {
 			out = append(out, v)
 			continue
+		}
+		if r := reflect.ValueOf(v); r.Kind() != reflect.Slice && r.Kind() != reflect.Array {
+			panic(fmt.Errorf("%s takes numbers, got %s%s", name, value.Describe(v), ifMissing(fmt.Sprintf("%T", v))))
 		}
 		out = m.numbers(name, elements(name, v), out, depth+1)
 	}

@@ -40,8 +40,8 @@ var hidden = []hiddenFunction{
 	{name: "__ceil", one: func(m *meter, x any) any { return ceiling(x) }},
 	{name: "__floor", one: func(m *meter, x any) any { return floor(x) }},
 	{name: "__bitshl", run: func(m *meter, a []any) any { return shiftLeft(a) }},
-	{name: "__decimal_max", run: func(m *meter, a []any) any { return m.extreme("max", 1, a) }},
-	{name: "__decimal_min", run: func(m *meter, a []any) any { return m.extreme("min", -1, a) }},
+	{name: "__max", run: func(m *meter, a []any) any { return m.extreme("max", 1, a) }},
+	{name: "__min", run: func(m *meter, a []any) any { return m.extreme("min", -1, a) }},
 	{name: "__mean", run: func(m *meter, a []any) any { return m.mean(a) }},
 	{name: "__median", run: func(m *meter, a []any) any { return m.median(a) }},
 	{name: "__decimal_type", one: func(m *meter, x any) any { return typeName(x) }},
@@ -54,14 +54,15 @@ const tickName, keyName = "__tick", "__key"
 var (
 	guardedOperators = map[string]string{"+": "__add", "-": "__sub", "*": "__mul", "/": "__div", "%": "__mod", "**": "__pow", "^": "__pow",
 		"matches": "__match"}
-	// decimalOperators are replaced only if an operand may be a decimal: expr's own are faster.
-	decimalOperators = map[string]string{"==": "__eq", "!=": "__ne", "<": "__lt", "<=": "__le", ">": "__gt", ">=": "__ge", "in": "__in"}
-	guardedBuiltins  = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil",
+	// comparisons are replaced only if an operand may be a decimal, or both may be any numbers:
+	// expr's own are faster.
+	comparisons     = map[string]string{"==": "__eq", "!=": "__ne", "<": "__lt", "<=": "__le", ">": "__gt", ">=": "__ge", "in": "__in"}
+	guardedBuiltins = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil",
 		"floor": "__floor", "bitshl": "__bitshl",
-		"mean": "__mean", "median": "__median"}
-	decimalBuiltins = map[string]string{"max": "__decimal_max", "min": "__decimal_min", "type": "__decimal_type"}
+		"mean": "__mean", "median": "__median", "max": "__max", "min": "__min"}
+	decimalBuiltins = map[string]string{"type": "__decimal_type"}
 	// keptBytes is the memory that loops keep per element, the machine's stack included.
-	keptBytes = map[string]int{"map": 48, "filter": 48, "groupBy": 128, "sortBy": 96}
+	keptBytes = map[string]int{"map": 48, "filter": 48, "groupBy": 128, "sortBy": 160}
 )
 
 // smallRule is the maximum number of nodes of an expression without loops whose cheapest operators
@@ -182,8 +183,8 @@ func (g guard) binary(node *ast.Node, n *ast.BinaryNode) {
 		return
 	}
 	name := guardedOperators[n.Operator]
-	if name == "" && (g.decimals || !g.small && !literal(n.Left) && !literal(n.Right)) {
-		name = decimalOperators[n.Operator]
+	if name == "" && (g.decimals || !comparable(n.Left) && !comparable(n.Right)) {
+		name = comparisons[n.Operator]
 	}
 	switch {
 	case n.Operator == "in" && !g.decimals && isConstants(n.Right):
@@ -198,10 +199,24 @@ func (g guard) binary(node *ast.Node, n *ast.BinaryNode) {
 	}
 }
 
-// isConstants reports whether n is a list of literals: searching it does not walk nested values.
+// comparable reports whether n is a literal that expr's own operators compare exactly with any
+// value: an integer that loses digits as a float is beyond 2^53, and so on the same side of all
+// smaller numbers.
+func comparable(n ast.Node) bool {
+	switch x := n.(type) {
+	case *ast.IntegerNode:
+		return x.Value > -value.MaxFloatInt && x.Value < value.MaxFloatInt
+	case *ast.FloatNode:
+		return math.Abs(x.Value) < value.MaxFloatInt
+	}
+	return literal(n)
+}
+
+// isConstants reports whether n is a list of comparable literals: searching it does not walk nested
+// values.
 func isConstants(n ast.Node) bool {
 	list, ok := n.(*ast.ArrayNode)
-	return ok && !slices.ContainsFunc(list.Nodes, func(x ast.Node) bool { return !literal(x) })
+	return ok && !slices.ContainsFunc(list.Nodes, func(x ast.Node) bool { return !comparable(x) })
 }
 
 func (g guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
@@ -220,6 +235,9 @@ func (g guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
 		n.Arguments = append(n.Arguments, each)
 		return
 	case len(n.Arguments) > 1 && g.predicate(n):
+		if n.Name == "sortBy" {
+			ast.Patch(node, g.sortBy(n))
+		}
 		return
 	}
 	name := guardedBuiltins[n.Name]
@@ -274,6 +292,14 @@ func (g guard) predicate(n *ast.BuiltinNode) bool {
 		s.Nodes[1] = call(wrap, s.Nodes[1])
 	}
 	return true
+}
+
+// sortBy replaces expr's sortBy, which rounds keys: the list becomes pairs of value and key.
+func (guard) sortBy(n *ast.BuiltinNode) ast.Node {
+	s := n.Arguments[1].(*ast.PredicateNode).Node.(*ast.SequenceNode)
+	s.Nodes[1] = &ast.ArrayNode{Nodes: []ast.Node{&ast.PointerNode{}, s.Nodes[1]}}
+	pairs := &ast.BuiltinNode{Name: "map", Arguments: n.Arguments[:2]}
+	return call("__sortPairs", append([]ast.Node{pairs}, n.Arguments[2:]...)...)
 }
 
 // costOf returns the steps and the bytes that one iteration of a loop takes. Inner loops are

@@ -3,6 +3,8 @@ package expr
 import (
 	"fmt"
 	"maps"
+	"math"
+	"math/big"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/types"
 	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // linter checks names before types: unknown names, and names not available here.
@@ -47,6 +50,8 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case nil:
 	case *ast.IdentifierNode:
 		l.name(x)
+	case *ast.FloatNode:
+		l.fraction(x)
 	case *ast.MemberNode:
 		l.member(x, loops)
 	case *ast.CallNode:
@@ -404,6 +409,21 @@ func chain(n *ast.MemberNode) (root ast.Node, keys []string, at []ast.Node) {
 		default:
 			return node, keys, at
 		}
+	}
+}
+
+// fraction refuses a literal such as 9007199254740993.5, which would be rounded to another whole
+// number. One with an exponent is meant as a rounded number.
+func (l *linter) fraction(x *ast.FloatNode) {
+	at, text := x.Location(), []rune(l.e.Text)
+	if math.Abs(x.Value) < value.MaxFloatInt || at.From < 0 || at.To > len(text) || at.From > at.To {
+		return
+	}
+	written := strings.ReplaceAll(string(text[at.From:at.To]), "_", "")
+	exact, ok := new(big.Rat).SetString(written)
+	if ok && !strings.ContainsAny(written, "eE") && exact.Cmp(new(big.Rat).SetFloat64(x.Value)) != 0 {
+		l.fail("expression-syntax", x, at.To-at.From, value.Clip(written, 40)+" would be rounded",
+			fmt.Sprintf("write decimal(%q)", value.Clip(written, 40)))
 	}
 }
 

@@ -298,7 +298,7 @@ func (m *meter) equal(a, b any, depth int) bool {
 	case nil:
 		return runtime.IsNil(b)
 	}
-	if isDecimal(a) || isDecimal(b) {
+	if isDecimal(a) || isDecimal(b) || unlikeNumbers(a, b) {
 		return comparison("==", a, b) == true
 	}
 	if !scalar(a) && !scalar(b) {
@@ -350,6 +350,14 @@ func (m *meter) among(a, b any) any {
 				per += len(s) >> 8
 			}
 			m.work(r.Len() * per)
+			if isNumeric(a) {
+				for i := range r.Len() {
+					if m.equal(r.Index(i).Interface(), a, 0) {
+						return true
+					}
+				}
+				return false
+			}
 		}
 	}
 	return runtime.In(fromDecimal(a), b)

@@ -2,12 +2,14 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/vm/runtime"
 )
 
 // hiddenFunction is a function with which the guard replaces an operator or one of expr's own
@@ -72,25 +74,87 @@ var meteredBuiltins = []hiddenFunction{
 			}
 		}
 	}),
-	metered("sort", func(m *meter, a []any) {
-		m.listed(a, 1, 16)
-		list, ok := a[0].([]any)
-		if !ok {
-			m.work(3 * sortSteps(lengthOf(a[0])))
-			return
-		}
-		for _, x := range list {
-			m.sortKey(x)
-		}
-	}),
-	metered("max", func(m *meter, a []any) { m.countWalkAll(a, 0) }),
-	metered("min", func(m *meter, a []any) { m.countWalkAll(a, 0) }),
+	sorting(metered("sort", meterSort)),
+	{name: "__sortPairs", run: func(_ *meter, a []any) any { return sortPairs(a) }},
 	{name: "__timezone", run: func(m *meter, a []any) any {
 		m.work(50)
 		zone, err := loadZone(textArg("timezone", a, 0))
 		must(err)
 		return zone
 	}},
+}
+
+// meterSort charges for sorting a list.
+func meterSort(m *meter, a []any) {
+	m.listed(a, 1, 16)
+	list, ok := a[0].([]any)
+	if !ok {
+		m.work(3 * sortSteps(lengthOf(a[0])))
+		return
+	}
+	for _, x := range list {
+		m.sortKey(x)
+	}
+}
+
+// sorting makes sort exact for a list of numbers of several kinds, which expr would round.
+func sorting(f hiddenFunction) hiddenFunction {
+	plain := f.run
+	f.run = func(m *meter, a []any) any {
+		if len(a) == 0 || !unlike(a[0]) {
+			return plain(m, a)
+		}
+		meterSort(m, a)
+		list := slices.Clone(a[0].([]any))
+		slices.SortStableFunc(list, inOrder(a[1:], compareNumbers))
+		return list
+	}
+	return f
+}
+
+// unlike reports whether v is a list of numbers of several kinds.
+func unlike(v any) bool {
+	list, _ := v.([]any)
+	found := false
+	for i := range list {
+		if !isNumeric(list[i]) {
+			return false
+		}
+		found = found || unlikeNumbers(list[0], list[i])
+	}
+	return found
+}
+
+// inOrder reverses a comparison if the arguments of a sort ask for that.
+func inOrder[T any](order []any, compare func(a, b T) int) func(a, b T) int {
+	if len(order) == 0 || order[0] == "asc" {
+		return compare
+	}
+	if order[0] != "desc" {
+		panic("unknown order, use asc or desc")
+	}
+	return func(a, b T) int { return compare(b, a) }
+}
+
+// sortPairs implements sortBy: it sorts a list of [value, key] by the keys, and returns the values.
+func sortPairs(a []any) any {
+	pairs := slices.Clone(a[0].([]any))
+	slices.SortStableFunc(pairs, inOrder(a[1:], func(x, y any) int {
+		k, l := x.([]any)[1], y.([]any)[1]
+		switch {
+		case isNumeric(k) && isNumeric(l):
+			return compareNumbers(k, l)
+		case runtime.Less(k, l):
+			return -1
+		case runtime.Less(l, k):
+			return 1
+		}
+		return 0
+	}))
+	for i := range pairs {
+		pairs[i] = pairs[i].([]any)[0]
+	}
+	return pairs
 }
 
 // metered wraps a function of expr that is charged before it runs.

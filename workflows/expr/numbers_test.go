@@ -1,6 +1,7 @@
 package expr_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
@@ -257,4 +258,55 @@ func TestNamesOfOneEvaluationDoNotReachTheNext(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNumbersOfEveryKindCompareExactly compares operators and functions with math/big for integers
+// near and beyond the limits of floats and of 64 bits, in a small rule, in a loop and as constants.
+func TestNumbersOfEveryKindCompareExactly(t *testing.T) {
+	numbers := rapid.OneOf(
+		rapid.Map(wholeNumbers(), func(x int) any { return x }),
+		rapid.Map(wholeNumbers(), func(x int) any { return float64(x) }),
+		rapid.Map(wholeNumbers(), func(x int) any { return float64(x) / 2 }),
+		rapid.Map(wholeNumbers(), func(x int) any {
+			n := new(big.Int).Lsh(big.NewInt(int64(x)), 3)
+			if n.IsInt64() {
+				return int(n.Int64())
+			}
+			return json.Number(n.String())
+		}),
+	)
+	exact := func(v any) *big.Rat {
+		r, _ := new(big.Rat).SetString(fmt.Sprint(v))
+		if f, ok := v.(float64); ok {
+			r = new(big.Rat).SetFloat64(f)
+		}
+		return r
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := numbers.Draw(t, "a"), numbers.Draw(t, "b")
+		c := exact(a).Cmp(exact(b))
+		for text, want := range map[string]bool{
+			"a == b": c == 0, "a != b": c != 0, "a < b": c < 0, "a <= b": c <= 0, "a > b": c > 0, "a >= b": c >= 0,
+			"a in [b]": c == 0, "a in l": c == 0, "not (a in l)": c != 0, "any(l, a < #)": c < 0, "filter(l, # == a) == l": c == 0,
+			"max(a, b) == a": c >= 0, "min(l, a) == a": c <= 0, "sort([a, b])[0] == a": c <= 0, "sort([a, b], 'desc')[0] == a": c >= 0,
+			"sortBy([{k: a}, {k: b}], .k)[0].k == a": c <= 0, "sortBy([{k: a}, {k: b}], .k, 'desc')[0].k == a": c >= 0,
+			"[a] == l": c == 0, "count(l, # == a) == 1": c == 0,
+		} {
+			got, err := evaluate(text, expr.Names{"a": a, "b": b, "l": []any{b}})
+			if err != nil || got != want {
+				t.Fatalf("%s with a = %v (%T), b = %v (%T): %v %v, want %v", text, a, a, b, b, got, err, want)
+			}
+		}
+		x, ok := a.(int)
+		if !ok || x == math.MinInt {
+			return
+		}
+		if got, err := evaluate(fmt.Sprintf("%d == b", x), expr.Names{"b": b}); err != nil || got != (c == 0) {
+			t.Fatalf("the constant %d == %v (%T): %v %v", x, b, b, got, err)
+		}
+		among := c == 0 || exact(b).Cmp(big.NewRat(-7, 1)) == 0
+		if got, err := evaluate(fmt.Sprintf("b in [%d, -7]", x), expr.Names{"b": b}); err != nil || got != among {
+			t.Fatalf("%v (%T) in [%d]: %v %v", b, b, x, got, err)
+		}
+	})
 }
