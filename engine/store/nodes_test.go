@@ -87,6 +87,24 @@ func TestSeveralNodesServeOneDatabase(t *testing.T) {
 	}
 }
 
+// TestANodeWaitsForTheLeaseOfItsPredecessor: the process before it was killed in another container, so its end
+// cannot be seen. A node that lives keeps its name.
+func TestANodeWaitsForTheLeaseOfItsPredecessor(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	node(t, address, "b")
+	postgrestest.Exec(t, address, `INSERT INTO hookloom.nodes (node, epoch, name, host, pid, verb, since) VALUES (7, 7, 'a', 'elsewhere', 1,
+		'serve', 0)`, `INSERT INTO hookloom.beats (node, epoch, until) VALUES (7, 7, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 800)`)
+	began := time.Now()
+	node(t, address, "a")
+	if took := time.Since(began); took < 500*time.Millisecond {
+		t.Errorf("the name of a node whose lease holds was taken after %v", took)
+	}
+	if _, err := store.Open(ctx, address, store.Options{Verb: "serve", Node: "b"}); !errors.As(err, new(*store.NodeNameError)) {
+		t.Errorf("the name of a living node: %v", err)
+	}
+}
+
 // TestALeaseIsHeldByOneLivingNode: and by another one when that has ended.
 func TestALeaseIsHeldByOneLivingNode(t *testing.T) {
 	t.Parallel()

@@ -103,7 +103,8 @@ func (p *postgresql) others(ctx context.Context, q queryer) ([]otherNode, error)
 var errWait = errors.New("wait")
 
 // join makes the row of this process. Servers share a database; every other command needs it for
-// itself, and waits for the end of the lease of a server that does not answer.
+// itself, and waits for the end of the lease of a server that does not answer. So does a server whose name
+// another one has: that may be the process before it, whose end cannot be seen from another container.
 func (p *postgresql) join(ctx context.Context, name string) error {
 	if err := p.connect(ctx); err != nil {
 		return err
@@ -117,20 +118,27 @@ func (p *postgresql) join(ctx context.Context, name string) error {
 		return errors.Join(err, p.conn.Close(ctx))
 	}
 	p.epoch = int64(binary.LittleEndian.Uint64(random[:]) >> 1)
+	var namesake lapse
 	for began := time.Now(); ; {
 		inTheWay, err := p.enter(ctx, name)
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, errWait) {
-			return errors.Join(err, p.conn.Close(ctx))
-		}
 		limit := leaseTime + beatEvery
-		if inTheWay.verb != "serve" {
-			limit = lockWait
-		}
-		if time.Since(began) > limit {
-			return errors.Join(&InUseError{Path: p.address.String(), Holder: inTheWay.String()}, p.conn.Close(ctx))
+		switch {
+		case errors.As(err, new(*NodeNameError)):
+			if time.Since(began) > limit || namesake.extended(inTheWay) {
+				return errors.Join(err, p.conn.Close(ctx))
+			}
+		case !errors.Is(err, errWait):
+			return errors.Join(err, p.conn.Close(ctx))
+		default:
+			if inTheWay.verb != "serve" {
+				limit = lockWait
+			}
+			if time.Since(began) > limit {
+				return errors.Join(&InUseError{Path: p.address.String(), Holder: inTheWay.String()}, p.conn.Close(ctx))
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -138,6 +146,22 @@ func (p *postgresql) join(ctx context.Context, name string) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// lapse watches the lease of a node that may have ended.
+type lapse struct {
+	epoch int64
+	until time.Time
+}
+
+// extended reports whether the lease ends later than when it was seen first.
+func (l *lapse) extended(n otherNode) bool {
+	until := time.Now().Add(n.left)
+	if l.epoch != n.epoch {
+		l.epoch, l.until = n.epoch, until
+		return false
+	}
+	return until.Sub(l.until) > beatEvery/2 // more than the two clocks can differ in their course
 }
 
 // enter tries to make the row once: errWait if another process is in the way.
