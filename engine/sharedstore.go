@@ -47,4 +47,6 @@ const (
 	// OrderLift ends the pause of a destination, OrderReady the hold of a connection.
 	OrderLift  = "lift"
 	OrderReady = "ready"
+	// OrderDelay makes attempts to a destination wait: the subject is the time and its name.
+	OrderDelay = "delay"
 )

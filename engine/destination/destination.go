@@ -80,6 +80,10 @@ type Table struct {
 	// the store takes to answer asks.
 	released []string
 	took     time.Duration
+	// untold are the delays that hosts have asked for and of which the other nodes were not told yet; heard
+	// are those of which they have told, for hosts that this node has not used.
+	untold []Delay
+	heard  map[string]time.Time
 }
 
 // destination is the state of one host.
@@ -106,6 +110,8 @@ type destination struct {
 	// closedUntil is when the circuit admits a probe; asked is the earliest time that the host
 	// asked for.
 	closedUntil, asked time.Time
+	// told is the delay of which the other nodes were told.
+	told time.Time
 	// pause is how long the circuit stays open.
 	pause time.Duration
 	// answered is when it last answered.
@@ -121,7 +127,9 @@ type ticket struct {
 }
 
 // New makes an empty table.
-func New(o Options) *Table { return &Table{o: o, byName: map[string]*destination{}, began: time.Now()} }
+func New(o Options) *Table {
+	return &Table{o: o, byName: map[string]*destination{}, heard: map[string]time.Time{}, began: time.Now()}
+}
 
 // Use applies the limits of a project, by host.
 func (ds *Table) Use(limits map[string]workflows.Limit) {
@@ -159,6 +167,10 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 		limit.Rate, limit.Per = connector.Rate, connector.Per
 	}
 	ds.configure(d, limit)
+	if at, asked := ds.heard[name]; asked {
+		d.asked = at
+		delete(ds.heard, name)
+	}
 	ds.byName[name] = d
 	return d
 }
@@ -365,6 +377,7 @@ func (p *Permit) Give(o Outcome) {
 	}
 	if o.RetryAfter > 0 {
 		d.asked = time.Now().Add(min(o.RetryAfter, maxAsked))
+		ds.tell(d)
 	}
 	if verdict == nil {
 		d.limit, d.answered = min(d.max, d.limit*2), time.Now()

@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
+	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -98,5 +102,44 @@ func TestTheLimitsOfAHostHoldForAllNodesTogether(t *testing.T) {
 		if host.by[name] < 3 {
 			t.Errorf("node %s made %d of %d attempts", name, host.by[name], len(host.starts))
 		}
+	}
+}
+
+// TestADelayThatAHostAsksForHoldsAtAllNodes: also at one that has not called it yet, until a person lifts it
+// at any node.
+func TestADelayThatAHostAsksForHoldsAtAllNodes(t *testing.T) {
+	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"limited x\"}, retry: 0}\n"})
+	var calls atomic.Int32
+	c.act = hosts{c.target}
+	c.target.do = func(engine.Input, int) (any, error) {
+		if calls.Add(1) == 1 {
+			return nil, &plan.Error{Message: "429", Code: "status", Status: 429, RetryAfter: time.Minute}
+		}
+		return nil, nil
+	}
+	a, b := c.node("a"), c.node("b")
+	if _, err := a.Accept(t.Context(), delivery("k1", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return calls.Load() == 1 })
+	began := time.Now()
+	time.Sleep(700 * time.Millisecond) // within a second
+	if _, err := b.Accept(t.Context(), delivery("k2", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	asks := func(m *member) bool {
+		return slices.ContainsFunc(m.Destinations(), func(d destination.State) bool { return d.Until != nil && strings.Contains(d.Why, "Retry-After") })
+	}
+	waitFor(t, func() bool { return asks(b) })
+	if n := calls.Load(); n != 1 {
+		t.Fatalf("%d calls, %v after the host has asked to wait", n, time.Since(began))
+	}
+	began = time.Now()
+	if _, err := b.Unpause(t.Context(), "https://limited"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return !asks(a) && calls.Load() == 2 })
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the delay was lifted after %v", took)
 	}
 }

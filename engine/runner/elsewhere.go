@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
@@ -20,6 +22,18 @@ func (rn *Runner) orderCancel(ctx context.Context, id engine.RunID, why *plan.Er
 		return fmt.Errorf("ordering the end of run %s: %w", id, err)
 	}
 	return nil
+}
+
+// tellDelays tells the other nodes for how long hosts ask to wait.
+func (rn *Runner) tellDelays(ctx context.Context) {
+	for _, d := range rn.destinations.Delays() {
+		err := rn.store.OrderNodes(ctx, engine.NodeOrder{Kind: engine.OrderDelay,
+			Subject: d.Until.UTC().Format(time.RFC3339Nano) + " " + d.Name})
+		if err != nil && ctx.Err() == nil {
+			rn.o.Log.Warn("the other nodes were not told that a host asks to wait: they learn it from the host", "destination", d.Name,
+				"error", err)
+		}
+	}
 }
 
 // CarryOutOrders carries out the orders of other nodes.
@@ -52,6 +66,11 @@ func (rn *Runner) carryOut(ctx context.Context, o engine.NodeOrder) error {
 		return err
 	case engine.OrderLift:
 		rn.destinations.Lift(o.Subject)
+	case engine.OrderDelay:
+		at, name, _ := strings.Cut(o.Subject, " ")
+		if until, err := time.Parse(time.RFC3339Nano, at); err == nil {
+			rn.destinations.Delay(destination.Delay{Name: name, Until: until})
+		}
 	case engine.OrderReady:
 		_, err := rn.ready(ctx, o.Subject)
 		return err
