@@ -155,7 +155,7 @@ func (a *app) testConnections(ctx context.Context, x console.Connections, name s
 		}
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d of %d connections do not work", bad, len(out))
+		return fmt.Errorf("%d of %d connections failed", bad, len(out))
 	}
 	return nil
 }

@@ -307,7 +307,8 @@ func historyHealth(ctx context.Context, path string) (out []diagnosis) {
 	if err != nil {
 		return append(out, diagnosis{"fail", "backlog", err.Error(), ""})
 	}
-	out = append(out, diagnosis{"ok", "backlog", fmt.Sprintf("%d open runs, %d events to match", counts.Open, counts.Inbox), ""})
+	backlog := counted(int(counts.Open), "open run") + ", " + counted(int(counts.Inbox), "event") + " to match"
+	out = append(out, diagnosis{"ok", "backlog", backlog, ""})
 	out = append(out, rowsHealth(ctx, h)...)
 	dead, err := h.DeadLetters(ctx, engine.Query{Limit: 100})
 	if err == nil && len(dead.Items) > 0 {
