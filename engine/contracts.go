@@ -249,6 +249,8 @@ type CallState struct {
 	Decided bool
 	Outcome Outcome
 	Reason  string
+	// InDoubt reports that the run failed and that a call of its steps may have taken effect.
+	InDoubt bool
 }
 
 // Replay is an order to run an event's workflow again.

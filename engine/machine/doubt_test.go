@@ -103,3 +103,51 @@ steps:
 		})
 	}
 }
+
+// TestAReplayKeepsTheKeysOfACalledRunWithACallInDoubt: the called run is repeated with its keys, also when
+// it was called by a called run, and with new ones if all its calls were answered.
+func TestAReplayKeepsTheKeysOfACalledRunWithACallInDoubt(t *testing.T) {
+	for name, c := range map[string]struct {
+		first error
+		same  bool
+	}{
+		"cut":      {fmt.Errorf("reset: %w", engine.ErrUnanswered), true},
+		"answered": {&plan.Error{Message: "no", Code: "status", Status: 422}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, map[string]string{
+				"w":      "on: hook\nsteps: [{id: c, call: middle, retry: 0}]",
+				"middle": "on: call\nsteps: [{id: m, call: inner, retry: 0}]",
+				"inner":  "on: call\nsteps: [{id: b, uses: test/act, on_unknown: fail, retry: 0}]"})
+			var s sent
+			w.target.do = func(in engine.Input, _ int) (any, error) {
+				s.note(in)
+				if len(s.keys["b"]) == 1 {
+					return nil, c.first
+				}
+				return nil, nil
+			}
+			e, st, stop := w.start(nil)
+			if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
+				t.Fatal(err)
+			}
+			run := ""
+			for _, r := range settled(t, st, 3) {
+				if r.Workflow == "w" {
+					run = r.ID
+				}
+			}
+			r, err := e.ReplayRun(context.Background(), parseRun(t, run), engine.ReplayOrder{From: "failed"})
+			if err != nil || (r.InDoubt == 1) != c.same {
+				t.Errorf("%d are in doubt, %v", r.InDoubt, err)
+			}
+			settled(t, st, 6)
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			if keys := s.keys["b"]; len(keys) != 2 || (keys[0] == keys[1]) != c.same {
+				t.Errorf("the keys are %v", keys)
+			}
+		})
+	}
+}

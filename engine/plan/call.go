@@ -124,5 +124,7 @@ func (p *planner) endCall(last *Record, why *Error) *Record {
 	case a.Err == nil:
 		return p.endWait(last, Succeeded, a.Output, nil)
 	}
-	return p.endWait(last, Failed, nil, why)
+	e := *why
+	e.InDoubt = a.Err.InDoubt
+	return p.endWait(last, Failed, nil, &e)
 }

@@ -75,6 +75,9 @@ type Error struct {
 	Details   any  `json:"details,omitempty"`
 	// RetryAfter is the delay requested by the other side, 0 for none.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	// InDoubt reports that a step of the run that was called may have taken effect: it was interrupted,
+	// and no later attempt got a response.
+	InDoubt bool `json:"in_doubt,omitempty"`
 	// Resumed reports that a person cleared RetryAfter: the next attempt is made at once.
 	Resumed bool `json:"resumed,omitempty"`
 	// Handler is the failure of on_failure or finally, in addition to the failure itself.

@@ -69,7 +69,7 @@ func (ex *Execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.E
 		return nil, plan.TooLarge(err, "what workflow "+c.Workflow+" is handed", "hand over less, such as an id", c.Path)
 	}
 	headers := map[string]string{"x-called-by": ex.Run.ID.String(), registry.ChainHeader: ex.Chain().String(),
-		registry.KeyHeader: engine.IdempotencyKey(rn.store.Instance(), ex.KeyRoot(), c.Path), registry.VersionHeader: w.Version,
+		registry.KeyHeader: engine.IdempotencyKey(rn.store.Instance(), ex.KeyRun(c.Path), c.Path), registry.VersionHeader: w.Version,
 		registry.AsOfHeader: registry.AsOf(ex.Run, ex.Event).String()}
 	d := engine.Delivery{Trigger: c.Workflow, Inlet: "call", Key: fmt.Sprintf("%s/%s/%d", ex.Run.ID, c.Path, c.Attempt), Type: "call",
 		Time: now, ReceivedAt: now,
@@ -133,7 +133,7 @@ func (ex *Execution) lookForCalled(r *plan.Record, call *plan.Wait) error {
 		if c.Run.Error != nil {
 			message = value.CutText(message+": "+c.Run.Error.Message, plan.MaxErrorText)
 		}
-		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true,
+		a.Err = &plan.Error{Message: message, Code: "call_" + string(c.Run.Status), Step: r.Path, Retryable: true, InDoubt: c.InDoubt,
 			Details: map[string]any{"run": c.Run.ID.String()}}
 	case c.Outcome == engine.Skipped || c.Outcome == engine.Filtered:
 		// Its rule did not match: there was nothing to do.

@@ -11,8 +11,10 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/memory"
+	"github.com/hookloom/hookloom/engine/persist"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/store/storetest"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -48,12 +50,13 @@ func (a *arrivals) slots() int {
 	return a.freed
 }
 
-// idle is a Runner without a store, for what it keeps in memory. It has two slots.
+// idle is a Runner that was not started, for what it keeps in memory. It has two slots.
 func idle(t *testing.T) (*Runner, *arrivals) {
 	t.Helper()
 	a := &arrivals{}
-	rn := New(Options{Arrivals: a, Budgets: NewBudgets(), Redactor: &redact.Redactor{}, Log: slog.New(slog.DiscardHandler), MaxRuns: 2,
-		BreakerPause: time.Second, MaxHeld: time.Minute})
+	log := slog.New(slog.DiscardHandler)
+	rn := New(Options{Store: persist.New(storetest.New(t).Store, log), Arrivals: a, Budgets: NewBudgets(), Redactor: &redact.Redactor{}, Log: log,
+		MaxRuns: 2, BreakerPause: time.Second, MaxHeld: time.Minute})
 	rn.work = t.Context()
 	return rn, a
 }

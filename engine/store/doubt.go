@@ -14,12 +14,14 @@ import (
 // from the failed step repeats such a call as the same call, with the idempotency key of the run
 // that made it first.
 
-// inDoubt finds the paths of a run's calls that are in doubt: its own, and those of the run that it
-// continues which no later attempt has answered.
+// inDoubt finds the paths of a run's calls that are in doubt: its own, those of the runs that it
+// called, under the path of the step that called, and those of the run that it continues which no
+// later attempt has answered.
 const (
 	unanswered = `(l.status IN ('unknown', 'running', 'waiting') OR l.status = 'failed' AND l.error ->> '$.status' IS NULL)`
-	inDoubt    = `SELECT s.path FROM steps s WHERE s.run_id = ?1 AND s.status = 'unknown' AND NOT EXISTS (SELECT 1 FROM steps l WHERE ` +
-		`l.run_id = ?1 AND l.path = s.path AND l.attempt > s.attempt AND NOT ` + unanswered + `)
+	inDoubt    = `SELECT s.path FROM steps s WHERE s.run_id = ?1 AND (s.status = 'unknown' OR s.status = 'failed' AND ` +
+		`s.error ->> '$.in_doubt' IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM steps l WHERE l.run_id = ?1 AND l.path = s.path AND ` +
+		`l.attempt > s.attempt AND NOT ` + unanswered + `)
 		UNION SELECT k.path FROM kept_keys k WHERE k.run_id = ?1 AND NOT EXISTS (SELECT 1 FROM steps l WHERE l.run_id = ?1
 			AND l.path = k.path AND NOT ` + unanswered + `)`
 )

@@ -174,6 +174,9 @@ func errorData(e *plan.Error) map[string]any {
 	if e.Step != "" {
 		m["step"] = e.Step
 	}
+	if e.InDoubt {
+		m["in_doubt"] = true
+	}
 	if e.Attempts != 0 {
 		m["attempts"] = e.Attempts
 	}

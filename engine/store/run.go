@@ -76,6 +76,11 @@ func (s *Store) Called(ctx context.Context, id engine.EventID) (engine.CallState
 	if run.Valid {
 		c.Run, err = s.Run(ctx, engine.RunID(run.Int64))
 	}
+	if err == nil && c.Run != nil && c.Run.Status.Ended() && c.Run.Status != engine.Succeeded {
+		if err := s.readers.QueryRowContext(ctx, `SELECT EXISTS (`+inDoubt+`)`, run.Int64).Scan(&c.InDoubt); err != nil {
+			return c, classify(err)
+		}
+	}
 	if err == nil && c.Run != nil && c.Run.Output != nil {
 		err = s.unsealResult(ctx, c.Run)
 	}

@@ -32,10 +32,11 @@ const (
 // insertStep is upsertStep for the steps of a new run, of which there are none yet.
 var insertStep = upsertStep[:strings.Index(upsertStep, "ON CONFLICT")]
 
-// closeSteps closes the open steps of a run that ends without its records having been read.
+// closeSteps closes the open steps of a run that ends without its records having been read. What the run
+// that a step called has done is not known then.
 const closeSteps = `UPDATE steps
 	SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
-	status = CASE status WHEN 'running' THEN 'unknown' ELSE 'failed' END WHERE run_id = ? AND status IN ('running', 'waiting')`
+	status = CASE WHEN status = 'running' OR action = 'call' THEN 'unknown' ELSE 'failed' END WHERE run_id = ? AND status IN ('running', 'waiting')`
 
 // begin stores events that the engine made.
 func (t *tx) begin(events []madeEvent) error {
