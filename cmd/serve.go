@@ -112,6 +112,9 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	if err != nil {
 		return nil, err
 	}
+	if err := s.shareKey(ctx); err != nil {
+		return nil, err
+	}
 	s.began = l.project
 	s.state.Store(state)
 	if s.guard, err = egress.NewGuard(l.project.Egress.Allow); err != nil {

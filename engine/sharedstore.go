@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hookloom/hookloom/engine/permit"
 	"github.com/hookloom/hookloom/engine/plan"
@@ -28,6 +29,18 @@ type SharedStore interface {
 	// the asks. What it gives counts as used from then on, also if the answer is lost. With SQLite it
 	// returns an error: limits are those of the only node.
 	TakePermits(ctx context.Context, asks []permit.Ask) ([]permit.Grant, error)
+	// ShareKey stores the digest of the key with which this node encrypts. It returns a *KeyError, and
+	// stores nothing, if a living node has another one. It may run twice.
+	ShareKey(ctx context.Context, digest string) error
+}
+
+// KeyError reports that a living node encrypts with another key.
+type KeyError struct{ Node string }
+
+// Error implements error.
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("this node has another key than node %q, so neither can read what the other one encrypts: copy .hookloom-key of that "+
+		"node over the one of this project folder, or start all nodes with the same HOOKLOOM_KEY", e.Node)
 }
 
 // NodeOrder is an order to other nodes.

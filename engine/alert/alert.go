@@ -75,6 +75,8 @@ type Monitor struct {
 	// means that it is over.
 	open    map[key]engine.OpenAlert
 	pending map[key]*engine.Alert
+	// own are the conditions that this node has reported last as holding.
+	own map[key]bool
 	// loaded reports whether open includes the alerts that were open when the last process ended.
 	// Until then, reports are only collected.
 	loaded bool
@@ -95,7 +97,8 @@ func New(o Options) *Monitor {
 	if o.ShapesEvery == 0 {
 		o.ShapesEvery = shapesEvery
 	}
-	return &Monitor{o: o, wake: make(chan struct{}, 1), open: map[key]engine.OpenAlert{}, pending: map[key]*engine.Alert{}}
+	return &Monitor{o: o, wake: make(chan struct{}, 1), open: map[key]engine.OpenAlert{}, pending: map[key]*engine.Alert{},
+		own: map[key]bool{}}
 }
 
 // Alert reports that a condition holds. It is published once, until it is over: to the log, to
@@ -125,6 +128,10 @@ func (m *Monitor) report(k key, a *engine.Alert) {
 		m.pending[k] = a
 		return
 	}
+	if a == nil && !m.mayEnd(k) {
+		return
+	}
+	m.own[k] = a != nil
 	_, open := m.open[k]
 	before, waits := m.pending[k]
 	holds := open
@@ -173,6 +180,7 @@ func (m *Monitor) Load(ctx context.Context) error {
 	defer m.mu.Unlock()
 	for _, a := range list {
 		m.open[key{a.Kind, a.Subject}] = a
+		m.own[key{a.Kind, a.Subject}] = true
 	}
 	for k, a := range m.pending {
 		if _, open := m.open[k]; open == (a != nil) {
@@ -188,8 +196,17 @@ func (m *Monitor) Load(ctx context.Context) error {
 // Run publishes reports until ctx ends, and then the remaining ones. Reports that cannot be stored
 // are retried.
 func (m *Monitor) Run(ctx context.Context) {
+	var follow <-chan time.Time
+	if m.o.Store.Shared() {
+		tick := time.NewTicker(followEvery)
+		defer tick.Stop()
+		follow = tick.C
+	}
 	for {
 		select {
+		case <-follow:
+			m.follow(ctx)
+			continue
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
@@ -200,7 +217,7 @@ func (m *Monitor) Run(ctx context.Context) {
 		if !m.notifyPending(ctx) {
 			select {
 			case <-ctx.Done():
-			case <-time.After(5 * time.Second):
+			case <-time.After(m.retryAfter()):
 			}
 			m.wakeUp()
 		}
@@ -222,6 +239,16 @@ func (m *Monitor) notifyPending(ctx context.Context) bool {
 		list[k] = a
 	}
 	m.mu.Unlock()
+	if len(list) == 0 {
+		return true
+	}
+	if m.o.Store.Shared() {
+		if !engine.Leads(ctx, m.o.Store, publishing) {
+			return false
+		}
+		defer m.endTurn(ctx)
+		m.follow(ctx)
+	}
 	all := true
 	for k, a := range list {
 		var err error
@@ -248,6 +275,12 @@ func (m *Monitor) notifyPending(ctx context.Context) bool {
 }
 
 func (m *Monitor) openAlert(ctx context.Context, k key, a engine.Alert) error {
+	m.mu.Lock()
+	_, open := m.open[k]
+	m.mu.Unlock()
+	if open {
+		return nil // another node has reported it
+	}
 	o := engine.OpenAlert{Kind: a.Kind, Subject: a.Subject, Trigger: a.Trigger, Message: m.o.Redactor.Text(a.Message),
 		OpenedAt: time.Now().UTC()}
 	if err := m.alertEvent(ctx, o, "open", o.OpenedAt, a.Data); err != nil {

@@ -216,3 +216,28 @@ func TestWritesThatCannotGetTheTurnAreAnsweredTogether(t *testing.T) {
 		t.Errorf("when the turn is free again: %v", err)
 	}
 }
+
+// TestANodeWithAnotherKeyIsRefused: while one with the first key lives, whose name the error says.
+func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	a, b := node(t, address, "a"), node(t, address, "b")
+	if err := a.ShareKey(ctx, "one"); err != nil {
+		t.Fatal(err)
+	}
+	var other *engine.KeyError
+	if err := b.ShareKey(ctx, "two"); !errors.As(err, &other) || other.Node != "a" {
+		t.Errorf("another key: %v", err)
+	}
+	if err := b.ShareKey(ctx, "one"); err != nil {
+		t.Errorf("the same key: %v", err)
+	}
+	for _, s := range []*store.Store{a, b} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := node(t, address, "c").ShareKey(ctx, "two"); err != nil {
+		t.Errorf("a new key when all nodes were stopped: %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
+	"fmt"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
@@ -144,4 +145,49 @@ func (t *tx) placeInLane(a *arrival, r *engine.Receipt) error {
 	}
 	r.Behind = foreign > 0
 	return t.put(`INSERT INTO inbox (event_id, owner_node, lane) VALUES (?, ?, ?)`, int64(a.id), owner, a.d.Lane)
+}
+
+// nodeKeys is the name in meta of the digests of the nodes' keys, by the epoch of the node.
+const nodeKeys = "node_keys"
+
+// ShareKey implements engine.SharedStore. The nodes are compared, not the node with the database: a key may
+// be replaced while no node runs.
+func (s *Store) ShareKey(ctx context.Context, digest string) error {
+	if s.w.pg == nil {
+		return nil
+	}
+	return s.w.do(ctx, true, func(t *tx) error {
+		living := map[string]string{} // names by epoch
+		if err := t.each(`SELECT n.epoch, n.name FROM nodes n JOIN beats b ON b.node = n.node AND b.epoch = n.epoch WHERE NOT n.gone AND
+			b.until > `+databaseNow, 2, func(v []driver.Value) {
+			name, _ := v[1].(string)
+			living[fmt.Sprint(v[0])] = name
+		}); err != nil {
+			return err
+		}
+		v, known := make([]driver.Value, 1), map[string]string{}
+		found, err := t.row(`SELECT value FROM meta WHERE name = ?`, v, nodeKeys)
+		if err != nil {
+			return err
+		}
+		if text, _ := v[0].(string); found {
+			if err := json.Unmarshal([]byte(text), &known); err != nil {
+				return fmt.Errorf("meta.%s: %w", nodeKeys, err)
+			}
+		}
+		for epoch, other := range known {
+			if name, lives := living[epoch]; !lives {
+				delete(known, epoch)
+			} else if other != digest {
+				return &engine.KeyError{Node: name}
+			}
+		}
+		known[fmt.Sprint(t.w.pg.epoch)] = digest
+		text, err := json.Marshal(known)
+		if err != nil {
+			return err
+		}
+		return t.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, nodeKeys,
+			string(text))
+	})
 }

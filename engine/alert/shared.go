@@ -1,0 +1,59 @@
+package alert
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hookloom/hookloom/engine"
+)
+
+// This file lets one of several nodes report a condition, and any of them that it is over. The nodes
+// publish one after another, by a lease, and read before what the others have published.
+
+const (
+	// publishing is the lease of the node that publishes.
+	publishing = "alerts"
+	// followEvery is how often a node reads what the others have published.
+	followEvery = time.Second
+)
+
+// ofNode are the kinds of conditions of single nodes: a node that does not have one says nothing about the
+// others.
+var ofNode = []string{engine.AlertReloadFailed, engine.AlertSecretsFailing, engine.AlertDiskLow, engine.AlertCircuitOpen,
+	engine.AlertRefusals}
+
+// mayEnd reports whether this node may end a condition; it is called with the lock held.
+func (m *Monitor) mayEnd(k key) bool {
+	return m.own[k] || !m.o.Store.Shared() || !slices.Contains(ofNode, k.kind)
+}
+
+// retryAfter is when reports that were not published are tried again: soon, if another node is publishing.
+func (m *Monitor) retryAfter() time.Duration {
+	if m.o.Store.Shared() {
+		return followEvery / 4
+	}
+	return 5 * time.Second
+}
+
+// endTurn lets another node publish.
+func (m *Monitor) endTurn(ctx context.Context) {
+	if err := m.o.Store.EndLease(context.WithoutCancel(ctx), publishing); err != nil && ctx.Err() == nil {
+		m.o.Log.Warn("the other nodes cannot publish alerts now", "error", err)
+	}
+}
+
+// follow reads which alerts are open. Only the goroutine of Run changes them, so none is lost.
+func (m *Monitor) follow(ctx context.Context) {
+	list, err := m.o.Store.OpenAlerts(ctx)
+	if err != nil {
+		return // it is tried again in a second
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.open)
+	for _, a := range list {
+		m.open[key{a.Kind, a.Subject}] = a
+	}
+	m.some.Store(int64(len(m.open) + len(m.pending)))
+}
