@@ -125,11 +125,13 @@ func (k *call) refused(r *reply, env *expr.Env) error {
 	if kind, rule := e.Kind(r.status, env); rule != nil {
 		return k.byRule(kind, rule, r, env)
 	}
-	err := checkStatus(r, k.accepted)
-	if failed, ok := err.(*plan.Error); ok {
-		failed.Message += k.reason(env)
+	if k.accepted(r.status) {
+		return nil
 	}
-	return err
+	if reason := strings.TrimPrefix(k.reason(env), ": "); reason != "" {
+		return r.failed(reason)
+	}
+	return r.failed(reasonOf(r.body))
 }
 
 // byRule returns the error for a response that matches a rule of the connector.

@@ -63,8 +63,10 @@ type reply struct {
 	headers map[string]any
 	body    any
 	url     string
-	took    time.Duration
-	header  http.Header
+	// asked is the method and host of the request.
+	asked  string
+	took   time.Duration
+	header http.Header
 	// saved describes the file with the response; nil if there is none.
 	saved map[string]any
 	// size is the number of bytes of the body.
@@ -306,7 +308,8 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 	if err != nil {
 		return nil, err
 	}
-	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(), took: time.Since(began),
+	r := &reply{status: resp.StatusCode, headers: map[string]any{}, url: resp.Request.URL.Redacted(),
+		asked: resp.Request.Method + " " + resp.Request.URL.Host, took: time.Since(began),
 		header: resp.Header, size: len(raw)}
 	for k, v := range resp.Header {
 		r.headers[strings.ToLower(k)] = strings.ToValidUTF8(strings.Join(v, ", "), "\ufffd")
@@ -413,14 +416,23 @@ func tooLarge(o order) error {
 		workflows.SizeText(most))
 }
 
-// checkStatus returns an error for a status that is not accepted.
+// checkStatus returns an error for a status that is not accepted, with the reason that the response
+// gives.
 func checkStatus(r *reply, accepted func(int) bool) error {
 	if accepted(r.status) {
 		return nil
 	}
-	e := &plan.Error{Message: fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status)), Code: "http_status", Status: r.status,
-		Retryable: plan.RetryableStatus(r.status),
-		Details:   r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
+	return r.failed(reasonOf(r.body))
+}
+
+// failed returns the error for a response, with the service's reason if there is one.
+func (r *reply) failed(reason string) *plan.Error {
+	e := &plan.Error{Message: strings.TrimSpace(fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status))), Code: "http_status",
+		Status: r.status, Retryable: plan.RetryableStatus(r.status),
+		Details: r.names(), RetryAfter: retryAfter(r.header.Get("Retry-After"), time.Now())}
+	if reason != "" {
+		e.Message += ": " + reason
+	}
 	if r.notFollowed != "" {
 		e.Message += "; " + r.notFollowed
 	}

@@ -124,8 +124,10 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 			return nil, err
 		}
 	}
-	if err := checkStatus(r, accepted); err != nil {
-		return nil, err
+	if !accepted(r.status) {
+		e := r.failed(reasonOf(r.body))
+		e.Message = r.asked + " " + e.Message
+		return nil, e
 	}
 	if err := expected(in, r); err != nil {
 		return nil, err
