@@ -45,7 +45,8 @@ func TestAnErrorResponseGivesItsReason(t *testing.T) {
 		}
 	}
 	body, kind = long, "text/plain"
-	if _, err := do(t, t.Context(), "http/post", map[string]any{"url": s.URL, "body": "x"}, nil); err == nil || utf8.RuneCountInString(err.Error()) > 400 {
+	_, err := do(t, t.Context(), "http/post", map[string]any{"url": s.URL, "body": "x"}, nil)
+	if err == nil || utf8.RuneCountInString(err.Error()) > 400 {
 		t.Errorf("a long reason is not cut: %v", err)
 	}
 }
