@@ -25,11 +25,11 @@ type RunStore interface {
 	// Suspects lists the queued runs that SuspectCrashes starts have found executing, and
 	// separately those with more. The engine calls it after Recover and TakeOver.
 	Suspects(ctx context.Context) (few, alone []RunID, err error)
-	// Take marks a due run as running and loads it. The runner calls it. It needs no claim: of two
-	// calls, one gets the run. It returns ErrStale if the run is running, has ended, or its rate
-	// does not allow it to start yet; the run then has the time at which it may. Running twice
-	// returns ErrStale.
-	Take(ctx context.Context, id RunID) (*LoadedRun, error)
+	// Take marks a due run as running. The runner calls it, and then LoadRun, which may fail without the
+	// run being lost. It needs no claim: of two calls, one gets the run. It returns ErrStale if the run
+	// is running, has ended, or its rate does not allow it to start yet; the run then has the time at
+	// which it may. Running twice returns ErrStale.
+	Take(ctx context.Context, id RunID) error
 	// LoadRun loads a run and changes nothing; ErrNotFound if there is none. It does not fail
 	// because of unreadable rows: LoadedRun.Unreadable describes them.
 	LoadRun(ctx context.Context, id RunID) (*LoadedRun, error)

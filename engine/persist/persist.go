@@ -65,7 +65,7 @@ func (s *Store) Retry(write func() error) error {
 			s.Fail(err)
 			return err
 		case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy):
-			s.log.Warn("a run cannot be recorded yet", "error", err)
+			s.log.Warn("a run waits until the database can be used again", "error", err)
 			select {
 			case <-time.After(pause):
 				pause = min(2*pause, 5*time.Second)

@@ -87,7 +87,7 @@ func TestPausesBetweenWritesDoubleUpToFiveSeconds(t *testing.T) {
 		if got := fmt.Sprint(pauses); err != nil || got != want {
 			t.Errorf("%v, pauses %s", err, got)
 		}
-		if n := strings.Count(log.String(), "cannot be recorded yet"); n != 9 {
+		if n := strings.Count(log.String(), "until the database can be used again"); n != 9 {
 			t.Errorf("logged %d times:\n%s", n, log)
 		}
 	})

@@ -36,7 +36,11 @@ func (s *Store) AwaitShare(ctx context.Context, ev *engine.Event) (*engine.Event
 	if err := s.Decoded.Take(ctx, n); err != nil {
 		return nil, err
 	}
-	loaded, err := s.Store.Event(ctx, ev.ID)
+	var loaded *engine.Event
+	err := s.Retry(func() (err error) {
+		loaded, err = s.Store.Event(ctx, ev.ID)
+		return err
+	})
 	if err != nil {
 		s.Decoded.Give(n)
 		return nil, fmt.Errorf("loading event %s again: %w", ev.ID, err)

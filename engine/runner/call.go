@@ -54,7 +54,11 @@ func (ex *Execution) calling(c plan.Call, now time.Time) (*engine.Event, *plan.E
 	refused := func(format string, args ...any) (*engine.Event, *plan.Error) {
 		return nil, &plan.Error{Message: fmt.Sprintf(format, args...), Code: "cannot_call", Step: c.Path}
 	}
-	w, err := rn.reg.Callee(rn.work, ex.Run, ex.Event, c.Workflow)
+	var w *workflows.Workflow
+	err := rn.store.Retry(func() (err error) {
+		w, err = rn.reg.Callee(rn.work, ex.Run, ex.Event, c.Workflow)
+		return err
+	})
 	if err != nil {
 		return nil, &plan.Error{Message: err.Error(), Code: "gone", Step: c.Path}
 	}

@@ -34,7 +34,7 @@ func (rn *Runner) cancelLeft(ctx context.Context) error {
 		return fmt.Errorf("looking for what ends open runs: %w", err)
 	}
 	for _, v := range versions {
-		w, err := rn.reg.Version(ctx, &v, v.ID)
+		w, err := rn.version(ctx, &v, v.ID)
 		if err != nil {
 			rn.o.Log.Warn("cancel_on ignores runs of an unreadable workflow version", "workflow", v.Workflow, "version", v.Version, "error", err)
 			continue

@@ -88,7 +88,7 @@ func (rn *Runner) cancelLater(ctx context.Context, r *engine.Run, why *plan.Erro
 	if r.StartedAt.IsZero() || r.Ending != nil {
 		return false, nil
 	}
-	w, err := rn.reg.Version(ctx, r, r.ID)
+	w, err := rn.version(ctx, r, r.ID)
 	if err != nil || len(w.Finally) == 0 {
 		return false, nil // a run that cannot be compiled can still be cancelled
 	}

@@ -152,15 +152,19 @@ func (rn *Runner) cancelGathered(ctx context.Context, id engine.RunID, why *plan
 // gatheredSlot is the slot that a gathered run requests before it begins. An unreadable run
 // requests none: its load reports the error.
 func (rn *Runner) gatheredSlot(ctx context.Context, g engine.DueGathering) (*engine.SlotRequest, error) {
-	w, err := rn.reg.Version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
+	w, err := rn.version(ctx, &engine.Run{ID: g.Run, Workflow: g.Workflow, Version: g.Version}, g.Run)
 	if err != nil || !w.Bounded() {
 		return nil, nil
 	}
-	ev, err := rn.store.Event(ctx, g.Event)
-	if err != nil {
-		return nil, nil
-	}
-	rc, err := rn.reg.ContextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+	var rc *registry.RunContext
+	err = rn.store.Retry(func() error {
+		ev, err := rn.store.Event(ctx, g.Event)
+		if err != nil {
+			return err
+		}
+		rc, err = rn.reg.ContextOf(ctx, w, ev, &engine.Run{ID: g.Run, Event: ev.ID, Workflow: w.ID, Version: w.Version}, g.Run)
+		return err
+	})
 	if err != nil {
 		return nil, nil
 	}
@@ -173,7 +177,11 @@ func (ex *Execution) loadBatch() error {
 	if !registry.IsBatch(ex.State.Workflow) {
 		return nil
 	}
-	_, size, err := ex.rn.store.Gathered(ex.rn.work, ex.Run.ID)
+	var size int64
+	err := ex.rn.store.Retry(func() (err error) {
+		_, size, err = ex.rn.store.Gathered(ex.rn.work, ex.Run.ID)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("looking for the events of the batch: %w", err)
 	}
@@ -184,5 +192,5 @@ func (ex *Execution) loadBatch() error {
 		}
 		ex.share = memory.NewShare(ex.rn.store.Decoded, size)
 	}
-	return ex.ReadEvents(ex.rn.work, ex.Run.ID)
+	return ex.rn.store.Retry(func() error { return ex.ReadEvents(ex.rn.work, ex.Run.ID) })
 }

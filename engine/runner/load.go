@@ -2,6 +2,7 @@ package runner
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -70,9 +71,13 @@ func (rn *Runner) load(ex *Execution) error {
 	if err := rn.makeRoom(ex); err != nil {
 		return err
 	}
+	if err := rn.store.Retry(func() error { return rn.store.Take(rn.work, ex.Run.ID) }); err != nil {
+		return err
+	}
+	// From here on the run is running, for this process alone: a read that fails is repeated.
 	var t *engine.LoadedRun
 	err := rn.store.Retry(func() (err error) {
-		t, err = rn.store.Take(rn.work, ex.Run.ID)
+		t, err = rn.store.LoadRun(rn.work, ex.Run.ID)
 		return err
 	})
 	if err != nil {
@@ -102,7 +107,7 @@ func (rn *Runner) load(ex *Execution) error {
 	if ex.Run.StartedAt.IsZero() {
 		ex.Run.StartedAt = ex.since.UTC()
 	}
-	w, err := rn.reg.Version(rn.work, ex.Run, registry.AsOf(ex.Run, ex.Event))
+	w, err := rn.version(rn.work, ex.Run, registry.AsOf(ex.Run, ex.Event))
 	if err == nil && ex.Run.Crashes > maxCrashes {
 		err = fmt.Errorf("the process ended %d times while this run was executing", ex.Run.Crashes)
 	}
@@ -114,6 +119,16 @@ func (rn *Runner) load(ex *Execution) error {
 		return rn.giveUp(ex, err)
 	}
 	return rn.loadState(ex, w, names, t)
+}
+
+// version is the workflow of a run. Reading it is repeated while the database is away or busy, so an error
+// says that it cannot be read at all.
+func (rn *Runner) version(ctx context.Context, r *engine.Run, as engine.RunID) (w *workflows.Workflow, err error) {
+	err = rn.store.Retry(func() (err error) {
+		w, err = rn.reg.Version(ctx, r, as)
+		return err
+	})
+	return w, err
 }
 
 // loadState fills an execution with the stored records of its run.

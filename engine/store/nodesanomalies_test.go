@@ -435,11 +435,14 @@ func TestAGroupKeepsItsOrderOverTwoNodes(t *testing.T) {
 		if err != nil || len(due) != 1 {
 			t.Fatalf("%d runs of a group are due at once: %v", len(due), err)
 		}
-		r, err := s.Take(ctx, due[0])
+		if err := s.Take(ctx, due[0]); err != nil {
+			t.Fatal(err)
+		}
+		begun = append(begun, due[0])
+		r, err := s.LoadRun(ctx, due[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun = append(begun, r.Run.ID)
 		r.Run.Status, r.Run.FinishedAt = engine.Succeeded, time.Now()
 		if _, err := s.CommitRun(ctx, engine.RunUpdate{Run: r.Run, Answers: -1, FreesSlot: true}); err != nil {
 			t.Fatal(err)

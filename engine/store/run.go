@@ -15,7 +15,7 @@ import (
 )
 
 // Take implements engine.Store.
-func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.LoadedRun, error) {
+func (s *Store) Take(ctx context.Context, id engine.RunID) error {
 	taken := false
 	err := s.w.queued(ctx, order{wait: true, needs: needs{take: id}}, func(t *tx) (err error) {
 		taken, err = t.take(int64(id), time.Now())
@@ -27,10 +27,7 @@ func (s *Store) Take(ctx context.Context, id engine.RunID) (*engine.LoadedRun, e
 			err = engine.ErrStale
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.LoadRun(ctx, id)
+	return err
 }
 
 // LoadRun implements engine.Store.

@@ -139,7 +139,7 @@ func runsClaimedOnce(t *testing.T, open Open) {
 	claimAll(t, func(owner engine.Owner, _ map[engine.RunID]bool) ([]engine.RunID, error) {
 		ids, _, err := s.ClaimDue(t.Context(), owner, at.Add(time.Second), 3)
 		for _, id := range ids {
-			if _, err := s.Take(t.Context(), id); err != nil {
+			if err := s.Take(t.Context(), id); err != nil {
 				return nil, err
 			}
 		}
@@ -200,11 +200,11 @@ func claimsEnd(t *testing.T, open Open) {
 		t.Errorf("%v %v", other, err)
 	}
 	// A run is also taken once without a claim.
-	u, err := s.Take(t.Context(), run(3))
+	u, err := takeUp(t, s, run(3))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Take(t.Context(), run(3)); !errors.Is(err, engine.ErrStale) {
+	if err := s.Take(t.Context(), run(3)); !errors.Is(err, engine.ErrStale) {
 		t.Errorf("taken up twice: %v", err)
 	}
 	// It is due again: the first query gets it.

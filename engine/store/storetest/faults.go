@@ -279,8 +279,7 @@ func runScript() []write {
 				Answer: plan.Answer{Attempt: 1, Verdict: "approve", At: at}})
 		}},
 		{"Take", func(ctx context.Context, s Opened) error {
-			_, err := s.Take(ctx, run(1))
-			return err
+			return s.Take(ctx, run(1))
 		}},
 		{"CommitRun after the answer", func(ctx context.Context, s Opened) error {
 			done := attempt("b", plan.Succeeded)

@@ -42,7 +42,7 @@ func feedInOrder(t *testing.T, s Opened) {
 	ignored(t, s, 2) // the larger id is decided first
 	u := running(t, s, 1)
 	put(t, s, u, at, plan.Wait{Kind: plan.WaitSleep, Until: at})
-	if _, err := s.Take(t.Context(), run(1)); err != nil {
+	if err := s.Take(t.Context(), run(1)); err != nil {
 		t.Fatal(err)
 	}
 	done := attempt("a", plan.Succeeded)

@@ -36,7 +36,7 @@ func enter(t testing.TB, s Opened, n int64, p *engine.SlotRequest) engine.MatchR
 // finish takes a run and ends it.
 func finish(t testing.TB, s Opened, id engine.RunID) time.Time {
 	t.Helper()
-	got, err := s.Take(t.Context(), id)
+	got, err := takeUp(t, s, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func ratesSpread(t *testing.T, s Opened) {
 		}
 	}
 	for n := range int64(2) {
-		if _, err := s.Take(t.Context(), run(1+n)); err != nil {
+		if err := s.Take(t.Context(), run(1+n)); err != nil {
 			t.Fatal(err)
 		}
 	}

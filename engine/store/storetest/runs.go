@@ -39,12 +39,12 @@ func put(t testing.TB, s Opened, u engine.RunUpdate, until time.Time, waits ...p
 
 func takenOnce(t *testing.T, s Opened) {
 	u := running(t, s, 1)
-	if _, err := s.Take(t.Context(), run(1)); !errors.Is(err, engine.ErrStale) {
+	if err := s.Take(t.Context(), run(1)); !errors.Is(err, engine.ErrStale) {
 		t.Errorf("a run at work was taken up: %v", err)
 	}
 	u.Run.Active = 3 * time.Second
 	put(t, s, u, at.Add(time.Minute), plan.Wait{Kind: plan.WaitSleep, Until: at.Add(time.Minute)})
-	got, err := s.Take(t.Context(), run(1))
+	got, err := takeUp(t, s, run(1))
 	if err != nil || got.Run.Status != engine.Running || got.Run.Active != 3*time.Second || got.Event.ID != event(1) ||
 		got.Unreadable != nil || len(got.Records) != 1 {
 		t.Fatalf("%+v %v", got, err)
@@ -54,7 +54,7 @@ func takenOnce(t *testing.T, s Opened) {
 		!r.Waits[0].Until.Equal(at.Add(time.Minute)) || !r.StartedAt.Equal(at) {
 		t.Errorf("%+v", r)
 	}
-	if _, err := s.Take(t.Context(), run(1)); !errors.Is(err, engine.ErrStale) {
+	if err := s.Take(t.Context(), run(1)); !errors.Is(err, engine.ErrStale) {
 		t.Errorf("taken twice: %v", err)
 	}
 	if _, err := s.LoadRun(t.Context(), run(9)); !errors.Is(err, engine.ErrNotFound) {
@@ -148,7 +148,7 @@ func suspects(t *testing.T, s Opened) {
 		if ids := due(t, s, at.Add(time.Hour)); (len(ids) == 0) != (n >= engine.SuspectCrashes) {
 			t.Errorf("after %d crashes due: %v", n, ids)
 		}
-		if _, err := s.Take(t.Context(), run(1)); err != nil {
+		if err := s.Take(t.Context(), run(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -316,4 +316,13 @@ func valuesBounded(t *testing.T, s Opened) {
 			t.Errorf("%s %s at %v: %v %v", c.kind, c.key, c.now, got, err)
 		}
 	}
+}
+
+// takeUp marks a due run as running, and loads it.
+func takeUp(t testing.TB, s Opened, id engine.RunID) (*engine.LoadedRun, error) {
+	t.Helper()
+	if err := s.Take(t.Context(), id); err != nil {
+		return nil, err
+	}
+	return s.LoadRun(t.Context(), id)
 }

@@ -126,7 +126,7 @@ func eventsAreUsedOnce(t *testing.T, s Opened) {
 	accept(t, s, event(50), delivery("back", "k"))
 	w := awaits("k")
 	match(t, s, engine.Match{Event: event(50), At: at, Wakes: &w})
-	if _, err := s.Take(t.Context(), run(1)); err != nil {
+	if err := s.Take(t.Context(), run(1)); err != nil {
 		t.Fatal(err)
 	}
 	done := attempt("a", plan.Succeeded)
@@ -157,7 +157,7 @@ func answersWake(t *testing.T, s Opened) {
 	if ids := due(t, s, at); !slices.Equal(ids, []engine.RunID{run(1)}) {
 		t.Errorf("due: %v", ids)
 	}
-	got, err := s.Take(t.Context(), run(1))
+	got, err := takeUp(t, s, run(1))
 	if err != nil || got.Answered != 1 || got.Answers["a"] == nil || got.Answers["a"].Verdict != "approve" {
 		t.Errorf("%+v %v", got, err)
 	}
