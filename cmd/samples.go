@@ -3,8 +3,10 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -14,7 +16,18 @@ import (
 
 // poll polls a trigger now.
 func (s *server) poll(ctx context.Context, trigger string) (any, error) {
-	return s.inlets.Poll(ctx, trigger)
+	report, err := s.inlets.Poll(ctx, trigger)
+	var elsewhere *triggers.ElsewhereError
+	if errors.As(err, &elsewhere) {
+		list, listed := s.store.Nodes(ctx)
+		for _, n := range list {
+			if listed == nil && slices.Contains(n.Leases, elsewhere.Work) {
+				elsewhere.Node = n.Name + " " + n.Admin
+			}
+		}
+		return nil, elsewhere
+	}
+	return report, err
 }
 
 // sample creates a signed delivery of a trigger's provider and passes it to the handler that

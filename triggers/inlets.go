@@ -156,8 +156,31 @@ func (n *Inlets) Poll(ctx context.Context, trigger string) (PollReport, error) {
 	if p == nil {
 		return PollReport{}, fmt.Errorf("trigger %q has no poll inlet: %w", trigger, engine.ErrNotFound)
 	}
+	if work := p.inlet + " " + p.trigger.Name; !p.in.Leads(ctx, work) {
+		return PollReport{}, &ElsewhereError{Work: work}
+	}
 	return p.once(ctx)
 }
+
+// ElsewhereError reports that another process does a piece of work, such as a poll, and has its lease.
+type ElsewhereError struct {
+	Work string
+	// Node names that process; empty if unknown.
+	Node string
+}
+
+// Error implements error.
+func (e *ElsewhereError) Error() string {
+	name := "another node"
+	if e.Node != "" {
+		name = "node " + e.Node
+	}
+	return name + " polls this trigger, and two polls at once could find the same items: run the command with the address of that node " +
+		"(hookloom nodes lists it)"
+}
+
+// Is makes it an engine.ErrBusy.
+func (e *ElsewhereError) Is(target error) bool { return target == engine.ErrBusy }
 
 // DryPoll sends the requests of a poll and stores nothing. It returns the items and which
 // of them are new.

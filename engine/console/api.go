@@ -80,6 +80,8 @@ func (c *Console) pollNow(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
 		problem(w, http.StatusNotFound, err.Error())
+	case errors.Is(err, engine.ErrBusy):
+		problem(w, http.StatusConflict, err.Error())
 	case err != nil:
 		problem(w, http.StatusBadGateway, err.Error())
 	default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -293,4 +294,66 @@ func TestASenderKeepsItsOrderOnAnyNode(t *testing.T) {
 	if !slices.Equal(order, want) {
 		t.Errorf("in another order than sent: %v", order)
 	}
+}
+
+// TestARunThatEndsItsNodeDoesNotEndNodeAfterNode: after its executions have ended several nodes it is set
+// aside as a dead letter, and the nodes that are left do other work.
+func TestARunThatEndsItsNodeDoesNotEndNodeAfterNode(t *testing.T) {
+	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}\n"})
+	ends := make(chan string, 10)
+	c.change = func(name string, w *world) { w.act = poison{name, ends} }
+	nodes := map[string]*member{"a": c.node("a"), "b": c.node("b"), "x": c.node("x")}
+	if _, err := nodes["a"].Accept(t.Context(), delivery("poison", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	deaths, last := 0, nodes["a"]
+	for waiting := true; waiting; {
+		select {
+		case name := <-ends:
+			nodes[name].kill()
+			delete(nodes, name)
+			deaths++
+			next := fmt.Sprint("n", deaths)
+			nodes[next] = c.node(next)
+			last = nodes[next]
+		case <-time.After(100 * time.Millisecond):
+			list, err := last.History.Runs(t.Context(), engine.Query{Limit: 10, Status: string(engine.Failed)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting = len(list) == 0
+		}
+	}
+	if deaths != 4 {
+		t.Errorf("%d nodes have died", deaths)
+	}
+	if _, err := last.Accept(t.Context(), delivery("well", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	runs := settled(t, last.database, 2)
+	for _, r := range runs {
+		dead := r.Status == string(engine.Failed)
+		if dead != strings.Contains(fmt.Sprint(r.Error), "ended 4 times") {
+			t.Errorf("%s: %v", r.Status, r.Error)
+		}
+	}
+	if runs[0].Status != string(engine.Succeeded) || runs[1].Status != string(engine.Failed) {
+		t.Errorf("%s, %s", runs[0].Status, runs[1].Status)
+	}
+}
+
+// poison is an action that ends its node for events with that key.
+type poison struct {
+	node string
+	ends chan<- string
+}
+
+// Do implements engine.Action.
+func (p poison) Do(ctx context.Context, in engine.Input) (any, error) {
+	if in.With["n"] == "poison" {
+		p.ends <- p.node
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return nil, nil
 }
