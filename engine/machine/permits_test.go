@@ -128,7 +128,9 @@ func TestADelayThatAHostAsksForHoldsAtAllNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	asks := func(m *member) bool {
-		return slices.ContainsFunc(m.Destinations(), func(d destination.State) bool { return d.Until != nil && strings.Contains(d.Why, "Retry-After") })
+		return slices.ContainsFunc(m.Destinations(), func(d destination.State) bool {
+			return d.Until != nil && strings.Contains(d.Why, "Retry-After")
+		})
 	}
 	waitFor(t, func() bool { return asks(b) })
 	if n := calls.Load(); n != 1 {

@@ -55,8 +55,8 @@ func idle(t *testing.T) (*Runner, *arrivals) {
 	t.Helper()
 	a := &arrivals{}
 	log := slog.New(slog.DiscardHandler)
-	rn := New(Options{Store: persist.New(storetest.New(t).Store, log), Arrivals: a, Budgets: NewBudgets(), Redactor: &redact.Redactor{}, Log: log,
-		MaxRuns: 2, BreakerPause: time.Second, MaxHeld: time.Minute})
+	rn := New(Options{Store: persist.New(storetest.New(t).Store, log), Arrivals: a, Budgets: NewBudgets(), Redactor: &redact.Redactor{},
+		Log: log, MaxRuns: 2, BreakerPause: time.Second, MaxHeld: time.Minute})
 	rn.work = t.Context()
 	return rn, a
 }

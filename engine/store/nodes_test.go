@@ -94,7 +94,8 @@ func TestANodeWaitsForTheLeaseOfItsPredecessor(t *testing.T) {
 	address := postgrestest.Shared(t).Database(t)
 	node(t, address, "b")
 	postgrestest.Exec(t, address, `INSERT INTO hookloom.nodes (node, epoch, name, host, pid, verb, since) VALUES (7, 7, 'a', 'elsewhere', 1,
-		'serve', 0)`, `INSERT INTO hookloom.beats (node, epoch, until) VALUES (7, 7, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 800)`)
+		'serve', 0)`, `INSERT INTO hookloom.beats (node, epoch, until)
+			VALUES (7, 7, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 800)`)
 	began := time.Now()
 	node(t, address, "a")
 	if took := time.Since(began); took < 500*time.Millisecond {

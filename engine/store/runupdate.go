@@ -36,7 +36,8 @@ var insertStep = upsertStep[:strings.Index(upsertStep, "ON CONFLICT")]
 // that a step called has done is not known then.
 const closeSteps = `UPDATE steps
 	SET finished_at = ?, output = NULL, sealed = NULL, error = '{"code":"cancelled","message":"the run ended","retryable":false}',
-	status = CASE WHEN status = 'running' OR action = 'call' THEN 'unknown' ELSE 'failed' END WHERE run_id = ? AND status IN ('running', 'waiting')`
+	status = CASE WHEN status = 'running' OR action = 'call' THEN 'unknown' ELSE 'failed' END
+	WHERE run_id = ? AND status IN ('running', 'waiting')`
 
 // begin stores events that the engine made.
 func (t *tx) begin(events []madeEvent) error {
