@@ -219,10 +219,24 @@ func TestTheEndOfARunIsSeenAtTheNodeThatAcceptedItsEvent(t *testing.T) {
 	}
 }
 
+// deaf loses the hints that other nodes have changed what decisions rely on.
+type deaf struct{ engine.Store }
+
+// Subscribe implements engine.Signals.
+func (d deaf) Subscribe(ctx context.Context, kinds engine.Signal) <-chan engine.Signal {
+	return d.Store.Subscribe(ctx, kinds&^engine.SignalSwitches)
+}
+
 // TestAnEventWakesARunOfAVersionThatItsNodeNeverLoaded: the node that accepts it has another project, in
-// which nothing listens to the event or waits for it.
+// which nothing listens to the event or waits for it, and no hint of the other node's has reached it: the
+// database rejects its decision.
 func TestAnEventWakesARunOfAVersionThatItsNodeNeverLoaded(t *testing.T) {
 	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n"})
+	c.change = func(name string, w *world) {
+		if name == "a" {
+			w.store = func(s engine.Store) engine.Store { return deaf{s} }
+		}
+	}
 	a := c.node("a")
 	c.project = project(t, map[string]string{
 		"w": "on: hook\nsteps:\n  - {id: w, wait: {event: back, key: k}}\n  - {id: a, uses: test/act, with: {n: 2}}\n",

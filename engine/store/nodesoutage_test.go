@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -85,7 +86,8 @@ func TestNodesWorkWhateverTheDefaultsOfTheDatabaseAre(t *testing.T) {
 	wg.Wait()
 }
 
-// TestADatabaseThatBecomesReadOnlyIsAway: whoever waits is answered, and the process can end.
+// TestADatabaseThatBecomesReadOnlyIsAway: whoever waits is answered, the process can end, and it tries
+// again with pauses.
 func TestADatabaseThatBecomesReadOnlyIsAway(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -100,6 +102,11 @@ func TestADatabaseThatBecomesReadOnlyIsAway(t *testing.T) {
 	}
 	if took := time.Since(began); took > 12*time.Second {
 		t.Errorf("answered after %v", took)
+	}
+	// The statistics of a session are there when it has ended.
+	n, err := strconv.Atoi(postgrestest.Value(t, address, `SELECT sessions FROM pg_stat_database WHERE datname = '`+name+`'`))
+	if err != nil || n > 100 {
+		t.Errorf("%d sessions were begun: the node tries to write without a pause (%v)", n, err)
 	}
 	server.Exec(t, `ALTER DATABASE `+name+` RESET default_transaction_read_only`)
 	until(t, "events are accepted again", accepts(s))
