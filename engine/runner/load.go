@@ -97,7 +97,7 @@ func (rn *Runner) load(ex *Execution) error {
 	if !rn.store.TryShare(ev) {
 		ev = ev.WithoutBody()
 	}
-	if ex.Event, err = rn.store.AwaitShare(rn.work, ev); rn.store.RowsFault(err) {
+	if ex.Event, err = rn.store.AwaitShare(rn.work, ev); rn.store.RowsFault(err) || errors.Is(err, engine.ErrNotFound) {
 		ex.Event = &engine.Event{ID: ev.ID, Delivery: engine.Delivery{Trigger: ev.Trigger, Inlet: ev.Inlet}}
 		return rn.giveUp(ex, err)
 	} else if err != nil {
