@@ -81,16 +81,17 @@ func needsSchema(text string, number int) int {
 	return number
 }
 
-// migrationFiles are the migrations of PostgreSQL; a test adds one.
-var migrationFiles fs.FS = postgresqlMigrations
-
-func postgresFiles() ([]string, error) {
-	return fs.Glob(migrationFiles, "migrations/postgres/*.sql")
-}
+// migrationsOf lists the migrations of PostgreSQL.
+func migrationsOf(files fs.FS) ([]string, error) { return fs.Glob(files, "migrations/postgres/*.sql") }
 
 // PostgresSchema reads the version of a database's schema.
 func PostgresSchema(ctx context.Context, a *postgres.Address, conn *pgx.Conn) (v SchemaVersion, err error) {
-	files, err := postgresFiles()
+	return postgresSchema(ctx, a, conn, postgresqlMigrations)
+}
+
+// postgresSchema is PostgresSchema for a program with the given migrations.
+func postgresSchema(ctx context.Context, a *postgres.Address, conn *pgx.Conn, migrations fs.FS) (v SchemaVersion, err error) {
+	files, err := migrationsOf(migrations)
 	if err != nil {
 		return v, err
 	}
@@ -125,7 +126,12 @@ func NewerSchema(v SchemaVersion) error {
 // database of a newer program is rejected. Several programs may call it at once: the first one's
 // transaction makes the others wait.
 func MigratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn) error {
-	v, err := PostgresSchema(ctx, a, conn)
+	return migratePostgres(ctx, a, conn, postgresqlMigrations)
+}
+
+// migratePostgres is MigratePostgres for a program with the given migrations.
+func migratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, migrations fs.FS) error {
+	v, err := postgresSchema(ctx, a, conn, migrations)
 	if err != nil {
 		return err
 	}
@@ -135,7 +141,7 @@ func MigratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn) e
 	if v.Have >= v.Want {
 		return nil
 	}
-	files, err := postgresFiles()
+	files, err := migrationsOf(migrations)
 	if err != nil {
 		return err
 	}
@@ -149,18 +155,18 @@ func MigratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn) e
 		}
 	}
 	for i := v.Have; i < v.Want; i++ {
-		if err := applyPostgres(ctx, a, conn, files[i], i+1); err != nil {
+		text, err := fs.ReadFile(migrations, files[i])
+		if err != nil {
+			return err
+		}
+		if err := applyPostgres(ctx, a, conn, files[i], text, i+1); err != nil {
 			return fmt.Errorf("migration %s: %w", path.Base(files[i]), err)
 		}
 	}
 	return nil
 }
 
-func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, file string, number int) (err error) {
-	text, err := fs.ReadFile(migrationFiles, file)
-	if err != nil {
-		return err
-	}
+func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, file string, text []byte, number int) (err error) {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return err
@@ -206,15 +212,15 @@ func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, fil
 
 // preparePostgres checks the server, and brings the schema up to date. Rights to change the schema are
 // needed only if it is not.
-func preparePostgres(ctx context.Context, a *postgres.Address) error {
+func preparePostgres(ctx context.Context, a *postgres.Address, migrations fs.FS) error {
 	for _, migrate := range []bool{false, true} {
 		conn, _, err := a.Open(ctx, migrate)
 		if err != nil {
 			return err
 		}
-		v, err := PostgresSchema(ctx, a, conn)
+		v, err := postgresSchema(ctx, a, conn, migrations)
 		if err == nil && (migrate || v.TooNew()) {
-			err = MigratePostgres(ctx, a, conn)
+			err = migratePostgres(ctx, a, conn, migrations)
 		}
 		if err = errors.Join(err, conn.Close(ctx)); err != nil {
 			return fmt.Errorf("database %s: %w", a, err)
@@ -233,7 +239,10 @@ func (s *Store) openPostgres(ctx context.Context, address string) error {
 		return err
 	}
 	s.path = a.String()
-	if err := preparePostgres(ctx, a); err != nil {
+	if s.o.Migrations == nil {
+		s.o.Migrations = postgresqlMigrations
+	}
+	if err := preparePostgres(ctx, a, s.o.Migrations); err != nil {
 		return err
 	}
 	// The writer outlives ctx: it commits what is queued when the process ends.

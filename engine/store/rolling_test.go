@@ -61,7 +61,7 @@ func TestNodesOfTwoVersionsWorkSideBySide(t *testing.T) {
 	t.Cleanup(sync.OnceFunc(func() { close(stop); wg.Wait() }))
 	added := fmt.Sprintf("-- Programs of schema %d and later can use the database after this migration.\n", n) +
 		"ALTER TABLE hookloom.events ADD COLUMN next_version TEXT;\n"
-	next := store.WithMigrations(nextVersion(t, added), func() *store.Store { return node(t, address, "next") })
+	next := open(t, address, store.Options{Verb: "serve", Node: "next", Migrations: nextVersion(t, added)})
 	if _, err := next.Accept(ctx, engine.EventID(nodeID(next)), delivery("shop", "of the next version")); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestNodesOfTwoVersionsWorkSideBySide(t *testing.T) {
 
 	removed := nextVersion(t, added)
 	removed.(fstest.MapFS)["migrations/postgres/9999_remove.sql"] = &fstest.MapFile{Data: []byte("DROP TABLE hookloom.ended_sessions;\n")}
-	store.WithMigrations(removed, func() *store.Store { return node(t, address, "later") })
+	open(t, address, store.Options{Verb: "serve", Node: "later", Migrations: removed})
 	if _, err := store.Open(ctx, address, store.Options{Verb: "serve", Node: "too old"}); err == nil ||
 		!strings.Contains(err.Error(), "made by a newer hookloom") || errors.Is(err, engine.ErrBusy) {
 		t.Errorf("a node of this version after a migration that removes what it needs: %v", err)

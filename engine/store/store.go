@@ -64,6 +64,9 @@ type Options struct {
 	Node string
 	// Signals is notified of commits; NewSignals by default.
 	Signals engine.Signals
+	// Migrations are the migrations of PostgreSQL, in migrations/postgres; those of this program by default.
+	// A test opens a database as a program of the next version does.
+	Migrations fs.FS
 }
 
 // Store is an open database. It implements engine.Store.
