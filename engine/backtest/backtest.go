@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -29,7 +30,7 @@ type Options struct {
 	Limit, Sample int
 	// Chosen, unless nil, are the events and workflows to decide again: each on its own, without
 	// effects of other events, and including those that arrived while the workflow was switched
-	// off.
+	// off. Further runs that these make otherwise than the recorded ones are compared too.
 	Chosen map[engine.Chosen]bool
 	// Actions run actions without external effects, and determine where a request would go.
 	Actions map[string]engine.Action
@@ -76,6 +77,9 @@ type run struct {
 	altered   map[origin]*made
 	unsettled map[engine.RunID][]awaited
 	keys      map[[2]string]time.Time
+	// outside reports that recorded events that are not selected are compared, because a run that is
+	// selected makes them otherwise.
+	outside bool
 	// schedules are those whose times the edit changes.
 	schedules []*schedule
 	// answered counts the runs of workflows that are not selected whose answers are used.
@@ -99,7 +103,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if err = b.pages(ctx); err == nil {
-		err = b.agenda.rest()
+		err = b.rest(ctx)
 	}
 	b.report.Schedules = b.scheduleCounts()
 	b.report.Calls, b.report.Concurrency = b.totals.hosts(), b.totals.concurrency()
@@ -109,7 +113,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // withWorkflow returns the project with another text of a workflow.
 func withWorkflow(p *workflows.Project, w *workflows.Workflow) *workflows.Project {
 	q := *p
-	q.Workflows = map[string]*workflows.Workflow{w.ID: w}
+	q.Workflows = maps.Clone(p.Workflows)
+	q.Workflows[w.ID] = w
 	if w.Trigger != nil {
 		q.Triggers = map[string]*workflows.Trigger{w.ID: w.Trigger}
 		for name, t := range p.Triggers {

@@ -176,7 +176,8 @@ func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 		other := strings.Replace(all["plain"], "event.data.n > 0", "event.data.n > 7", 1)
 		o.Against = load(t, map[string]string{"plain": other}).Workflows["plain"]
 	})
-	if len(f.changes) != 1 || f.changes[0].Kind != backtest.StartsMatching || f.Unchanged != 1 || f.RunsBefore != 1 || f.RunsAfter != 2 {
+	want := []string{"listener starts_matching by workflow_run of plain  +succeeded", "plain starts_matching +6"}
+	if !slices.Equal(summary(f), want) || f.Unchanged != 1 || f.RunsBefore != 1 || f.RunsAfter != 3 {
 		t.Errorf("%+v %+v", f.Report, f.changes)
 	}
 	same := test(t, path, edited, func(o *backtest.Options) {

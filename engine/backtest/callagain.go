@@ -9,12 +9,12 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// callAgain answers a call of the edited run whose workflow changed since, or whose inputs differ: the
-// recorded run that it called is simulated with the edited workflow. again is false if neither
+// callAgain answers a call of a side's run whose workflow changed since, or whose inputs differ: the
+// recorded run that it called is simulated with the workflow of the side. again is false if neither
 // changed, so that the recorded answer holds.
-func (b *run) callAgain(ctx context.Context, it *item, old, c *call) (out *answer, assumed bool, unknown string, again bool) {
+func (b *run) callAgain(ctx context.Context, it *item, old, c *call, side int) (out *answer, assumed bool, unknown string, again bool) {
 	same := sameRequest(old, c)
-	if !b.follows() || it.run == nil || same && !b.calleeChanged(it, c.called.Workflow) {
+	if it.run == nil || same && !b.calleeChanged(it, c.called.Workflow, side) {
 		return nil, false, "", false
 	}
 	child, err := b.calledItem(ctx, it, old)
@@ -30,13 +30,13 @@ func (b *run) callAgain(ctx context.Context, it *item, old, c *call) (out *answe
 	}
 	if !same {
 		c.answer = &answer{}
-		m := b.madeCall(it, c)
+		m := b.madeCall(it, c, side)
 		if c.answer = nil; m == nil {
 			return nil, false, "", false
 		}
-		child.edited = m.as(child.ev.Event)
-		child.editedNames, child.editedErr = child.edited.Names()
+		child.sides[afterSide] = newOnSide(as(m.event, child.ev.Event))
 	}
+	child.listener.Workflow = b.listening(side).project.Workflows[child.workflow]
 	a, why := b.answerCalled(ctx, child)
 	if why != "" {
 		return nil, false, why, true
@@ -54,8 +54,8 @@ func (s *simulation) took() time.Duration { return s.ended.Sub(s.st.StartedAt) }
 func near(a, b time.Duration) bool { return max(a-b, b-a) < slightly }
 
 // calleeChanged reports whether a workflow is another one than the recorded run of an item called.
-func (b *run) calleeChanged(it *item, callee string) bool {
-	w := b.o.Project.Workflows[callee]
+func (b *run) calleeChanged(it *item, callee string, side int) bool {
+	w := b.listening(side).project.Workflows[callee]
 	r := it.run.Run
 	u, known := registry.UsesAsOf(b.versions.uses[r.Version], registry.AsOf(r, it.ev.Event))
 	if w == nil || !known || u.Uses.Workflows[callee] == "" {

@@ -53,7 +53,8 @@ func (b *run) oneSided(it *item, before *workflows.Workflow, decided, after engi
 	if it.matchedAfter {
 		c.Kind = StartsMatching
 	}
-	if c.Because = b.whyMatched(it, before, it.listener.Workflow); it.cause != nil && (it.decision == nil || it.listener.Workflow == nil) {
+	decidedOnce := it.absent || it.listener.Workflow == nil || it.decision == nil && it.sides[beforeSide] == nil
+	if c.Because = b.whyMatched(it, before, it.listener.Workflow); it.cause != nil && decidedOnce {
 		c.Because = it.cause.because(it.matchedAfter)
 	} else if it.firing != nil && it.cause == nil {
 		c.Because = it.firing.because()

@@ -7,7 +7,8 @@
 //	versions.go   the versions that ran, compiled as they were pinned
 //	item.go       one event for one workflow: who matched, which runs are simulated; change.go
 //	              describes an event that only one side runs
-//	made.go       the events that runs make; follow.go the further runs; callagain.go called ones
+//	made.go       the events that runs make; follow.go the further runs; ends.go those that are told of
+//	              ends; callagain.go called ones
 //	sim.go        a run by the clock of its time: attempts, pauses, sleeps and waits
 //	worktime.go   what the timeout: of a run limits
 //	clock.go      the moments at which a run decides

@@ -3,12 +3,13 @@ package backtest
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
-	"github.com/hookloom/hookloom/engine/plan"
-	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // This file follows what runs make: an event that only the edited run makes starts further runs, a
@@ -18,9 +19,14 @@ import (
 // runs that were compared, and that come later in the history.
 const mostAltered = 100_000
 
-// follows reports whether the events that runs make are followed. Against another version than the
-// one that ran, and for chosen events, the record does not contain both sides.
-func (b *run) follows() bool { return b.o.Against == nil && b.o.Chosen == nil }
+// listening returns the workflows of a side: with another version to compare with, the project
+// contains that on one side, and the other workflows are the same on both.
+func (b *run) listening(side int) listeners {
+	if side == beforeSide && b.o.Against != nil {
+		return b.against
+	}
+	return b.listen
+}
 
 // awaited are the items of a recorded event whose run has not been compared yet.
 type awaited struct {
@@ -30,7 +36,7 @@ type awaited struct {
 
 // arriveEvent passes the items of an event on, with the data that the edited side gives it.
 func (b *run) arriveEvent(ctx context.Context, ev *engine.RecordedEvent, items []*item) error {
-	if o, ok := originOf(ev); ok && b.follows() {
+	if o, ok := originOf(ev); ok && b.o.Chosen == nil { // chosen events are decided again as they are
 		if list, waits := b.unsettled[o.run]; waits {
 			b.unsettled[o.run] = append(list, awaited{ev, items})
 			return nil
@@ -54,12 +60,13 @@ const mostAnswered = 20
 
 // beside takes the answers of some runs of workflows that are not selected.
 func (b *run) beside(ctx context.Context, page []*engine.RecordedEvent) {
-	if b.o.Workflows == nil || !b.follows() {
+	if b.o.Workflows == nil && b.o.Chosen == nil {
 		return
 	}
 	for _, ev := range page {
 		for _, r := range ev.Runs {
-			if w := r.Run.Workflow; b.o.Workflows[w] || b.answered[w] >= mostAnswered {
+			w := r.Run.Workflow
+			if b.o.Workflows[w] || b.o.Chosen[engine.Chosen{Event: ev.Event.ID, Workflow: w}] || b.answered[w] >= mostAnswered {
 				continue
 			}
 			it := &item{ev: ev, workflow: r.Run.Workflow, run: r}
@@ -74,51 +81,22 @@ func (b *run) beside(ctx context.Context, page []*engine.RecordedEvent) {
 	}
 }
 
-// endsBeside starts the runs of selected workflows that are newly told of the ends of runs of
-// workflows that are not selected: these end as recorded.
-func (b *run) endsBeside(ctx context.Context, ev *engine.RecordedEvent) error {
-	for _, r := range ev.Runs {
-		if b.o.Workflows == nil || b.o.Workflows[r.Run.Workflow] || !r.Run.Status.Ended() || !b.follows() || r.Unreadable != nil {
-			continue
-		}
-		it := &item{ev: ev, workflow: r.Run.Workflow, run: r}
-		s := &simulation{st: &plan.State{RunID: r.Run.ID.String()}, ended: r.Run.FinishedAt,
-			end: &plan.End{Status: string(r.Run.Status), Output: r.Run.Output, Error: r.Run.Error}}
-		for _, l := range b.endListeners(it.workflow) {
-			m := b.madeEnd(it, s, l)
-			if m == nil || !b.o.Workflows[l.Workflow.ID] {
-				continue
-			}
-			recorded, err := b.o.History.MadeEvent(ctx, r.Run.ID, l.Workflow.ID, r.Run.ID.String(), r.Run.FinishedAt)
-			if err != nil {
-				return err
-			}
-			if recorded == 0 {
-				b.later(ctx, m)
-			}
-		}
-	}
-	return nil
-}
-
 // alteredItems returns the items of a recorded event that the edited side makes otherwise, for all
 // workflows.
 func (b *run) alteredItems(ctx context.Context, ev *engine.RecordedEvent, m *made) []*item {
 	items := b.items(ctx, ev, true)
-	after := m.as(ev.Event)
-	var names map[string]any
-	var err error
-	if after != nil {
-		names, err = after.Names()
+	var sides [2]*onSide
+	for side, x := range [2]*engine.Event{m.was, m.event} {
+		if x != nil {
+			sides[side] = newOnSide(as(x, ev.Event))
+		}
 	}
 	for _, it := range items {
-		switch it.cause = &m.cause; {
-		case m.unknown != "":
+		it.cause, it.sides, it.absent = &m.cause, sides, b.o.Against != nil && m.was == nil
+		if m.unknown != "" {
 			it.problem = cmp.Or(it.problem, m.unknown)
-		case after == nil:
+		} else if m.event == nil {
 			it.listener = engine.Listener{}
-		default:
-			it.edited, it.editedNames, it.editedErr = after, names, err
 		}
 		b.compareItem(ctx, it)
 	}
@@ -128,16 +106,10 @@ func (b *run) alteredItems(ctx context.Context, ev *engine.RecordedEvent, m *mad
 // made registers what the runs of an item make on the edited side only, and what they no longer
 // make.
 func (b *run) made(ctx context.Context, it *item) error {
-	if !b.follows() || it.skipped != nil || it.after == nil && it.before == nil {
+	if it.skipped != nil || it.after == nil && it.before == nil {
 		return nil
 	}
-	paths := map[string]string{}
-	if it.after != nil {
-		if f, ok := it.after.answers.(*following); ok {
-			paths = f.paths
-		}
-	}
-	if err := b.madeBySteps(ctx, it, paths); err != nil {
+	if err := b.madeBySteps(ctx, it, it.paths()); err != nil {
 		return err
 	}
 	return b.madeByEnds(ctx, it)
@@ -179,7 +151,9 @@ func (b *run) madeBySteps(ctx context.Context, it *item, paths map[string]string
 		}
 	}
 	for _, c := range left {
-		b.gone(it, c)
+		if err := b.madeByStep(ctx, it, c, nil); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -192,25 +166,98 @@ func samePlace(b, c *call) bool {
 	return b.action == c.action && b.called == nil && c.called == nil && b.with["trigger"] == c.with["trigger"]
 }
 
-// madeByStep follows one event of the edited run; old is the call that made it before, nil for none.
+// madeByStep follows one event: old is the call that makes it before, c the one of the edited run; nil
+// for none.
 func (b *run) madeByStep(ctx context.Context, it *item, old, c *call) error {
-	var was *made
+	var was, now *made
 	if old != nil {
-		was = b.madeAt(it, old)
+		was = b.madeAt(it, old, beforeSide)
 	}
-	now := b.madeAt(it, c)
-	switch {
-	case was == nil && now == nil || was != nil && now != nil && sameRequest(old, c):
-		return nil
-	case now == nil:
-		b.gone(it, old)
-		return nil
-	case was == nil || duplicate(old):
-		b.later(ctx, now)
+	if c != nil {
+		now = b.madeAt(it, c, afterSide)
+	}
+	if was == nil && now == nil || was != nil && now != nil && sameRequest(old, c) {
 		return nil
 	}
-	b.alter(b.placeOf(it, old), now)
+	m, recorded := now, old
+	if b.o.Against != nil {
+		m, recorded = pair(was, now), baseCall(it, old, c)
+	} else if m == nil {
+		m = was
+		m.event = nil
+	}
+	if now == nil {
+		m.unknown = unknownIn(it.after)
+	} else if was == nil && b.o.Against != nil {
+		m.unknown = unknownIn(it.before)
+	}
+	if recorded == nil || it.run == nil || duplicate(recorded) || b.madeAt(it, recorded, beforeSide) == nil {
+		b.later(ctx, m)
+		return nil
+	}
+	m.recorded = b.recordedAs(it, recorded)
+	b.alter(b.placeOf(it, recorded), m)
 	return nil
+}
+
+// unknownIn is why what a run makes cannot be told; "" if it can be.
+func unknownIn(s *simulation) string {
+	if s == nil || s.unknown == "" {
+		return ""
+	}
+	return "the run that made it is " + unknownFrom(s)
+}
+
+// pair returns what two sides make at the same place; nil for neither.
+func pair(was, now *made) *made {
+	switch {
+	case was == nil:
+		return now
+	case now == nil:
+		was.was, was.event = was.event, nil
+		return was
+	}
+	now.was = was.event
+	return now
+}
+
+// baseCall returns the recorded call in whose place two simulated ones are; nil if there is none.
+func baseCall(it *item, old, c *call) *call {
+	if it.base == nil {
+		return nil
+	}
+	for _, x := range []struct {
+		s *simulation
+		c *call
+	}{{it.before, old}, {it.after, c}} {
+		if x.s == nil || x.c == nil {
+			continue
+		}
+		path, ok := x.c.path, true
+		if f, is := x.s.answers.(*following); is {
+			path, ok = f.paths[x.c.path]
+		}
+		for _, r := range it.base.calls {
+			if ok && r.path == path && r.attempt == x.c.attempt && samePlace(r, x.c) {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+// recordedAs tells how to find the event that a recorded call made.
+func (b *run) recordedAs(it *item, c *call) recordedAs {
+	if c.called != nil {
+		id := it.run.Run.ID
+		return recordedAs{trigger: c.called.Workflow, key: callKey(id, c.path, c.attempt), at: c.began}
+	}
+	m, _ := c.answer.output.(map[string]any)
+	id, err := engine.ParseEventID(value.Shown(m["event"]))
+	if err != nil {
+		return recordedAs{}
+	}
+	return recordedAs{id: id}
 }
 
 // duplicate reports whether a recorded emission was of a known event.
@@ -228,18 +275,6 @@ func (b *run) placeOf(it *item, c *call) origin {
 	return o
 }
 
-// gone registers that the edited run does not make an event that the recorded one made.
-func (b *run) gone(it *item, c *call) {
-	m := b.madeAt(it, c)
-	if m == nil || it.run == nil || duplicate(c) {
-		return
-	}
-	if m.event = nil; it.after != nil && it.after.unknown != "" {
-		m.unknown = "the run that made it is " + unknownFrom(it.after)
-	}
-	b.alter(b.placeOf(it, c), m)
-}
-
 // alter registers how the edited side makes a recorded event that comes later.
 func (b *run) alter(o origin, m *made) {
 	if len(b.altered) >= mostAltered {
@@ -248,58 +283,32 @@ func (b *run) alter(o origin, m *made) {
 	b.altered[o] = m
 }
 
-// madeByEnds compares which workflows are told of the end of a run, and what.
-func (b *run) madeByEnds(ctx context.Context, it *item) error {
-	for _, l := range b.endListeners(it.workflow) {
-		var recorded engine.EventID
-		var err error
-		if it.before != nil && it.run != nil {
-			r := it.run.Run
-			if recorded, err = b.o.History.MadeEvent(ctx, r.ID, l.Workflow.ID, r.ID.String(), r.FinishedAt); err != nil {
-				return err
-			}
-		}
-		now := b.madeEnd(it, it.after, l)
-		switch {
-		case recorded == 0 && now == nil:
-		case now == nil && it.after != nil && sameEnd(it.before.end, it.after.end): // hears tells
-		case recorded == 0:
-			b.later(ctx, now)
-		case now == nil:
-			m := newMade(it, nil, time.Time{}, workflows.InletWorkflowRun)
-			if m.event = nil; it.after != nil && it.after.end == nil {
-				m.unknown = "the run that it is about is " + unknownFrom(it.after)
-			}
-			b.alter(origin{run: it.run.Run.ID, workflow: l.Workflow.ID}, m)
-		case !sameEnd(it.before.end, it.after.end):
-			b.alter(origin{run: it.run.Run.ID, workflow: l.Workflow.ID}, now)
-		}
-	}
-	return nil
-}
-
-// sameEnd reports whether two ends are told in the same way.
-func sameEnd(a, b *plan.End) bool {
-	if a == nil || b == nil || a.Status != b.Status || !sameOutput(a.Output, b.Output) || (a.Error == nil) != (b.Error == nil) {
-		return false
-	}
-	return a.Error == nil || a.Error.Code == b.Error.Code && a.Error.Message == b.Error.Message && a.Error.Step == b.Error.Step
-}
-
-// later starts the runs of an event that only the edited side makes, when its time has come.
+// later starts the runs of an event that is not recorded, when its time has come.
 func (b *run) later(ctx context.Context, m *made) {
-	b.agenda.at(m.event.ReceivedAt, func() error { return b.start(ctx, m) })
+	b.agenda.at(cmp.Or(m.event, m.was).ReceivedAt, func() error { return b.start(ctx, m) })
 }
 
-// start starts the runs of an event that only the edited side makes.
+// start starts the runs of an event that is not recorded.
 func (b *run) start(ctx context.Context, m *made) error {
-	known, err := b.emittedBefore(ctx, m.event)
+	ev := cmp.Or(m.event, m.was)
+	known, err := b.emittedBefore(ctx, ev)
 	if err != nil || known {
 		return err
 	}
-	for _, l := range b.listen.of(m.event) {
+	after := b.listen.of(ev)
+	list := slices.Clone(after)
+	if m.was != nil {
+		for _, l := range b.against.of(m.was) {
+			if !slices.ContainsFunc(list, func(x engine.Listener) bool { return x.Workflow.ID == l.Workflow.ID }) {
+				list = append(list, l)
+			}
+		}
+	}
+	for i, l := range list {
 		it := b.itemOf(m, l.Workflow)
-		it.listener = l
+		if it.listener = l; m.event == nil || i >= len(after) {
+			it.listener = engine.Listener{}
+		}
 		b.compareItem(ctx, it)
 		if err := b.arriveItem(ctx, it); err != nil {
 			return err
@@ -308,9 +317,64 @@ func (b *run) start(ctx context.Context, m *made) error {
 	return nil
 }
 
+// rest does what is due after the last selected event, and compares the recorded events that a
+// selected run makes otherwise and that are not selected themselves: those of other triggers, those
+// outside a sample, and those that the events to decide again made.
+func (b *run) rest(ctx context.Context) error {
+	for {
+		if err := b.agenda.rest(); err != nil || len(b.altered) == 0 {
+			return err
+		}
+		b.outside = true
+		list := b.altered
+		b.altered = map[origin]*made{}
+		for _, o := range slices.SortedFunc(maps.Keys(list), origin.compare) {
+			began := time.Now()
+			if err := b.compareOutside(ctx, o, list[o]); err != nil {
+				return err
+			}
+			if b.o.Gentle {
+				if err := rest(ctx, time.Since(began)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// compareOutside compares a recorded event that is not selected.
+func (b *run) compareOutside(ctx context.Context, o origin, m *made) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	id, r := m.recorded.id, m.recorded
+	if id == 0 && r.trigger != "" {
+		var err error
+		if id, err = b.o.History.MadeEvent(ctx, o.run, r.trigger, r.key, r.at); err != nil {
+			return err
+		}
+	}
+	if id == 0 {
+		return nil // it is pruned
+	}
+	page, err := b.o.History.RecordedPage(ctx, engine.RecordedQuery{IDs: []engine.EventID{id}, Limit: 1})
+	if err != nil {
+		return fmt.Errorf("reading the history: %w", err)
+	}
+	for _, ev := range page {
+		b.noteEvent(ev)
+		for _, it := range b.alteredItems(ctx, ev, m) {
+			if err := b.arrive(ctx, it); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // unsettle remembers that a run has not been compared, so that what it made waits for it.
 func (b *run) unsettle(it *item) {
-	if it.run != nil && b.follows() {
+	if it.run != nil {
 		b.unsettled[it.run.Run.ID] = nil
 	}
 }

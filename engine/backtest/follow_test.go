@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/backtest"
 	"github.com/hookloom/hookloom/engine/machine"
 )
@@ -116,12 +118,73 @@ func TestWhatRunsMakeIsFollowed(t *testing.T) {
 			if only && x.workflow == "callee" { // its callers are compared if they are selected
 				want = want[:1]
 			}
+			if only { // the version that ran and a named one with its text are the same
+				named := test(t, path, edited, func(o *backtest.Options) {
+					o.Workflows, o.Against = map[string]bool{x.workflow: true}, load(t, maker).Workflows[x.workflow]
+				})
+				if got := summary(named); !slices.Equal(got, want) {
+					t.Errorf("%s: %q -> %q, with the version that ran by name:\n got %q\nwant %q", x.workflow, x.from, x.to, got, want)
+				}
+				back := test(t, path, maker, func(o *backtest.Options) {
+					o.Workflows, o.Against = map[string]bool{x.workflow: true}, load(t, edited).Workflows[x.workflow]
+				})
+				if got := summary(back); !slices.Equal(got, mirrored(want)) {
+					t.Errorf("%s: %q -> %q, the other way round:\n got %q\nwant %q", x.workflow, x.from, x.to, got, mirrored(want))
+				}
+			}
 			if got := summary(f); !slices.Equal(got, want) {
 				b, _ := json.MarshalIndent(f.changes, "", " ")
 				t.Errorf("%s: %q -> %q, alone %v:\n got %q\nwant %q\n%s", x.workflow, x.from, x.to, only, got, want, b)
 			}
 		}
 	}
+}
+
+// TestWhatChosenEventsMakeIsFollowed checks that the runs that an event to decide again makes otherwise are
+// compared too, although their events are not chosen: the same as in a backtest of everything. The
+// same holds for --explain. Runs that are made as recorded are not listed.
+func TestWhatChosenEventsMakeIsFollowed(t *testing.T) {
+	path := record(t, maker, send(t, bodies[1]))
+	first, err := engine.ParseEventID(idsOf(t, path)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct{ from, to string }{
+		{"n > 0", "n > 9"}, {"data: {n: \"${{ event.data.n }}\"}", "data: {n: \"${{ event.data.n + 1 }}\"}"},
+		{"data: {n: \"${{ event.data.n }}\"}", "data: {n: 2}"}, {"x: \"${{ event.data.n }}\"", "x: \"${{ event.data.n * 2 }}\""},
+		{"call: callee", "call: spare"}, {"output: ${{ steps.c.output }}", "output: 0"}, {"n > 0", "n > -1"},
+		{"steps:\n", "steps:\n  - {id: f, uses: hookloom/emit, with: {trigger: inside, data: {n: 8}}}\n"},
+	} {
+		edited := maps.Clone(maker)
+		edited["shop"] = strings.Replace(maker["shop"], x.from, x.to, 1)
+		shop := map[string]bool{"shop": true}
+		want := summary(test(t, path, edited, func(o *backtest.Options) { o.Workflows = shop }))
+		if x.to != "n > -1" && len(want) < 2 {
+			t.Fatalf("%q changes %q only", x.to, want)
+		}
+		chosen := test(t, path, edited, func(o *backtest.Options) {
+			o.Query.IDs, o.Chosen = []engine.EventID{first}, map[engine.Chosen]bool{{Event: first, Workflow: "shop"}: true}
+		})
+		if got := summary(chosen); !slices.Equal(got, want) || chosen.Events != 1 {
+			t.Errorf("%q, to decide again: %d events\n got %q\nwant %q", x.to, chosen.Events, got, want)
+		}
+		explained := test(t, path, edited, func(o *backtest.Options) { o.Workflows, o.Query.IDs = shop, []engine.EventID{first} })
+		if got := summary(explained); !slices.Equal(got, want) {
+			t.Errorf("%q, explained:\n got %q\nwant %q", x.to, got, want)
+		}
+	}
+}
+
+// mirrored returns a summary with both sides exchanged.
+func mirrored(list []string) (out []string) {
+	for _, line := range list {
+		line = strings.NewReplacer("starts_", "stops_", "stops_", "starts_", " +", " -", " -", " +").Replace(line)
+		line = regexp.MustCompile(`([^ ]+)>([^> ]+)( |$)`).ReplaceAllString(line, "$2>$1$3")
+		line = strings.ReplaceAll(line, "<nil<nil>>", "<nil>><nil>")
+		out = append(out, regexp.MustCompile(`((?: -\S+)+)((?: \+\S+)+)`).ReplaceAllString(line, "$2$1"))
+	}
+	slices.Sort(out)
+	return out
 }
 
 // TestANewListenerHearsTheEndsThatNobodyHeard checks that an edited workflow that begins to listen to

@@ -36,12 +36,12 @@ type item struct {
 	change                      *Change
 	// problem is why the result is unknown; "" if it is known.
 	problem string
-	// cause is what made the event on the edited side; nil for an event that is the same on both.
-	// edited is the event as it is made there, with its names; nil for the recorded one.
-	cause       *Cause
-	edited      *engine.Event
-	editedNames map[string]any
-	editedErr   error
+	// cause is what made the event on a side; nil for an event that is the same on both. sides is the
+	// event as each side makes it; nil for the recorded one. absent reports that the side to compare
+	// with does not make it.
+	cause  *Cause
+	sides  [2]*onSide
+	absent bool
 	// firing is that of a schedule that the edit changes, if only one side has it; nil for others.
 	firing *Firing
 	// skipped says why the item is not compared; limits says what the record does not contain about
@@ -119,7 +119,7 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent, all bool) (ou
 		if b.o.Workflows != nil && !b.o.Workflows[id] && !all {
 			return nil
 		}
-		if b.o.Chosen != nil && !b.o.Chosen[engine.Chosen{Event: ev.Event.ID, Workflow: id}] {
+		if b.o.Chosen != nil && !all && !b.o.Chosen[engine.Chosen{Event: ev.Event.ID, Workflow: id}] {
 			return nil
 		}
 		for _, it := range out {
@@ -147,7 +147,7 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent, all bool) (ou
 		listening = nil
 	}
 	for _, l := range listening {
-		if ev.Event.Inlet == workflows.InletWorkflowRun && !b.hears(l.Workflow, ev.Event.Inputs) {
+		if ev.Event.Inlet == workflows.InletWorkflowRun && !b.hears(l.Workflow, ev.Event.Inputs, afterSide) {
 			continue
 		}
 		if it := find(l.Workflow.ID); it != nil {
@@ -163,10 +163,22 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent, all bool) (ou
 	return out
 }
 
+// onSide is an event as one side makes it, with the names that expressions see.
+type onSide struct {
+	ev    *engine.Event
+	names map[string]any
+	err   error
+}
+
+func newOnSide(ev *engine.Event) *onSide {
+	names, err := ev.Names()
+	return &onSide{ev, names, err}
+}
+
 // event returns the event of an item on one side, with the names that expressions see.
 func (it *item) event(side int) (*engine.Event, map[string]any, error) {
-	if side == afterSide && it.edited != nil {
-		return it.edited, it.editedNames, it.editedErr
+	if x := it.sides[side]; x != nil {
+		return x.ev, x.names, x.err
 	}
 	return it.ev.Event, it.names, it.namesErr
 }
@@ -359,9 +371,13 @@ func matched(o engine.Outcome) bool {
 // before returns the side to compare with: the recorded one, or another version.
 func (b *run) before(ctx context.Context, it *item) (*workflows.Workflow, engine.Decision) {
 	if b.o.Against != nil {
-		for _, l := range b.against.of(it.ev.Event) {
-			if l.Workflow.ID == it.workflow {
-				d := l.Evaluate(it.ev.Event, it.names, it.namesErr, time.Time{})
+		ev, names, err := it.event(beforeSide)
+		for _, l := range b.against.of(ev) {
+			if ev.Inlet == workflows.InletWorkflowRun && !b.hears(l.Workflow, ev.Inputs, beforeSide) {
+				continue
+			}
+			if l.Workflow.ID == it.workflow && !it.absent {
+				d := l.Evaluate(ev, names, err, time.Time{})
 				it.typesBefore = typesOf(d)
 				return l.Workflow, d
 			}
@@ -396,8 +412,8 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow, side 
 	if it.base != nil {
 		c = it.base.clock.follow()
 	}
-	a := &following{base: it.base, answerMade: func(c *call) (*answer, string) { return b.answerMade(ctx, it, c) },
-		recall: func(old, c *call) (*answer, bool, string, bool) { return b.callAgain(ctx, it, old, c) },
+	a := &following{base: it.base, answerMade: func(c *call) (*answer, string) { return b.answerMade(ctx, it, c, side) },
+		recall: func(old, c *call) (*answer, bool, string, bool) { return b.callAgain(ctx, it, old, c, side) },
 		shared: &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{}, calls: map[string]int{}}
 	s := b.simulation(ctx, w, it, side, a, c)
 	if it.base != nil {
@@ -437,20 +453,34 @@ func (b *run) compareRuns(ctx context.Context, it *item, w *workflows.Workflow) 
 	b.compareSides(it)
 }
 
+// paths returns the paths of the edited run's steps in the run that it is compared with.
+func (it *item) paths() map[string]string {
+	paths := map[string]string{}
+	if it.after != nil {
+		if f, ok := it.after.answers.(*following); ok {
+			paths = f.paths
+		}
+	}
+	if it.before == nil {
+		return paths
+	}
+	f, ok := it.before.answers.(*following)
+	if !ok {
+		return paths
+	}
+	of := inverse(f.paths) // both follow the recorded run
+	through := make(map[string]string, len(paths))
+	for path, base := range paths {
+		if p, ok := of[base]; ok {
+			through[path] = p
+		}
+	}
+	return through
+}
+
 // compareSides compares the simulated runs of both sides.
 func (b *run) compareSides(it *item) {
-	paths := it.after.answers.(*following).paths
-	if f, ok := it.before.answers.(*following); ok { // both follow the recorded run
-		of := inverse(f.paths)
-		through := make(map[string]string, len(paths))
-		for path, base := range paths {
-			if p, ok := of[base]; ok {
-				through[path] = p
-			}
-		}
-		paths = through
-	}
-	c := compare(it.before, it.after, paths)
+	c := compare(it.before, it.after, it.paths())
 	b.noteLimits(it)
 	if c == nil {
 		return

@@ -28,6 +28,12 @@ type origin struct {
 	workflow string
 }
 
+// compare orders origins by time.
+func (o origin) compare(x origin) int {
+	return cmp.Or(cmp.Compare(o.run, x.run), cmp.Compare(o.step, x.step), cmp.Compare(o.attempt, x.attempt),
+		cmp.Compare(o.workflow, x.workflow))
+}
+
 // originOf returns what made a recorded event; ok is false if no run did.
 func originOf(ev *engine.RecordedEvent) (o origin, ok bool) {
 	switch ev.Event.Inlet {
@@ -55,9 +61,20 @@ type made struct {
 	cause Cause
 	// firing is the firing that appears, if its run makes the event; nil for others.
 	firing *Firing
-	// event is nil if the event is no longer made. unknown is why that cannot be told.
-	event   *engine.Event
-	unknown string
+	// event is nil if the event is no longer made. unknown is why that cannot be told. was is the event
+	// as another version makes it (Options.Against), nil if that does not make it.
+	event, was *engine.Event
+	unknown    string
+	// recorded is the recorded event in its place, as far as it is known.
+	recorded recordedAs
+}
+
+// recordedAs tells how to find an event that a recorded run made: by its id, or by its trigger, key
+// and time.
+type recordedAs struct {
+	id           engine.EventID
+	trigger, key string
+	at           time.Time
 }
 
 // callKey is the key of the event by which a step calls a workflow.
@@ -88,13 +105,13 @@ func newMade(it *item, c *call, at time.Time, how engine.Inlet) *made {
 var refused = []string{"cannot_call", "gone", "too_large", "chain_too_deep", "unknown_trigger", "invalid_input", "secret"}
 
 // madeAt returns the event that a call makes; nil if it makes none.
-func (b *run) madeAt(it *item, c *call) *made {
+func (b *run) madeAt(it *item, c *call, side int) *made {
 	if c.answer == nil || c.answer.err != nil && slices.Contains(refused, c.answer.err.Code) {
 		return nil
 	}
 	switch {
 	case c.called != nil:
-		return b.madeCall(it, c)
+		return b.madeCall(it, c, side)
 	case c.action == emitAction && c.answer.status == plan.Succeeded:
 		return b.madeEmit(it, c)
 	}
@@ -105,8 +122,8 @@ func (b *run) madeAt(it *item, c *call) *made {
 const emitAction = "hookloom/emit"
 
 // madeCall returns the event with which a step calls a workflow.
-func (b *run) madeCall(it *item, c *call) *made {
-	w := b.o.Project.Workflows[c.called.Workflow]
+func (b *run) madeCall(it *item, c *call, side int) *made {
+	w := b.listening(side).project.Workflows[c.called.Workflow]
 	if w == nil || !w.Enabled {
 		return nil
 	}
@@ -160,29 +177,26 @@ func (b *run) madeEnd(it *item, s *simulation, l engine.Listener) *made {
 	return m
 }
 
-// as returns the recorded event as the edited run makes it.
-func (m *made) as(recorded *engine.Event) *engine.Event {
-	if m.event == nil {
-		return nil
-	}
+// as returns the recorded event as a simulated run makes it.
+func as(made, recorded *engine.Event) *engine.Event {
 	out := *recorded
-	out.Type, out.Inputs, out.Raw, out.Decoded, out.Body = m.event.Type, m.event.Inputs, m.event.Raw, m.event.Decoded, nil
-	if d := m.event.ReceivedAt.Sub(recorded.ReceivedAt); d > slightly || d < -slightly {
-		out.Time, out.ReceivedAt = m.event.Time, m.event.ReceivedAt
+	out.Type, out.Inputs, out.Raw, out.Decoded, out.Body = made.Type, made.Inputs, made.Raw, made.Decoded, nil
+	if d := made.ReceivedAt.Sub(recorded.ReceivedAt); d > slightly || d < -slightly {
+		out.Time, out.ReceivedAt = made.Time, made.ReceivedAt
 	}
 	return &out
 }
 
-// endListeners are the edited workflows that are told of the ends of a workflow's runs.
-func (b *run) endListeners(workflow string) []engine.Listener {
-	return registry.EndListenersOf(b.listen.byRun, workflow)
+// endListeners are the workflows of a side that are told of the ends of a workflow's runs.
+func (b *run) endListeners(workflow string, side int) []engine.Listener {
+	return registry.EndListenersOf(b.listening(side).byRun, workflow)
 }
 
-// hears reports whether an edited workflow is still told of the end of a run that a recorded event
+// hears reports whether a workflow of a side is still told of the end of a run that a recorded event
 // is about.
-func (b *run) hears(w *workflows.Workflow, facts map[string]any) bool {
+func (b *run) hears(w *workflows.Workflow, facts map[string]any, side int) bool {
 	of, status := value.Shown(facts["workflow"]), value.Shown(facts["status"])
-	return slices.ContainsFunc(b.endListeners(of), func(l engine.Listener) bool {
+	return slices.ContainsFunc(b.endListeners(of, side), func(l engine.Listener) bool {
 		return l.Workflow.ID == w.ID && slices.Contains(l.Start.Statuses, status)
 	})
 }
@@ -211,7 +225,7 @@ const maxKeys = 100_000
 
 // answerMade answers a call for which nothing is recorded: an emitted event is stored at once, and
 // the called run is simulated.
-func (b *run) answerMade(ctx context.Context, it *item, c *call) (*answer, string) {
+func (b *run) answerMade(ctx context.Context, it *item, c *call, side int) (*answer, string) {
 	if c.action == emitAction {
 		return &answer{status: plan.Succeeded, raw: true, output: map[string]any{"event": it.ev.Event.ID.String(),
 			"trigger": value.Shown(c.with["trigger"]), "key": value.Shown(c.with["key"]), "duplicate": false}}, ""
@@ -220,12 +234,12 @@ func (b *run) answerMade(ctx context.Context, it *item, c *call) (*answer, strin
 		return &answer{status: plan.Succeeded, raw: true, output: map[string]any{"event": it.ev.Event.ID.String()}}, ""
 	}
 	c.answer = &answer{}
-	m := b.madeCall(it, c)
+	m := b.madeCall(it, c, side)
 	if c.answer = nil; m == nil {
 		return &answer{status: plan.Failed, err: &plan.Error{Code: "cannot_call", Message: fmt.Sprintf("workflow %s cannot be called: it does "+
 			"not exist, is not enabled, or refuses the inputs", c.called.Workflow)}}, ""
 	}
-	return b.answerCalled(ctx, b.itemOf(m, b.o.Project.Workflows[c.called.Workflow]))
+	return b.answerCalled(ctx, b.itemOf(m, b.listening(side).project.Workflows[c.called.Workflow]))
 }
 
 // answerCalled simulates a called run, and returns what its caller sees of it.
@@ -260,10 +274,13 @@ func calledAnswer(workflow string, s *simulation) *answer {
 	return &answer{status: plan.Failed, took: took, err: &plan.Error{Message: message, Code: "call_" + s.end.Status, Retryable: true}}
 }
 
-// itemOf returns the item of an event that only the edited side makes, for one workflow.
+// itemOf returns the item of an event that is not recorded, for one workflow.
 func (b *run) itemOf(m *made, w *workflows.Workflow) *item {
-	it := &item{ev: &engine.RecordedEvent{Event: m.event}, workflow: w.ID, cause: &m.cause, firing: m.firing,
-		listener: engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}}
-	it.names, it.namesErr = m.event.Names()
+	it := &item{ev: &engine.RecordedEvent{Event: cmp.Or(m.event, m.was)}, workflow: w.ID, cause: &m.cause, firing: m.firing,
+		listener: engine.Listener{Workflow: w, Start: workflows.Start{Kind: "manual"}}, problem: m.unknown, absent: m.was == nil}
+	it.names, it.namesErr = it.ev.Event.Names()
+	if m.was != nil {
+		it.sides[beforeSide] = newOnSide(m.was)
+	}
 	return it
 }

@@ -22,7 +22,7 @@ type schedule struct {
 // readSchedules determines the schedules whose times change, and plans their first new firings.
 // chosen are the selected events; nil for all.
 func (b *run) readSchedules(ctx context.Context, chosen []engine.EventID) error {
-	if b.o.Schedules == nil || !b.follows() {
+	if b.o.Schedules == nil || b.o.Against != nil || b.o.Chosen != nil {
 		return nil
 	}
 	from, err := b.o.History.FirstReceived(ctx)

@@ -136,8 +136,8 @@ func (b *run) arriveItem(ctx context.Context, it *item) error {
 	if it.skipped != nil || it.problem != "" || !it.streamed || b.streams[streamKey{it.workflow, afterSide}] == nil && !it.streamChanged {
 		return b.note(ctx, it)
 	}
-	if b.o.Sample > 0 || b.o.Query.IDs != nil {
-		it.problem, it.limits = "which events share a run or are held back needs all events: without --sample and --explain", nil
+	if b.o.Sample > 0 || b.o.Query.IDs != nil || b.outside {
+		it.problem, it.limits = "which events share a run or are held back needs all events: without --sample, --explain and --trigger", nil
 		return b.note(ctx, it)
 	}
 	it.fates = [2]fate{{w: it.versionBefore, matched: it.matchedBefore}, {w: it.listener.Workflow, matched: it.matchedAfter}}
