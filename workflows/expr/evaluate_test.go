@@ -53,3 +53,33 @@ func TestThePartsOfOneExpressionHaveAboutTheSizeOfOneValue(t *testing.T) {
 		t.Errorf("%d parts with %d bytes", len(e.Expressions[0].Parts), size)
 	}
 }
+
+// TestAValueThatRepeatsALargeTextIsNotShownInFull evaluates lists that contain one text many times:
+// as JSON they take much more memory.
+func TestAValueThatRepeatsALargeTextIsNotShownInFull(t *testing.T) {
+	t.Parallel()
+	env := &expr.Env{Names: expr.Names{"event": map[string]any{"data": strings.Repeat("x", 1<<16)}}}
+	for text, problem := range map[string]string{
+		"map(1..1000, event.data)":                          "larger than 4 MiB",
+		"list: ${{ map(1..1000, event.data) }}":             "larger than 4 MiB",
+		"len(map(1..1000, event.data)) == 1000":             "",
+		"len(map(1..1000, event.data))":                     "",
+		"len(reduce(1..40, [#acc, #acc], event.data))":      "",
+		"[now(), map(1..1000, event.data)][0] == now()":     "",
+		"len(map(1..250, {{a: event.data, b: event}})) > 2": "",
+	} {
+		e, err := expr.Evaluate(text, env)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if (e.Problem != "") != (problem != "") || !strings.Contains(e.Problem, problem) {
+			t.Errorf("%s: problem %q, want %q", text, e.Problem, problem)
+		}
+		for _, p := range e.Expressions[0].Parts {
+			if _, err := value.Fit(p.Value); err != nil {
+				t.Errorf("%s: the part %s: %v", text, p.Text, err)
+			}
+		}
+	}
+}

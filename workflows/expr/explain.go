@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -86,10 +87,27 @@ func (x *explainer) explain(text string) (*Explanation, error) {
 // evaluate adds a part and its cost.
 func (x *explainer) evaluate(e *Expr, text string, depth int) (cost Cost) {
 	v, err := e.measured(x.env, &cost)
+	if err == nil {
+		v, err = shown(v, depth)
+	}
 	size, _, _ := value.Size(v)
 	x.count, x.steps, x.bytes = x.count+1, x.steps+cost.Steps, x.bytes+size
 	x.out.Parts = append(x.out.Parts, partOf(text, depth, v, err))
 	return cost
+}
+
+// shown returns a value as Explain shows it. A list may contain the same text a thousand times, which
+// takes no memory until it is formatted. So a complete expression whose value exceeds the limits of a
+// value has an error instead, and the value of a part is truncated.
+func shown(v any, depth int) (any, error) {
+	var limit *value.LimitError
+	switch _, err := value.Fit(v); {
+	case !errors.As(err, &limit):
+		return v, nil
+	case depth == 0:
+		return nil, limit
+	}
+	return value.Cut(v), nil
 }
 
 // measured is Eval that also measures the cost.
