@@ -220,6 +220,9 @@ func (a *app) printChange(c backtest.Change) error {
 	if x := c.Cause; x != nil {
 		a.printf("  made by   %s of %s %s %s\n", x.How, printable(x.Workflow), x.Run, printable(x.Step))
 	}
+	if c.Event != "" && c.Firing != nil {
+		a.printf("  firing    %s\n", printable(c.Firing.String()))
+	}
 	for _, x := range c.Path {
 		a.printf("  step      %s: %s -> %s\n", printable(x.Step), orNone(x.Before), orNone(x.After))
 	}

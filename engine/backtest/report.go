@@ -1,6 +1,7 @@
 package backtest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
@@ -159,6 +160,20 @@ func (c Change) Subject() string {
 		return c.Firing.String()
 	}
 	return c.Event
+}
+
+// Origin says what the change comes from, besides the event: the planned time of a firing that vanishes,
+// or the run that makes the event; "" for neither.
+func (c Change) Origin() string {
+	switch {
+	case c.Cause != nil && c.Cause.Step != "":
+		return fmt.Sprintf("by %s of %s, step %s", c.Cause.How, c.Cause.Workflow, c.Cause.Step)
+	case c.Cause != nil:
+		return fmt.Sprintf("by %s of %s", c.Cause.How, c.Cause.Workflow)
+	case c.Event != "" && c.Firing != nil:
+		return c.Firing.String()
+	}
+	return ""
 }
 
 // Cause is the run that makes an event on one side only, or with other data.
