@@ -298,11 +298,11 @@ func TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress(t *testing.T) {
 }
 
 // TestOnlyATokenOfItsOwnProvesAName checks that a name given at login, in the request or as the
-// user of basic authentication is marked as unverified, and that none of them changes the name of a
-// token.
+// user of basic authentication is marked as unverified, that none of them changes the name of a
+// token, and that a token gives no link that answers as the owner of another one.
 func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
 	o := tokens("a-shared-token", "")
-	now := console.Tokens{Operate: "a-shared-token", Named: map[string]string{"bob": "the-token-of-bob"}}
+	now := console.Tokens{Operate: "a-shared-token", Named: map[string]string{"ada": "the-token-of-ada", "bob": "the-token-of-bob"}}
 	o.Tokens = func() console.Tokens { return now }
 	c, op := made(t, o)
 	const path = "/runs/run_0000000000000001"
@@ -334,6 +334,11 @@ func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
 		"bob's": {called("Bearer the-token-of-bob", `{}`),
 			"answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
 		"bob's as another": {called("Bearer the-token-of-bob", `{"by": "ada"}`), "Conflict"},
+		"bob's, a link for who has no token": {called("Bearer the-token-of-bob", `{"by": "carl", "link": true}`),
+			"link run_0000000000000001carl,OK"},
+		"bob's, a link for bob":                  {called("Bearer the-token-of-bob", `{"by": "bob", "link": true}`), "link run_0000000000000001bob,OK"},
+		"bob's, a link for ada, who has a token": {called("Bearer the-token-of-bob", `{"by": "ada", "link": true}`), "Conflict"},
+		"the shared token, a link for ada":       {called("Bearer a-shared-token", `{"by": "ada", "link": true}`), "link run_0000000000000001ada,OK"},
 		"bob's with the user of another": {called(basic("ada", "the-token-of-bob"), `{}`),
 			"answer run_0000000000000001 { approve bob  token <nil>},Accepted"},
 		"the shared one with bob as user": {called(basic("bob", "a-shared-token"), `{}`),

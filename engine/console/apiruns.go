@@ -85,6 +85,13 @@ func (c *Console) cancelRun(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, statusAnswer{Status: "cancelled"})
 }
 
+// hasToken reports whether name is one of the personal tokens. Its owner can answer with it, so
+// nobody else may obtain a link that answers in this name.
+func (c *Console) hasToken(name string) bool {
+	_, is := c.tokens().Named[name]
+	return is
+}
+
 // answerRun records a person's answer to a run that waits for one.
 func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 	id, ok := named(c, w, r, engine.ParseRunID)
@@ -96,7 +103,13 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	by := callerOf(r)
 	if o.Link {
+		if c.hasToken(o.By) && by.proved && by.Name != o.By {
+			problem(w, http.StatusConflict, fmt.Sprintf("the token is that of %s and cannot make a link for %s, who has a token: use the token of %s",
+				by.Name, o.By, o.By))
+			return
+		}
 		// The caller is recorded as the one who hands the link out; o.By is the one who answers.
 		token, q, err := c.o.Operator.Link(r.Context(), id, o.Step, o.By)
 		if err != nil {
@@ -108,7 +121,7 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusOK, answerAnswer{Run: id.String(), Step: q.Path, Question: q.Text, Link: c.hooksURL() + ApprovePath + token})
 		return
 	}
-	if by := callerOf(r); by.proved && o.By != "" && o.By != by.Name {
+	if by.proved && o.By != "" && o.By != by.Name {
 		problem(w, http.StatusConflict,
 			fmt.Sprintf("the token is that of %s and cannot answer as %s: leave by out, or use the token of %s", by.Name, o.By, o.By))
 		return
