@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -259,7 +260,7 @@ func (t *agentTools) validateYAML(i yamlInput) (string, error) {
 
 // whyNotRun finds an event, by its id or by a text in it, and returns the decisions about it.
 func (t *agentTools) whyNotRun(ctx context.Context, i notRunInput) (string, error) {
-	if !strings.HasPrefix(i.Event, "evt_") {
+	if _, err := engine.ParseEventID(i.Event); err != nil { // a text, or the id of a sender, such as evt_1MqqbK of Stripe
 		return t.whyNone(ctx, i)
 	}
 	text, err := t.run(ctx, "event", nil, i.Event)

@@ -41,6 +41,7 @@ func (c *checker) starts(w *Workflow) {
 var foreignStarts = map[string]string{
 	"cron": `write schedule: {cron: "0 7 * * *"}`, "interval": "write schedule: {every: 5m}",
 	"timer": "write schedule: {every: 5m}", "http": "write webhook: {...}",
+	"respond":           "respond: belongs in the trigger: write webhook: {..., respond: sync}",
 	"workflow_dispatch": "write manual", "workflow_call": "write call", "event": "write webhook: {...}, or the name of a trigger",
 }
 

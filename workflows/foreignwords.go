@@ -39,6 +39,7 @@ var foreignWordsIn = map[string]map[string]string{
 		"if":         "when",
 		"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:",
 		"retry":      "retry: belongs in a step, or in defaults: for all steps",
+		"respond":    "respond: belongs in the trigger: write webhook: {..., respond: sync}",
 	},
 	"a step": {
 		"idempotency_key": "write it inside with:", "url": "write it inside with:", "body": "write it inside with:",

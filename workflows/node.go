@@ -186,6 +186,9 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if n.Kind == yaml.SequenceNode && what == "event" {
 		hint = severalWaits
 	}
+	if n.Kind == yaml.SequenceNode && what == "foreach" {
+		hint = `write the list as an expression, in quotes: foreach: '["a", "b"]'`
+	}
 	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
 }
 

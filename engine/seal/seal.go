@@ -36,7 +36,7 @@ const (
 )
 
 // ErrNoKey is wrapped if there is no key, or not the one that sealed the value.
-var ErrNoKey = errors.New("the key for it is missing: restore " + FileName + ", or " + EnvName)
+var ErrNoKey = errors.New("the key for it is missing: restore " + FileName + ", or set " + EnvName)
 
 // Ring holds the key of a project. It is safe for concurrent use, and reads or creates the key on
 // first use.

@@ -95,7 +95,8 @@ func (s *Set) readAge() (map[string]string, *Failure) {
 	text, err := Decrypt(s.keys, file)
 	switch {
 	case errors.Is(err, seal.ErrNoKey):
-		return fail(err.Error(), "put back "+seal.FileName+" of the project, or set "+seal.EnvName+" to the same key")
+		return fail(err.Error(), "use the key that encrypted the file; a check without the key, such as in CI, may set "+
+			"the secrets in the environment instead")
 	case err != nil:
 		return fail(err.Error(), "restore the file, from version control or a backup")
 	}
