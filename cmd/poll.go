@@ -122,7 +122,10 @@ func (a *app) printPoll(r triggers.PollReport, dry bool) error {
 		}
 	}
 	a.printf("%d %s, %d bytes, %d items, %d new", r.Requests, plural(r.Requests, "request"), r.Bytes, r.Items, r.New)
-	if r.More {
+	switch {
+	case r.Again:
+		a.printf("; the list has several pages, and the next poll reads it again to find items that moved between them")
+	case r.More:
 		a.printf("; the list continues, and the next poll reads the rest")
 	}
 	switch {

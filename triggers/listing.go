@@ -33,8 +33,9 @@ type found struct {
 	seen, fresh map[string]bool
 	// since are the keys of rows that were added after the first walk began.
 	since map[string]bool
-	// more reports whether the walk continues in the next poll.
-	more bool
+	// more reports whether the walk continues in the next poll; again, that the list was read to its
+	// end and the next poll confirms the reading.
+	more, again bool
 	// later is why a first poll stopped early, and how much it had read.
 	later error
 	// warning describes which part of the list may be missing, although the poll has not failed.
@@ -401,7 +402,7 @@ func (p *poller) finish(f *found, pr *progress) error {
 	reached := w.reached()
 	switch {
 	case p.poll.PerItem && !p.poll.Compare && !w.confirmed():
-		pr.Walk, f.more = w.confirm(), true
+		pr.Walk, f.more, f.again = w.confirm(), true, true
 		return p.leave(f, pr)
 	case p.poll.PerItem && !p.poll.Compare && w.loses():
 		f.warning = fmt.Sprintf("items disappeared from the list during each of %d reads, and an item that moved to a page already read may be "+

@@ -164,7 +164,10 @@ type PollReport struct {
 	// First reports whether this poll only records existing items.
 	First bool `json:"first,omitempty"`
 	// More reports whether the list continues: the next poll reads the rest.
-	More   bool            `json:"more,omitempty"`
+	More bool `json:"more,omitempty"`
+	// Again reports whether the list was read to its end, and the next poll reads it again to find
+	// items that moved to another page in the meantime.
+	Again  bool            `json:"again,omitempty"`
 	Cursor json.RawMessage `json:"cursor,omitempty"`
 	// Warning describes which part of the list may be missing.
 	Warning string `json:"warning,omitempty"`
@@ -234,6 +237,7 @@ func (p *poller) once(ctx context.Context) (PollReport, error) {
 	b.Remember, b.New = p.remembers(st), found.since
 	b.Observe = p.poll.Compare && p.inlet == "poll"
 	r.Items, r.First, r.Cursor, r.More = len(b.Items), b.Remember, b.State.Cursor, found.more
+	r.Again = found.again
 	r.New, err = p.in.Poll(ctx, b)
 	return r, errors.Join(found.lost, err)
 }

@@ -60,6 +60,21 @@ func TestWhatComesAfterTheFirstPollStartsRuns(t *testing.T) {
 	}
 }
 
+// TestAReportSaysWhyTheListIsReadAgain: a list of several counted pages that was read to its end is
+// read a second time by the next poll, which is reported as that, and not as a list that continues.
+func TestAReportSaysWhyTheListIsReadAgain(t *testing.T) {
+	s, ids := newShop(t), []int{0, 1, 2, 3}
+	numbered(s, &ids, false)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
+		`key: item.id, cursor: item.id, items: response.body.items, request: {url: "`+s.URL+`/"}, pages: {offset: {query: o}}`, nil)
+	for _, again := range []bool{true, false} {
+		r, err := c.inlets.Poll(t.Context(), "orders")
+		if err != nil || r.Again != again || r.More != again {
+			t.Errorf("again %t, more %t, %v; want %t of both", r.Again, r.More, err, again)
+		}
+	}
+}
+
 // TestAnOldItemStartsNothingWhenAWalkIsResumed: what came between two polls of one walk
 // has moved items that were read to the page that is read next. That does not make a list
 // that begins with the newest one without order, which would be read to its oldest item.
