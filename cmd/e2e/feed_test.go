@@ -287,3 +287,46 @@ func firstDifference(got, want []entry) string {
 	}
 	return "one is the beginning of the other"
 }
+
+// TestAListTellsWhatCameBeforeItsStreamWasOpen: a page's stream begins where its list was read, not when the
+// browser has connected.
+func TestAListTellsWhatCameBeforeItsStreamWasOpen(t *testing.T) {
+	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{uses: log, with: {message: x}}]\n"})
+	p.start(t)
+	p.send(t, "before")
+	p.idle(t)
+	resp, err := http.Get("http://" + p.admin + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close() // read to its end
+	_, after, found := strings.Cut(string(page), `data-after="`)
+	after, _, _ = strings.Cut(after, `"`)
+	if err != nil || !found || after == "" {
+		t.Fatalf("the page has no position: %v\n%s", err, page)
+	}
+	p.send(t, "between")
+	p.idle(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/api/v1/stream?after="+after, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	told := ""
+	_ = eachMessage(stream.Body, func(m message) bool { // ends when ctx does
+		if m.name == "event" {
+			told = m.data
+		}
+		return told == ""
+	})
+	if !strings.Contains(told, `"between"`) {
+		t.Errorf("the stream tells %q first", told)
+	}
+}

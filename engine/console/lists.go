@@ -23,8 +23,11 @@ type listing struct {
 	// Next links to the older page, First to the newest.
 	Next, First string
 	SearchedTo  *time.Time
-	Total       *int
-	TotalMore   bool
+	// End is the position of the feed before the list was read: what came later is new. Empty if it
+	// could not be read.
+	End       string
+	Total     *int
+	TotalMore bool
 	// Filtered reports whether filters are set, to distinguish an empty result from an empty list.
 	Filtered bool
 	// Query are the filters as in the URL, without the page.
@@ -89,6 +92,9 @@ func shown[T any](c *Console, w http.ResponseWriter, r *http.Request, l *listing
 	count func(context.Context, engine.Query, *engine.Page[T]) error) (items []T, ok bool) {
 	if l.Problem != "" {
 		return nil, true
+	}
+	if at, err := c.o.Log.FeedEnd(r.Context()); err == nil { // the page does not depend on it
+		l.End = at.String()
 	}
 	p, err := get(r.Context(), l.Q)
 	if err == nil {

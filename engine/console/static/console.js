@@ -74,8 +74,8 @@
 
   // A stream that goes on after a cut. When the server will not have it, it says why: the
   // session is over, or it is busy.
-  const follow = (url, on, say) => {
-    let source, last = "", done = false;
+  const follow = (url, on, say, after = "") => {
+    let source, last = after, done = false;
     const open = () => {
       const to = new URL(url, location.href);
       if (last) to.searchParams.set("after", last);
@@ -160,7 +160,7 @@
       a.href = location.href;
       a.textContent = `${fresh.size} new`;
       news.replaceChildren(a);
-    }, () => {});
+    }, () => {}, news.dataset.after); // from where the list was read: events may have come before the stream is open
   }
 
   // Choosing many.
