@@ -142,6 +142,10 @@ func (d *decoder) syntax(err error) {
 		d.add(p, "yaml", problem, hint)
 		return
 	}
+	if p, hint := d.commentInBraces(); hint != "" {
+		d.add(p, "yaml", "YAML cuts the line here: ` #` begins a comment", hint)
+		return
+	}
 	if p, problem, hint := d.missingColon(at); problem != "" {
 		d.add(p, "yaml", problem, hint)
 		return
@@ -173,6 +177,20 @@ func (d *decoder) syntax(err error) {
 	d.add(Pos{
 		line, indent + 1, max(1, len(strings.TrimSpace(l))),
 	}, "yaml", "this is not YAML: "+text, "look at the indentation here and on the line above")
+}
+
+// cutValue matches a value of a map in braces that a comment cuts, such as {channel: #sales}.
+var cutValue = regexp.MustCompile(`[{,][^{}'"#]*: +(#[^ ,}\]]+).*[}\]]\s*$`)
+
+// commentInBraces finds a value in braces that begins with #, which makes the closing brace a comment.
+func (d *decoder) commentInBraces() (Pos, string) {
+	for i := range d.lines {
+		if m := cutValue.FindStringSubmatchIndex(d.line(i + 1)); m != nil {
+			value := d.line(i + 1)[m[2]:m[3]]
+			return Pos{i + 1, m[2] + 1, len(value)}, fmt.Sprintf("put the value in quotes: %q", value)
+		}
+	}
+	return Pos{}, ""
 }
 
 // leftOfItem finds a key that is indented like the dash of the preceding element.

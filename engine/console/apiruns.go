@@ -106,8 +106,8 @@ func (c *Console) answerRun(w http.ResponseWriter, r *http.Request) {
 	by := callerOf(r)
 	if o.Link {
 		if c.hasToken(o.By) && by.proved && by.Name != o.By {
-			problem(w, http.StatusConflict, fmt.Sprintf("the token is that of %s and cannot make a link for %s, who has a token: use the token of %s",
-				by.Name, o.By, o.By))
+			problem(w, http.StatusConflict,
+				fmt.Sprintf("the token is that of %s and cannot make a link for %s, who has a token: use the token of %s", by.Name, o.By, o.By))
 			return
 		}
 		// The caller is recorded as the one who hands the link out; o.By is the one who answers.
