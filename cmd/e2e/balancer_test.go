@@ -130,6 +130,7 @@ func (c *cluster) through(t *testing.T, address string, n int) (*sent, func()) {
 // TestANodeIsDrainedWithoutAFailedRequest: behind HAProxy, under load, and restarted; a node that is
 // killed takes only its requests in progress with it.
 func TestANodeIsDrainedWithoutAFailedRequest(t *testing.T) {
+	t.Parallel()
 	realProcess(t)
 	postgrestest.Shared(t) // skips where there is no PostgreSQL
 	const senders = 6

@@ -14,6 +14,7 @@ import (
 // TestTheDemoOfSeveralNodesKeepsItsPromises: it starts PostgreSQL and two nodes, kills one, loses nothing,
 // and leaves nothing behind. Without PostgreSQL it says how to install it.
 func TestTheDemoOfSeveralNodesKeepsItsPromises(t *testing.T) {
+	t.Parallel()
 	realProcess(t)
 	bin := buildBinary(t)
 	postgrestest.Shared(t) // skips where there is no PostgreSQL

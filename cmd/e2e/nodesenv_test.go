@@ -31,6 +31,7 @@ import (
 // a role of the least rights, and with a database that takes 50 ms to answer. Two nodes are under
 // load, one is killed, and the other one takes over; nothing that was acknowledged is lost.
 func TestNodesWorkInEveryEnvironment(t *testing.T) {
+	t.Parallel()
 	realProcess(t)
 	for name, place := range map[string]func(t *testing.T) (admin, nodes string){
 		"PgBouncer": pooled, "TLS": encrypted, "least rights": least, "slow": slow,

@@ -239,6 +239,7 @@ func (c *nodeSet) standby(t *testing.T, name string) *postgrestest.Server {
 // HOOKLOOM_PROMOTIONS and HOOKLOOM_CUTS how often each happens, HOOKLOOM_PAUSE how long a node is stopped
 // or cut off at most, in seconds.
 func TestNodesLoseNothingWhateverIsKilled(t *testing.T) {
+	t.Parallel()
 	l := newLedger(t)
 	c := newNodeSet(t, sized(t, "HOOKLOOM_NODES", 2), orderFlows(l.url))
 	longest := sized(t, "HOOKLOOM_PAUSE", 4)
@@ -312,6 +313,7 @@ func TestNodesLoseNothingWhateverIsKilled(t *testing.T) {
 // TestAnAsynchronousStandbyLoses is the control of the rig: with a standby that is behind, a failover
 // loses what was acknowledged, and the rig sees it.
 func TestAnAsynchronousStandbyLoses(t *testing.T) {
+	t.Parallel()
 	l := newLedger(t)
 	c := newNodeSet(t, 2, orderFlows(l.url))
 	standby := c.server.Standby(t, "behind")

@@ -17,6 +17,7 @@ import (
 // deliveries are answered 503 with Retry-After and /readyz says so; afterwards everything goes on by
 // itself, and nothing that was acknowledged is lost. HOOKLOOM_OUTAGES sets how often.
 func TestADatabaseThatGoesAwayIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	realProcess(t)
 	rounds := sized(t, "HOOKLOOM_OUTAGES", 2)
 	server := postgrestest.Start(t, postgrestest.Options{})
