@@ -403,33 +403,57 @@ func (p *Project) WriteTest(workflow, name string, fixture any, lines []string) 
 		return "", "", fmt.Errorf("encoding the fixture: %w", err)
 	}
 	test = "tests/" + workflow + "_test.yaml"
-	for _, f := range []string{fixtureFile, test} {
-		if err := os.MkdirAll(filepath.Join(p.Dir, filepath.Dir(f)), 0o755); err != nil {
-			return "", "", fmt.Errorf("making the folder of %s: %w", f, err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(p.Dir, fixtureFile), append(raw, '\n'), 0o644); err != nil {
-		return "", "", fmt.Errorf("writing the fixture: %w", err)
-	}
 	old, err := os.ReadFile(filepath.Join(p.Dir, test))
 	if err != nil && !os.IsNotExist(err) {
 		return "", "", fmt.Errorf("reading %s: %w", test, err)
 	}
-	text := string(old)
-	indent := ""
-	switch {
-	case strings.TrimSpace(text) == "":
+	text, ok := withTest(string(old), lines)
+	if !ok {
+		return "", "", fmt.Errorf("%s cannot be extended: its last key must be tests:, a list with one \"- name: ...\" after another", test)
+	}
+	for _, f := range []struct {
+		name, what string
+		content    []byte
+	}{{fixtureFile, "fixture", append(raw, '\n')}, {test, "test", []byte(text)}} {
+		name := filepath.Join(p.Dir, f.name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return "", "", fmt.Errorf("making the folder of %s: %w", f.name, err)
+		}
+		if err := os.WriteFile(name, f.content, 0o644); err != nil {
+			return "", "", fmt.Errorf("writing the %s: %w", f.what, err)
+		}
+	}
+	return test, fixtureFile, nil
+}
+
+// withTest appends a test to the text of a file; ok is false if the file has another form than a list
+// of blocks at its end.
+func withTest(text string, lines []string) (out string, ok bool) {
+	if strings.TrimSpace(text) == "" {
 		text = "tests:\n"
-		indent = "  "
-	case strings.Contains("\n"+text, "\ntests:"):
-		indent = "  "
 	}
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
-	text += indent + "- " + strings.Join(lines, "\n"+indent+"  ") + "\n"
-	if err := os.WriteFile(filepath.Join(p.Dir, test), []byte(text), 0o644); err != nil {
-		return "", "", fmt.Errorf("writing the test: %w", err)
+	n := testsIn(text)
+	for _, indent := range []string{"  ", "", "    "} {
+		out = text + indent + "- " + strings.Join(lines, "\n"+indent+"  ") + "\n"
+		if n >= 0 && testsIn(out) == n+1 {
+			return out, true
+		}
 	}
-	return test, fixtureFile, nil
+	return "", false
+}
+
+// testsIn returns the number of tests in the text of a file; -1 if it is no file of tests.
+func testsIn(text string) int {
+	var file struct{ Tests []any }
+	if yaml.Unmarshal([]byte(text), &file) == nil {
+		return len(file.Tests)
+	}
+	var list []any
+	if yaml.Unmarshal([]byte(text), &list) == nil {
+		return len(list)
+	}
+	return -1
 }
