@@ -136,9 +136,9 @@ var exampleProject = map[string]string{
 	"workflows/fulfil.yaml": "on: shop\nwhen: event.data.amount > 100\nsteps: [{uses: store/increment, with: {key: fulfilled}}]\n",
 	"workflows/refund.yaml": "on: manual\ninputs: {order_id: {type: string}, amount: {type: number}}\n" +
 		"steps: [{uses: log, with: {message: refund}}]\n",
-	"tests/paid_test.yaml":  "tests:\n  - {name: it counts, event: {data: {id: 1}}, mock: {n: {output: 1}}, expect: {status: succeeded}}\n",
-	"old.yaml":              "on: stripe\nsteps: [{uses: store/increment, with: {key: old}}]\n",
-	"order.json":            `{"id": "o1", "amount": 900, "lines": [{"quantity": 2}, {"quantity": 1}]}`,
+	"tests/paid_test.yaml": "tests:\n  - {name: it counts, event: {data: {id: 1}}, mock: {n: {output: 1}}, expect: {status: succeeded}}\n",
+	"old.yaml":             "on: stripe\nsteps: [{uses: store/increment, with: {key: old}}]\n",
+	"order.json":           `{"id": "o1", "amount": 900, "lines": [{"quantity": 2}, {"quantity": 1}]}`,
 }
 
 // TestExamplesInHelpRun runs each example in the help of the verbs for files and history, as it is
