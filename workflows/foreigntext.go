@@ -20,9 +20,13 @@ var (
 	// of a file or an event.
 	barePath = regexp.MustCompile(`^(?:event\.(?:data|headers|query)|steps\.\w+\.output|` +
 		`(?:vars|inputs|secrets)\.\w+)(?:\.\w+|\[\d+\])*$`)
-	dollarPrice  = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
-	mustache     = regexp.MustCompile(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
-	shellBraces  = regexp.MustCompile(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
+	dollarPrice = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
+	mustache    = regexp.MustCompile(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
+	shellBraces = regexp.MustCompile(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
+	// otherBraces matches {event.data.x} of Python, #{...} of Ruby, @{...} of Logic Apps and %{...} of
+	// Elixir.
+	otherBraces = regexp.MustCompile(`(?:^|[^${])([#@%]?\{\s*((?:event|inputs|vars|steps|item|run|error)` +
+		`(?:\.\w+|\[[^\]{}]*\])+)\s*\})(?:[^}]|$)`)
 	erbTag       = regexp.MustCompile(`<%[=-]-?\s*[@A-Za-z_][\w.]*\s*-?%>`)
 	foreignRoot  = regexp.MustCompile(`^(?:\$json|\$node|\.|body|data|payload|trigger|json|this)\b\.?`)
 	pathLike     = regexp.MustCompile(`^[A-Za-z_][\w.]*$`)
@@ -54,6 +58,10 @@ func (d *decoder) foreignText(n *yaml.Node) {
 		found := shellOf(text)
 		d.warn(d.posOf(n, found), "not-evaluated", fmt.Sprintf("%s is not evaluated: it is sent as text", value.Clip(found, 60)),
 			"did you mean "+insertion(strings.Trim(found, "${} "))+"?")
+	case otherBraces.MatchString(text):
+		m := otherBraces.FindStringSubmatch(text)
+		d.warn(d.posOf(n, m[1]), "not-evaluated", fmt.Sprintf("%s is not evaluated: it is sent as text", value.Clip(m[1], 60)),
+			"did you mean "+insertion(m[2])+"?")
 	}
 }
 
@@ -123,7 +131,7 @@ func (d *decoder) posOf(n *yaml.Node, piece string) Pos {
 // event.data.id }}.
 func (d *decoder) lostToComment(n *yaml.Node) {
 	p, comment, ok := d.commentAfter(n)
-	if !ok || !strings.Contains(comment, "${{") && n.Tag != "!!null" {
+	if !ok || !strings.Contains(comment, "{{") && !otherBraces.MatchString(comment) && n.Tag != "!!null" {
 		return
 	}
 	if n.Tag == "!!null" {

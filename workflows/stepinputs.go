@@ -27,6 +27,8 @@ func (s *stepChecker) httpInputs(st *Step) {
 	r.formType()
 	s.jsonText(st)
 	s.certificate(st)
+	r.ownHeaders()
+	s.acceptInput(st)
 	s.stepAuth(st.With.Field("auth"))
 	s.pagesInput(st)
 	s.expectInput(st)
@@ -57,6 +59,7 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 	}
 	r := &outgoing{src: t.src, with: request, connection: c.connectionOf(request)}
 	r.checkURL()
+	r.ownHeaders()
 	r.oneContent()
 	r.rawBytes()
 	r.formType()

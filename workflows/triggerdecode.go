@@ -429,8 +429,13 @@ func (d *decoder) schedule(o *objectNode) *Schedule {
 	if o.has("every") && s.Every < time.Second && o.vals["every"] != nil {
 		d.add(o.at("every"), "out-of-range", "every is at least 1s", "")
 	}
-	if s.Every >= time.Second && s.Every < 10*time.Second {
-		d.warn(o.at("every"), "often", fmt.Sprintf("this is %d events a day, each kept in the history", 24*time.Hour/s.Every),
+	key, every := "every", s.Every
+	if text, ok := strings.CutPrefix(s.Cron, "@every "); ok {
+		key = "cron"
+		every, _ = time.ParseDuration(strings.TrimSpace(text))
+	}
+	if every >= time.Second && every < 10*time.Second {
+		d.warn(o.at(key), "often", fmt.Sprintf("this is %d events a day, each kept in the history", 24*time.Hour/every),
 			"write a longer interval, such as every: 1m, if that is often enough")
 	}
 	return s

@@ -34,6 +34,9 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 				}
 				return p, "? inside {…} or […] needs quotes", "put the value in quotes: " + quoted(value)
 			}
+			if p, value, ok := flowColon(d.line(n), n); ok {
+				return p, "this value contains a colon and a blank, which begin another value", "put the value in quotes: " + quoted(value)
+			}
 		}
 	}
 	return Pos{}, "", ""
@@ -109,6 +112,41 @@ func flowQuestion(line string, n int) (Pos, string, bool) {
 				end++
 			}
 			return Pos{n, utf8.RuneCountInString(line[:i]) + 1, 1}, strings.TrimSpace(line[start:end]), true
+		}
+	}
+	return Pos{}, "", false
+}
+
+// flowColon finds a second ": " in an entry of {…}, and the value that contains it.
+func flowColon(line string, n int) (Pos, string, bool) {
+	var quote byte
+	depth, from := 0, -1 // from is where the value of the entry begins, -1 in its key
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case (c == '"' || c == '\'') && strings.HasSuffix(strings.TrimRight(line[:i], " "), ":"),
+			(c == '"' || c == '\'') && strings.ContainsAny(line[max(i-1, 0):i], "{[, "):
+			quote = c
+		case c == '{' || c == '[':
+			depth++
+			from = -1
+		case c == '}' || c == ']':
+			depth--
+			from = -1
+		case c == ',':
+			from = -1
+		case c != ':' || depth == 0 || i+1 >= len(line) || line[i+1] != ' ':
+		case from < 0:
+			from = i + 2
+		default:
+			end := i
+			for end < len(line) && line[end] != ',' && line[end] != '}' {
+				end++
+			}
+			return Pos{n, utf8.RuneCountInString(line[:i]) + 1, 1}, strings.TrimSpace(line[from:end]), true
 		}
 	}
 	return Pos{}, "", false

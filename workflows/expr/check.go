@@ -124,6 +124,7 @@ func (e *checking) lint(sc *Scope) *linter {
 	ast.Walk(&tree.Node, headerNames{bare})
 	l := &linter{e: e, sc: sc, declared: map[string]bool{}, doubted: map[int]bool{}}
 	l.run(tree.Node)
+	e.divisionComment()
 	if l.failed {
 		return nil
 	}

@@ -3,8 +3,10 @@ package expr
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/hookloom/hookloom/workflows/spelling"
@@ -49,6 +51,38 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 	}
 }
 
+// layoutElement matches what a layout of Go is made of; anything else in it is literal text.
+// Source: the constants of package time.
+var layoutElement = regexp.MustCompile(`2006|Jan|Mon|MST|PM|pm|Z07|-07|[0_]?[1-6]|15`)
+
+// layout warns about a layout in the notation of another language, which formats every time as the
+// same text and parses nothing.
+func (l *linter) layout(s *ast.StringNode) {
+	if s.Value == "" || layoutElement.MatchString(s.Value) {
+		return
+	}
+	hint := `write the layout with the time 2006-01-02 15:04:05, such as "02.01.2006"`
+	if own := layoutWords.Replace(s.Value); layoutElement.MatchString(own) {
+		hint = fmt.Sprintf("write %q", own)
+	}
+	at := s.Location()
+	l.e.report("unknown-word", true, at.From, max(at.To, at.From+1), fmt.Sprintf("%q is no layout: it names no part of a time",
+		value.Clip(s.Value, 40)), hint)
+}
+
+// formatLayout checks the layout of a call of Format.
+func (l *linter) formatLayout(x *ast.CallNode) {
+	m, ok := x.Callee.(*ast.MemberNode)
+	if !ok || len(x.Arguments) != 1 {
+		return
+	}
+	name, ok := m.Property.(*ast.StringNode)
+	s, isText := x.Arguments[0].(*ast.StringNode)
+	if ok && isText && name.Value == "Format" {
+		l.layout(s)
+	}
+}
+
 // currencyHint suggests the currency with whose code a longer word begins.
 func currencyHint(word string) string {
 	if code := strings.ToUpper(word); len(code) > 3 && slices.Contains(Currencies(), code[:3]) {
@@ -59,3 +93,28 @@ func currencyHint(word string) string {
 
 // hashName normalizes the name of a hash.
 func hashName(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }
+
+// trailingComment matches what looks like the divisor of a whole division of Python.
+var trailingComment = regexp.MustCompile(`^//\s*[\w.()\[\]#]+\s*$`)
+
+// divisionComment warns about a // b, of which b is a comment.
+func (e *checking) divisionComment() {
+	var quote byte
+	for i := 0; i < len(e.Text); i++ {
+		switch c := e.Text[i]; {
+		case quote != 0 && c == '\\' && quote != '`':
+			i++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'' || c == '`':
+			quote = c
+		case c == '/' && trailingComment.MatchString(e.Text[i:]) && strings.TrimSpace(e.Text[:i]) != "":
+			from := utf8.RuneCountInString(e.Text[:i])
+			e.report("not-evaluated", true, from, from+2, "// begins a comment: what follows is not evaluated",
+				"write int(a / b) to divide without a fraction")
+			return
+		}
+	}
+}

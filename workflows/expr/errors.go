@@ -113,6 +113,23 @@ func typeWord(t string) string {
 	return t
 }
 
+// mismatchHint returns what to write in place of an operator whose operands it does not take.
+func mismatchHint(op, a, b, text string) string {
+	switch {
+	case op == "||" || op == "or":
+		return "for a default write a ?? b; || is for conditions"
+	case op == "+" && a == "a list" && b == a:
+		return "write concat(a, b) to join lists"
+	case op == "+" && a == "an object" && b == a:
+		return "write merge(a, b) to join objects"
+	case (a == "a number" || b == "a number") && strings.Contains(text, "error.code"):
+		return "error.code is a word, such as http_status; the status of the response is error.status"
+	case a == "text" || b == "text":
+		return "convert one: int(…), float(…) or string(…)"
+	}
+	return ""
+}
+
 // typeError converts an error of expr's type checker to our wording.
 func (e *checking) typeError(err error, warning bool, sample types.Map) {
 	var at *file.Error
@@ -126,12 +143,7 @@ func (e *checking) typeError(err error, warning bool, sample types.Map) {
 	case m != nil && m[3] != "":
 		code = "type-mismatch"
 		problem = fmt.Sprintf("%s cannot be used with %s and %s", m[1], typeWord(m[2]), typeWord(m[3]))
-		switch {
-		case m[1] == "||" || m[1] == "or":
-			hint = "for a default write a ?? b; || is for conditions"
-		case strings.Contains(m[2]+m[3], "string"):
-			hint = "convert one: int(…), float(…) or string(…)"
-		}
+		hint = mismatchHint(m[1], typeWord(m[2]), typeWord(m[3]), e.Text)
 	case m != nil:
 		code, problem = "type-mismatch", fmt.Sprintf("%s cannot be used with %s", m[1], typeWord(m[2]))
 	case strings.HasPrefix(problem, "unknown field "):
@@ -174,6 +186,10 @@ func typeNames(s string) string {
 func (e *checking) fieldHint(field string, sample types.Map) string {
 	if field == "status" && strings.Contains(e.Text, "run.status") {
 		return "run.status exists only in finally"
+	}
+	if strings.Contains(e.Text, "response."+field) {
+		return cmp.Or(spelling.Suggest(field, []string{"body", "headers", "status", "url"}),
+			"the fields of the response's body are response.body."+field)
 	}
 	if declared, ok := sample["connection"].(types.Map); ok && strings.Contains(e.Text, "connection."+field) {
 		return cmp.Or(spelling.Suggest(field, slices.Sorted(maps.Keys(declared))), "declare it under connection:")

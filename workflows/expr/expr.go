@@ -287,7 +287,7 @@ func (e *Expr) runtimeError(err error) error {
 	}
 	if out.Problem == "invalid operation: int(string)" {
 		// expr's message for looking up a name in text or in a list.
-		out.Problem = "text and lists have no fields"
+		out.Problem = "text and lists have no fields; len(…) counts their characters or elements"
 		return out
 	}
 	if strings.Contains(out.Problem, "memory budget exceeded") { // expr's own limit on elements

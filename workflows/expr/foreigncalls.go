@@ -42,6 +42,7 @@ func (l *linter) method(x *ast.CallNode) bool {
 	}
 	p, ok := m.Property.(*ast.StringNode)
 	if !ok || p.Value == "" || unicode.IsUpper(rune(p.Value[0])) {
+		l.formatLayout(x)
 		return false
 	}
 	if id, ok := m.Node.(*ast.IdentifierNode); ok && l.namespace(id, p.Value, x.Arguments) {
@@ -107,7 +108,7 @@ func (l *linter) formatted(receiver, layout ast.Node) string {
 var layoutWords = strings.NewReplacer("YYYY", "2006", "yyyy", "2006", "YY", "06", "yy", "06", "MMMM", "January", "MMM", "Jan",
 	"MM", "01", "DD", "02", "dd", "02",
 	"HH", "15", "hh", "03", "mm", "04", "ss", "05", "SSS", "000", "%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04",
-	"%S", "05", "%y", "06", "%B", "January", "%b", "Jan")
+	"%S", "05", "%y", "06", "%B", "January", "%b", "Jan", "%F", "2006-01-02", "%T", "15:04:05", "SS", "05")
 
 // namespaceCalls are functions of JavaScript's global objects.
 var namespaceCalls = map[string]string{
@@ -202,7 +203,7 @@ var (
 	barePipe     = regexp.MustCompile(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
 	predicateMap = regexp.MustCompile(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
 	// arrow matches a JavaScript function: x => ..., (x, i) => ...
-	arrow       = regexp.MustCompile(`(?:^|[(,])\s*(?:\w+|\([\w\s,]*\))\s*=>`)
+	arrow       = regexp.MustCompile(`(?:^|[(,])\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))\s*=>`)
 	missingElse = regexp.MustCompile(`\s\?\s[^:]*$`)
 	ifFunction  = regexp.MustCompile(`(?:^|[^\w.])(?i:if)\s*\([^{]*,[^{]*$`)
 )

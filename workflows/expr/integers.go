@@ -62,7 +62,11 @@ func operandError(op string, a, b any) error {
 	}
 	switch op {
 	case "+":
-		return fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", value.Describe(a), value.Describe(b))
+		x, y := value.Describe(a), value.Describe(b)
+		if hint := mismatchHint(op, x, y, ""); x == y && hint != "" {
+			return fmt.Errorf("+ cannot add %s and %s; %s", x, y, hint)
+		}
+		return fmt.Errorf("+ cannot add %s and %s; use string(…) or ${{ }} in text", x, y)
 	case "/":
 		return fmt.Errorf("/ cannot divide %s by %s", value.Describe(a), value.Describe(b))
 	}

@@ -59,6 +59,9 @@ var kindMessages = []kindMessage{
 		return needs("text or a number is needed to look up or compare by", m[1])
 	}},
 	{regexp.MustCompile(`^operator "in" not defined on (.+)$`), func(m []string) string {
+		if goKindWord(m[1]) == "text" {
+			return "in takes a list or an object, got text; write text contains part"
+		}
 		return needs("in takes a list or an object", m[1])
 	}},
 	{regexp.MustCompile(`^invalid operation: (?:int|int64|a number)\((.+)\)$`), func(m []string) string {

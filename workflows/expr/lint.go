@@ -121,6 +121,11 @@ func (l *linter) builtin(x *ast.BuiltinNode, loops int) {
 	if x.Name == "len" && len(x.Arguments) == 1 {
 		l.needed(x.Arguments[0])
 	}
+	if x.Name == "date" && len(x.Arguments) > 1 {
+		if s, ok := x.Arguments[1].(*ast.StringNode); ok {
+			l.layout(s)
+		}
+	}
 	for _, a := range x.Arguments {
 		l.walk(a, loops)
 	}

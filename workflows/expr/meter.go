@@ -288,8 +288,8 @@ func (m *meter) equal(a, b any, depth int) bool {
 			return true
 		}
 	case map[string]any:
-		if y, ok := b.(map[string]any); ok && len(x) != len(y) {
-			return false
+		if y, ok := b.(map[string]any); ok {
+			return m.equalFields(x, y, depth+1)
 		}
 	case int:
 		if y, ok := b.(int); ok {
@@ -306,6 +306,20 @@ func (m *meter) equal(a, b any, depth int) bool {
 		m.countWalk(b, depth)
 	}
 	return runtime.Equal(a, b)
+}
+
+// equalFields compares two objects field by field, so that numbers in them are compared by value. It
+// compares all fields, since the work must not depend on the order of a map.
+func (m *meter) equalFields(x, y map[string]any, depth int) bool {
+	if len(x) != len(y) {
+		return false
+	}
+	same := true
+	for k, a := range x {
+		b, ok := y[m.key(k).(string)]
+		same = ok && m.equal(a, b, depth) && same
+	}
+	return same
 }
 
 // scalar reports whether a value needs no walk.
