@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -80,18 +81,13 @@ func (r *reply) names() map[string]any {
 	return map[string]any{"status": r.status, "headers": r.headers, "body": r.body}
 }
 
-// reserved headers belong to the transport; a template that sets them could smuggle a second
-// request.
-var reserved = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Connection": true, "Upgrade": true,
-	"Te": true, "Trailer": true, "Keep-Alive": true, "Proxy-Connection": true}
-
 func setHeader(h http.Header, name string, v any) error {
 	text, err := value.Text(v)
 	if err != nil {
 		return plan.Permanent("invalid_request", "header %s: %v", name, err)
 	}
 	canonical := http.CanonicalHeaderKey(name)
-	if reserved[canonical] {
+	if slices.Contains(workflows.ReservedHeaders, canonical) {
 		return plan.Permanent("invalid_request", "header %s is set by the HTTP client and cannot be overridden", name)
 	}
 	if !validHeader(name, text) {
@@ -200,8 +196,7 @@ func sendOnce(ctx context.Context, client *http.Client, o order) (*reply, error)
 	if err != nil {
 		return nil, plan.Permanent("invalid_request", "the request cannot be created: %v", errors.Join(err, body.Close()))
 	}
-	// A literal space in a query would end the URL in the request line.
-	req.URL.RawQuery = strings.ReplaceAll(req.URL.RawQuery, " ", "%20")
+	req.URL.RawQuery = asciiQuery(req.URL.RawQuery)
 	req.ContentLength = length
 	req.GetBody = func() (io.ReadCloser, error) {
 		again, _, err := o.reader()
@@ -302,8 +297,10 @@ func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*
 	var err error
 	if save {
 		saved, err = o.save.into(resp, o)
-	} else if raw, err = readBody(ctx, resp, o.limit); err != nil {
-		err = brokeOff(err, resp.StatusCode)
+	} else if err = unpack(resp); err == nil {
+		if raw, err = readBody(ctx, resp, o.limit); err != nil {
+			err = brokeOff(err, resp.StatusCode)
+		}
 	}
 	if err != nil {
 		return nil, err

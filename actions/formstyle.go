@@ -1,9 +1,11 @@
 package actions
 
 import (
+	"fmt"
 	"net/url"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows/value"
@@ -109,4 +111,18 @@ func addQuery(raw string, query any, style string) (string, error) {
 	}
 	u.RawQuery = q.Encode()
 	return u.String(), nil
+}
+
+// asciiQuery percent-encodes the bytes of a query that a request line cannot carry: a literal space
+// would end the URL, and RFC 3986 allows only ASCII, which some servers insist on.
+func asciiQuery(q string) string {
+	var b strings.Builder
+	for i := range len(q) {
+		if c := q[i]; c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }

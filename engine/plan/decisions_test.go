@@ -428,3 +428,14 @@ func TestCredentialsUnderAuthAreMaskedFromThenOn(t *testing.T) {
 		}
 	}
 }
+
+// TestAStepThatFailedInDoubtReadsAsFailed: the manual promises succeeded, failed or skipped, so that
+// a condition for failed steps holds for a lost response too.
+func TestAStepThatFailedInDoubtReadsAsFailed(t *testing.T) {
+	st := state(flow(t, "on: manual\nsteps: [{id: a, uses: test/act, on_unknown: fail, continue_on_error: true}]\n"+
+		"output: ${{ steps.a.status }}"), nil)
+	put(st, "a", 1, plan.Unknown, nil, &plan.Error{Message: "no answer", Code: "network"})
+	if d := plan.Next(st); d.End == nil || d.End.Output != "failed" {
+		t.Errorf("%+v", d.End)
+	}
+}

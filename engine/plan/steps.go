@@ -306,7 +306,11 @@ func (p *planner) bind(s *workflows.Step, r *Record, attempts int) {
 	if r.Error != nil {
 		errNames = r.Error.names()
 	}
-	p.steps[s.ID] = map[string]any{"output": r.Output, "status": string(r.Status), "error": errNames, "attempts": attempts,
+	status := r.Status
+	if status == Unknown { // the step has finally failed; only its record says that nobody knows whether it took effect
+		status = Failed
+	}
+	p.steps[s.ID] = map[string]any{"output": r.Output, "status": string(status), "error": errNames, "attempts": attempts,
 		"started_at": r.StartedAt, "finished_at": r.FinishedAt}
 }
 
