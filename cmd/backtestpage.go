@@ -90,7 +90,8 @@ code {font-size: 13px; overflow-wrap: anywhere}
 <p>{{.R.Events}} events, {{.R.RunsBefore}} runs before and {{.R.RunsAfter}} after: {{.R.Unchanged}} unchanged, {{.Changed}} changed,
 {{.R.Assumed}} assumed, {{.Unknown}} unknown</p>
 {{if .Changes}}<h2>Changes</h2><table><tr><th>Event</th><th>Workflow</th><th>Change</th><th>Because</th><th>Requests</th></tr>
-{{range .Changes}}<tr><td><code>{{.Subject}}</code>{{with .Origin}}<br>{{.}}{{end}}</td><td>{{.Workflow}}</td><td>{{kind .Kind}}{{if .Assumed}} (assumed){{end}}</td>
+{{range .Changes}}<tr><td><code>{{.Subject}}</code>{{with .Origin}}<br>{{.}}{{end}}</td>
+<td>{{.Workflow}}</td><td>{{kind .Kind}}{{if .Assumed}} (assumed){{end}}</td>
 <td><code>{{.Because.Expression}}</code><br><code>{{line .Because.Before}}</code> → <code>{{line .Because.After}}</code></td>
 <td>{{range .Requests.Added}}<div>added {{.Step}} {{.Action}} {{.Host}} <code>{{line .Request}}</code></div>{{end}}
 {{range .Requests.Removed}}<div>removed {{.Step}} {{.Action}} {{.Host}} <code>{{line .Request}}</code></div>{{end}}
