@@ -10,6 +10,11 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
+// maxInline is after how many records an update is stored although the run could go on. Otherwise
+// the event of a run that begins with a long loop without side effects would stay undecided, a crash
+// would repeat the loop from its beginning, and a stop would wait for its end.
+const maxInline = 1000
+
 // advance asks the planner for the next steps and returns the update to store: finished attempts,
 // attempts about to start, and the run's new status. It also executes actions without side
 // effects.
@@ -19,7 +24,7 @@ func (ex *Execution) advance() engine.RunUpdate {
 		ex.State.AddRecord(r)
 	}
 	ex.grow()
-	ex.wake = time.Time{}
+	ex.wake, ex.more = time.Time{}, false
 	ex.followClock()
 	for {
 		ex.State.Now = time.Now().UTC()
@@ -67,15 +72,18 @@ func (ex *Execution) advance() engine.RunUpdate {
 			ex.declined = true
 			return ex.update(engine.Waiting, ex.State.Now)
 		}
-		if ex.inline(ready) {
+		inlined := ex.inline(ready)
+		if inlined && len(ex.unsaved) < maxInline {
 			continue
 		}
 		if ex.rn.stopping.Load() || ex.crowded {
 			// No attempt starts now. The run continues here after the next start of the process, or when it gets the memory.
 			return ex.whenQuiet(engine.Queued, ex.State.Now)
 		}
-		ex.open(ready)
-		ex.wake = next
+		if ex.more = inlined; !inlined {
+			ex.open(ready)
+			ex.wake = next
+		}
 		return ex.update(engine.Running, time.Time{})
 	}
 }

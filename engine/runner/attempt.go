@@ -33,7 +33,7 @@ func (ex *Execution) startAttempts() {
 		go func() { ex.results <- ex.attempt(d, allowed, permit) }()
 	}
 	ex.due = nil
-	if ex.inFlight == 0 {
+	if ex.inFlight == 0 || ex.more {
 		return
 	}
 	var timer <-chan time.Time

@@ -66,6 +66,8 @@ type Execution struct {
 	due      []plan.Due
 	inFlight int
 	results  chan *plan.Record
+	// more reports that the run goes on without waiting: see maxInline.
+	more bool
 	// wake is when the planner must be asked again even if no attempt returns.
 	wake time.Time
 	// answers is the number of people's answers that the run has read.

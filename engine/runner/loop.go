@@ -53,7 +53,7 @@ func (rn *Runner) runLoop(ex *Execution) {
 		rn.DueAt(next)
 		rn.ReportUpdate(ex.Event, s)
 		ex.stored(s.Records)
-		if len(ex.due) == 0 && ex.inFlight == 0 {
+		if len(ex.due) == 0 && ex.inFlight == 0 && !ex.more {
 			ended := ex.Run.Status.Ended()
 			if !ended {
 				rn.noteQuestions(ex)
