@@ -163,6 +163,22 @@ var mutants = []mutant{
 	{"parallel", "      - {id: p, sleep: 5m}\n",
 		"      - {id: p, sleep: 5m}\n      - {uses: log, with: {message: x}}\n", "path", "steps.0/3", 4, 0},
 	{"kept", "  - {uses: test/act, with: {n: \"${{ steps.n.output }}\"}}", "", "requests", "steps.1", 4, 0},
+	{"kept", "key: n", "key: m", "requests", "n.with.key", 4, 0},
+	{"switch", "y: [", "yy: [", "path", "steps.0/default/0", 1, 0},
+	{"switch", "    default: [{uses: test/act, with: {n: other}}]\n", "", "requests", "steps.0/default/0", 1, 0},
+	{"foreach", `n: "${{ l }}"`, `n: "${{ l }}!"`, "requests", "each/0.with.n", 3, 0},
+	{"foreach", "max_parallel: 2", "max_parallel: 1", "", "", 0, 0},
+	{"retry", "max: 4", "max: 1", "error", "error", 4, 0},
+	{"fails", "on_failure: [{uses: test/act, with: {n: \"${{ error.message }}\"}}]\n", "", "requests", "steps.on_failure/0", 4, 0},
+	{"ends", "${{ run.status }}", "was ${{ run.status }}", "requests", "finally/0.with.n", 4, 0},
+	{"ends", "stop: enough", "fail: enough", "error", "", 2, 0},
+	{"timeout", "key: never", "key: ever", "path", "steps.w", 4, 0},
+	{"timeout", ", continue_on_error: true", "", "error", "error", 4, 0},
+	{"late", "- sleep: 1h", "- sleep: 1m", "error", "error", 4, 0},
+	{"deadline", "deadline: 10m", "deadline: 2h", "path", "w/1.with.n", 4, 0},
+	{"vars", "event.data.n + 1", "event.data.n - 1", "requests", "0.with.n", 4, 0},
+	{"parallel", "second_one", "other_one", "", "", 0, 0}, // another id, which nothing uses
+	{"if", "else: [{uses: test/act, with: {n: small}}]", "else: [{uses: log, with: {message: small}}]", "requests", "steps.1/else/0", 3, 0},
 }
 
 // TestAgainstAnotherFileComparesTheTwo compares two versions neither of which ran.
