@@ -295,7 +295,11 @@ func (m *Monitor) openAlert(ctx context.Context, k key, a engine.Alert) error {
 	if m.o.Watch != nil {
 		m.o.Watch.Alerted(a)
 	}
-	m.o.Log.Error("alert: "+o.Message, "kind", a.Kind, "subject", a.Subject, "trigger", a.Trigger)
+	level := slog.LevelError
+	if a.Kind == engine.AlertApprovalWaiting {
+		level = slog.LevelWarn // nothing has failed: the workflow asks for it
+	}
+	m.o.Log.Log(ctx, level, "alert: "+o.Message, "kind", a.Kind, "subject", a.Subject, "trigger", a.Trigger)
 	return nil
 }
 
