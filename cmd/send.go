@@ -235,6 +235,11 @@ func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOpti
 		}
 		return usageError("no trigger and no workflow is named %q%s", name, hint)
 	}
+	for flag, value := range map[string]string{"--body": o.body, "--type": o.kind, "--id": o.id, "--print": o.print} {
+		if value != "" {
+			return usageError("%s is for the deliveries of a trigger; %s is a workflow, which gets its inputs by --input NAME=VALUE", flag, name)
+		}
+	}
 	inputs := map[string]any{}
 	for _, in := range o.inputs {
 		k, v, ok := strings.Cut(in, "=")
