@@ -367,7 +367,11 @@ func floor(v any) any   { return roundWhole("floor", v, math.Floor, apd.RoundFlo
 func toFloat(v any) any {
 	switch x := operand(v).(type) {
 	case int:
-		return float64(x)
+		f := float64(x)
+		if f >= 1<<63 || int(f) != x {
+			panic(fmt.Errorf("float: %d has more digits than a fraction keeps; use the number as it is, or decimal(…)", x))
+		}
+		return f
 	case float64:
 		return x
 	case Decimal:
