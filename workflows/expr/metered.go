@@ -218,21 +218,6 @@ func lengthOf(v any) int {
 	return 0
 }
 
-// countWalkAll counts walking nested lists of numbers, and sorting them if bytes says that they are
-// kept.
-func (m *meter) countWalkAll(a []any, bytes int) {
-	before := m.steps
-	for _, v := range a {
-		m.countWalk(v, 0)
-	}
-	n := m.steps - before
-	m.work(n)
-	if bytes > 0 {
-		m.charge(n * bytes)
-		m.work(sortSteps(n) / 2)
-	}
-}
-
 // trimmed charges for trim: it searches the complete cutset for each non-ASCII character.
 func trimmed(m *meter, a []any) {
 	m.read(a, 16)
