@@ -172,6 +172,7 @@ var mutants = []mutant{
 	{"fails", "on_failure: [{uses: test/act, with: {n: \"${{ error.message }}\"}}]\n", "", "requests", "steps.on_failure/0", 4, 0},
 	{"ends", "${{ run.status }}", "was ${{ run.status }}", "requests", "finally/0.with.n", 4, 0},
 	{"ends", "stop: enough", "fail: enough", "error", "", 2, 0},
+	{"ends", "stop: enough", "stop: plenty", "path", "", 2, 0},
 	{"timeout", "key: never", "key: ever", "path", "steps.w", 4, 0},
 	{"timeout", ", continue_on_error: true", "", "error", "error", 4, 0},
 	{"late", "- sleep: 1h", "- sleep: 1m", "error", "error", 4, 0},

@@ -230,8 +230,8 @@ func comparePaths(before, after *simulation, paths map[string]string) []StepChan
 	})
 }
 
-// outcomes returns how the steps of a run ended, by path; for a switch the chosen case, and for a
-// loop the number of items.
+// outcomes returns how the steps of a run ended, by path; for a switch the chosen case, for a
+// loop the number of items, and for stop its text.
 func outcomes(s *simulation) map[string]string {
 	out := make(map[string]string, len(s.st.Records))
 	for path, list := range s.st.Records {
@@ -240,6 +240,11 @@ func outcomes(s *simulation) map[string]string {
 		case "switch", "foreach":
 			if strings.HasSuffix(path, "/switch") || strings.HasSuffix(path, "/foreach") {
 				out[path] = fmt.Sprintf("%s: %v", r.Action, r.Output)
+				continue
+			}
+		case "stop":
+			if text, ok := r.Output.(string); ok && r.Status == plan.Succeeded {
+				out[path] = "stop: " + text
 				continue
 			}
 		}
