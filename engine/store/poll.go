@@ -226,7 +226,7 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 			out.Events = append(out.Events, engine.SeenEvent{Key: key, Time: fromMillis(at), Recovered: recovered == 1, Test: test})
 			out.Events[len(out.Events)-1].See(inlet, fromMillis(received))
 		}
-		if again.Valid {
+		if again.Valid && again.String != sampleSighting {
 			e := &out.Events[len(out.Events)-1]
 			if again.String == "webhook" && !e.Webhook.IsZero() {
 				e.Repeats++

@@ -46,8 +46,14 @@ func sampleMarked(t *testing.T, s Opened) {
 	if err != nil || len(runs.Items) != 1 || !runs.Items[0].Test {
 		t.Errorf("%+v %v", runs, err)
 	}
+	// A sample of an event that was received does not count as a delivery of the provider.
+	repeat := delivery("shop", "genuine")
+	repeat.Headers = sample.Headers
+	if r := accept(t, s, event(3), repeat); !r.Duplicate {
+		t.Errorf("%+v", r)
+	}
 	seen, err := s.History.Sightings(t.Context(), "shop", at.Add(-time.Hour))
-	if err != nil || len(seen.Events) != 2 || !seen.Events[0].Test || seen.Events[1].Test {
+	if err != nil || len(seen.Events) != 2 || !seen.Events[0].Test || seen.Events[1].Test || seen.Events[1].Repeats != 0 {
 		t.Errorf("%+v %v", seen, err)
 	}
 }
