@@ -75,6 +75,8 @@ type Monitor struct {
 	// means that it is over.
 	open    map[key]engine.OpenAlert
 	pending map[key]*engine.Alert
+	// publishing is the condition whose report is being published: it can no longer be withdrawn.
+	publishing key
 	// own are the conditions that this node has reported last as holding.
 	own map[key]bool
 	// loaded reports whether open includes the alerts that were open when the last process ended.
@@ -141,7 +143,7 @@ func (m *Monitor) report(k key, a *engine.Alert) {
 	switch {
 	case holds == (a != nil):
 		return
-	case waits && open == (a != nil):
+	case waits && open == (a != nil) && m.publishing != k:
 		delete(m.pending, k) // it began and ended before it was published
 	case len(m.pending)+len(m.open) < maxAlerts || a == nil:
 		m.pending[k] = a
@@ -251,12 +253,18 @@ func (m *Monitor) notifyPending(ctx context.Context) bool {
 	}
 	all := true
 	for k, a := range list {
+		m.mu.Lock()
+		m.publishing = k
+		m.mu.Unlock()
 		var err error
 		if a != nil {
 			err = m.openAlert(ctx, k, *a)
 		} else {
 			err = m.closeAlert(ctx, k)
 		}
+		m.mu.Lock()
+		m.publishing = key{}
+		m.mu.Unlock()
 		if err != nil {
 			all = false
 			if ctx.Err() == nil {

@@ -36,8 +36,8 @@ type testMonitor struct {
 	fails   int
 	hosts   []destination.State
 	alerted []engine.Alert
-	// onOpen is called when an alert was opened, while it is being told.
-	onOpen func()
+	// onOpen is called when an alert was opened, while it is being told; onAccept while its event is accepted.
+	onOpen, onAccept func()
 }
 
 const listens = "on: hookloom.alerts\nsteps: [{stop: x}]"
@@ -79,6 +79,9 @@ func (r *testMonitor) restart(reg *registry.Registry, masks *redact.Redactor) {
 				return engine.Receipt{}, engine.ErrFull
 			}
 			r.heard = append(r.heard, d)
+			if r.onAccept != nil {
+				r.onAccept()
+			}
 			return engine.Receipt{}, nil
 		}})
 	if err := r.Load(r.t.Context()); err != nil {
@@ -193,6 +196,18 @@ func TestAConditionThatPassesUntoldIsNotTold(t *testing.T) {
 	r.Alert(t.Context(), failing)
 	r.tell()
 	r.holds("it came back", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
+}
+
+// TestAConditionThatEndsWhileItIsPublishedIsClosed: it is no longer one that nobody was told of.
+func TestAConditionThatEndsWhileItIsPublishedIsClosed(t *testing.T) {
+	t.Parallel()
+	r := newTestMonitor(t, listens)
+	r.onAccept = func() { r.AlertOver(failing.Kind, "shop") }
+	r.Alert(t.Context(), failing)
+	r.tell()
+	r.onAccept = nil
+	r.tell()
+	r.holds("over", []string{"alert.poll_failing", "alert.poll_failing.closed"}, nil)
 }
 
 // TestTheEventOfAnAlertSaysWhatHolds: its data cannot take the place of these facts, its
