@@ -144,9 +144,6 @@ var exampleProject = map[string]string{
 // TestExamplesInHelpRun runs each example in the help of the verbs for files and history, as it is
 // written, with the ids of a real history in place of those in the help.
 func TestExamplesInHelpRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs each example of the help texts")
-	}
 	dir := t.TempDir()
 	for name, text := range exampleProject {
 		writeTestFile(t, filepath.Join(dir, filepath.FromSlash(name)), text)

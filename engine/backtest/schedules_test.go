@@ -70,9 +70,6 @@ func firingsOf(t *testing.T, path string) map[time.Time]bool {
 // TestAnEditedScheduleFiresAsTheEngineWouldHave compares what a backtest of an edited schedule says with
 // what the engine does with it, over a clock change and a downtime.
 func TestAnEditedScheduleFiresAsTheEngineWouldHave(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs the engine for days of simulated time")
-	}
 	ran := `cron: "30 0-5 * * *", timezone: Europe/Berlin, missed: once`
 	path, end := overTheClockChange(t, nightly(ran))
 	recorded := firingsOf(t, path)
