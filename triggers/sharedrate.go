@@ -23,7 +23,8 @@ func newLimiter(trigger string, limit int, per time.Duration, permits Permits) l
 		return ownRate{rate.NewLimiter(rate.Limit(float64(limit)/per.Seconds()), limit)}
 	}
 	every := per / time.Duration(limit)
-	return &sharedRate{permits: permits, ask: permit.Ask{Name: "trigger " + trigger, Every: every, Ahead: time.Duration(limit-1) * every}}
+	return &sharedRate{permits: permits, turn: make(chan struct{}, 1),
+		ask: permit.Ask{Name: "trigger " + trigger, Every: every, Ahead: time.Duration(limit-1) * every}}
 }
 
 // ownRate is the rate of the only node.
@@ -48,8 +49,10 @@ type sharedRate struct {
 	permits Permits
 	ask     permit.Ask
 
+	// turn is held by the delivery that asks, for all that wait.
+	turn chan struct{}
+
 	mu      sync.Mutex
-	asking  bool
 	waiting []chan permitted
 	// closedUntil is when the next delivery may be accepted at any node.
 	closedUntil time.Time
@@ -68,35 +71,32 @@ func (l *sharedRate) allow(ctx context.Context) (time.Duration, error) {
 		return wait, nil
 	}
 	answer := make(chan permitted, 1)
-	if l.waiting = append(l.waiting, answer); !l.asking {
-		l.asking = true
-		go l.askAll(context.WithoutCancel(ctx))
-	}
+	l.waiting = append(l.waiting, answer)
 	l.mu.Unlock()
-	select {
-	case p := <-answer:
-		return p.wait, p.err
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-}
-
-// askAll asks until no delivery waits.
-func (l *sharedRate) askAll(ctx context.Context) {
 	for {
-		l.mu.Lock()
-		list := l.waiting
-		l.waiting, l.asking = nil, len(list) > 0
-		l.mu.Unlock()
-		if len(list) == 0 {
-			return
+		select {
+		case p := <-answer:
+			return p.wait, p.err
+		case l.turn <- struct{}{}:
+			l.askAll(ctx)
+			<-l.turn
+		case <-ctx.Done():
+			return 0, ctx.Err()
 		}
-		l.askFor(ctx, list)
 	}
 }
 
-func (l *sharedRate) askFor(ctx context.Context, list []chan permitted) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+// askAll asks for the deliveries that wait. The others wait for the answer even if the sender of the one
+// that asks has gone.
+func (l *sharedRate) askAll(ctx context.Context) {
+	l.mu.Lock()
+	list := l.waiting
+	l.waiting = nil
+	l.mu.Unlock()
+	if len(list) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
 	defer cancel()
 	a := l.ask
 	a.Starts = len(list)

@@ -30,7 +30,7 @@ func TestKillMinusNineLosesNoCallAndNoWait(t *testing.T) {
 			"  - {uses: hookloom/emit, with: {trigger: paid, key: \"${{ inputs.n }}\", data: {n: \"${{ inputs.n }}\"}}}\noutput: ${{ inputs.n }}\n",
 	})
 	acked := newAcknowledged()
-	p.killCycles(t, acked, cycles)
+	p.killCycles(t, acked, cycles, 8)
 	t.Logf("%d cycles, %d acknowledged", cycles, acked.count())
 	checkCalls(t, p, acked.events)
 	out.mu.Lock()
@@ -87,19 +87,22 @@ func checkCalls(t *testing.T, p *project, acked map[string]string) {
 }
 
 // killCycles starts the server, sends to it and kills it, again and again. Then it starts it once
-// more, waits until all runs have ended, and stops it.
-func (p *project) killCycles(t *testing.T, acked *acknowledged, cycles int) {
+// more, waits until all runs have ended, stops it, and returns how long that took.
+func (p *project) killCycles(t *testing.T, acked *acknowledged, cycles, senders int) (idle time.Duration) {
 	t.Helper()
 	for c := range cycles {
 		s := p.start(t)
-		stop := p.senders(t, acked, 8, fmt.Sprint(c))
-		time.Sleep(time.Duration(20+rand.IntN(400)) * time.Millisecond)
+		stop := p.senders(t, acked, senders, fmt.Sprint(c))
+		time.Sleep(time.Duration(5+rand.IntN(400)) * time.Millisecond)
 		s.kill()
 		stop()
 	}
 	s := p.start(t)
+	began := time.Now()
 	p.idle(t)
+	idle = time.Since(began).Round(time.Millisecond)
 	s.stop(t)
+	return idle
 }
 
 // eachRun reads all runs of a history with their details.

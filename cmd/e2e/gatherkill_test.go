@@ -19,7 +19,7 @@ func TestKillMinusNineLosesNoGatheredEvent(t *testing.T) {
 	out := newLedger(t)
 	p := gatherProject(t, out.url)
 	acked := newAcknowledged()
-	p.killCycles(t, acked, cycles)
+	p.killCycles(t, acked, cycles, 8)
 	t.Logf("%d cycles, %d acknowledged", cycles, len(acked.events))
 	checkGathered(t, p, acked.events)
 	out.mu.Lock()

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"syscall"
@@ -31,18 +30,7 @@ steps:
 	p := newProject(t, map[string]string{"hookloom.yaml": hookConfig, ".env": hookEnv + strings.Replace(hookEnv, "IN=", "OUT=", 1),
 		"workflows/w.yaml": strings.ReplaceAll(flow, "URL", out.url)})
 	acked := newAcknowledged()
-	for c := range cycles {
-		s := p.start(t)
-		stop := p.senders(t, acked, 16, fmt.Sprint(c))
-		time.Sleep(time.Duration(5+rand.IntN(400)) * time.Millisecond)
-		s.kill()
-		stop()
-	}
-	s := p.start(t)
-	began := time.Now()
-	p.idle(t)
-	idle := time.Since(began).Round(time.Millisecond)
-	s.stop(t)
+	idle := p.killCycles(t, acked, cycles, 16)
 	t.Logf("%d cycles, %d acknowledged, %d keys at the sink; the last restart was idle after %v", cycles, acked.count(), out.keys(), idle)
 	out.check(t, p.db, acked, 2)
 }

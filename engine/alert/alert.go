@@ -245,7 +245,7 @@ func (m *Monitor) notifyPending(ctx context.Context) bool {
 		return true
 	}
 	if m.o.Store.Shared() {
-		if !engine.Leads(ctx, m.o.Store, publishing) {
+		if !engine.Leads(ctx, m.o.Store, publishLease) {
 			return false
 		}
 		defer m.endTurn(ctx)

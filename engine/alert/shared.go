@@ -12,8 +12,8 @@ import (
 // publish one after another, by a lease, and read before what the others have published.
 
 const (
-	// publishing is the lease of the node that publishes.
-	publishing = "alerts"
+	// publishLease is the lease of the node that publishes.
+	publishLease = "alerts"
 	// followEvery is how often a node reads what the others have published.
 	followEvery = time.Second
 )
@@ -38,7 +38,7 @@ func (m *Monitor) retryAfter() time.Duration {
 
 // endTurn lets another node publish.
 func (m *Monitor) endTurn(ctx context.Context) {
-	if err := m.o.Store.EndLease(context.WithoutCancel(ctx), publishing); err != nil && ctx.Err() == nil {
+	if err := m.o.Store.EndLease(context.WithoutCancel(ctx), publishLease); err != nil && ctx.Err() == nil {
 		m.o.Log.Warn("the other nodes cannot publish alerts now", "error", err)
 	}
 }

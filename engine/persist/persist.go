@@ -52,12 +52,12 @@ func (s *Store) Fail(err error) {
 // Failed returns the channel that receives the first error passed to Fail.
 func (s *Store) Failed() <-chan error { return s.failed }
 
-// Retry repeats a write until it is on disk. A full disk is retried; a store that cannot be used
-// ends the process. Errors about the rows themselves are returned to the caller.
-func (s *Store) Retry(write func() error) error {
+// Retry repeats a write until it is on disk, or a read until it is answered. A full disk, and a database that
+// is away, are retried; a store that cannot be used ends the process. Errors about the rows themselves are returned to the caller.
+func (s *Store) Retry(do func() error) error {
 	pause := 50 * time.Millisecond
 	for {
-		err := write()
+		err := do()
 		switch {
 		case err == nil, errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
 			return err

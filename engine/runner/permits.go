@@ -8,9 +8,8 @@ import (
 // askAgainAfter is how long permits are not asked for after the store has given none.
 const askAgainAfter = 200 * time.Millisecond
 
-// RunPermits asks the store for this node's part of the limits of hosts, and tells the other nodes which ask
-// to wait, until ctx ends. It returns at once
-// if the database has one node.
+// RunPermits asks the store for this node's part of the limits of hosts, and tells the other nodes which hosts
+// ask to wait, until ctx ends. It returns at once if the database has one node.
 func (rn *Runner) RunPermits(ctx context.Context) {
 	if !rn.store.Shared() {
 		return
