@@ -56,8 +56,8 @@ type item struct {
 	// versionBefore, decided and decidedAfter are the versions by which both sides decided.
 	versionBefore         *workflows.Workflow
 	decided, decidedAfter engine.Decision
-	// fates are the outcomes on both sides, if it goes through the stream of its workflow.
-	fates [2]fate
+	// streamSides are the outcomes on both sides, if it goes through the stream of its workflow.
+	streamSides [2]streamSide
 }
 
 // listeners are the workflows of a project by what they listen to.
@@ -429,7 +429,7 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow, side 
 
 // place gives a run of one side the start and end that result from the stream of events.
 func (it *item) place(s *simulation, side int) {
-	f := &it.fates[side]
+	f := &it.streamSides[side]
 	s.cancelAt, s.why = it.cut(f)
 	if f.events != nil && registry.IsBatch(s.w) {
 		s.st.Events = f.events

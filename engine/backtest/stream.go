@@ -48,8 +48,8 @@ func (s *stream) names(it *item) map[string]any {
 	return names
 }
 
-// fate is the outcome of an item on one side.
-type fate struct {
+// streamSide is the outcome of an item on one side.
+type streamSide struct {
 	w *workflows.Workflow
 	// matched reports whether the rule matches. For a matched item without a run, outcome and
 	// reason say what happened to it: folded, dropped or replaced.
@@ -64,7 +64,7 @@ type fate struct {
 }
 
 // runs reports whether the item has its own run.
-func (f *fate) runs() bool { return f.matched && f.outcome == "" }
+func (f *streamSide) runs() bool { return f.matched && f.outcome == "" }
 
 // gathered is a gathering: it is the item with the run, and first is when the gathering began.
 type gathered struct {
@@ -140,24 +140,24 @@ func (b *run) arriveItem(ctx context.Context, it *item) error {
 		it.problem, it.limits = "which events share a run or are held back needs all events: without --sample, --explain and --trigger", nil
 		return b.note(ctx, it)
 	}
-	it.fates = [2]fate{{w: it.versionBefore, matched: it.matchedBefore}, {w: it.listener.Workflow, matched: it.matchedAfter}}
-	for side := range it.fates {
-		f := &it.fates[side]
+	it.streamSides = [2]streamSide{{w: it.versionBefore, matched: it.matchedBefore}, {w: it.listener.Workflow, matched: it.matchedAfter}}
+	for side := range it.streamSides {
+		f := &it.streamSides[side]
 		if side == beforeSide && b.o.Against == nil {
 			b.asRecorded(ctx, it)
 		}
 		f.settled = f.settled || !f.matched
 	}
-	if it.fates[beforeSide].settled && it.fates[afterSide].settled {
+	if it.streamSides[beforeSide].settled && it.streamSides[afterSide].settled {
 		return b.settle(ctx, it, afterSide)
 	}
 	b.unsettle(it)
-	for side := range it.fates {
+	for side := range it.streamSides {
 		key := streamKey{it.workflow, side}
 		if b.streams[key] == nil {
 			b.streams[key] = &stream{side: side, open: map[string]*gathered{}}
 		}
-		if it.fates[side].settled {
+		if it.streamSides[side].settled {
 			continue
 		}
 		if err := b.enter(ctx, b.streams[key], it, now); err != nil {
@@ -169,7 +169,7 @@ func (b *run) arriveItem(ctx context.Context, it *item) error {
 
 // asRecorded uses the recorded outcome of an item.
 func (b *run) asRecorded(ctx context.Context, it *item) {
-	f := &it.fates[beforeSide]
+	f := &it.streamSides[beforeSide]
 	switch f.settled = true; {
 	case !f.matched:
 	case it.elsewhere:
@@ -181,14 +181,14 @@ func (b *run) asRecorded(ctx context.Context, it *item) {
 
 // compareAlone compares an item that had no run of its own with one that is decided on its own.
 func (b *run) compareAlone(ctx context.Context, it *item) {
-	it.fates = [2]fate{{w: it.versionBefore, matched: true}, {w: it.listener.Workflow, matched: true}}
+	it.streamSides = [2]streamSide{{w: it.versionBefore, matched: true}, {w: it.listener.Workflow, matched: true}}
 	b.asRecorded(ctx, it)
-	it.fates[afterSide].run = b.follow(ctx, it, it.listener.Workflow, afterSide)
-	b.compareFates(it)
+	it.streamSides[afterSide].run = b.follow(ctx, it, it.listener.Workflow, afterSide)
+	b.compareStreamSides(it)
 }
 
 func (b *run) enter(ctx context.Context, s *stream, it *item, now time.Time) error {
-	if w := it.fates[s.side].w; w.Gather != nil && s.event(it).Inlet != "manual" {
+	if w := it.streamSides[s.side].w; w.Gather != nil && s.event(it).Inlet != "manual" {
 		return b.gather(ctx, s, it, now)
 	}
 	return b.admit(ctx, s, it, now, nil)
@@ -202,7 +202,7 @@ func (b *run) fails(ctx context.Context, s *stream, it *item, why string) error 
 
 // gather adds an item to the gathering of its key, or starts one.
 func (b *run) gather(ctx context.Context, s *stream, it *item, now time.Time) error {
-	g, err := registry.GatheringOf(b.simulation(ctx, it.fates[s.side].w, it, s.side, nil, nil).st, s.event(it))
+	g, err := registry.GatheringOf(b.simulation(ctx, it.streamSides[s.side].w, it, s.side, nil, nil).st, s.event(it))
 	if err != nil {
 		return b.fails(ctx, s, it, err.Error())
 	}
@@ -265,7 +265,7 @@ func (b *run) closeGathering(ctx context.Context, s *stream, x *gathered, now ti
 
 // admit requests a slot for a run, and simulates it from the time it gets one.
 func (b *run) admit(ctx context.Context, s *stream, it *item, now time.Time, events []any) error {
-	f := &it.fates[s.side]
+	f := &it.streamSides[s.side]
 	f.events = events
 	slot, err := registry.SlotRequestOf(b.simulation(ctx, f.w, it, s.side, nil, nil).st, s.event(it))
 	if err != nil {
@@ -309,14 +309,14 @@ func (b *run) replaced(ctx context.Context, s *stream, x *flowRun, now time.Time
 	if x.start.After(now) {
 		return b.noRun(ctx, s, it, "replaced", engine.ReplacedByNewer().Message)
 	}
-	it.fates[s.side].cutAt = now
+	it.streamSides[s.side].cutAt = now
 	b.runFrom(ctx, s, it, x.start)
 	return b.settle(ctx, it, s.side)
 }
 
 // runFrom simulates the run of a side for an item from a time on.
 func (b *run) runFrom(ctx context.Context, s *stream, it *item, start time.Time) {
-	f, recorded := &it.fates[s.side], time.Time{}
+	f, recorded := &it.streamSides[s.side], time.Time{}
 	if it.base != nil {
 		recorded = it.base.st.StartedAt
 	}
@@ -330,30 +330,30 @@ func (b *run) runFrom(ctx context.Context, s *stream, it *item, start time.Time)
 
 // noRun ends an item that has no run of its own on a side.
 func (b *run) noRun(ctx context.Context, s *stream, it *item, outcome, reason string) error {
-	f := &it.fates[s.side]
+	f := &it.streamSides[s.side]
 	f.run, f.outcome, f.reason = nil, outcome, reason
 	return b.settle(ctx, it, s.side)
 }
 
 // settle notes an item as soon as its outcomes on both sides are known.
 func (b *run) settle(ctx context.Context, it *item, side int) error {
-	if it.fates[side].settled = true; !it.fates[beforeSide].settled || !it.fates[afterSide].settled {
+	if it.streamSides[side].settled = true; !it.streamSides[beforeSide].settled || !it.streamSides[afterSide].settled {
 		return nil
 	}
-	b.compareFates(it)
+	b.compareStreamSides(it)
 	if err := b.note(ctx, it); err != nil {
 		return err
 	}
 	return b.settled(ctx, it)
 }
 
-// compareFates compares the outcomes of an item on both sides.
-func (b *run) compareFates(it *item) {
-	x, y := &it.fates[beforeSide], &it.fates[afterSide]
+// compareStreamSides compares the outcomes of an item on both sides.
+func (b *run) compareStreamSides(it *item) {
+	x, y := &it.streamSides[beforeSide], &it.streamSides[afterSide]
 	it.before, it.after, it.change, it.limits = x.run, y.run, nil, nil
 	it.assumed = x.run != nil && x.run.assumed > 0 || y.run != nil && y.run.assumed > 0
 	it.matchedBefore, it.matchedAfter, it.elsewhere = x.runs(), y.runs(), false
-	said := func(f *fate) any {
+	describe := func(f *streamSide) any {
 		if f.run != nil {
 			return "runs"
 		}
@@ -366,12 +366,12 @@ func (b *run) compareFates(it *item) {
 	case x.matched && y.matched && x.run == nil && y.run == nil: // neither side runs it
 	case x.matched && y.matched:
 		it.change = b.oneSided(it, x.w, it.decided, it.decidedAfter)
-		it.change.Because = Because{Expression: b.holder(it), Before: said(x), After: said(y)}
+		it.change.Because = Because{Expression: b.holder(it), Before: describe(x), After: describe(y)}
 	default:
 		it.matchedAfter = y.matched // determines which of the two kinds it is
 		it.change = b.oneSided(it, x.w, it.decided, it.decidedAfter)
 		if it.matchedAfter = y.runs(); y.matched && !y.runs() {
-			it.change.Because.After = said(y)
+			it.change.Because.After = describe(y)
 		}
 	}
 }
@@ -395,7 +395,7 @@ func (b *run) holder(it *item) string {
 }
 
 // cut returns when and why a run of a side is ended externally.
-func (it *item) cut(f *fate) (time.Time, *plan.Error) {
+func (it *item) cut(f *streamSide) (time.Time, *plan.Error) {
 	switch {
 	case !f.cutAt.IsZero():
 		return f.cutAt, engine.ReplacedByNewer()
