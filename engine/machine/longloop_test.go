@@ -31,11 +31,12 @@ func TestARunThatBeginsWithALongLoopIsStoredBeforeItsEnd(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - foreach: 1..12\n    as: o\n    max_parallel: 12\n    steps:\n" +
 		"      - {foreach: 1..150, max_parallel: 50, uses: log, with: {message: line}}\n  - {uses: test/act}\n"})
 	var s database
-	inbox := int64(-1)
+	var inbox atomic.Int64
+	inbox.Store(-1)
 	w.log = slog.New(onLine{slog.DiscardHandler, new(atomic.Int64), func(n int64) {
-		if n == 1800 {
+		if n%100 == 0 { // the first lines are written twice where the fast path gives up
 			if counts, err := s.History.Counts(context.Background()); err == nil {
-				inbox = int64(counts.Inbox)
+				inbox.Store(int64(counts.Inbox))
 			}
 		}
 	}})
@@ -48,7 +49,7 @@ func TestARunThatBeginsWithALongLoopIsStoredBeforeItsEnd(t *testing.T) {
 		t.Errorf("%+v", runs[0])
 	}
 	mustStop(t, stop)
-	if inbox != 0 {
-		t.Errorf("%d undecided events at the last item, want 0", inbox)
+	if n := inbox.Load(); n != 0 {
+		t.Errorf("%d undecided events at the last items, want 0", n)
 	}
 }
