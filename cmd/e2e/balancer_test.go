@@ -90,10 +90,11 @@ func (c *cluster) balance(t *testing.T) string {
 	return address
 }
 
-// sent counts the answers of deliveries.
+// sent counts the answers of deliveries; late are the failed ones that began after dead was set.
 type sent struct {
-	ok, failed atomic.Int64
-	wrong      sync.Map
+	ok, failed, late atomic.Int64
+	dead             atomic.Bool
+	wrong            sync.Map
 }
 
 // through sends deliveries to an address with n senders until the returned function is called.
@@ -111,11 +112,15 @@ func (c *cluster) through(t *testing.T, address string, n int) (*sent, func()) {
 					t.Error(err)
 					return
 				}
+				late := out.dead.Load()
 				status, answer, err := deliver(context.WithoutCancel(ctx), "http://"+address, delivery)
 				if err == nil && status/100 == 2 {
 					out.ok.Add(1)
 				} else {
 					out.failed.Add(1)
+					if late {
+						out.late.Add(1)
+					}
 					out.wrong.Store(fmt.Sprint(status, " ", answer, " ", err), true)
 				}
 			}
@@ -127,8 +132,9 @@ func (c *cluster) through(t *testing.T, address string, n int) (*sent, func()) {
 	}
 }
 
-// TestANodeIsDrainedWithoutAFailedRequest: behind HAProxy, under load, and restarted; a node that is
-// killed takes only its requests in progress with it.
+// TestANodeIsDrainedWithoutAFailedRequest: behind HAProxy, under load, and restarted. When a node is
+// killed, what was sent while it died may fail. After its death at most one request of each sender
+// does: one that HAProxy writes to an idle connection before it reads that the node closed it.
 func TestANodeIsDrainedWithoutAFailedRequest(t *testing.T) {
 	t.Parallel()
 	realProcess(t)
@@ -166,12 +172,13 @@ func TestANodeIsDrainedWithoutAFailedRequest(t *testing.T) {
 	killed, stop := c.through(t, address, senders)
 	time.Sleep(time.Second)
 	c.processes[1].kill()
+	killed.dead.Store(true)
 	time.Sleep(4 * time.Second)
 	stop()
-	t.Logf("drained: %d requests, %d failed; killed: %d requests, %d failed", drained.ok.Load(), drained.failed.Load(), killed.ok.Load(),
-		killed.failed.Load())
-	if n := killed.failed.Load(); n > senders || killed.ok.Load() == 0 {
-		t.Errorf("%d of %d requests failed when a node was killed, which had at most %d in progress", n, n+killed.ok.Load(), senders)
+	t.Logf("drained: %d requests, %d failed; killed: %d requests, %d failed, %d of them later", drained.ok.Load(), drained.failed.Load(),
+		killed.ok.Load(), killed.failed.Load(), killed.late.Load())
+	if n := killed.late.Load(); n > senders || killed.ok.Load() == 0 {
+		t.Errorf("%d requests of %d senders failed after the death of a node (%d answered)", n, senders, killed.ok.Load())
 		killed.wrong.Range(func(k, _ any) bool { t.Log(k); return true })
 	}
 	c.named(t, "node-1", "live")
