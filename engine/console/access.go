@@ -104,11 +104,22 @@ func (c *Console) who(r *http.Request) (by caller, wait time.Duration) {
 	for _, n := range []string{secureCookie, cookieName} {
 		if k, err := r.Cookie(n); err == nil {
 			if x, ok := c.sessions.get(k.Value, tokens, time.Now()); ok {
-				return x, 0
+				return c.unlessEnded(r, x), 0
 			}
 		}
 	}
 	return caller{}, 0
+}
+
+// unlessEnded returns the caller of a session, or nobody if the session was ended at another node.
+func (c *Console) unlessEnded(r *http.Request, by caller) caller {
+	if err := c.sessions.refresh(r.Context(), time.Now()); err != nil {
+		c.o.Logger.Warn("sessions that were ended at other nodes are not known; they are read again", "error", err)
+	}
+	if c.sessions.isEnded(by.session) {
+		return caller{}
+	}
+	return by
 }
 
 // try checks a token, and names its owner if it is a personal one. After wrong tokens an address

@@ -8,12 +8,14 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/store"
 )
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([0-9a-f]+)"`)
@@ -196,6 +198,43 @@ func TestSessionsSurviveARestartAndEndWithTheirToken(t *testing.T) {
 	forged.Value = strings.Replace(forged.Value, forged.Value[10:12], "AA", 1)
 	if shows(start("a-token"), &forged) {
 		t.Error("a changed cookie is taken")
+	}
+}
+
+// TestASessionEndedAtOneNodeEndsAtTheOthersWithinASecond: two consoles with one database and key.
+func TestASessionEndedAtOneNodeEndsAtTheOthersWithinASecond(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "hookloom.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	node := func() *console.Console {
+		o := tokens("a-token", "")
+		o.SessionKey, o.Sessions = func() ([]byte, error) { return []byte("the key of this project, kept beside"), nil }, db
+		c, _ := made(t, o)
+		return c
+	}
+	a, b := node(), node()
+	shows := func(c *console.Console, k *http.Cookie) bool {
+		return get(c, "GET", "/runs", map[string]string{"Accept": "text/html", "Cookie": k.Name + "=" + k.Value}, "").Code == http.StatusOK
+	}
+	one, _ := login(t, a, "a-token", "/", nil)
+	two, _ := login(t, a, "a-token", "/", nil)
+	if !shows(b, one) || !shows(b, two) {
+		t.Fatal("a session of one node does not hold at the other")
+	}
+	form(a, "/logout", one, url.Values{"csrf": {csrfOf(t, a, "/", one)}})
+	for ended := time.Now(); shows(b, one); time.Sleep(20 * time.Millisecond) {
+		if time.Since(ended) > time.Second {
+			t.Fatal("a session that was ended at one node holds at the other")
+		}
+	}
+	if shows(a, one) || !shows(b, two) {
+		t.Error("it holds where it was ended, or another session ended with it")
 	}
 }
 

@@ -50,7 +50,13 @@ type sessions struct {
 
 	mu    sync.Mutex
 	ended map[string]time.Time // until when they would have lasted; guarded by mu
+	// read is when the log was last read; guarded by mu.
+	read time.Time
 }
+
+// readEvery is how often the ended sessions are read again while requests arrive: another node of the
+// database may have ended one.
+const readEvery = 500 * time.Millisecond
 
 // newSessions loads the ended sessions. Without a key it creates one that lasts as long as the
 // process.
@@ -67,8 +73,44 @@ func newSessions(o Options) (*sessions, error) {
 			return nil, fmt.Errorf("reading the ended sessions: %w", err)
 		}
 		maps.Copy(s.ended, ended)
+		s.read = time.Now()
 	}
 	return s, nil
+}
+
+// isEnded reports whether a session was ended early.
+func (s *sessions) isEnded(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ended := s.ended[id]
+	return ended
+}
+
+// refresh reads the ended sessions again if that was a while ago. An error is returned once per interval:
+// until the next one those known are used, since pages need the database too.
+func (s *sessions) refresh(ctx context.Context, now time.Time) error {
+	if s.log == nil {
+		return nil
+	}
+	s.mu.Lock()
+	due := now.Sub(s.read) >= readEvery
+	if due {
+		s.read = now // other requests do not wait for this one
+	}
+	s.mu.Unlock()
+	if !due {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readEvery)
+	defer cancel()
+	ended, err := s.log.EndedSessions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the ended sessions: %w", err)
+	}
+	s.mu.Lock()
+	maps.Copy(s.ended, ended)
+	s.mu.Unlock()
+	return nil
 }
 
 func (s *sessions) mac(parts ...string) ([]byte, error) {
@@ -138,10 +180,7 @@ func (s *sessions) get(value string, tokens Tokens, now time.Time) (caller, bool
 	if err != nil || token == "" || mark != x.Token {
 		return caller{}, false // the token was changed
 	}
-	s.mu.Lock()
-	_, ended := s.ended[x.ID]
-	s.mu.Unlock()
-	return caller{Name: x.Name, Role: x.Role, proved: x.Proved, session: x.ID, until: time.Unix(x.Until, 0)}, !ended
+	return caller{Name: x.Name, Role: x.Role, proved: x.Proved, session: x.ID, until: time.Unix(x.Until, 0)}, !s.isEnded(x.ID)
 }
 
 // end ends a session early, for later processes too.
