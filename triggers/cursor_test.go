@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
@@ -186,5 +187,76 @@ func TestASecretInANextPageIsNotKept(t *testing.T) {
 	var back progress
 	if err := p.unseal(raw, &back); err != nil || back.Walk.Next != next || back.Walk.Greatest != 9007199254740993 {
 		t.Errorf("%+v %v", back.Walk, err)
+	}
+}
+
+// TestAnEventsTimeIsAPlausibleOne: a zero or absurd time of a sender is left out.
+func TestAnEventsTimeIsAPlausibleOne(t *testing.T) {
+	e, err := expr.Compile("date(body.at)", "body")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]bool{
+		"0001-01-01T00:00:00Z": false, "1970-06-01T00:00:00Z": false, "1971-01-01T00:00:00Z": true,
+		"2199-12-31T00:00:00Z": true, "2200-01-01T00:00:00Z": false, "no time": false,
+	} {
+		var d engine.Delivery
+		(&identity{eventTime: &workflows.Expr{Expr: *e}}).typeAndTime(&d, &expr.Env{Names: expr.Names{"body": map[string]any{"at": at}}, Now: time.Now()})
+		if got := d.Time.Format(time.RFC3339) == at && !d.Time.IsZero(); got != want {
+			t.Errorf("%s: %v", at, d.Time)
+		}
+	}
+}
+
+// TestEqualElementsOfAListHaveKeysOfTheirOwn, which are stored and must stay as they are.
+func TestEqualElementsOfAListHaveKeysOfTheirOwn(t *testing.T) {
+	first := splitKey("list", []byte("{}"), 0)
+	if got := splitKey("list", []byte("{}"), 1); got != first+"#2" || first != "list/44136fa355b3678a" {
+		t.Errorf("%s, then %s", first, got)
+	}
+}
+
+// TestURLsThatCount: a page or an offset; a token or an id that looks like a number of seconds is neither.
+func TestURLsThatCount(t *testing.T) {
+	for next, want := range map[string]bool{
+		"https://x.example/a?page=2&q=b": true, "https://x.example/a?page=1&q=b": false, "https://x.example/a?page=0&q=b": true,
+		"https://x.example/a?page=-1&q=b": false, "https://x.example/a?page=b&q=b": false, "https://x.example/a?page=999999999&q=b": true,
+		"https://x.example/a?page=1000000000&q=b": false, "https://x.example/a?page=1&q=b&offset=50": true, ":": false,
+	} {
+		if got := counts("https://x.example/a?page=1&q=b", next); got != want {
+			t.Errorf("%s: %v", next, got)
+		}
+	}
+}
+
+// TestOnlyManyEmptyPagesAreDoubted, and an item begins the count anew.
+func TestOnlyManyEmptyPagesAreDoubted(t *testing.T) {
+	pr := &progress{Walk: &walk{}}
+	for range maxEmpty - 1 {
+		pr.empties(0)
+	}
+	if pr.empties(1); pr.doubt != nil || pr.Walk.Empty != 0 {
+		t.Fatalf("doubted after a page with an item: %d", pr.Walk.Empty)
+	}
+	for range maxEmpty - 1 {
+		pr.empties(0)
+	}
+	if pr.doubt != nil {
+		t.Error("doubted too early")
+	}
+	if pr.empties(0); pr.doubt == nil {
+		t.Error("not doubted")
+	}
+}
+
+// TestATimetableWithoutAnEndIsListed: a day that comes once in four years has its times too, and one
+// that never comes has none.
+func TestATimetableWithoutAnEndIsListed(t *testing.T) {
+	at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	for cron, want := range map[string]int{"0 0 29 2 *": 2, "0 0 30 2 *": 0} {
+		list := Timings(nil, &workflows.Trigger{Schedules: []*workflows.Schedule{{Cron: cron, Timezone: time.UTC}}}, at, 2)
+		if len(list) != 1 || len(list[0].Next) != want {
+			t.Errorf("%s: %+v", cron, list)
+		}
 	}
 }

@@ -115,6 +115,10 @@ func TestHandshakesAreAnsweredAsProvidersAsk(t *testing.T) {
 			body: "mandrill_events=%5B%5D", status: 200},
 		{provider: "bitbucket-server", method: "POST", header: map[string]string{"X-Event-Key": "diagnostics:ping"}, body: `{"test":true}`,
 			status: 200},
+		{provider: "bitbucket-server", method: "POST", header: map[string]string{"X-Event-Key": "diagnostics:ping", "X-Hub-Signature": ""},
+			body: `{"test":true}`, status: 200},
+		{provider: "bitbucket-server", method: "POST", header: map[string]string{"X-Event-Key": "diagnostics:ping",
+			"X-Hub-Signature": "sha256=00"}, body: `{"test":true}`, status: 401},
 		{provider: "woocommerce", method: "POST", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
 			body: "webhook_id=7", status: 200},
 		{provider: "figma", method: "POST", body: `{"event_type":"PING","passcode":"` + handshakeSecret + `"}`, status: 200},
@@ -228,6 +232,16 @@ func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
 			}
 			if _, err := h.AwaitSecret("hook"); err != nil {
 				t.Fatal(err)
+			}
+			for _, bad := range []string{"short-7", strings.Repeat("x", 1025)} {
+				wrong := header.Clone()
+				if wrong.Get("X-Hook-Secret") != "" {
+					wrong.Set("X-Hook-Secret", bad)
+				}
+				body := strings.ReplaceAll(c.body, c.secret, bad)
+				if w := post(h, "POST", "/hooks/hook", wrong, []byte(body)); w.Code/100 == 2 || len(kept) > 0 {
+					t.Fatalf("a secret of %d characters is taken: %d", len(bad), w.Code)
+				}
 			}
 			w := post(h, "POST", "/hooks/hook", header, []byte(c.body))
 			if w.Code != 200 || kept["LATER"] != c.secret {

@@ -209,6 +209,8 @@ func TestWithoutAnyIDTheContentIsTheEventForAMinute(t *testing.T) {
 			engine.ByContent, engine.ByContent},
 		{"dedupe: off", `{auth: none, dedupe: off}`, request{"POST", "", nil, "{}"}, request{"POST", "", nil, "{}"}, 0, false, engine.ByContent,
 			engine.ByContent},
+		{"a key of the trigger", `{auth: none, key: body.id}`, request{"POST", "", jsonHeader, `{"id":"a"}`},
+			request{"POST", "", jsonHeader, `{"id":"a"}`}, time.Hour, true, engine.ByKey, engine.ByKey},
 		{"a key that comes out empty", `{auth: none, key: body.id}`, request{"POST", "", jsonHeader, `{"a":1}`},
 			request{"POST", "", jsonHeader, `{"a":1}`}, time.Hour, false, engine.ByContent, engine.ByContent},
 	} {
@@ -257,13 +259,21 @@ func TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance(t *test
 	verify := `{verify: {algorithm: hmac-sha256, signature: {from: {header: X-Signature}, encoding: hex},
     timestamp: {from: {header: X-Time}, unit: unix_s, tolerance: 10m},
     signed_content: "{timestamp}.{body}"}`
-	for _, c := range []struct{ name, webhook string }{
-		{"a scheme of one's own, by content", verify + withSecret},
-		{"an id that is not signed, dedupe: 1m", "{provider: mailgun, dedupe: 1m" + withSecret},
+	for _, c := range []struct {
+		name, webhook string
+		identity      engine.Identity
+	}{
+		{"a scheme of one's own, by content", verify + withSecret, engine.ByContent},
+		{"an id that is not signed, dedupe: 1m", "{provider: mailgun, dedupe: 1m" + withSecret, engine.ByProvider},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newInlet(t, c.webhook)
-			first, s := x.signed(triggers.SampleOrder{ID: "event-1"})
+			s := must(triggers.Sample(x.project, "t", lookup, triggers.SampleOrder{ID: "event-1", Base: x.server.URL}))
+			s.Header.Del("X-Event-Id")
+			first := x.plain(s.Method, s.Path, s.Header, s.Body)
+			if got := x.ledger.taken[0].Identity; got != c.identity {
+				t.Fatalf("identified by %s: %v", got, s.Header)
+			}
 			x.ledger.late = 4 * time.Minute
 			forged := bytes.ReplaceAll(s.Body, []byte(`"id":"event-1"`), []byte(`"id":"event-2"`))
 			if strings.Contains(c.webhook, "verify") {
@@ -285,6 +295,25 @@ func TestARepeatThatIsSignedAnewInItsBodyIsNoConflict(t *testing.T) {
 	again, _ := x.signed(triggers.SampleOrder{ID: "event-1", Now: now})
 	if !again.Duplicate || again.Event != first.Event || again.Conflict {
 		t.Errorf("%+v", again)
+	}
+}
+
+// TestWhatIsComparedOfABodyLeavesItsSignatureOut: also if data: chooses what the event is.
+func TestWhatIsComparedOfABodyLeavesItsSignatureOut(t *testing.T) {
+	for _, data := range []string{"", ", data: 'body.signature'", ", data: 'body[\"event-data\"].id'"} {
+		x := newInlet(t, "{provider: mailgun"+data+withSecret)
+		sum := func(id string, at time.Time) int64 {
+			x.signed(triggers.SampleOrder{ID: id, Now: at})
+			return x.ledger.taken[len(x.ledger.taken)-1].ContentSum
+		}
+		now := time.Now()
+		first, again, other := sum("event-1", now.Add(-10*time.Second)), sum("event-1", now), sum("event-2", now)
+		if first == 0 || first != again {
+			t.Errorf("%s: %d, and signed anew %d", data, first, again)
+		}
+		if same := first == other; same != strings.Contains(data, "signature") {
+			t.Errorf("%s: %d, and with another id %d", data, first, other)
+		}
 	}
 }
 
@@ -313,6 +342,13 @@ func TestAListUnderOneIDNamesEachElement(t *testing.T) {
 	}
 	if got := batch("list-1", `{"events":[{"a":1},{"a":2},{"a":1}]}`); !got[0].Duplicate || !got[1].Duplicate || !got[2].Duplicate {
 		t.Errorf("the list again: %+v", got)
+	}
+	keys := make([]string, 0, 3)
+	for _, d := range x.ledger.taken[:3] {
+		keys = append(keys, d.Key)
+	}
+	if keys[2] != keys[0]+"#2" || !strings.HasPrefix(keys[1], "list-1/") || strings.Contains(keys[0]+keys[1], "#") {
+		t.Errorf("keys of elements, which are stored: %q", keys)
 	}
 }
 
