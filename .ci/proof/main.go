@@ -135,6 +135,7 @@ var experiments = []experiment{
 	{promise: "order, limits, destinations, clocks, under the race detector",
 		packages: []string{"./engine/machine"},
 		run:      "Group|Order|Rate|Replace|Older|Place|Host|Endpoint|Clock|Prun|Backup", flags: []string{"-race", "-count=3"}},
+	{promise: "fuzzers, ten times as long as by default", command: []string{".ci/fuzz", "1000"}},
 	{promise: "tests that can fail: nine of ten of a sample of mutants of the code are killed by short tests",
 		command: append([]string{"go", "run", "./.ci/mutate", "-n", "200", "-seed", "1", "-at-least", "0.9"}, mutated...)},
 }
