@@ -159,7 +159,8 @@ const (
 			ON b.node = n.node AND b.epoch = n.epoch WHERE b.until > ` + databaseNow + ` AND NOT n.gone AND n.verb = 'serve'
 			AND (NOT n.drain OR n.epoch = $1)), ''),
 		coalesce((SELECT string_agg(n.epoch::text || ' ' || n.batch::text, ',' ORDER BY n.node) FROM ` + schemaName + `.nodes n
-			WHERE n.epoch <> $1), '')`
+			WHERE n.epoch <> $1), ''),
+		EXISTS (SELECT 1 FROM ` + silentNodes + `)`
 )
 
 // beat extends the lease, and reads what the other nodes do.
@@ -178,6 +179,7 @@ func (l *link) beat(ctx context.Context) error {
 	results := l.conn.SendBatch(ctx, batch)
 	var drain, living, written string
 	var extended int64
+	var silent bool
 	err := errors.Join(ignore(results.Exec()), ignore(results.Exec()))
 	if err == nil {
 		var tag pgconn.CommandTag
@@ -185,7 +187,7 @@ func (l *link) beat(ctx context.Context) error {
 		extended = tag.RowsAffected()
 	}
 	if err == nil {
-		err = results.QueryRow().Scan(&drain, &living, &written)
+		err = results.QueryRow().Scan(&drain, &living, &written, &silent)
 	}
 	if err == nil {
 		err = ignore(results.Exec())
@@ -199,6 +201,9 @@ func (l *link) beat(ctx context.Context) error {
 	p.steady.Store(time.Since(l.steady) >= steadyTime) // before beaten, for mayTakeOver
 	p.beaten.Store(int64(began))
 	l.read(drain == "true", living, written)
+	if silent {
+		p.freeTurn(ctx, l.conn)
+	}
 	return nil
 }
 

@@ -31,6 +31,8 @@ const (
 	// steadyTime is how long a node has extended its lease without a gap before it takes over the work
 	// of others: after an outage of the database the leases of all nodes have ended.
 	steadyTime = 2 * time.Second
+	// enterTime is how long a process that joins waits for the turn before it looks whether who has it answers.
+	enterTime = time.Second
 	// checkEvery is how often a node that writes nothing reads the settings of the database.
 	checkEvery = time.Second
 	// reconnectEvery is how often a lost connection is tried again.
@@ -130,6 +132,9 @@ func (p *postgresql) join(ctx context.Context, name string) error {
 			if time.Since(began) > limit || namesake.extended(inTheWay) {
 				return errors.Join(err, p.conn.Close(ctx))
 			}
+		case errors.Is(err, errTurn) && time.Since(began) < statementTime:
+			p.freeTurn(ctx, p.conn)
+			continue
 		case !errors.Is(err, errWait):
 			return errors.Join(err, p.conn.Close(ctx))
 		default:
@@ -175,8 +180,11 @@ func (p *postgresql) enter(ctx context.Context, name string) (inTheWay otherNode
 			err = errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
 		}
 	}()
-	if _, err := tx.Exec(ctx, `SELECT epoch FROM `+p.address.Schema+`.turn FOR UPDATE`); err != nil {
+	if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, milliseconds(enterTime)); err != nil {
 		return inTheWay, err
+	}
+	if _, err := tx.Exec(ctx, `SELECT epoch FROM `+p.address.Schema+`.turn FOR UPDATE`); err != nil {
+		return inTheWay, turnError(err)
 	}
 	list, err := p.others(ctx, tx)
 	if err != nil {

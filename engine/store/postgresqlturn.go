@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -89,4 +90,37 @@ func (t *tx) locked() error {
 	}
 	_, err := t.w.pg.send(statementTime)
 	return err
+}
+
+// A session that has the turn and whose node was stopped, or cut off, while the server sends it a large
+// result waits for ever: idle_in_transaction_session_timeout counts only between statements, and a session
+// that waits for its client to read does not end at its statement_timeout (tried on 15), only when another
+// session terminates it, which the same role may do.
+const (
+	// silentNodes are the nodes that have not extended their lease for beginTime, and begin nothing any more:
+	// it ends within leaseTime less beginTime, in milliseconds.
+	silentNodes = schemaName + `.nodes n JOIN ` + schemaName + `.beats b ON b.node = n.node AND b.epoch = n.epoch
+		WHERE b.until - ` + databaseNow + ` < 1000 AND NOT n.gone`
+	// endSilentTurn ends the session of a silent node that has the turn, and did not go on for a second. The row
+	// of turn is locked by the transaction that has changed the node's row.
+	endSilentTurn = `SELECT n.name, pg_terminate_backend(a.pid) FROM (SELECT n.name, n.xmax AS x FROM ` + silentNodes + `) n
+		JOIN ` + schemaName + `.turn t ON t.xmax = n.x JOIN pg_stat_activity a ON a.backend_xid = t.xmax
+		WHERE a.pid <> pg_backend_pid() AND a.query_start < clock_timestamp() - interval '1 second'`
+)
+
+// freeTurn ends the session of a node that has the turn and does not answer any more. What it has not
+// committed is undone. If the node still works it connects again, and executes its transaction once more.
+func (p *postgresql) freeTurn(ctx context.Context, conn *pgx.Conn) {
+	rows, err := conn.Query(ctx, inSchema(endSilentTurn, p.address.Schema))
+	var name string
+	var ended bool
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&name, &ended}, func() error {
+			p.log.Warn("a node does not answer while the others wait for its transaction: its session was ended", "node", name, "ended", ended)
+			return nil
+		})
+	}
+	if err != nil { // the role may not be the one of that node
+		p.log.Warn("the session of a node that does not answer cannot be ended: its transaction holds up the others", "error", err)
+	}
 }
