@@ -148,8 +148,7 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	until("a run at work ends well after a step forward", 10*time.Second, func() bool { return runs("slow", "succeeded") == 1 })
 	const later = 8
 	for i := range later {
-		if err := exec.Command(bin, "send", "hook", "--dir", p.dir, "--id", fmt.Sprint("later", i), "--body",
-			body(t, fmt.Sprint("later", i))).Run(); err != nil {
+		if _, err := p.run("send", "hook", "--id", fmt.Sprint("later", i), "--body", body(t, fmt.Sprint("later", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -163,8 +162,7 @@ func TestAClockThatIsSetUnderAServer(t *testing.T) {
 	if n := closeStarts(t, p.db, `SELECT started_at FROM runs WHERE workflow = 'rated'`, 2, 1000); n > 0 {
 		t.Errorf("%d starts came too early", n)
 	}
-	out, err := exec.Command(bin, "doctor", "--dir", p.dir).CombinedOutput()
-	if !strings.Contains(string(out), "set back by 1h0m") {
+	if out, err := p.run("doctor"); !strings.Contains(out, "set back by 1h0m") {
 		t.Errorf("doctor: %v\n%s", err, out)
 	}
 	s.stop(t)

@@ -27,11 +27,28 @@ func newDatabase(t *testing.T, dir string) string {
 	}
 }
 
-// onFiles skips a test of the files of SQLite where the databases are on a server.
+// aboutFiles are the tests of what only SQLite's files have, each with the reason why it does not run on a
+// server. All other tests run on either store.
+var aboutFiles = map[string]string{
+	"TestAServerWhoseFilesAreMovedEnds":         "it moves the files",
+	"TestAServerWhoseDatabaseIsWrittenOverEnds": "it writes over the file",
+	"TestAFailedSyncEndsTheProcess":             "it fails the program's own fsync; a server that does so is in TestNodesLoseNothing",
+	"TestASecondServerOnTheSameFileIsRefused":   "on a server it is a second node",
+	"TestAServerStartsWhilePruneWorks":          "only on a file does prune make way for a server (docs/postgresql.md)",
+	"TestDiskFullIsA503AndNoRestartIsNeeded":    "the full disk is the server's: engine/store has that test",
+	"TestAServerOnAFullDiskAnswersAndRecovers":  "the full disk is the server's: engine/store has that test",
+	"TestAStartWithNoRoomAtAllWaits":            "the full disk is the server's: engine/store has that test",
+}
+
+// onFiles skips a test of aboutFiles where the databases are on a server.
 func onFiles(t *testing.T) {
 	t.Helper()
+	why := aboutFiles[t.Name()]
+	if why == "" {
+		t.Fatal("it is not in aboutFiles")
+	}
 	if kind := os.Getenv(storetest.Database); kind != "" && kind != "sqlite" {
-		t.Skipf("it is about the files of SQLite, and %s is %s", storetest.Database, kind)
+		t.Skipf("%s is %s, and this test is about files: %s", storetest.Database, kind, why)
 	}
 }
 

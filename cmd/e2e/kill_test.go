@@ -110,6 +110,7 @@ func TestDiskFullIsA503AndNoRestartIsNeeded(t *testing.T) {
 
 // TestASecondServerOnTheSameFileIsRefused starts two real processes.
 func TestASecondServerOnTheSameFileIsRefused(t *testing.T) {
+	onFiles(t)
 	p := newProject(t, map[string]string{"hookloom.yaml": "triggers: {}\n"})
 	s := p.start(t)
 	second := launch(t, p.bin, "serve", p.dir, "--db", p.db, "--addr", freeAddr(t), "--admin-addr", freeAddr(t))

@@ -14,27 +14,59 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/jackc/pgx/v5"
 )
 
 // fillHistory writes runs with an event, a decision and two steps each, spread over
 // the last month, by SQL.
 func fillHistory(t *testing.T, path string, runs int) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_synchronous=OFF")
-	if err != nil {
-		t.Fatal(err)
+	var exec func(query string) error
+	// A number of each run, and a text as bytes.
+	each, bytes := fmt.Sprintf(" FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n)", runs),
+		"CAST(%s AS BLOB)"
+	if onServer(path) {
+		each, bytes = fmt.Sprintf(" FROM generate_series(1::bigint, %d) AS n(i)", runs), "convert_to(%s, 'UTF8')"
+		c, err := pgx.Connect(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		exec = func(query string) error { _, err := c.Exec(t.Context(), query); return err }
+		if err := exec("SET search_path = hookloom"); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		db, err := sql.Open("sqlite3", "file:"+path+"?_journal_mode=WAL&_synchronous=OFF")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		exec = func(query string) error { _, err := db.Exec(query); return err }
 	}
-	defer db.Close()
+	for _, q := range history(runs, each, bytes) {
+		if err := exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if onServer(path) {
+		if err := exec("ANALYZE"); err != nil { // autovacuum does so within a minute
+			t.Fatal(err)
+		}
+	}
+}
+
+// history are the statements of fillHistory.
+func history(runs int, each, bytes string) []string {
 	// An id contains its time: milliseconds since 2020 in the upper bits.
 	from := time.Now().Add(-30*24*time.Hour).UnixMilli() - time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	step := (30 * 24 * time.Hour).Milliseconds() / int64(runs)
 	id := fmt.Sprintf("((%d + i * %d) << 21)", from, step)
 	at := fmt.Sprintf("(%d + i * %d)", time.Now().Add(-30*24*time.Hour).UnixMilli(), step)
-	each := fmt.Sprintf(" FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n)", runs)
-	for _, q := range []string{
+	body := fmt.Sprintf(bytes, `'{"id":"old-' || i || '","type":"paid","amount":420,"pad":"`+strings.Repeat("x", 800)+`"}'`)
+	return []string{
 		`INSERT INTO events (id, trigger, inlet, key, type, time, received_at, body, crc) SELECT ` + id +
-			`, 'shop', 'webhook', 'old-' || i, 'paid', ` + at + `, ` + at + `,
-			CAST('{"id":"old-' || i || '","type":"paid","amount":420,"pad":"' || printf('%.*c', 800, 'x') || '"}' AS BLOB), 0` + each,
+			`, 'shop', 'webhook', 'old-' || i, 'paid', ` + at + `, ` + at + `, ` + body + `, 0` + each,
 		`INSERT INTO runs (id, event_id, workflow, version, status, created_at, started_at, finished_at, output, error) SELECT ` + id +
 			` + 1, ` + id + `, CASE WHEN i % 5 = 0 THEN 'fail' ELSE 'pay' END, 'v', CASE WHEN i % 100 = 0 THEN 'failed' ELSE 'succeeded' END,
 			` + at + `, ` + at + `, ` + at + ` + 120, '{"ok":true}', CASE WHEN i % 100 = 0 THEN '{"message":"answered 500 Internal Server Error",` +
@@ -45,10 +77,6 @@ func fillHistory(t *testing.T, path string, runs int) {
 			` + 1, 'book', 1, 'http/post', 'succeeded', ` + at + `, ` + at + ` + 100, '{"url":"https://x"}', '{"status":200}'` + each,
 		`INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output) SELECT ` + id +
 			` + 1, 'tell', 1, 'log', 'succeeded', ` + at + ` + 100, ` + at + ` + 120, NULL, NULL` + each,
-	} {
-		if _, err := db.Exec(q); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 
@@ -57,7 +85,6 @@ func fillHistory(t *testing.T, path string, runs int) {
 // the number of runs.
 func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
 	realProcess(t)
-	onFiles(t)
 	runs := sized(t, "HOOKLOOM_HISTORY", 20_000)
 	times := 10
 	if os.Getenv("HOOKLOOM_HISTORY") != "" {
