@@ -73,7 +73,7 @@ func waitForRoom(ctx context.Context, o serveOptions, l *loaded, least time.Dura
 		if err != nil {
 			return err
 		}
-		certs, err := newCertificates(o.dir, a.key, a.tls)
+		certs, err := newCertificates(o.dir, a.key, a.tls, nil)
 		if err != nil {
 			return errors.Join(&exitError{exitUsage, err}, listener.Close())
 		}

@@ -146,10 +146,10 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, err
 	}
 	s.inlets = triggers.NewInlets(s.engine, o.log)
-	if s.certs, err = newCertificates(o.dir, "server.tls", l.project.Server.TLS); err != nil {
+	if s.certs, err = newCertificates(o.dir, "server.tls", l.project.Server.TLS, s.sharedCertificates()); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	if s.adminCerts, err = newCertificates(o.dir, "server.admin_tls", l.project.Server.AdminTLS); err != nil {
+	if s.adminCerts, err = newCertificates(o.dir, "server.admin_tls", l.project.Server.AdminTLS, s.sharedCertificates()); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	if err = s.use(ctx, l); err != nil {

@@ -23,19 +23,14 @@ type certificates struct {
 }
 
 // newCertificates prepares HTTPS according to server.tls or server.admin_tls; nil if it is not
-// configured.
-func newCertificates(dir, key string, t *workflows.TLS) (*certificates, error) {
+// configured. shared stores the certificates of an authority for all nodes; nil if there is one node.
+func newCertificates(dir, key string, t *workflows.TLS, shared *sharedCertificates) (*certificates, error) {
 	if t == nil {
 		return nil, nil
 	}
 	c := &certificates{key: key}
 	if t.ACME != nil {
-		m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(t.ACME.Hosts...),
-			Cache: autocert.DirCache(inside(dir, t.ACME.Cache)), Email: t.ACME.Email}
-		if t.ACME.Directory != "" {
-			m.Client = &acme.Client{DirectoryURL: t.ACME.Directory}
-		}
-		c.config = m.TLSConfig()
+		c.config = authorityConfig(dir, t.ACME, shared)
 	} else {
 		if err := c.read(dir, t); err != nil {
 			return nil, err
@@ -58,6 +53,23 @@ func newCertificates(dir, key string, t *workflows.TLS) (*certificates, error) {
 	// Requested from all clients, required by the triggers with client_cert.
 	c.config.ClientAuth = tls.VerifyClientCertIfGiven
 	return c, nil
+}
+
+// authorityConfig requests certificates from an ACME authority.
+func authorityConfig(dir string, a *workflows.ACME, shared *sharedCertificates) *tls.Config {
+	m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(a.Hosts...),
+		Cache: autocert.DirCache(inside(dir, a.Cache)), Email: a.Email}
+	if a.Directory != "" {
+		m.Client = &acme.Client{DirectoryURL: a.Directory}
+	}
+	if shared == nil {
+		return m.TLSConfig()
+	}
+	cache := shared.cache(m.Cache)
+	m.Cache = cache
+	config := m.TLSConfig()
+	config.GetCertificate = cache.firstAlone(m)
+	return config
 }
 
 // read loads the certificate's files; if they are invalid, the previous certificate stays.

@@ -27,6 +27,8 @@ const (
 	SignalDueElsewhere
 	// SignalInbox: another node has put events into a node's inbox.
 	SignalInbox
+	// SignalSecrets: a secret from a handshake was stored or removed.
+	SignalSecrets
 )
 
 // Signals notifies readers that something was committed, so that they need not wait for their next

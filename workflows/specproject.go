@@ -49,7 +49,7 @@ var projectShapes = map[string]*shape{
 		{"hosts", list(is(kindText)), true, "the host names to get certificates for"},
 		{"email", is(kindText), false, "the contact address for the authority"},
 		{"directory", is(kindText), false, "the authority's directory; Let's Encrypt by default"},
-		{"cache", is(kindText), false, "the folder for keys and certificates; acme by default"},
+		{"cache", is(kindText), false, "the folder for keys and certificates, acme by default; with PostgreSQL they are in the database"},
 	}},
 	"destination": {title: "a destination", fields: []field{
 		{"concurrency", between(1, 10_000), false, "concurrent attempts; an eighth of the running runs by default"},

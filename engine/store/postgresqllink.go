@@ -27,7 +27,7 @@ const hintEvery = 10 * time.Millisecond
 
 // allSignals is every kind of change.
 const allSignals = engine.SignalEvents | engine.SignalRuns | engine.SignalDue | engine.SignalAnswers | engine.SignalSwitches |
-	engine.SignalTokens | engine.SignalOrders | engine.SignalNodes | engine.SignalDueElsewhere | engine.SignalInbox
+	engine.SignalTokens | engine.SignalOrders | engine.SignalNodes | engine.SignalDueElsewhere | engine.SignalInbox | engine.SignalSecrets
 
 // started is the origin of the monotonic times that goroutines share.
 var started = time.Now()
