@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -62,9 +61,9 @@ func do(t testing.TB, ctx context.Context, name string, with map[string]any, con
 	if spec.Connector != nil {
 		doer = "connector"
 	}
-	a := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })[doer]
+	a := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})[doer]
 	return a.Do(ctx, engine.Input{Spec: spec, With: with, Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: connections,
-		Secret: func(n string) (string, bool) { return "secret-of-" + n, true }, Client: client(t, "127.0.0.1")})
+		Secret: func(n string) (string, bool) { return "secret-of-" + n, true }})
 }
 
 // connections parses connections like a project.

@@ -17,24 +17,19 @@ const maxAsked = 32 << 20
 const askTimeout = 60 * time.Second
 
 // Ask returns the function that polls use for requests: it takes the keys of with: of http/request,
-// and returns the output and the raw bytes.
-func Ask(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client) func(context.Context,
-	map[string]any) (map[string]any, error) {
-	return AskWith(connections, secret, client, nil)
-}
-
-// AskWith is Ask with a source of tokens for connections.
-func AskWith(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client,
+// and returns the output and the raw bytes. source provides the tokens of connections; nil if they
+// have none.
+func Ask(connections map[string]*workflows.Connection, secret func(string) (string, bool), client *http.Client,
 	source *auth.Source) func(context.Context, map[string]any) (map[string]any, error) {
 	return func(ctx context.Context, with map[string]any) (map[string]any, error) {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
-		a := httpAction{auth: source}
-		o, accepted, err := a.order(engine.Input{With: with, Connections: connections, Secret: secret, Client: client})
+		a := httpAction{outbound: outbound{client, source}}
+		o, accepted, err := a.order(engine.Input{With: with, Connections: connections, Secret: secret})
 		if err != nil {
 			return nil, err
 		}
-		client, done, err := route(engine.Input{With: with, Connections: connections, Client: client}, &o)
+		client, done, err := route(engine.Input{With: with, Connections: connections}, client, &o)
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,6 @@ package actions_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,10 +33,10 @@ func TestAnAnswerThatStillHoldsIsNotSentAgain(t *testing.T) {
 		fmt.Fprintf(w, `{"version": %d, "filler": "%s"}`, version, strings.Repeat("x", len(r.URL.Query().Get("long"))<<10))
 	}))
 	defer server.Close()
-	all := actions.Executors(slog.New(slog.DiscardHandler), nil)
+	all := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})
 	ask := func(workflow, path, token string, cached bool) string {
 		t.Helper()
-		out, err := all["http/get"].Do(t.Context(), engine.Input{Spec: catalog(t)["http/get"], Workflow: workflow, Client: client(t, "127.0.0.1"),
+		out, err := all["http/get"].Do(t.Context(), engine.Input{Spec: catalog(t)["http/get"], Workflow: workflow,
 			With: map[string]any{"url": server.URL + path, "cache": cached, "auth": map[string]any{"bearer": token}}})
 		m, _ := out.(map[string]any)
 		if err != nil || m["status"] != 200 || m["headers"].(map[string]any)["content-type"] != "application/json" {

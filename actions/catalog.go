@@ -8,8 +8,10 @@ package actions
 
 import (
 	"embed"
+	"errors"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"path"
 	"strings"
 	"sync"
@@ -33,22 +35,22 @@ type action struct {
 }
 
 // table lists the built-in actions. The actions of connectors are added from their files.
-func table(log *slog.Logger, redact func(string) string, source *auth.Source) []action {
-	kept := &answers{}
+func table(o Options) []action {
+	kept, out := &answers{}, outbound{o.Client, o.Auth}
 	return append([]action{
-		{httpSpec("http/request", "an HTTP request", ""), httpAction{auth: source, answers: kept}},
-		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET", source, kept}},
-		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST", source, nil}},
-		{httpSpec("http/put", "an HTTP PUT", "PUT"), httpAction{"PUT", source, nil}},
-		{httpSpec("http/patch", "an HTTP PATCH", "PATCH"), httpAction{"PATCH", source, nil}},
-		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE", source, nil}},
-		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD", source, nil}},
-		{webhookSpec, webhookAction{source}},
-		{cloudEventsSpec, cloudEventsAction{source}},
-		{logSpec, logAction{log, redact}},
-		{email.SendSpec, email.Send{}},
-		{sqldb.QuerySpec, sqldb.Query{}},
-		{sqldb.ExecSpec, sqldb.Exec{}},
+		{httpSpec("http/request", "an HTTP request", ""), httpAction{"", out, kept}},
+		{httpSpec("http/get", "an HTTP GET", "GET"), httpAction{"GET", out, kept}},
+		{httpSpec("http/post", "an HTTP POST", "POST"), httpAction{"POST", out, nil}},
+		{httpSpec("http/put", "an HTTP PUT", "PUT"), httpAction{"PUT", out, nil}},
+		{httpSpec("http/patch", "an HTTP PATCH", "PATCH"), httpAction{"PATCH", out, nil}},
+		{httpSpec("http/delete", "an HTTP DELETE", "DELETE"), httpAction{"DELETE", out, nil}},
+		{httpSpec("http/head", "an HTTP HEAD", "HEAD"), httpAction{"HEAD", out, nil}},
+		{webhookSpec, webhookAction{out}},
+		{cloudEventsSpec, cloudEventsAction{out}},
+		{logSpec, logAction{o.Log, o.Redact}},
+		{email.SendSpec, email.Send{Client: o.Client}},
+		{sqldb.QuerySpec, sqldb.Query{Client: o.Client}},
+		{sqldb.ExecSpec, sqldb.Exec{Client: o.Client}},
 		{file.ReadSpec, file.Read{}},
 		{file.AppendSpec, file.Append{}},
 		{transform.JQSpec, transform.JQ{}},
@@ -56,14 +58,14 @@ func table(log *slog.Logger, redact func(string) string, source *auth.Source) []
 		{transform.CSVMakeSpec, transform.CSVMake{}},
 		{transform.XMLParseSpec, transform.XMLParse{}},
 		{transform.XMLMakeSpec, transform.XMLMake{}},
-	}, append(s3Actions(), valueSpecs()...)...)
+	}, append(s3Actions(out), valueSpecs()...)...)
 }
 
 // Catalog returns what workflows can use. The files of connectors are read when one of their
 // actions is first asked for.
 func Catalog() *workflows.Actions {
 	specs := map[string]*workflows.ActionSpec{}
-	for _, a := range table(nil, nil, nil) {
+	for _, a := range table(Options{}) {
 		spec := a.spec
 		if spec.Usage == "" {
 			spec.Usage = usages[spec.Name]
@@ -116,16 +118,47 @@ func (l *library) Get(name string) *workflows.Connector {
 	return c
 }
 
-// Executors returns the executors of actions, by name; "connector" executes the actions of all
-// connectors.
-func Executors(log *slog.Logger, redact func(string) string) map[string]engine.Action {
-	return ExecutorsWith(log, redact, nil)
+// Options are what actions need from the process. The zero value is for actions that send nothing.
+type Options struct {
+	// Client sends the requests. Without one, each request fails.
+	Client *http.Client
+	// Auth provides the tokens of connections; nil if they have none.
+	Auth *auth.Source
+	// Log receives what log: writes, masked by Redact.
+	Log    *slog.Logger
+	Redact func(string) string
 }
 
-// ExecutorsWith is Executors with a source of tokens for connections.
-func ExecutorsWith(log *slog.Logger, redact func(string) string, source *auth.Source) map[string]engine.Action {
-	out := map[string]engine.Action{"connector": connectorAction{source}}
-	for _, a := range table(log, redact, source) {
+// outbound sends the requests of an action and authenticates them.
+type outbound struct {
+	client *http.Client
+	auth   *auth.Source
+}
+
+// offline fails each request.
+var offline = &http.Client{Transport: noTransport{}}
+
+type noTransport struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("requests cannot be sent here")
+}
+
+// Executors returns the executors of actions, by name; "connector" executes the actions of all
+// connectors.
+func Executors(o Options) map[string]engine.Action {
+	if o.Client == nil {
+		o.Client = offline
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Redact == nil {
+		o.Redact = func(s string) string { return s }
+	}
+	out := map[string]engine.Action{"connector": connectorAction{outbound{o.Client, o.Auth}}}
+	for _, a := range table(o) {
 		out[a.spec.Name] = a.do
 	}
 	return out

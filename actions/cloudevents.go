@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
@@ -46,11 +45,11 @@ var cloudEventsSpec = workflows.ActionSpec{Name: "cloudevents/send", Help: "send
 `}
 
 // cloudEventsAction is cloudevents/send.
-type cloudEventsAction struct{ auth *auth.Source }
+type cloudEventsAction struct{ outbound }
 
 // Destination implements engine.Destined.
 func (a cloudEventsAction) Destination(in engine.Input) string {
-	return httpAction{"POST", a.auth, nil}.Destination(in)
+	return httpAction{"POST", a.outbound, nil}.Destination(in)
 }
 
 // Connection implements engine.Connected.
@@ -67,7 +66,7 @@ func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error)
 	request := in
 	request.With = map[string]any{"url": in.With["url"], "headers": in.With["headers"], "auth": in.With["auth"],
 		"connection": in.With["connection"]}
-	o, accepted, err := httpAction{"POST", a.auth, nil}.order(request)
+	o, accepted, err := httpAction{"POST", a.outbound, nil}.order(request)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +91,7 @@ func (a cloudEventsAction) Do(ctx context.Context, in engine.Input) (any, error)
 		}
 		o.header.Set("Content-Type", "application/cloudevents+json; charset=utf-8")
 	}
-	r, err := send(ctx, in.Client, o)
+	r, err := send(ctx, a.client, o)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package actions
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 
 	"github.com/hookloom/hookloom/actions/auth"
@@ -102,8 +101,8 @@ func (c *connection) of(k *workflows.Connector, fields map[string]any, env *expr
 
 // testOf returns the built-in action that tests connections of a connector; nil for HTTP
 // connectors, which are tested by a GET request.
-func testOf(p *workflows.Project, connector string, source *auth.Source) engine.ConnectionTest {
-	for _, a := range table(slog.New(slog.DiscardHandler), func(s string) string { return s }, source) {
+func testOf(p *workflows.Project, connector string, o Options) engine.ConnectionTest {
+	for _, a := range table(o) {
 		spec := p.Actions.Get(a.spec.Name)
 		if test, can := a.do.(engine.ConnectionTest); can && spec != nil && spec.Connection != nil && spec.Connection.Name == connector {
 			return test
@@ -123,8 +122,8 @@ func TestConnection(ctx context.Context, p *workflows.Project, secret func(strin
 	if x.Broken != nil {
 		return "", x.Broken
 	}
-	in := engine.Input{Connections: p.Connections, Secret: secret, Client: client, Dir: p.Dir, With: map[string]any{"connection": name}}
-	if native := testOf(p, x.Connector, source); native != nil {
+	in := engine.Input{Connections: p.Connections, Secret: secret, Dir: p.Dir, With: map[string]any{"connection": name}}
+	if native := testOf(p, x.Connector, Options{Client: client, Auth: source}); native != nil {
 		return native.Test(ctx, in)
 	}
 	if x.Test == "" {

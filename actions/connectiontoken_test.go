@@ -50,9 +50,9 @@ func TestEveryActionWithAConnectionSendsItsToken(t *testing.T) {
 		issued, got = 0, nil
 		clear(ids)
 		project, source := connected(t, server.URL)
-		table := actions.ExecutorsWith(slog.New(slog.DiscardHandler), func(s string) string { return s }, source)
+		table := actions.Executors(actions.Options{Client: server.Client(), Auth: source})
 		c.with["connection"], c.with["url"] = "crm", "/in"
-		in := engine.Input{With: c.with, Key: "key", Run: 1, Client: server.Client(), Connections: project.Connections,
+		in := engine.Input{With: c.with, Key: "key", Run: 1, Connections: project.Connections,
 			Secret: func(string) (string, bool) { return "client-secret", true }}
 		if _, err := table[c.name].Do(t.Context(), in); err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -75,8 +75,8 @@ func TestABlankInAWrittenQueryIsEncoded(t *testing.T) {
 	got := ""
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
 	defer server.Close()
-	table := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
-	in := engine.Input{With: map[string]any{"url": server.URL + "/a?prefix=a b"}, Client: server.Client()}
+	table := actions.Executors(actions.Options{Client: server.Client()})
+	in := engine.Input{With: map[string]any{"url": server.URL + "/a?prefix=a b"}}
 	if _, err := table["http/get"].Do(t.Context(), in); err != nil || got != "/a?prefix=a%20b" {
 		t.Errorf("asked for %q: %v", got, err)
 	}

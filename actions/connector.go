@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
@@ -15,7 +14,7 @@ import (
 )
 
 // connectorAction executes the actions of all connector files.
-type connectorAction struct{ auth *auth.Source }
+type connectorAction struct{ outbound }
 
 // Do implements engine.Action.
 func (x connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
@@ -30,7 +29,7 @@ func (x connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if _, problems := workflows.CheckInputs(a.Inputs, inputs); len(problems) > 0 {
 		return nil, plan.Permanent("invalid_input", "%s: %s", in.Spec.Name, problems[0])
 	}
-	call := &call{in: in, connector: c, action: a, inputs: inputs, accepted: success, source: x.auth,
+	call := &call{in: in, connector: c, action: a, inputs: inputs, accepted: success, outbound: x.outbound,
 		tolerated: func(int) bool { return false }}
 	if v := in.With["accept"]; v != nil && in.Spec.Common("accept") {
 		accepted, err := acceptance(v)
@@ -47,7 +46,7 @@ func (x connectorAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if a.Pages != nil {
 		return call.list(ctx, o)
 	}
-	r, err := send(ctx, in.Client, o)
+	r, err := send(ctx, x.client, o)
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +62,9 @@ type call struct {
 	// accepted reports whether a status counts as success; tolerated reports whether only the step
 	// accepts it.
 	accepted, tolerated func(status int) bool
-	// connection is the project's connection, evaluated; source provides its tokens.
+	// connection is the project's connection, evaluated.
 	connection *connection
-	source     *auth.Source
+	outbound
 }
 
 // Connection implements engine.Connected.
@@ -129,7 +128,7 @@ func (k *call) order() (order, error) {
 	if err := k.headers(&o, env); err != nil {
 		return o, err
 	}
-	if err := conn.apply(&o, k.source); err != nil {
+	if err := conn.apply(&o, k.auth); err != nil {
 		return o, err
 	}
 	return o, k.content(&o, env)

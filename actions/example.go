@@ -88,11 +88,11 @@ func callExample(ctx context.Context, spec *workflows.ActionSpec) (answers *fake
 	if with == nil {
 		with = map[string]any{}
 	}
-	out, failed = connectorAction{auth.Fixed("example-token")}.Do(ctx, engine.Input{
+	out, failed = connectorAction{outbound{&http.Client{Transport: answers}, auth.Fixed("example-token")}}.Do(ctx, engine.Input{
 		Spec: &s, With: with, Key: "hl_example", Run: 1, Path: "example", Attempt: 1,
 		Now:         time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
 		Connections: map[string]*workflows.Connection{spec.Connector.Name: spec.Connector.ExampleConnection()},
-		Secret:      func(string) (string, bool) { return "example", true }, Client: &http.Client{Transport: answers}, Files: kept})
+		Secret:      func(string) (string, bool) { return "example", true }, Files: kept})
 	return answers, out, failed, nil
 }
 

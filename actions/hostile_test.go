@@ -238,10 +238,11 @@ func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record 
 		doer = "connector"
 	}
 	began := time.Now()
-	all := actions.ExecutorsWith(slog.New(slog.NewTextHandler(log, nil)), masker.Text, auth.Fixed(hostileSecret))
+	all := actions.Executors(actions.Options{Client: client(t, "127.0.0.1"), Auth: auth.Fixed(hostileSecret),
+		Log: slog.New(slog.NewTextHandler(log, nil)), Redact: masker.Text})
 	out, err = all[doer].Do(ctx, engine.Input{
 		Spec: spec, With: maps.Clone(c.with), Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: c.connections,
-		Secret: func(string) (string, bool) { return hostileSecret, true }, Redact: masker.Text, Client: client(t, "127.0.0.1"),
+		Secret: func(string) (string, bool) { return hostileSecret, true }, Redact: masker.Text,
 		Files: files.New(c.dir, 1<<20), MaxFile: 1 << 20, Dir: c.dir, Now: time.Now()})
 	took = time.Since(began)
 	kept := map[string]any{"output": out}

@@ -2,7 +2,6 @@ package actions_test
 
 import (
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -52,7 +51,7 @@ var elsewhere = map[string]string{"email/send": "TestAHostileServerEndsTheAttemp
 // hostileCalls returns calls of all actions that use HTTP, directed at a server.
 func hostileCalls(t *testing.T, base string) []hostileCall {
 	t.Helper()
-	native, executors := nativeCalls(base), actions.Executors(slog.New(slog.DiscardHandler), nil)
+	native, executors := nativeCalls(base), actions.Executors(actions.Options{})
 	var out []hostileCall
 	cat := catalog(t)
 	for _, name := range slices.Sorted(maps.Keys(cat)) {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
@@ -80,7 +79,7 @@ func httpSpec(name, help, method string) workflows.ActionSpec {
 // httpAction is http/request, or with a method one of its short forms.
 type httpAction struct {
 	method string
-	auth   *auth.Source
+	outbound
 	// answers is the cache for cache: true; nil caches nothing.
 	answers *answers
 }
@@ -91,12 +90,12 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, done, err := route(in, &o)
+	client, done, err := route(in, a.client, &o)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	in.Client = client
+	a.client = client
 	o.maySave, o.files = true, in.Files
 	if save, _ := in.With["save"].(bool); save {
 		saves(&o, in, accepted)
@@ -115,12 +114,12 @@ func (a httpAction) Do(ctx context.Context, in engine.Input) (any, error) {
 		out["more"] = more
 		return out, nil
 	}
-	r, err := a.sendKept(o, in, func(o order) (*reply, error) { return send(ctx, in.Client, o) })
+	r, err := a.sendKept(o, in, func(o order) (*reply, error) { return send(ctx, a.client, o) })
 	if err != nil {
 		return nil, err
 	}
 	if follow, _ := in.With["follow"].(bool); follow {
-		if r, err = followed(ctx, in.Client, o, r); err != nil {
+		if r, err = followed(ctx, a.client, o, r); err != nil {
 			return nil, err
 		}
 	}

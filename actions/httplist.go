@@ -36,8 +36,9 @@ func (a httpAction) list(ctx context.Context, in engine.Input, o order, accepted
 	if err != nil {
 		return nil, false, err
 	}
-	k := &call{in: in, connector: &workflows.Connector{}, action: &workflows.ConnectorAction{Pages: pages}, connection: conn,
-		accepted: accepted, tolerated: func(status int) bool { return accepted(status) && !success(status) }}
+	k := &call{in: in, outbound: a.outbound, connector: &workflows.Connector{}, action: &workflows.ConnectorAction{Pages: pages},
+		connection: conn, accepted: accepted,
+		tolerated: func(status int) bool { return accepted(status) && !success(status) }}
 	began := time.Now()
 	w, err := k.walk(ctx, o, pages.MaxItems)
 	if err != nil {

@@ -3,7 +3,6 @@ package actions_test
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -57,10 +56,9 @@ func TestOneAttemptIsOneRequest(t *testing.T) {
 			if spec.Connector != nil {
 				doer = "connector"
 			}
-			_, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })[doer].Do(t.Context(),
+			_, err := actions.Executors(actions.Options{Client: cl})[doer].Do(t.Context(),
 				engine.Input{Spec: spec, With: with,
-					Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: conns, Secret: func(string) (string, bool) { return "s", true },
-					Client: cl})
+					Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: conns, Secret: func(string) (string, bool) { return "s", true }})
 			return err
 		}
 		together.Add(kept)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,9 +58,9 @@ func TestNoLinkDoublesTheBaseOfItsConnection(t *testing.T) {
 		"HTTP" + x.URL[4:] + "/api/v1/items": {"/api/v1/items", "/api/v1/items"},
 	} {
 		for i, link := range []bool{false, true} {
-			a := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["http/get"]
+			a := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})["http/get"]
 			_, err := a.Do(t.Context(), engine.Input{Spec: catalog(t)["http/get"], With: map[string]any{"connection": "api", "url": url},
-				Link: link, Connections: api, Client: client(t, "127.0.0.1"), Secret: func(string) (string, bool) { return "", false }})
+				Link: link, Connections: api, Secret: func(string) (string, bool) { return "", false }})
 			if err != nil || x.uri != want[i] {
 				t.Errorf("%s, link %v: asked for %s, %v; want %s", url, link, x.uri, err, want[i])
 			}
@@ -222,9 +221,9 @@ func TestWhatIsAlreadyThereIsASuccess(t *testing.T) {
 		if k.accept != nil {
 			with["accept"] = k.accept
 		}
-		out, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["connector"].Do(t.Context(),
+		out, err := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})["connector"].Do(t.Context(),
 			engine.Input{Spec: spec, With: with, Key: "hl_key",
-				Connections: conns, Secret: func(string) (string, bool) { return "", false }, Client: client(t, "127.0.0.1")})
+				Connections: conns, Secret: func(string) (string, bool) { return "", false }})
 		got := fmt.Sprint(out)
 		var e *plan.Error
 		if errors.As(err, &e) {
@@ -325,9 +324,8 @@ func TestNowInAConnectorIsTheStepsMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 7, 1, 10, 0, 0, 0, time.FixedZone("CEST", 7200))
-	doers := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
+	doers := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})
 	out, err := doers["connector"].Do(t.Context(), engine.Input{Spec: c.Specs()[0], With: map[string]any{}, Now: now,
-		Client:      client(t, "127.0.0.1"),
 		Connections: connections(t, "connections: {clock: {connector: http, base_url: \""+x.URL+"\"}}"),
 		Secret:      func(string) (string, bool) { return "", false }})
 	if err != nil || x.body != `{"at":"2026-07-01T10:00+02:00"}` || fmt.Sprint(out) != "map[at:10]" {

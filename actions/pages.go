@@ -76,7 +76,7 @@ func (k *call) walk(ctx context.Context, first order, most int) (*walk, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := send(ctx, k.in.Client, o)
+		r, err := send(ctx, k.client, o)
 		if err != nil {
 			return nil, onPage(err, n)
 		}

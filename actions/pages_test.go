@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -60,10 +59,10 @@ func (s *service) call(connector string, with map[string]any) (any, error) {
 		if spec.Name != "crm/call" {
 			continue
 		}
-		a := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["connector"]
+		a := actions.Executors(actions.Options{Client: client(s.t, "127.0.0.1")})["connector"]
 		return a.Do(s.t.Context(), engine.Input{Spec: spec, With: with, Key: "hl_key", Run: 1, Path: "a", Attempt: 1,
 			Connections: map[string]*workflows.Connection{"crm": c.ExampleConnection()},
-			Secret:      func(string) (string, bool) { return "secret", true }, Client: client(s.t, "127.0.0.1"), Files: s.files})
+			Secret:      func(string) (string, bool) { return "secret", true }, Files: s.files})
 	}
 	s.t.Fatal("the connector has no action call")
 	return nil, nil

@@ -2,7 +2,6 @@ package actions_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -143,9 +142,9 @@ func TestARedirectFromHTTPSToHTTPIsNotFollowed(t *testing.T) {
 	secure := httptest.NewTLSServer(http.RedirectHandler(plain.URL+"/landing", http.StatusFound))
 	defer secure.Close()
 	spec := catalog(t)["http/get"]
-	_, err := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })["http/get"].Do(t.Context(),
+	_, err := actions.Executors(actions.Options{Client: secure.Client()})["http/get"].Do(t.Context(),
 		engine.Input{Spec: spec,
-			With: map[string]any{"url": secure.URL, "redirects": 2}, Client: secure.Client()})
+			With: map[string]any{"url": secure.URL, "redirects": 2}})
 	if err == nil || !strings.Contains(err.Error(), "from https to http") || len(*came) != 0 {
 		t.Errorf("%v, arrived: %v", err, *came)
 	}

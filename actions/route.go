@@ -15,7 +15,7 @@ import (
 
 // route returns the HTTP client for a step with proxy:, cert: or ca:, or else the shared one. done
 // closes its connections.
-func route(in engine.Input, o *order) (client *http.Client, done func(), err error) {
+func route(in engine.Input, shared *http.Client, o *order) (client *http.Client, done func(), err error) {
 	var r egress.Route
 	if r.TLS, err = certificate(in, o); err != nil {
 		return nil, nil, err
@@ -26,9 +26,9 @@ func route(in engine.Input, o *order) (client *http.Client, done func(), err err
 		}
 	}
 	if r.Proxy == nil && r.TLS == nil {
-		return in.Client, func() {}, nil
+		return shared, func() {}, nil
 	}
-	if client, err = o.proof.Client(in.Client); err != nil {
+	if client, err = o.proof.Client(shared); err != nil {
 		return nil, nil, err
 	}
 	if client, err = egress.Through(client, r); err != nil {

@@ -136,6 +136,8 @@ type bucket struct {
 	keys     auth.SigV4
 	endpoint *url.URL
 	path     bool
+	// client sends the requests; only s3Action.Do sets it.
+	client *http.Client
 }
 
 // s3Fields evaluates the connection that a step names.

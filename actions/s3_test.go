@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,9 +37,9 @@ func s3At(t *testing.T, endpoint, more string, kept *files.Store) func(name stri
 	return func(name string, with map[string]any) (map[string]any, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		out, err := actions.Executors(slog.New(slog.DiscardHandler), nil)[name].Do(ctx, engine.Input{Spec: catalog(t)[name], With: with,
-			Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: cs, Files: kept, MaxFile: 1 << 30,
-			Secret: func(string) (string, bool) { return "S3RVER", true }, Client: client(t, "127.0.0.1")})
+		out, err := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})[name].Do(ctx, engine.Input{
+			Spec: catalog(t)[name], With: with, Key: "hl_key", Run: 1, Path: "a", Attempt: 1, Connections: cs, Files: kept, MaxFile: 1 << 30,
+			Secret: func(string) (string, bool) { return "S3RVER", true }})
 		m, _ := out.(map[string]any)
 		return m, err
 	}
@@ -139,9 +138,9 @@ func TestObjectsAreKeptByARealService(t *testing.T) {
 		}
 	}
 	cs := connections(t, s3Written+`x", bucket: shop, endpoint: "`+endpoint+`"}}`)
-	_, err = actions.Executors(slog.New(slog.DiscardHandler), nil)["s3/get"].Do(t.Context(), engine.Input{Spec: catalog(t)["s3/get"],
-		With: map[string]any{"key": "a.bin"}, Connections: cs, Secret: func(string) (string, bool) { return "S3RVER", true },
-		Client: client(t, "127.0.0.1")})
+	_, err = actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})["s3/get"].Do(t.Context(), engine.Input{
+		Spec: catalog(t)["s3/get"], With: map[string]any{"key": "a.bin"}, Connections: cs,
+		Secret: func(string) (string, bool) { return "S3RVER", true }})
 	if failure(err).Code != "no_credential" {
 		t.Errorf("a wrong secret key: %v", err)
 	}
@@ -285,7 +284,7 @@ func TestAnObjectIsAskedForAtItsOwnPlace(t *testing.T) {
 
 func presign(t *testing.T, cs map[string]*workflows.Connection, with map[string]any) (string, error) {
 	t.Helper()
-	out, err := actions.Executors(slog.New(slog.DiscardHandler), nil)["s3/presign"].Do(t.Context(), engine.Input{
+	out, err := actions.Executors(actions.Options{})["s3/presign"].Do(t.Context(), engine.Input{
 		Spec: catalog(t)["s3/presign"], With: with, Connections: cs, Secret: func(string) (string, bool) { return "S3RVER", true }})
 	m, _ := out.(map[string]any)
 	return fmt.Sprint(m["url"]), err

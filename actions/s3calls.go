@@ -25,6 +25,7 @@ import (
 // s3Action is one of the s3/ actions.
 type s3Action struct {
 	do func(ctx context.Context, b *bucket, in engine.Input) (any, error)
+	outbound
 }
 
 // Do implements engine.Action.
@@ -33,6 +34,7 @@ func (a s3Action) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.client = a.client
 	return a.do(ctx, b, in)
 }
 
@@ -54,9 +56,9 @@ func (s3Action) Destination(in engine.Input) string {
 	return engine.DestinationOf(origin(u), "")
 }
 
-func s3Actions() []action {
-	return []action{{s3GetSpec, s3Action{s3Get}}, {s3PutSpec, s3Action{s3Put}}, {s3ListSpec, s3Lister{s3Action{s3List}}},
-		{s3PresignSpec, s3Action{s3Presign}}}
+func s3Actions(out outbound) []action {
+	return []action{{s3GetSpec, s3Action{s3Get, out}}, {s3PutSpec, s3Action{s3Put, out}}, {s3ListSpec, s3Lister{s3Action{s3List, out}}},
+		{s3PresignSpec, s3Action{s3Presign, out}}}
 }
 
 // s3Text returns an input as text, "" if it is not set.
@@ -89,7 +91,7 @@ func s3Get(ctx context.Context, b *bucket, in engine.Input) (any, error) {
 	} else {
 		o.limit = min(o.limit, value.MaxSize)
 	}
-	r, err := send(ctx, in.Client, o)
+	r, err := send(ctx, b.client, o)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +171,7 @@ func s3Put(ctx context.Context, b *bucket, in engine.Input) (any, error) {
 		return nil, &plan.Error{Message: "the file cannot be read: " + err.Error(), Code: "files", Retryable: true}
 	}
 	o.header.Set("X-Amz-Checksum-Sha256", base64.StdEncoding.EncodeToString(sum.Sum(nil)))
-	r, err := send(ctx, in.Client, o)
+	r, err := send(ctx, b.client, o)
 	if err != nil {
 		return nil, err
 	}
@@ -302,7 +304,7 @@ func (b *bucket) page(ctx context.Context, in engine.Input, token string, size i
 		return nil, err
 	}
 	o.limit = value.MaxSize
-	r, err := send(ctx, in.Client, o)
+	r, err := send(ctx, b.client, o)
 	if err != nil {
 		return nil, err
 	}

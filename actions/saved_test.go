@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,9 +27,9 @@ type saver struct {
 
 func (s saver) do(t *testing.T, name string, with map[string]any) (map[string]any, error) {
 	t.Helper()
-	a := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })[name]
+	a := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})[name]
 	out, err := a.Do(t.Context(), engine.Input{Spec: catalog(t)[name], With: with, Key: "hl_key", Run: 1, Path: "docs/0/get", Attempt: 1,
-		Client: client(t, "127.0.0.1"), Files: s.store, MaxFile: 8 << 20})
+		Files: s.store, MaxFile: 8 << 20})
 	m, _ := out.(map[string]any)
 	return m, err
 }

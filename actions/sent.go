@@ -38,8 +38,9 @@ func Sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow, p 
 	if err != nil || flow == nil || p == nil {
 		return
 	}
-	v := viewer{run: id, detail: d, project: p, mark: "hl" + strings.ToLower(rand.Text()) + ".", table: Executors(nil, nil),
-		began: map[string]time.Time{}}
+	v := viewer{run: id, detail: d, project: p, mark: "hl" + strings.ToLower(rand.Text()) + ".", began: map[string]time.Time{},
+		sent: &recordingTransport{most: maxShownBody}}
+	v.table = Executors(Options{Client: &http.Client{Transport: v.sent}})
 	v.marks = regexp.MustCompile(regexp.QuoteMeta(v.mark) + `([A-Za-z0-9_]+)\.`)
 	for i := range d.Steps {
 		s := &d.Steps[i]
@@ -127,12 +128,16 @@ type viewer struct {
 	marks   *regexp.Regexp
 	table   map[string]engine.Action
 	began   map[string]time.Time
+	// sent keeps the requests that the actions of table send.
+	sent *recordingTransport
 }
 
 func (v *viewer) secret(name string) (string, bool) { return v.mark + name + ".", true }
 
 // recordingTransport is an http.RoundTripper that keeps a request and sends nothing.
 type recordingTransport struct {
+	// most is how many bytes of the body it keeps; cut reports that there were more.
+	most    int64
 	request *http.Request
 	body    []byte
 	cut     bool
@@ -142,13 +147,21 @@ type recordingTransport struct {
 func (k *recordingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	k.request = r
 	if r.Body != nil {
-		b, err := io.ReadAll(io.LimitReader(r.Body, maxShownBody+1))
+		b, err := io.ReadAll(io.LimitReader(r.Body, k.most+1))
 		if err = errors.Join(err, r.Body.Close()); err != nil {
 			return nil, err
 		}
-		k.cut, k.body = len(b) > maxShownBody, b[:min(len(b), maxShownBody)]
+		k.cut, k.body = int64(len(b)) > k.most, b[:min(int64(len(b)), k.most)]
 	}
 	return nil, errNotSent
+}
+
+// Preview implements backtest.Previewer.
+func (x connectorAction) Preview(ctx context.Context, in engine.Input, most int64) (*http.Request, []byte, error) {
+	k := &recordingTransport{most: most}
+	x.client = &http.Client{Transport: k}
+	_, err := x.Do(ctx, in)
+	return k.request, k.body, err
 }
 
 // request builds the request of an attempt.
@@ -176,10 +189,11 @@ func (v *viewer) request(ctx context.Context, s *engine.StepItem, step *workflow
 	if with["pages"] != nil || step.Spec.Connector != nil && step.Spec.Action.Pages != nil {
 		notes = append(notes, "This is the first page's request.")
 	}
-	k := &recordingTransport{}
+	k := v.sent
+	k.request, k.body, k.cut = nil, nil, false
 	in := engine.Input{Spec: step.Spec, With: with, Key: v.detail.IdempotencyKey(s.Path), Run: v.run, Workflow: v.detail.Workflow,
 		Path: s.Path, Attempt: s.Attempt, Now: v.began[s.Path].In(v.project.Timezone), Connections: v.project.Connections, Secret: v.secret,
-		Redact: func(t string) string { return t }, Client: &http.Client{Transport: k}, Preview: v.mark,
+		Redact: func(t string) string { return t }, Preview: v.mark,
 		Link: with["connection"] != nil && step.With.Field("url").IsExpression()}
 	if headers := v.detail.Keys.EventHeaders; headers["traceparent"] != "" {
 		event, err := engine.ParseEventID(v.detail.Event)

@@ -126,7 +126,7 @@ func TestAShownRequestIsTheOneThatWasSent(t *testing.T) {
 		Keys: engine.RunKeys{Instance: "here", EventHeaders: map[string]string{
 			"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}}
 	ids := []string{"post", "crm", "get", "hook"}
-	table := actions.Executors(nil, nil)
+	table := actions.Executors(actions.Options{Client: client(t, "127.0.0.1")})
 	for _, id := range ids {
 		step, in := flow.StepAt(id), recordedInputs(url)[id]
 		raw, err := value.EncodeStored(in)
@@ -137,7 +137,7 @@ func TestAShownRequestIsTheOneThatWasSent(t *testing.T) {
 			Output: json.RawMessage(`{"status": 200, "headers": {"x-a": "b"}, "body": {"ok": true}}`), Error: json.RawMessage("null")})
 		ctx := engine.WithTraceparent(t.Context(), engine.TraceOf(3, d.Keys.EventHeaders).Header(engine.AttemptSpan(7, id, 1)))
 		if _, err := table[step.Uses].Do(ctx, engine.Input{Spec: step.Spec, With: realInput(id, in), Run: 7, Path: id, Attempt: 1,
-			Key: engine.IdempotencyKey("here", engine.RunID(7).String(), id), Connections: p.Connections, Client: client(t, "127.0.0.1"),
+			Key: engine.IdempotencyKey("here", engine.RunID(7).String(), id), Connections: p.Connections,
 			Secret: func(n string) (string, bool) { return sentSecrets[n], true }}); err != nil {
 			t.Fatal(id, err)
 		}

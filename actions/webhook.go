@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
@@ -41,7 +40,7 @@ var webhookSpec = workflows.ActionSpec{Name: "webhook/send", Help: "an outbound 
 `}
 
 // webhookAction is webhook/send.
-type webhookAction struct{ auth *auth.Source }
+type webhookAction struct{ outbound }
 
 // maxWebhookAnswer is the maximum number of bytes read of the receiver's response.
 const maxWebhookAnswer = 64 << 10
@@ -106,7 +105,7 @@ func (a webhookAction) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err := sign(&o, value.Shown(in.With["scheme"]), in.With["signing"], in.With["secret"]); err != nil {
 		return nil, err
 	}
-	r, err := send(ctx, in.Client, o)
+	r, err := send(ctx, a.client, o)
 	if err != nil {
 		return nil, err
 	}

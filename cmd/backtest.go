@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -104,7 +103,7 @@ func (a *app) backtest(ctx context.Context, f *backtestFlags, files []string) (e
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	o := backtest.Options{History: h, Project: edited.project, Workflows: edited.only, Limit: f.limit, Sample: f.sample, Tests: edited.tests,
-		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })}
+		Actions: actions.Executors(actions.Options{})}
 	if err := f.query(&o); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -89,7 +88,7 @@ func (a *app) benchBacktest(ctx context.Context, path string, events int) (err e
 	began, peak, unknown := time.Now(), uint64(0), 0
 	progress := a.progress()
 	r, err := backtest.Run(ctx, backtest.Options{History: h, Project: edited,
-		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s }),
+		Actions: actions.Executors(actions.Options{}),
 		Change:  func(backtest.Change) error { return nil }, Unknown: func(backtest.Unknown) error { unknown++; return nil },
 		Progress: func(n int) {
 			var m runtime.MemStats
@@ -123,9 +122,9 @@ func benchHistory(ctx context.Context, path string, events int) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	log := slog.New(slog.DiscardHandler)
-	table := actions.Executors(log, func(s string) string { return s })
+	table := actions.Executors(actions.Options{Log: log})
 	table["http/post"] = answeringAtOnce{}
-	e := machine.New(machine.Options{Store: s, Actions: table, Client: http.DefaultClient, Log: log, Grace: time.Second})
+	e := machine.New(machine.Options{Store: s, Actions: table, Log: log, Grace: time.Second})
 	if err := e.Use(ctx, p); err != nil {
 		return err
 	}

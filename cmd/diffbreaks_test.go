@@ -27,7 +27,7 @@ func runEngine(t *testing.T, path string, p *workflows.Project, do func(e *machi
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	e := machine.New(machine.Options{Store: s, Actions: actions.Executors(log, func(s string) string { return s }), Client: http.DefaultClient,
+	e := machine.New(machine.Options{Store: s, Actions: actions.Executors(actions.Options{Client: http.DefaultClient, Log: log}),
 		Log: log, Grace: time.Second})
 	if err := e.Use(t.Context(), p); err != nil {
 		t.Fatal(err)

@@ -191,8 +191,11 @@ func TestTheEngineHoldsNounsAndContractsOnly(t *testing.T) {
 			return
 		}
 		for _, i := range f.Imports {
-			if i.Path.Value == `"sync"` {
+			switch path := i.Path.Value; {
+			case path == `"sync"`:
 				t.Errorf("%s imports sync: a lock belongs to a package that works", file)
+			case path == `"net"` || strings.HasPrefix(path, `"net/http`):
+				t.Errorf("%s imports %s: actions are built with their HTTP client", file, path)
 			}
 		}
 		ast.Inspect(f, func(n ast.Node) bool {

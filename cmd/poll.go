@@ -100,7 +100,7 @@ func (a *app) dryPoll(ctx context.Context, f *listFlags, l *loaded, trigger stri
 		in.h = h
 		defer h.Close()
 	}
-	return triggers.DryPoll(ctx, l.project, trigger, actions.Ask(l.project.Connections, l.secrets.Lookup, guard.Client()),
+	return triggers.DryPoll(ctx, l.project, trigger, actions.Ask(l.project.Connections, l.secrets.Lookup, guard.Client(), nil),
 		l.secrets.Lookup, in)
 }
 

@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/actions"
@@ -197,7 +200,7 @@ func (a *app) printSent(s engine.StepItem) {
 	}
 	if r := s.Request; r != nil {
 		if r.Method != "" {
-			indent("request", r.Text())
+			indent("request", sentRequestText(r))
 		}
 		if r.Note != "" {
 			indent("note", r.Note)
@@ -207,8 +210,34 @@ func (a *app) printSent(s engine.StepItem) {
 		}
 	}
 	if s.Response != nil {
-		indent("response", s.Response.Text())
+		indent("response", sentResponseText(s.Response))
 	}
+}
+
+// sentRequestText writes a request like an HTTP message, for people.
+func sentRequestText(r *engine.SentRequest) string {
+	return strings.TrimRight(fmt.Sprintf("%s %s\n%s\n%s", r.Method, r.URL, sentHeaders(r.Headers), r.Body), "\n")
+}
+
+// sentResponseText writes a response like an HTTP message, for people. JSON is not changed.
+func sentResponseText(r *engine.SentResponse) string {
+	body := string(r.Body)
+	var text string
+	switch {
+	case body == "null":
+		body = ""
+	case json.Unmarshal(r.Body, &text) == nil:
+		body = text
+	}
+	return strings.TrimRight(fmt.Sprintf("%d %s\n%s\n%s", r.Status, http.StatusText(r.Status), sentHeaders(r.Headers), body), "\n ")
+}
+
+func sentHeaders(h map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		fmt.Fprintf(&b, "%s: %s\n", name, h[name])
+	}
+	return b.String()
 }
 
 func compacted(raw json.RawMessage) string {

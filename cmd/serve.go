@@ -130,16 +130,16 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		return nil, &exitError{exitUsage, err}
 	}
 	s.tokenSource = s.newTokenSource(redactor)
-	table := actions.ExecutorsWith(o.log, redactor.Text, s.tokenSource)
+	table := actions.Executors(actions.Options{Client: s.guard.Client(), Auth: s.tokenSource, Log: o.log, Redact: redactor.Text})
 	s.guard.SetMayBegin(s.store.MayBegin)
-	s.engine = machine.New(machine.Options{Store: s.store, Actions: table, Client: s.guard.Client(), Secrets: l.secrets.Lookup,
+	s.engine = machine.New(machine.Options{Store: s.store, Actions: table, Secrets: l.secrets.Lookup,
 		Redactor: redactor, Mark: keys.Mark, Log: o.log, Observe: o.observe, Watch: s.telemetry, Grace: o.grace, RunURL: s.runURL, Disk: s.disk,
 		Recent:  s.recent,
 		LinkKey: func() ([]byte, error) { return keys.Key("approval links") }, Files: files.New(o.dir, l.project.FileBounds.MaxSize)})
 	if err = s.tokenSource.Restore(ctx); err != nil {
 		return nil, err
 	}
-	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table, Client: s.guard.Client(),
+	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table,
 		Secret: func(name string) (string, bool) { return s.secrets.Load().Lookup(name) }, Redact: redactor.Text}
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Deps{Fetch: fetcher(s.guard.Client()), Capture: s.capture,
 		Permits: s.permits(), Answered: s.telemetry.Answered, Served: s.telemetry.Served()}); err != nil {
@@ -229,7 +229,7 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	if err := s.engine.Use(ctx, l.project); err != nil {
 		return err
 	}
-	ask := actions.AskWith(l.project.Connections, l.secrets.Lookup, s.guard.Client(), s.tokenSource)
+	ask := actions.Ask(l.project.Connections, l.secrets.Lookup, s.guard.Client(), s.tokenSource)
 	if err := s.inlets.Use(l.project, ask, l.secrets.Lookup); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +46,7 @@ func (s *server) evaluate(ctx context.Context, text, event, data string) (*expr.
 func (s *server) backtest(ctx context.Context, o console.BacktestOrder) (*console.BacktestResult, error) {
 	out := &console.BacktestResult{Changes: []backtest.Change{}, Unknown: []backtest.Unknown{}, Unknowns: map[string]int{}}
 	options := backtest.Options{History: s.store.History(), Query: o.Query, Limit: o.Limit, Gentle: true,
-		Actions: actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s }),
+		Actions: actions.Executors(actions.Options{}),
 		Change: func(c backtest.Change) error {
 			if out.Changed++; out.Changed <= o.Keep {
 				out.Changes = append(out.Changes, c)

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/files"
@@ -76,7 +75,6 @@ type Input struct {
 	Secret      func(name string) (string, bool)
 	// Redact masks secrets in what an action shows: the project's and the run's.
 	Redact func(string) string
-	Client *http.Client
 	// Link reports that url consists of one expression: a link from a response.
 	Link bool
 	// Preview is set for a request that is made to be shown: Secret then gives texts that contain

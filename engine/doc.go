@@ -1,7 +1,7 @@
 // Package engine holds the types and contracts of the engine: events, deliveries, decisions, runs,
 // the contracts of the store and of actions, and the items of lists. The other packages depend on
-// these types and not on each other. The package does no work of its own: it starts no goroutine
-// and takes no lock.
+// these types and not on each other. The package does no work of its own: it starts no goroutine,
+// takes no lock and does not know HTTP. Actions are built with the client that sends their requests.
 //
 // The packages below implement the engine. An event passes through them in one direction; a package
 // may call those below it and none above it:
@@ -33,6 +33,6 @@
 // storetest is the suite that every store must pass. dryrun uses the same rules and the same
 // planner without side effects.
 //
-// The package knows the language (workflows) and the planner's types. It must not know HTTP
-// handlers, SQL, providers, any particular action, or how the machine works.
+// The package knows the language (workflows) and the planner's types. It must not know HTTP, SQL,
+// providers, any particular action, or how the machine works.
 package engine

@@ -3,11 +3,6 @@ package engine
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -34,32 +29,6 @@ type SentResponse struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    json.RawMessage   `json:"body,omitempty"`
-}
-
-// Text writes the request like an HTTP message, for people.
-func (r *SentRequest) Text() string {
-	return strings.TrimRight(fmt.Sprintf("%s %s\n%s\n%s", r.Method, r.URL, headerLines(r.Headers), r.Body), "\n")
-}
-
-// Text writes the response like an HTTP message, for people. JSON is not changed.
-func (r *SentResponse) Text() string {
-	body := string(r.Body)
-	var text string
-	switch {
-	case body == "null":
-		body = ""
-	case json.Unmarshal(r.Body, &text) == nil:
-		body = text
-	}
-	return strings.TrimRight(fmt.Sprintf("%d %s\n%s\n%s", r.Status, http.StatusText(r.Status), headerLines(r.Headers), body), "\n ")
-}
-
-func headerLines(h map[string]string) string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		fmt.Fprintf(&b, "%s: %s\n", name, h[name])
-	}
-	return b.String()
 }
 
 // RunKeys is what the idempotency keys of a run's attempts are derived from.

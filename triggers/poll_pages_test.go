@@ -114,7 +114,7 @@ func TestAPathOfTheBaseURLIsNotDoubled(t *testing.T) {
 		}))
 		p := load(t, "connections: {shop: {connector: http, base_url: '"+s.URL+x.base+
 			"'}}\ntriggers:\n  orders:\n    poll: {every: 1h, key: item.id, request: {connection: shop, url: /items}, pages: {next: header link}}\n")
-		r, err := triggers.DryPoll(context.Background(), p, "orders", actions.Ask(p.Connections, lookup, &http.Client{}), lookup, noInbox{})
+		r, err := triggers.DryPoll(context.Background(), p, "orders", actions.Ask(p.Connections, lookup, &http.Client{}, nil), lookup, noInbox{})
 		if got := strings.Join(asked, " "); err != nil || r.Items != 2 || got != x.base+"/items "+x.want {
 			t.Errorf("%s below %s: %q %d %v", x.next, x.base, got, r.Items, err)
 		}

@@ -81,7 +81,7 @@ func openCounter(t *testing.T, path, config string, fault func(int) error) *coun
 		t.Fatal(err)
 	}
 	in := triggers.NewInlets(e, slog.New(slog.DiscardHandler))
-	if err := in.Use(p, actions.Ask(nil, lookup, &http.Client{}), lookup); err != nil {
+	if err := in.Use(p, actions.Ask(nil, lookup, &http.Client{}, nil), lookup); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -373,7 +373,7 @@ func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, b
 	}
 	in := triggers.NewInlets(e, slog.New(slog.DiscardHandler))
 	client := &http.Client{Transport: &canned{texts}}
-	if err := in.Use(p, actions.Ask(p.Connections, secret, client), secret); err != nil {
+	if err := in.Use(p, actions.Ask(p.Connections, secret, client, nil), secret); err != nil {
 		t.Fatal(err)
 	}
 	h, err := triggers.NewHooks(e, slog.New(slog.DiscardHandler), triggers.Deps{})

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -244,9 +243,10 @@ func prismCall(ctx context.Context, base string, spec *workflows.ActionSpec) (a 
 		action, pages := *spec.Action, *spec.Action.Pages
 		pages.Max, action.Pages, one.Action = 1, &pages, &action
 	}
-	_, err = actions.Executors(slog.New(slog.DiscardHandler), nil)["connector"].Do(ctx, engine.Input{Spec: &one, With: with, Key: "hl_key",
-		Run: 1, Path: "a", Attempt: 1, Connections: map[string]*workflows.Connection{k.Name: k.ExampleConnection()},
-		Secret: func(string) (string, bool) { return "example", true }, Client: &http.Client{Transport: a}, Files: files.New(dir, 1<<20),
+	table := actions.Executors(actions.Options{Client: &http.Client{Transport: a}})
+	_, err = table["connector"].Do(ctx, engine.Input{Spec: &one, With: with, Key: "hl_key", Run: 1,
+		Path: "a", Attempt: 1, Connections: map[string]*workflows.Connection{k.Name: k.ExampleConnection()},
+		Secret: func(string) (string, bool) { return "example", true }, Files: files.New(dir, 1<<20),
 		Now: time.Now()})
 	if a.status != 0 {
 		err = nil // what the mock made up is not judged

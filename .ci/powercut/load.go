@@ -55,8 +55,8 @@ func withEngine(s *store.Store, use func(ctx context.Context, e *machine.Engine)
 		return mistakes
 	}
 	log := slog.New(slog.DiscardHandler)
-	e := machine.New(machine.Options{Store: s, Client: &http.Client{}, Log: log,
-		Actions: actions.Executors(log, func(text string) string { return text }), Secrets: func(string) (string, bool) { return "", false }})
+	e := machine.New(machine.Options{Store: s, Log: log,
+		Actions: actions.Executors(actions.Options{Client: &http.Client{}, Log: log}), Secrets: func(string) (string, bool) { return "", false }})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if err := e.Use(ctx, p); err != nil {

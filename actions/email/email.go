@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -69,7 +70,10 @@ var SendSpec = workflows.ActionSpec{Name: "email/send", Help: "sends a mail thro
 `}
 
 // Send executes email/send.
-type Send struct{}
+type Send struct {
+	// Client is a client of the guard that checks the mail server's address.
+	Client *http.Client
+}
 
 // server is a connection with its values.
 type server struct {
@@ -129,7 +133,7 @@ func (Send) Destination(in engine.Input) string {
 }
 
 // Do implements engine.Action.
-func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
+func (a Send) Do(ctx context.Context, in engine.Input) (any, error) {
 	s, err := serverOf(in)
 	if err != nil {
 		return nil, err
@@ -142,7 +146,7 @@ func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
 	if err != nil {
 		return nil, plan.Permanent("invalid_input", "recipients: %v", err)
 	}
-	if err := s.send(ctx, in, m); err != nil {
+	if err := s.send(ctx, a.Client, m); err != nil {
 		return nil, err
 	}
 	recipients := make([]any, len(to))
@@ -153,8 +157,8 @@ func (Send) Do(ctx context.Context, in engine.Input) (any, error) {
 }
 
 // send sends a message to the server. All its waits end with ctx.
-func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
-	client, release, err := s.client(ctx, in, helo(m))
+func (s *server) send(ctx context.Context, guarded *http.Client, m *mail.Msg) error {
+	client, release, err := s.client(ctx, guarded, helo(m))
 	if err != nil {
 		return err
 	}
@@ -166,12 +170,12 @@ func (s *server) send(ctx context.Context, in engine.Input, m *mail.Msg) error {
 }
 
 // Test implements engine.ConnectionTest: it connects, logs in and disconnects.
-func (Send) Test(ctx context.Context, in engine.Input) (string, error) {
+func (a Send) Test(ctx context.Context, in engine.Input) (string, error) {
 	s, err := serverOf(in)
 	if err != nil {
 		return "", err
 	}
-	client, release, err := s.client(ctx, in, "localhost")
+	client, release, err := s.client(ctx, a.Client, "localhost")
 	if err != nil {
 		return "", err
 	}
@@ -190,8 +194,8 @@ func (Send) Test(ctx context.Context, in engine.Input) (string, error) {
 
 // client returns a client of the server; its connection ends with ctx. The caller must call release
 // after its last use.
-func (s *server) client(ctx context.Context, in engine.Input, helo string) (_ *mail.Client, release func(), err error) {
-	dial, err := egress.DialOf(in.Client)
+func (s *server) client(ctx context.Context, guarded *http.Client, helo string) (_ *mail.Client, release func(), err error) {
+	dial, err := egress.DialOf(guarded)
 	if err != nil {
 		return nil, nil, plan.Permanent("unsupported", "%v", err)
 	}

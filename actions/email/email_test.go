@@ -11,6 +11,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	netmail "net/mail"
 	"os"
@@ -133,7 +134,17 @@ func (discard) Println(...any)        {}
 // send makes one attempt over a connection to an address.
 func send(t *testing.T, ctx context.Context, addr, ca, settings string, with map[string]any) (any, error) {
 	t.Helper()
-	return email.Send{}.Do(ctx, attempt(t, addr, ca, settings, with))
+	return email.Send{Client: guarded(t)}.Do(ctx, attempt(t, addr, ca, settings, with))
+}
+
+// guarded returns a client that may connect to this machine.
+func guarded(t *testing.T) *http.Client {
+	t.Helper()
+	g, err := egress.NewGuard([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.Client()
 }
 
 // attempt returns the input of an attempt over a connection to an address.
@@ -155,17 +166,13 @@ func attempt(t *testing.T, addr, ca, settings string, with map[string]any) engin
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}
-	g, err := egress.NewGuard([]string{"127.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	kept := files.New(dir, 1<<20)
 	if w, err := kept.Create("run_1", "report.pdf", 1<<20); err == nil {
 		_, _ = w.Write([]byte("%PDF"))
 		_, _ = w.Commit()
 	}
 	return engine.Input{Spec: &spec, With: with, Key: "hl_key", Run: 1, Path: "a", Attempt: 1,
-		Now: time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC), Connections: p.Connections, Files: kept, Client: g.Client(),
+		Now: time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC), Connections: p.Connections, Files: kept,
 		Secret: func(n string) (string, bool) { return password, n == "SMTP_PASSWORD" }}
 }
 
@@ -174,13 +181,14 @@ func attempt(t *testing.T, addr, ca, settings string, with map[string]any) engin
 func TestAConnectionIsTestedByALogin(t *testing.T) {
 	b := serve(t, false)
 	with := map[string]any{"connection": "smtp"}
-	detail, err := email.Send{}.Test(t.Context(), attempt(t, b.addr, b.ca, login, with))
+	detail, err := email.Send{Client: guarded(t)}.Test(t.Context(), attempt(t, b.addr, b.ca, login, with))
 	if err != nil || detail != "the mail server accepted the login" {
 		t.Errorf("%q, %v", detail, err)
 	}
 	wrong := attempt(t, b.addr, b.ca, login, with)
 	wrong.Secret = func(string) (string, bool) { return "another-password-1", true }
-	if detail, err := (email.Send{}).Test(t.Context(), wrong); err == nil || strings.Contains(err.Error(), "another-password-1") {
+	detail, err = email.Send{Client: guarded(t)}.Test(t.Context(), wrong)
+	if err == nil || strings.Contains(err.Error(), "another-password-1") {
 		t.Errorf("a wrong password: %q, %v", detail, err)
 	}
 	if len(b.messages) != 0 {

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"time"
@@ -85,11 +86,11 @@ const (
 	triesInside = 3
 )
 
-// Query executes sql/query, Exec executes sql/exec.
-type (
-	Query struct{}
-	Exec  struct{}
-)
+// Query executes sql/query. Client is a client of the guard that checks the addresses of databases.
+type Query struct{ Client *http.Client }
+
+// Exec executes sql/exec. Client is as in Query.
+type Exec struct{ Client *http.Client }
 
 // statement is a statement to execute.
 type statement struct {
@@ -115,7 +116,7 @@ func destination(in engine.Input) string {
 }
 
 // Do implements engine.Action.
-func (Query) Do(ctx context.Context, in engine.Input) (any, error) {
+func (q Query) Do(ctx context.Context, in engine.Input) (any, error) {
 	limit := defaultRows
 	if n, given := in.With["max_rows"].(int); given {
 		if limit = n; n < 1 || n > mostRows {
@@ -127,7 +128,7 @@ func (Query) Do(ctx context.Context, in engine.Input) (any, error) {
 		return nil, err
 	}
 	var out *table
-	err = transact(ctx, in, true, func(t *target, tx *sql.Tx) error {
+	err = transact(ctx, q.Client, in, true, func(t *target, tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, value.Shown(in.With["query"]), t.arguments(args)...)
 		if err != nil {
 			return err
@@ -151,7 +152,7 @@ func (q Query) Test(ctx context.Context, in engine.Input) (string, error) {
 }
 
 // Do implements engine.Action.
-func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
+func (e Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 	list, err := statements(in.With)
 	if err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ func (Exec) Do(ctx context.Context, in engine.Input) (any, error) {
 	var affected int
 	var last any
 	var rows []any
-	err = transact(ctx, in, false, func(t *target, tx *sql.Tx) error {
+	err = transact(ctx, e.Client, in, false, func(t *target, tx *sql.Tx) error {
 		affected, last, rows = 0, nil, []any{}
 		for _, s := range list {
 			if err := t.exec(ctx, tx, s, &affected, &last, &rows); err != nil {
@@ -266,12 +267,12 @@ func (t *target) exec(ctx context.Context, tx *sql.Tx, s statement, affected *in
 
 // transact opens the database, runs work in one transaction, and closes it. Work runs again if the
 // database rolled it back because of concurrent transactions.
-func transact(ctx context.Context, in engine.Input, readOnly bool, work func(*target, *sql.Tx) error) error {
+func transact(ctx context.Context, guarded *http.Client, in engine.Input, readOnly bool, work func(*target, *sql.Tx) error) error {
 	t, err := targetOf(in)
 	if err != nil {
 		return err
 	}
-	db, err := t.open(in, readOnly)
+	db, err := t.open(guarded, in, readOnly)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
@@ -35,6 +36,8 @@ type project struct {
 	dir string
 	p   *workflows.Project
 	in  engine.Input
+	// client may connect to this machine.
+	client *http.Client
 }
 
 func open(t *testing.T, url string) *project {
@@ -54,8 +57,8 @@ func open(t *testing.T, url string) *project {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &project{t, dir, p, engine.Input{Dir: dir, Connections: p.Connections, Client: g.Client(), Key: "hl_key",
-		Secret: func(n string) (string, bool) { return url, n == "SQL_URL" }}}
+	return &project{t, dir, p, engine.Input{Dir: dir, Connections: p.Connections, Key: "hl_key",
+		Secret: func(n string) (string, bool) { return url, n == "SQL_URL" }}, g.Client()}
 }
 
 func (p *project) query(with map[string]any) (any, error) {
@@ -63,7 +66,7 @@ func (p *project) query(with map[string]any) (any, error) {
 	in.With = with
 	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
 	defer cancel()
-	return sqldb.Query{}.Do(ctx, in)
+	return sqldb.Query{Client: p.client}.Do(ctx, in)
 }
 
 func (p *project) exec(with map[string]any) (any, error) {
@@ -71,7 +74,7 @@ func (p *project) exec(with map[string]any) (any, error) {
 	in.With = with
 	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
 	defer cancel()
-	return sqldb.Exec{}.Do(ctx, in)
+	return sqldb.Exec{Client: p.client}.Do(ctx, in)
 }
 
 // want checks an output, or the code and a part of the text of an error.
@@ -264,7 +267,7 @@ func TestPostgreSQL(t *testing.T) {
 	defer cancel()
 	in, began := p.in, time.Now()
 	in.With = map[string]any{"query": "SELECT pg_sleep(30)"}
-	if _, err := (sqldb.Query{}).Do(ctx, in); err == nil || time.Since(began) > 5*time.Second {
+	if _, err := (sqldb.Query{Client: p.client}).Do(ctx, in); err == nil || time.Since(began) > 5*time.Second {
 		t.Errorf("a slow query: %v after %s", err, time.Since(began))
 	}
 	wrong := open(t, postgrestest.As(url, "eve", password))
@@ -350,7 +353,7 @@ func TestAHostileDatabaseEndsTheAttempt(t *testing.T) {
 			in.With = map[string]any{"statement": "DELETE FROM orders"}
 			ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 			began := time.Now()
-			_, err = sqldb.Exec{}.Do(ctx, in)
+			_, err = sqldb.Exec{Client: p.client}.Do(ctx, in)
 			cancel()
 			l.Close()
 			var e *plan.Error

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -72,11 +73,11 @@ func (t *target) local() bool {
 }
 
 // open prepares the database for one attempt; the first statement connects.
-func (t *target) open(in engine.Input, readOnly bool) (*sql.DB, error) {
+func (t *target) open(guarded *http.Client, in engine.Input, readOnly bool) (*sql.DB, error) {
 	if t.kind == "sqlite" {
 		return t.openSQLite(in, readOnly)
 	}
-	dial, err := egress.DialOf(in.Client)
+	dial, err := egress.DialOf(guarded)
 	if err != nil {
 		return nil, plan.Permanent("unsupported", "%v", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"time"
 
@@ -296,17 +295,7 @@ func (b *run) input(d plan.Due) engine.Input {
 	p := b.o.Project
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Now: d.Began().In(p.Zone()),
 		Connections: p.Connections, Secret: func(name string) (string, bool) { return placeholder(name), true },
-		Redact: func(s string) string { return s }, Client: offline}
-}
-
-// offline is an HTTP client that connects to nothing.
-var offline = &http.Client{Transport: refusing{}}
-
-type refusing struct{}
-
-// RoundTrip implements http.RoundTripper.
-func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, fmt.Errorf("a backtest sends nothing")
+		Redact: func(s string) string { return s }}
 }
 
 // hostOf returns the host that an attempt would call; empty if unknown.

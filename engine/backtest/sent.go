@@ -1,8 +1,8 @@
 package backtest
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,7 +15,7 @@ import (
 )
 
 // This file compares the HTTP requests of steps whose connector file changed: equal inputs can then
-// make different requests. The action builds both requests, with an HTTP client that sends nothing.
+// make different requests. The action builds both requests, and sends nothing.
 
 // maxSent is the largest body of a request that is compared, in bytes.
 const maxSent = 1 << 20
@@ -23,48 +23,39 @@ const maxSent = 1 << 20
 // sentField is the field of the request that a connector builds; the other fields are inputs.
 const sentField = "request"
 
-// keeper is an http.RoundTripper that keeps a request and sends nothing.
-type keeper struct {
-	request *http.Request
-	body    []byte
-}
-
-// RoundTrip implements http.RoundTripper.
-func (k *keeper) RoundTrip(r *http.Request) (*http.Response, error) {
-	if k.request = r; r.Body != nil {
-		var err error
-		if k.body, err = io.ReadAll(io.LimitReader(r.Body, maxSent)); err != nil {
-			return nil, err
-		}
-	}
-	return refusing{}.RoundTrip(r)
+// Previewer is an action that can build the request of an attempt without sending it. The actions
+// of connectors are.
+type Previewer interface {
+	// Preview returns the first request and the first most bytes of its body. The request is nil if
+	// there is none; err then says why.
+	Preview(ctx context.Context, in engine.Input, most int64) (r *http.Request, body []byte, err error)
 }
 
 // sent builds the request of an attempt, by the names of its parts.
 func (b *run) sent(s *simulation, d plan.Due) map[string]any {
-	a := b.o.Actions[engine.ActionName(d.Step)]
-	if a == nil {
+	a, ok := b.o.Actions[engine.ActionName(d.Step)].(Previewer)
+	if !ok {
 		return nil
 	}
-	in, k := b.input(d), &keeper{}
-	in.Key, in.Client, in.Preview = "IDEMPOTENCY-KEY", &http.Client{Transport: k}, placeholder("")
-	if _, err := a.Do(s.ctx, in); k.request == nil {
+	in := b.input(d)
+	in.Key, in.Preview = "IDEMPOTENCY-KEY", placeholder("")
+	r, body, err := a.Preview(s.ctx, in, maxSent)
+	if r == nil {
 		return map[string]any{"problem": fmt.Sprint("it cannot be made: ", err)}
 	}
-	r := k.request
 	out := map[string]any{"method": r.Method, "url": r.URL.Scheme + "://" + r.URL.Host + r.URL.EscapedPath(), "query": values(r.URL.Query()),
 		"headers": values(url.Values(r.Header))}
-	if len(k.body) == 0 {
+	if len(body) == 0 {
 		return out
 	}
-	out["body"] = string(k.body)
+	out["body"] = string(body)
 	switch media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); {
 	case media == "application/x-www-form-urlencoded":
-		if form, err := url.ParseQuery(string(k.body)); err == nil {
+		if form, err := url.ParseQuery(string(body)); err == nil {
 			out["body"] = values(form)
 		}
 	case media == "application/json" || strings.HasSuffix(media, "+json"):
-		if v, err := value.DecodeJSON(k.body); err == nil {
+		if v, err := value.DecodeJSON(body); err == nil {
 			out["body"] = v
 		}
 	}

@@ -85,7 +85,7 @@ func (g *target) Destination(in engine.Input) string {
 }
 
 func table() map[string]engine.Action {
-	out := actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
+	out := actions.Executors(actions.Options{Client: &http.Client{Transport: service{}}})
 	out["test/act"] = &target{tries: map[string]int{}}
 	return out
 }
@@ -127,7 +127,7 @@ func recordFrom(t *testing.T, begin time.Time, flows map[string]string, drive fu
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := machine.New(machine.Options{Store: s, Client: &http.Client{Transport: service{}}, Grace: 200 * time.Millisecond, Actions: table(),
+		e := machine.New(machine.Options{Store: s, Grace: 200 * time.Millisecond, Actions: table(),
 			Log: slog.New(slog.DiscardHandler), Secrets: func(string) (string, bool) { return "", false }})
 		ctx, cancel := context.WithCancel(context.Background())
 		if err := e.Use(ctx, p); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"time"
 
@@ -33,7 +32,6 @@ type Forecaster struct {
 	Events  Events
 	Project func() *workflows.Project
 	Actions map[string]engine.Action
-	Client  *http.Client
 	// Secret returns the value of a secret.
 	Secret func(name string) (string, bool)
 	// Redact masks secrets in the result.
@@ -144,6 +142,6 @@ func (f *Forecaster) host(d plan.Due) string {
 		return ""
 	}
 	in := engine.Input{Spec: d.Step.Spec, With: d.With, Path: d.Path, Attempt: d.Attempt, Connections: f.Project().Connections,
-		Secret: f.Secret, Client: f.Client}
+		Secret: f.Secret}
 	return f.Redact(a.Destination(in))
 }

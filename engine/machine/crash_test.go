@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -205,14 +204,14 @@ func (w *world) start(fault func(int) error) (e *machine.Engine, s database, sto
 func (w *world) runOver(s engine.Store, end func() error) (e *machine.Engine, stop func() error) {
 	w.t.Helper()
 	o := w.options
-	o.Store, o.Client, o.Grace = s, &http.Client{}, cmp.Or(w.options.Grace, 200*time.Millisecond)
+	o.Store, o.Grace = s, cmp.Or(w.options.Grace, 200*time.Millisecond)
 	if w.store != nil {
 		o.Store = w.store(s)
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
-	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Executors(w.log, func(s string) string { return s })["log"]}
+	o.Actions = map[string]engine.Action{"test/act": w.target, "log": actions.Executors(actions.Options{Log: w.log})["log"]}
 	for name, a := range w.actions {
 		if o.Actions[name] == nil {
 			o.Actions[name] = a

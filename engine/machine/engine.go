@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
@@ -24,7 +23,6 @@ import (
 type Options struct {
 	Store   engine.Store
 	Actions map[string]engine.Action
-	Client  *http.Client
 	// Secrets returns the value of a secret, until UseSecrets replaces it.
 	Secrets func(name string) (string, bool)
 	// Redactor masks secrets; the store masks with it too.
@@ -91,7 +89,7 @@ func New(o Options) *Engine {
 		Recent: o.Recent, ShapesEvery: o.ShapesEvery,
 		Disk: o.Disk, RunURL: o.RunURL, Watch: o.Watch, Accept: e.Accept, Destinations: e.Destinations})
 	e.runner = runner.New(runner.Options{Store: e.store, Registry: e.reg, Alerts: e.alerts, Arrivals: arrivals{e}, Budgets: e.budgets,
-		Actions: o.Actions, Client: o.Client, Redactor: o.Redactor, Log: o.Log, Files: o.Files, MaxRuns: o.MaxRuns,
+		Actions: o.Actions, Redactor: o.Redactor, Log: o.Log, Files: o.Files, MaxRuns: o.MaxRuns,
 		BreakerPause: o.BreakerPause, MaxHeld: o.MaxHeld, Observe: o.Observe, Watch: o.Watch})
 	e.intake = intake.New(intake.Options{Store: e.store, Registry: e.reg, Alerts: e.alerts, Runner: e.runner, Redactor: o.Redactor,
 		Log: o.Log, MaxRuns: o.MaxRuns, MaxMatches: o.MaxMatches, Watch: o.Watch})

@@ -32,12 +32,12 @@ func TestManyLargeRunsAtWorkTakeBoundedMemory(t *testing.T) {
 		"  - {sleep: 20ms}\n  - {id: c, uses: log, with: {message: \"${{ len(steps.a.output.body) + len(steps.b.output.body) }}\"}}\n",
 		"other": "on: call\ninputs: {n: {type: integer}}\nsteps: [{id: b, uses: test/act, with: {n: \"${{ inputs.n }}\"}}]\noutput: ${{ " +
 			"steps.b.output }}\n"})
-	get := actions.Executors(w.log, func(s string) string { return s })["http/get"]
+	get := actions.Executors(actions.Options{Client: server.Client(), Log: w.log})["http/get"]
 	w.act = actFunc(func(ctx context.Context, in engine.Input) (any, error) {
 		if n := in.With["n"]; n != 1 && n != 9_000 {
 			return nil, fmt.Errorf("%v items came back", n)
 		}
-		in.With, in.Client = map[string]any{"url": server.URL, "max_response": "4MiB"}, server.Client()
+		in.With = map[string]any{"url": server.URL, "max_response": "4MiB"}
 		return get.Do(ctx, in)
 	})
 	e, s, stop := w.start(nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,7 +117,7 @@ func (w *world) startWith(a *slowAction) (*machine.Engine, database, func()) {
 		w.t.Fatal(err)
 	}
 	s := opened(o)
-	e := machine.New(machine.Options{Store: s.Store, Client: &http.Client{}, Actions: map[string]engine.Action{"test/act": a},
+	e := machine.New(machine.Options{Store: s.Store, Actions: map[string]engine.Action{"test/act": a},
 		Secrets: func(string) (string, bool) { return "", false }})
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := e.Use(ctx, w.project); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,7 +20,7 @@ func inside(t testing.TB, config string, flows map[string]string) *world {
 	catalog := actions.Catalog().With(specs["test/act"])
 	w := newWorld(t, nil)
 	w.project = projectWith(t, config, flows, catalog)
-	w.actions = actions.Executors(slog.New(slog.DiscardHandler), func(s string) string { return s })
+	w.actions = actions.Executors(actions.Options{})
 	return w
 }
 

@@ -185,7 +185,7 @@ func (ex *Execution) input(d plan.Due) engine.Input {
 	return engine.Input{Spec: d.Step.Spec, With: d.With, Run: ex.Run.ID, Workflow: ex.Run.Workflow, Path: d.Path, Attempt: d.Attempt,
 		Now: d.Began().In(p.Timezone), Connections: p.Connections,
 		Inside: ex, Dir: p.Dir, Folder: p.FileBounds.Folder, Files: ex.rn.o.Files, MaxFile: p.FileBounds.MaxFile, Link: link,
-		Secret: ex.rn.reg.Secret, Redact: ex.Masker().Text, Client: ex.rn.o.Client}
+		Secret: ex.rn.reg.Secret, Redact: ex.Masker().Text}
 }
 
 // explain converts an action's error into the error that is recorded.

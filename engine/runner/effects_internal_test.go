@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +39,7 @@ func stored(t *testing.T) (*Runner, *arrivals, storetest.Opened) {
 	a := &arrivals{}
 	alerts := alert.New(alert.Options{Store: s.Store, Registry: reg, Redactor: redactor, Log: log,
 		Accept: func(context.Context, *engine.Delivery) (engine.Receipt, error) { return engine.Receipt{}, nil }})
-	rn := New(Options{Store: keeper, Registry: reg, Alerts: alerts, Arrivals: a, Budgets: NewBudgets(), Client: &http.Client{},
+	rn := New(Options{Store: keeper, Registry: reg, Alerts: alerts, Arrivals: a, Budgets: NewBudgets(),
 		Redactor: redactor, Log: log, MaxRuns: 2, BreakerPause: time.Second, MaxHeld: time.Minute})
 	rn.Start(t.Context())
 	return rn, a, s

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +43,6 @@ type Options struct {
 	Arrivals Arrivals
 	Budgets  *Budgets
 	Actions  map[string]engine.Action
-	Client   *http.Client
 	Redactor *redact.Redactor
 	Log      *slog.Logger
 	// Files stores the files of runs; nil stores none.
