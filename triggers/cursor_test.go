@@ -201,7 +201,8 @@ func TestAnEventsTimeIsAPlausibleOne(t *testing.T) {
 		"2199-12-31T00:00:00Z": true, "2200-01-01T00:00:00Z": false, "no time": false,
 	} {
 		var d engine.Delivery
-		(&identity{eventTime: &workflows.Expr{Expr: *e}}).typeAndTime(&d, &expr.Env{Names: expr.Names{"body": map[string]any{"at": at}}, Now: time.Now()})
+		env := &expr.Env{Names: expr.Names{"body": map[string]any{"at": at}}, Now: time.Now()}
+		(&identity{eventTime: &workflows.Expr{Expr: *e}}).typeAndTime(&d, env)
 		if got := d.Time.Format(time.RFC3339) == at && !d.Time.IsZero(); got != want {
 			t.Errorf("%s: %v", at, d.Time)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -84,5 +85,91 @@ func TestAnAnswerOfVaultHasTheAdviceOfItsStatus(t *testing.T) {
 		if !strings.Contains(f.Advice, want) || strings.Contains(f.Problem, "s3cret") || !strings.Contains(f.Problem, "bad ***") {
 			t.Errorf("%d: %+v", status, f)
 		}
+	}
+}
+
+// TestTheEncryptedFileNeedsItsKey: without it, or if it cannot be read, there is an error and no
+// empty text, which would be written over it.
+func TestTheEncryptedFileNeedsItsKey(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	if err := WriteFile(dir, []byte("A=1\n"), nil); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(filepath.Join(dir, workflows.SecretFileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(other, workflows.SecretFileName)
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, _, err := ReadFile(other); !errors.Is(err, seal.ErrNoKey) {
+		t.Errorf("without the key: %q %v", text, err)
+	}
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ReadFile(other); err == nil || !strings.Contains(err.Error(), "it is not a file") {
+		t.Errorf("a folder in its place: %v", err)
+	}
+}
+
+// TestTheEncryptedFileHasALimit that leaves room for its encryption: what is written can be read.
+func TestTheEncryptedFileHasALimit(t *testing.T) {
+	text := []byte("A=" + strings.Repeat("x", maxEnvFile/2-2))
+	dir := t.TempDir()
+	if err := WriteFile(dir, text, nil); err != nil {
+		t.Errorf("at the limit: %v", err)
+	}
+	if got, _, err := ReadFile(dir); err != nil || len(got) != len(text) {
+		t.Errorf("%d bytes are read: %v", len(got), err)
+	}
+	if err := WriteFile(t.TempDir(), append(text, 'x'), nil); err == nil || !strings.Contains(err.Error(), "would be larger") {
+		t.Errorf("above the limit: %v", err)
+	}
+}
+
+// TestWhatTheNextSetKeeps of sources: what they gave, but neither failures nor the token of a login.
+func TestWhatTheNextSetKeeps(t *testing.T) {
+	closed := make(chan struct{})
+	close(closed)
+	values := func(v string) map[string]string { return map[string]string{"K": v} }
+	s := &Set{last: map[string]map[string]string{"failing": values("before"), "fresh": values("before"), "asked by nobody": values("before")},
+		answers: map[string]*answer{
+			"fresh":             {done: closed, values: values("now")},
+			"failing":           {done: closed, values: values("wrong"), failure: &Failure{}},
+			"new, failing":      {done: closed, failure: &Failure{}},
+			loginKey:            {done: closed, values: values("token")},
+			loginKey + " 2":     {done: closed, values: values("token")},
+			"still being asked": {done: make(chan struct{}), values: values("half")},
+		}}
+	got := s.good()
+	if len(got) != 3 || got["fresh"]["K"] != "now" || got["failing"]["K"] != "before" || got["asked by nobody"]["K"] != "before" {
+		t.Errorf("%v", got)
+	}
+	if s.last["fresh"]["K"] != "before" {
+		t.Error("the set in use has changed")
+	}
+}
+
+// TestNoNameLeadsOutOfAFolderOfSecrets: a name is a file there only without separators.
+func TestNoNameLeadsOutOfAFolderOfSecrets(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "credentials")
+	if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(filepath.Join(dir, "KEY"), []byte("outside"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", folder)
+	s, err := Load(Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"../KEY", "..\\KEY", ".", ""} {
+		if f := s.Find(t.Context(), name); f.Value != "" || strings.Contains(strings.Join(f.Asked, " "), "CREDENTIALS") {
+			t.Errorf("%q is looked for: %+v", name, f)
+		}
+	}
+	if mode, ok := s.EnvFileMode(); ok || mode != 0 {
+		t.Errorf("the mode of a .env that is not there: %v", mode)
 	}
 }

@@ -201,6 +201,14 @@ func TestWhatVaultRefusesHasRightAdvice(t *testing.T) {
 	if _, advice := s.Explain("KEY"); !strings.Contains(advice, "Vault is sealed") {
 		t.Error(advice)
 	}
+	s = project(t, t.TempDir(), `secrets: {vault: {address: "`+v.URL+`", path: shop, approle: {role_id: r, secret_id: "${{ secrets.BAD }}"}}}`,
+		nil)
+	if problem, advice := s.Explain("KEY"); !strings.Contains(problem, "status 503") || !strings.Contains(advice, "Vault is sealed") {
+		t.Errorf("a login at a server that is sealed: %s\n%s", problem, advice)
+	}
+	if last := v.seen[len(v.seen)-1]; !strings.HasPrefix(last, "POST auth/approle/login") {
+		t.Errorf("asked without a login: %s", last)
+	}
 	v.status.Store(0)
 	dir := t.TempDir()
 	write(t, dir, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
