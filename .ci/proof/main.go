@@ -62,9 +62,12 @@ var experiments = []experiment{
 		env:      []string{"HOOKLOOM_MEETINGS=2000", "HOOKLOOM_TAIL=5000", "HOOKLOOM_SAMEKEYS=20000", "HOOKLOOM_GROUP=1000"},
 		packages: []string{"./engine/store"},
 		run:      "TestWaitsAndEventsOfTwoNodes|TestTheFeedOfFourNodes|TestNodesDoNotDeadlock|TestNodesTogether|TestAGroupKeepsItsOrder"},
+	{promise: "nodes of the newest program of the schema before beside those of this one: two nodes are upgraded 5 times under load and " +
+		"go back 4 times by kill -9; a program that is too old is refused",
+		env: []string{"HOOKLOOM_UPGRADES=5"}, packages: []string{"./cmd/e2e"}, run: "TestTheProgramBefore|TestAProgramThatIsTooOld"},
 	{promise: "every test of a real server also on PostgreSQL, except those of files",
 		env: []string{"HOOKLOOM_TEST_DATABASE=postgres"}, packages: []string{"./cmd/e2e"}, run: ".",
-		flags: []string{"-skip=TestNodes|TestAnAsynchronous|TestOpenRunsGoOn|TestANodeIsDrained|TestTheDemoOf|TestTheLedger"}},
+		flags: []string{"-skip=TestNodes|TestAnAsynchronous|TestOpenRunsGoOn|TestANodeIsDrained|TestTheDemoOf|TestTheLedger|TestTheProgram|TestAProgram"}},
 	{promise: "runs of a node that is gone go on within 5 seconds",
 		packages: []string{"./cmd/e2e"}, run: "TestOpenRunsGoOn"},
 	{promise: "a power cut, 500 times, with controls that must lose",

@@ -43,6 +43,7 @@ type nodeOfSet struct {
 	starts            atomic.Int64
 
 	mu   sync.Mutex
+	bin  string // the program of the next start
 	proc *process
 	last string // the end of the log of the process before
 }
@@ -51,6 +52,12 @@ type nodeOfSet struct {
 func newNodeSet(t *testing.T, n int, files map[string]string) *nodeSet {
 	t.Helper()
 	realProcess(t)
+	return newNodeSetOf(t, buildBinary(t), n, files)
+}
+
+// newNodeSetOf is newNodeSet with another program.
+func newNodeSetOf(t *testing.T, bin string, n int, files map[string]string) *nodeSet {
+	t.Helper()
 	c := &nodeSet{server: postgrestest.Start(t, postgrestest.Options{})}
 	dir := t.TempDir()
 	for name, text := range files {
@@ -63,7 +70,7 @@ func newNodeSet(t *testing.T, n int, files map[string]string) *nodeSet {
 		t.Fatal(err)
 	}
 	c.database = strings.TrimPrefix(u.Path, "/")
-	c.project = &project{dir: dir, bin: buildBinary(t), db: u.String(), logLevel: "warn"}
+	c.project = &project{dir: dir, bin: bin, db: u.String(), logLevel: "warn"}
 	ctx, cancel := context.WithCancel(t.Context())
 	var supervisors sync.WaitGroup
 	c.stop = func() {
@@ -77,11 +84,11 @@ func newNodeSet(t *testing.T, n int, files map[string]string) *nodeSet {
 	}
 	t.Cleanup(c.stop)
 	for i := range n {
-		x := &nodeOfSet{name: fmt.Sprint("n", i+1), addr: freeAddr(t), admin: freeAddr(t), way: newWay(t, u.Host)}
+		x := &nodeOfSet{name: fmt.Sprint("n", i+1), addr: freeAddr(t), admin: freeAddr(t), way: newWay(t, u.Host), bin: bin}
 		c.nodes = append(c.nodes, x)
 		v := *u
 		v.Host = x.way.address
-		argv := []string{c.bin, "serve", dir, "--db", v.String(), "--addr", x.addr, "--admin-addr", x.admin, "--log-level",
+		argv := []string{"serve", dir, "--db", v.String(), "--addr", x.addr, "--admin-addr", x.admin, "--log-level",
 			"warn", "--log-format", "text"}
 		supervisors.Go(func() { x.supervise(ctx, t, argv) })
 		supervisors.Go(func() { x.watch(ctx) })
@@ -131,7 +138,10 @@ func (c *nodeSet) logs() string {
 // supervise runs the node until ctx ends, and starts it again when it ends.
 func (x *nodeOfSet) supervise(ctx context.Context, t *testing.T, argv []string) {
 	for ctx.Err() == nil {
-		p, err := spawn(argv...)
+		x.mu.Lock()
+		bin := x.bin
+		x.mu.Unlock()
+		p, err := spawn(append([]string{bin}, argv...)...)
 		if err != nil {
 			t.Error(err)
 			return
