@@ -15,15 +15,6 @@ const (
 	// removed afterwards.
 	deadGroups = `SELECT r.workflow, r.version, ` + errorStep + `, ` + errorCode + `, ` + errorMessage + `, ` + runHost + `,
 		count(*), min(r.finished_at), max(r.finished_at) FROM runs r INDEXED BY runs_not_well`
-	// deadGroupsOnce is deadGroups for PostgreSQL, where reading a field of a JSON text costs more than reading
-	// its run: it reads the fields of each text once, however many runs have it.
-	deadGroupsOnce = `WITH dead AS MATERIALIZED (SELECT r.id, r.workflow, r.version, r.error, r.finished_at FROM runs r`
-	deadCauses     = `), causes AS MATERIALIZED (SELECT r.error, ` + errorStep + ` AS step, ` + errorCode + ` AS code, ` + errorMessage +
-		` AS message FROM (SELECT DISTINCT error FROM dead) AS r)
-		SELECT d.workflow, d.version, c.step, c.code, c.message, coalesce((SELECT s.destination FROM steps s WHERE s.run_id = d.id AND
-			s.path = c.step AND s.destination IS NOT NULL AND d.error IS NOT NULL ORDER BY s.attempt DESC LIMIT 1), ''),
-			count(*), min(d.finished_at), max(d.finished_at)
-		FROM dead d JOIN causes c ON coalesce(c.error, '') = coalesce(d.error, '') AND (c.error IS NULL) = (d.error IS NULL)`
 	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d
 		JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
 )
@@ -37,37 +28,29 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 	q.DeadOnly, q.After = true, ""
 	var found []*engine.DeadGroup
 	by := map[string]*engine.DeadGroup{}
+	add := func(d engine.DeadLetter, n int, first, last int64) {
+		g := engine.GroupOf(d)
+		if by[g.ID] == nil {
+			by[g.ID] = &g
+			found = append(found, &g)
+		}
+		by[g.ID].Add(n, d.Version, fromMillis(first), fromMillis(last))
+	}
 	gather := func(kind, query string, args []any) error {
 		_, err := collect(ctx, h.db, query, args, func(s scanner) (struct{}, error) {
 			d := engine.DeadLetter{Kind: kind}
 			var n int
 			var first, last int64
 			err := s.Scan(&d.Workflow, &d.Version, &d.ErrorStep, &d.ErrorCode, &d.Error, &d.Host, &n, &first, &last)
-			g := engine.GroupOf(d)
-			if by[g.ID] == nil {
-				by[g.ID] = &g
-				found = append(found, &g)
+			if err == nil {
+				add(d, n, first, last)
 			}
-			by[g.ID].Add(n, d.Version, fromMillis(first), fromMillis(last))
 			return struct{}{}, err
 		})
 		return err
 	}
-	runs := q
-	if q.Status != "" {
-		list := slices.DeleteFunc(trimmed(q.Status), func(s string) bool { return s == "rule_failed" })
-		runs.Status = strings.Join(list, ",")
-	}
-	if q.Status == "" || runs.Status != "" {
-		w, _, _, err := runConditions(runs)
-		if err == nil {
-			query := deadGroups + w.String()
-			if h.postgres {
-				query = deadGroupsOnce + w.String() + deadCauses
-			}
-			err = gather("run", query+` GROUP BY 1, 2, 3, 4, 5, 6`, w.args)
-		}
-		if err != nil {
+	if runs := deadRunsOf(q); runs != nil {
+		if err := h.deadRuns(ctx, *runs, gather, add); err != nil {
 			return nil, err
 		}
 	}
@@ -89,6 +72,31 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.ID, b.ID))
 	})
 	return out, nil
+}
+
+// deadRunsOf is the part of a query of dead letters that is about runs; nil if none is.
+func deadRunsOf(q engine.Query) *engine.Query {
+	if q.Status == "" {
+		return &q
+	}
+	list := slices.DeleteFunc(trimmed(q.Status), func(s string) bool { return s == "rule_failed" })
+	if q.Status = strings.Join(list, ","); q.Status == "" {
+		return nil
+	}
+	return &q
+}
+
+// deadRuns counts the dead runs.
+func (h *History) deadRuns(ctx context.Context, q engine.Query, gather func(kind, query string, args []any) error,
+	add func(d engine.DeadLetter, n int, first, last int64)) error {
+	if h.postgres {
+		return h.deadRunsByRow(ctx, q, add)
+	}
+	w, _, _, err := runConditions(q)
+	if err != nil {
+		return err
+	}
+	return gather("run", deadGroups+w.String()+` GROUP BY 1, 2, 3, 4, 5, 6`, w.args)
 }
 
 // knownHostSteps is how many of the last attempts are searched for a host that is not in the index

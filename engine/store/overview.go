@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ func (h *History) names(ctx context.Context, table, column string) ([]string, er
 }
 
 // Activity counts what happened since a time, in n intervals of equal length. It reads only
-// indexes.
+// indexes, and the counts of past hours if each hour is in one interval.
 func (h *History) Activity(ctx context.Context, from time.Time, step time.Duration, n int) ([]engine.Bucket, error) {
 	out := make([]engine.Bucket, n)
 	for i := range out {
@@ -53,16 +54,26 @@ func (h *History) Activity(ctx context.Context, from time.Time, step time.Durati
 		}
 		return err
 	}
-	triggers, err := h.names(ctx, "events", "trigger")
-	for _, name := range triggers {
-		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM events WHERE trigger = ? AND id >= ?
-			AND id < ?`, func(b *engine.Bucket) *int { return &b.Events }, name, low, high))
+	var past countedHours
+	var err error
+	if step%time.Hour == 0 && from.UnixMilli()%hourMS == 0 {
+		past, err = h.counted(ctx, low, high)
 	}
-	flows, nerr := h.names(ctx, "runs", "workflow")
-	err = errors.Join(err, nerr)
-	for _, name := range flows {
-		err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM runs WHERE workflow = ? AND id >= ?
-			AND id < ?`, func(b *engine.Bucket) *int { return &b.Runs }, name, low, high))
+	for _, x := range []struct {
+		kind, table, column string
+		into                func(*engine.Bucket) *int
+	}{{"event", "events", "trigger", func(b *engine.Bucket) *int { return &b.Events }},
+		{"run", "runs", "workflow", func(b *engine.Bucket) *int { return &b.Runs }}} {
+		err = errors.Join(err, count(`SELECT (hour * 3600000 - ?) / ?, CAST(sum(n) AS BIGINT) FROM hour_counts WHERE kind = ? AND name = ''
+			AND hour >= ? AND hour < ?`, x.into, x.kind, past.first, past.end))
+		names, nerr := h.names(ctx, x.table, x.column)
+		err = errors.Join(err, nerr)
+		for _, name := range names {
+			for _, part := range past.rest(low, high) {
+				err = errors.Join(err, count(`SELECT ((id >> 21) - ?) / ?, count(*) FROM `+x.table+` WHERE `+x.column+` = ? AND id >= ?
+					AND id < ?`, x.into, name, part[0], part[1]))
+			}
+		}
 	}
 	for _, status := range []engine.RunStatus{engine.Failed, engine.TimedOut, engine.Cancelled} {
 		into := func(b *engine.Bucket) *int { return &b.Failed }
@@ -111,10 +122,16 @@ func (h *History) CurrentState(ctx context.Context) (engine.CurrentState, error)
 func (h *History) TriggerStats(ctx context.Context, trigger string, since time.Time) (engine.TriggerStats, error) {
 	var s engine.TriggerStats
 	var last sql.NullInt64
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*)
-		FROM (SELECT 1 FROM events WHERE trigger = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM events WHERE trigger = ?1),
-		(SELECT count(*) FROM quarantine WHERE trigger = ?1 AND at >= ?3)`, trigger, engine.FirstID(since),
-		since.UnixMilli()).Scan(&s.Events, &last, &s.Refused)
+	low := engine.FirstID(since)
+	past, err := h.counted(ctx, low, math.MaxInt64)
+	if err == nil {
+		s.Events, err = h.countSince(ctx, past, "event", trigger, eventsBetween, low)
+	}
+	if err != nil {
+		return s, err
+	}
+	err = h.db.QueryRowContext(ctx, `SELECT (SELECT max(id) FROM events WHERE trigger = ?1),
+		(SELECT count(*) FROM quarantine WHERE trigger = ?1 AND at >= ?2)`, trigger, since.UnixMilli()).Scan(&last, &s.Refused)
 	if last.Valid {
 		at := engine.RunID(last.Int64).Time()
 		s.LastAt = &at
@@ -143,14 +160,18 @@ func (h *History) WorkflowStats(ctx context.Context, since time.Time) (map[strin
 			return nil, err
 		}
 	}
+	past, err := h.counted(ctx, low, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]engine.WorkflowStats{}
 	for _, name := range names {
 		s := engine.WorkflowStats{Failed: failed[name], Open: open[name], Cancelled: cancelled[name]}
+		if s.Runs, err = h.countSince(ctx, past, "run", name, runsBetween, low); err != nil {
+			return nil, err
+		}
 		var last sql.NullInt64
-		err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*)
-			FROM (SELECT 1 FROM runs WHERE workflow = ?1 AND id >= ?2 LIMIT 1000000)), (SELECT max(id) FROM runs WHERE workflow = ?1)`,
-			name, low).Scan(&s.Runs, &last)
-		if err != nil {
+		if err := h.db.QueryRowContext(ctx, `SELECT max(id) FROM runs WHERE workflow = ?`, name).Scan(&last); err != nil {
 			return nil, classify(err)
 		}
 		if last.Valid {

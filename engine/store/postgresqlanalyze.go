@@ -17,7 +17,8 @@ const staleTables = `SELECT relname FROM pg_stat_user_tables WHERE schemaname ||
 		OR greatest(last_analyze, last_autoanalyze) < now() - INTERVAL '1 day' AND n_mod_since_analyze > n_live_tup / 10)`
 
 // analyze brings the statistics up to date. A role that does not own the tables gets a warning of the server, and
-// autovacuum remains. It has a connection of its own, because the writer must not wait for it.
+// autovacuum remains. It has a connection of its own, because the writer must not wait for it. Several nodes
+// prune at once if people order it: SKIP_LOCKED leaves a table to the one that is analyzing it.
 func (p *pruner) analyze(ctx context.Context) (err error) {
 	pg := p.s.w.pg
 	tables, err := collect(ctx, p.s.readers, staleTables, nil, func(r scanner) (name string, err error) {
@@ -33,7 +34,7 @@ func (p *pruner) analyze(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close(pg.ctx)) }()
 	for _, name := range tables {
-		if _, err := conn.Exec(ctx, `ANALYZE `+pgx.Identifier{pg.address.Schema, name}.Sanitize()); err != nil {
+		if _, err := conn.Exec(ctx, `ANALYZE (SKIP_LOCKED) `+pgx.Identifier{pg.address.Schema, name}.Sanitize()); err != nil {
 			return err
 		}
 	}

@@ -40,6 +40,7 @@ func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, 
 	if o.MaxSize > 0 {
 		phases = append(phases, p.size)
 	}
+	phases = append(phases, p.hours)
 	if s.w.pg == nil {
 		phases = append(phases, p.vacuum)
 	} else { // PostgreSQL frees space by itself
@@ -127,7 +128,7 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 					}
 				}
 			}
-			return nil
+			return t.recount(ids[0], ids[len(ids)-1])
 		})
 		if errors.Is(err, engine.ErrFull) && step > 1 {
 			step = max(1, step/8) // the remaining room is smaller

@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
+	"math"
 
 	"github.com/hookloom/hookloom/engine"
 )
-
-// maxShared is how many events are counted for the share of a group.
-const maxShared = 1_000_000
 
 // RefusalGroups counts the refused deliveries that match the filters by trigger and reason; the
 // group with the latest delivery comes first.
@@ -40,11 +38,18 @@ func (h *History) RefusalGroups(ctx context.Context, q engine.Query) ([]engine.R
 
 // share compares a group with all deliveries that its trigger received since the group's first one.
 func (h *History) share(ctx context.Context, g *engine.RefusalGroup) error {
-	var taken, refused int
-	err := h.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT 1 FROM events WHERE trigger = ?1 AND id >= ?2 AND inlet = 'webhook'
-		LIMIT ?4)), (SELECT count(*) FROM quarantine WHERE trigger = ?1 AND at >= ?3)`, g.Trigger, engine.FirstID(g.First),
-		g.First.UnixMilli(), maxShared).Scan(&taken, &refused)
+	low := engine.FirstID(g.First)
+	past, err := h.counted(ctx, low, math.MaxInt64)
 	if err != nil {
+		return err
+	}
+	taken, err := h.countSince(ctx, past, "webhook", g.Trigger, webhooksBetween, low)
+	if err != nil {
+		return err
+	}
+	var refused int
+	if err := h.db.QueryRowContext(ctx, `SELECT count(*) FROM quarantine WHERE trigger = ? AND at >= ?`, g.Trigger,
+		g.First.UnixMilli()).Scan(&refused); err != nil {
 		return classify(err)
 	}
 	g.Share = float64(g.Count) / float64(max(taken+refused, g.Count))

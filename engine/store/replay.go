@@ -50,6 +50,9 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		if t.changes == 0 {
 			return engine.ErrStale
 		}
+		if err := t.stored(int64(r.New)); err != nil {
+			return err
+		}
 		t.changedRun(r.New, engine.Queued)
 		if err := t.cancelKeys(int64(r.New), r.Cancels); err != nil {
 			return err

@@ -45,6 +45,11 @@ func (t *tx) begin(events []madeEvent) error {
 		if err := t.put(insertEvent, ev.row...); err != nil {
 			return err
 		}
+		if id, ok := ev.row[0].(int64); ok {
+			if err := t.stored(id); err != nil {
+				return err
+			}
+		}
 		if ev.sealed != nil {
 			if err := t.put(sealInputs, ev.sealed, ev.row[0]); err != nil {
 				return err
@@ -64,7 +69,9 @@ const dueColumn = 8
 // write stores an update. If the end of its run starts another run, next is the time of that start.
 func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if r.insert {
-		err = t.put(insertRun, r.run...)
+		if err = t.put(insertRun, r.run...); err == nil {
+			err = t.stored(int64(r.of.Run.ID))
+		}
 	} else {
 		err = t.update(updateRun, r.run...)
 	}

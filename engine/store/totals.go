@@ -65,13 +65,46 @@ func (h *History) CountRuns(ctx context.Context, q engine.Query, p *engine.Page[
 
 // CountDead sets the number of dead letters that match the filters.
 func (h *History) CountDead(ctx context.Context, q engine.Query, p *engine.Page[engine.DeadLetter]) error {
-	groups, err := h.DeadGroups(ctx, q)
-	n := 0
-	for _, g := range groups {
-		n += g.Count
+	n, err := 0, error(nil)
+	if q.Host == "" && q.Reason == "" {
+		n, err = h.deadTotal(ctx, q)
+	} else {
+		var groups []engine.DeadGroup // they read each error only once
+		groups, err = h.DeadGroups(ctx, q)
+		for _, g := range groups {
+			n += g.Count
+		}
 	}
 	counted(p, n, false)
 	return err
+}
+
+// deadTotal counts the dead letters that match filters without a host and a reason.
+func (h *History) deadTotal(ctx context.Context, q engine.Query) (n int, err error) {
+	if err := h.checkDead(ctx, q); err != nil {
+		return 0, err
+	}
+	q.DeadOnly, q.After = true, ""
+	rules, runs := deadRules(q), deadRunsOf(q)
+	if runs != nil {
+		w, _, _, err := runConditions(*runs)
+		if err == nil {
+			n, err = h.countRows(ctx, "runs r", w)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	if rules {
+		w := ruleConditions(q)
+		w.add("d.outcome = 'rule_failed'")
+		more, err := h.countRows(ctx, "decisions d JOIN events e ON e.id = d.event_id", w)
+		if err != nil {
+			return 0, err
+		}
+		n += more
+	}
+	return n, nil
 }
 
 // CountRefusals sets the number of refused deliveries that match the filters.
