@@ -176,3 +176,39 @@ func TestAnOrderWithAKeyFindsTheFirst(t *testing.T) {
 		t.Errorf("%+v %v", o, err)
 	}
 }
+
+// TestASelectionIsCheckedFirst: what is missing or contradicts the project is an error that says
+// what to write, and no event is read.
+func TestASelectionIsCheckedFirst(t *testing.T) {
+	w := newWorld(t)
+	now := time.Now().UTC()
+	since := now.Add(-time.Hour)
+	for _, c := range []struct {
+		s    engine.Selection
+		want string
+	}{
+		{engine.Selection{Trigger: "hook"}, "since is missing"},
+		{engine.Selection{Trigger: "hook", Since: since, Until: since}, "since must be before until"},
+		{engine.Selection{Trigger: "hook", Since: now.Add(time.Hour)}, "since must be before until"},
+		{engine.Selection{Since: since}, "give a trigger or a workflow"},
+		{engine.Selection{Since: since, Workflow: "v"}, `no workflow "v"; there are w`},
+		{engine.Selection{Since: since, Workflow: "w", Trigger: "other"}, "w does not listen to trigger other"},
+		{engine.Selection{Since: since, Trigger: "other"}, `no workflow listens to a trigger "other"`},
+		{engine.Selection{Since: since, Trigger: "hook", Statuses: []string{"done"}}, `unknown status "done"`},
+		{engine.Selection{Since: since, Trigger: "hook", Statuses: []string{"matched"}}, `unknown status "matched"`},
+		{engine.Selection{Since: since, Trigger: "hook", Statuses: []string{"matched"}, Again: true}, ""},
+		{engine.Selection{Since: since, Trigger: "hook", Statuses: []string{"matched"}, SkipDone: true}, ""},
+		{engine.Selection{Since: since, Workflow: "w", Trigger: "hook", Until: now.Add(time.Hour)}, ""},
+	} {
+		_, _, err := w.EachSelected(t.Context(), c.s, now.Add(time.Minute), func(engine.Selected) { t.Errorf("%+v: an event", c.s) })
+		if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, engine.ErrQuery) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v", c.s, err)
+		}
+	}
+	for rate, ok := range map[int]bool{-1: false, 0: true, 1: true, engine.MaxRate: true, engine.MaxRate + 1: false} {
+		b, err := w.StartBatch(t.Context(), engine.Selection{Since: since, Workflow: "w"}, rate, "ada")
+		if (err == nil) != ok || err == nil && rate == 0 && b.Rate != engine.DefaultRate {
+			t.Errorf("rate %d: %+v %v", rate, b, err)
+		}
+	}
+}
