@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/workflows"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 )
@@ -33,6 +34,16 @@ type sharedCertificates struct {
 	store engine.CertificateStore
 	keys  *seal.Ring
 	log   *slog.Logger
+}
+
+// prepareTLS prepares HTTPS on both addresses.
+func (s *server) prepareTLS(w *workflows.Server) (err error) {
+	shared := s.sharedCertificates()
+	if s.certs, err = newCertificates(s.o.dir, "server.tls", w.TLS, shared); err != nil {
+		return err
+	}
+	s.adminCerts, err = newCertificates(s.o.dir, "server.admin_tls", w.AdminTLS, shared)
+	return err
 }
 
 // sharedCertificates returns the storage that the nodes share; nil if there is one node.

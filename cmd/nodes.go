@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -59,6 +60,14 @@ func (s *server) describe(ctx context.Context, digest string) {
 		return // the next reload tries again
 	}
 	s.digest = digest
+}
+
+// followNodes keeps up with the other nodes until ctx ends.
+func (s *server) followNodes(ctx context.Context) {
+	var captured sync.WaitGroup
+	captured.Go(func() { s.shared.follow(ctx) })
+	s.watchNodes(ctx)
+	captured.Wait()
 }
 
 // watchNodes waits until this node is to drain, and compares its files with those of the others.

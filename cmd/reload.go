@@ -148,6 +148,9 @@ func (s *server) tryReload(ctx context.Context) (*engine.ProjectState, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.shared.use(ctx, l.secrets); err != nil {
+		return nil, err
+	}
 	chosen, state, err := l.choose(s.o.dir, s.files)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,8 @@ import (
 const secretOrder = `A secret has the value of the first of these sources that has it:
   1. the environment variable NAME
   2. the file that the environment variable NAME_FILE names
-  3. NAME in .env, then the file that NAME_FILE in .env names
+  3. NAME in .env, then the file that NAME_FILE in .env names; after these, with several
+     nodes, a secret that a provider sent in a handshake, from the database
   4. the file NAME in $CREDENTIALS_DIRECTORY (systemd)
   5. the file /run/secrets/NAME (Docker, Podman)
   6. the secret's own source, under secrets.names in hookloom.yaml
@@ -55,6 +56,7 @@ func (a *app) secretsListCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			l.useCaptured(c.Context(), a.warnf)
 			return a.listSecrets(c.Context(), l)
 		}}
 	dirFlag(c, &dir)

@@ -75,6 +75,7 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 		return err
 	}
 	l.db = o.db
+	l.useCaptured(ctx, a.warnf)
 	if l.project.Triggers[name] == nil {
 		return a.sendManual(ctx, l, name, o)
 	}
@@ -415,6 +416,7 @@ func (a *app) verify(ctx context.Context, trigger string, o verifyOptions) error
 	if o.now != 0 {
 		at = time.Unix(o.now, 0)
 	}
+	l.useCaptured(ctx, a.warnf)
 	guard, err := egress.NewGuard(l.project.Egress.Allow)
 	if err != nil {
 		return usageError("%v", err)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -89,8 +88,10 @@ type server struct {
 	certs, adminCerts *certificates
 	env               *envFile
 	captured          chan struct{}
-	hooksListener     net.Listener
-	consoleListener   net.Listener
+	// shared are the secrets from handshakes that nodes share; nil if there is one node.
+	shared          *sharedSecrets
+	hooksListener   net.Listener
+	consoleListener net.Listener
 	// consoleBase caches consoleURL, which every run needs.
 	consoleBase string
 	console     *console.Console
@@ -107,7 +108,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		}
 	}()
 	l, state, err := s.begin(ctx, l, func() error {
-		return s.open(ctx, l.project, store.Options{Redactor: redactor, Sealer: keys, Log: o.log})
+		return s.open(ctx, l, store.Options{Redactor: redactor, Sealer: keys, Log: o.log})
 	})
 	if err != nil {
 		return nil, err
@@ -142,14 +143,11 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 	s.forecaster = dryrun.Forecaster{Events: s.engine, Project: s.project.Load, Actions: table,
 		Secret: func(name string) (string, bool) { return s.secrets.Load().Lookup(name) }, Redact: redactor.Text}
 	if s.hooks, err = triggers.NewHooks(s.engine, o.log, triggers.Deps{Fetch: fetcher(s.guard.Client()), Capture: s.capture,
-		Permits: s.permits(), Answered: s.telemetry.Answered, Served: s.telemetry.Served()}); err != nil {
+		Windows: s.windows(), Permits: s.permits(), Answered: s.telemetry.Answered, Served: s.telemetry.Served()}); err != nil {
 		return nil, err
 	}
 	s.inlets = triggers.NewInlets(s.engine, o.log)
-	if s.certs, err = newCertificates(o.dir, "server.tls", l.project.Server.TLS, s.sharedCertificates()); err != nil {
-		return nil, &exitError{exitUsage, err}
-	}
-	if s.adminCerts, err = newCertificates(o.dir, "server.admin_tls", l.project.Server.AdminTLS, s.sharedCertificates()); err != nil {
+	if err = s.prepareTLS(&l.project.Server); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
 	if err = s.use(ctx, l); err != nil {
@@ -168,13 +166,19 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 }
 
 // open opens the database, as the node that the settings name.
-func (s *server) open(ctx context.Context, p *workflows.Project, o store.Options) (err error) {
+func (s *server) open(ctx context.Context, l *loaded, o store.Options) (err error) {
+	p := l.project
 	if o.Node, err = nodeName(setting(s.o.node, "HOOKLOOM_NODE", p.Server.Node)); err != nil {
 		return err
 	}
 	s.db = database(s.o.dir, s.o.db, p)
-	s.store, err = store.Open(ctx, s.db, o)
-	return err
+	if s.store, err = store.Open(ctx, s.db, o); err != nil {
+		return err
+	}
+	if s.store.Shared() {
+		s.shared = &sharedSecrets{store: s.store, keys: s.keys, log: s.o.log, changed: s.captured}
+	}
+	return s.shared.use(ctx, l.secrets)
 }
 
 func (s *server) closeParts() error {
@@ -239,19 +243,6 @@ func (s *server) use(ctx context.Context, l *loaded) error {
 	s.telemetry.Use(l.project)
 	s.secrets.Store(l.secrets)
 	return s.tokenSource.Recheck(ctx, actions.Tokens(actions.Link(l.project, l.secrets.Lookup)))
-}
-
-// capture stores a secret from a provider's handshake, and reloads the project with it.
-func (s *server) capture(trigger, secret, value string) error {
-	if err := s.env.add(secret, value); err != nil {
-		return err
-	}
-	s.o.log.Info("a secret from a provider was stored", "trigger", trigger, "secret", secret, "file", filepath.Join(s.o.dir, ".env"))
-	select {
-	case s.captured <- struct{}{}:
-	default: // a reload is pending already
-	}
-	return nil
 }
 
 // noteSecrets stores how often secrets were used, at intervals until ctx ends, and once more after.
@@ -327,7 +318,7 @@ func (s *server) run(ctx context.Context) error {
 	go func() { defer close(inletsEnded); s.inlets.Run(inletCtx) }()
 	nodesCtx, stopNodes := context.WithCancel(context.WithoutCancel(ctx))
 	nodesEnded := make(chan struct{})
-	go func() { defer close(nodesEnded); s.watchNodes(nodesCtx) }()
+	go func() { defer close(nodesEnded); s.followNodes(nodesCtx) }()
 	noteCtx, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	noted := make(chan struct{})
 	go func() { defer close(noted); s.noteSecrets(noteCtx) }()

@@ -27,8 +27,6 @@ type CapturedStore interface {
 	CaptureSecret(ctx context.Context, s CapturedSecret) (ok bool, err error)
 	// CapturedSecrets lists the stored secrets, by name.
 	CapturedSecrets(ctx context.Context) ([]CapturedSecret, error)
-	// DropSecret removes a stored secret, and publishes SignalSecrets; ok reports whether there was one.
-	DropSecret(ctx context.Context, name string) (ok bool, err error)
 }
 
 // CertificateStore stores the keys and certificates of an ACME authority, encrypted, for all nodes of a

@@ -27,7 +27,7 @@ const (
 	SignalDueElsewhere
 	// SignalInbox: another node has put events into a node's inbox.
 	SignalInbox
-	// SignalSecrets: a secret from a handshake was stored or removed.
+	// SignalSecrets: a secret from a handshake was stored.
 	SignalSecrets
 )
 

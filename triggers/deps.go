@@ -27,9 +27,9 @@ type Deps struct {
 	// Permits divides the rates of triggers between the nodes of a shared database; nil if there is one
 	// node.
 	Permits Permits
-	// awaited reports whether an operator waits for the secret of a trigger; taken closes that
-	// wait. Both are nil without a server.
-	awaited, taken func(trigger string, at time.Time) bool
+	// Windows says which triggers wait for a secret. A server that is given nil keeps them in memory;
+	// without a server nil means that all triggers wait.
+	Windows Windows
 	// Answered is called after each answer with its outcome and duration; nil for none. The
 	// outcome is accepted, duplicate, filtered, handshake, refused, limited or unavailable.
 	// The trigger is empty for unknown paths.

@@ -399,7 +399,7 @@ func (h *handshake) follow(in *inbound, a *Answer) string {
 // confirmation URL.
 func (r *route) confirm(ctx context.Context, a *Answer) error {
 	if a.capture != "" && r.pending != "" {
-		if r.deps.taken != nil && !r.deps.taken(r.trigger.Name, time.Now()) {
+		if r.deps.Windows != nil && !r.deps.Windows.Take(r.trigger.Name, time.Now()) {
 			return fmt.Errorf("the secret of trigger %s was set a moment ago", r.trigger.Name)
 		}
 		if r.deps.Capture == nil {

@@ -19,11 +19,9 @@ import (
 // Hooks is the HTTP handler of the hooks address. Create it with NewHooks, give it a
 // project with Prepare, end it with Close. All methods may be called while it serves.
 type Hooks struct {
-	sink engine.Sink
-	log  *slog.Logger
-	deps Deps
-	// windows are open while an operator waits for a provider's secret.
-	windows *windows
+	sink    engine.Sink
+	log     *slog.Logger
+	deps    Deps
 	table   atomic.Pointer[table]
 	refused *refusals
 	// admission accounts for the memory of bodies; discards limits how many unwanted bodies
@@ -44,10 +42,12 @@ const quarantineBody = 64 << 10
 // NewHooks returns the handler. Secrets are looked up by Prepare; deps provides how keys are
 // fetched and captured secrets stored.
 func NewHooks(sink engine.Sink, log *slog.Logger, deps Deps) (*Hooks, error) {
-	h := &Hooks{sink: sink, log: log, deps: deps, windows: newWindows(), uses: map[[2]string]*useCount{}, admission: newAdmission(),
+	h := &Hooks{sink: sink, log: log, deps: deps, uses: map[[2]string]*useCount{}, admission: newAdmission(),
 		discards: make(chan struct{}, maxDiscards),
 		decoding: memory.NewBudget(maxDecoding)}
-	h.deps.awaited, h.deps.taken = h.windows.awaited, h.windows.take
+	if h.deps.Windows == nil {
+		h.deps.Windows = newWindows()
+	}
 	h.table.Store(newTable(nil))
 	h.refused = newRefusals(h)
 	return h, nil

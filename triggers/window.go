@@ -16,6 +16,17 @@ const SecretWindow = 15 * time.Minute
 // ErrNoSecretAwaited is wrapped if a trigger takes no secret from a handshake.
 var ErrNoSecretAwaited = errors.New("no secret is awaited")
 
+// Windows says which triggers wait for a secret, and until when. Its methods are safe for concurrent use.
+type Windows interface {
+	// Open lets a trigger capture one secret until a time.
+	Open(trigger string, until time.Time) error
+	// Awaited reports whether the window of a trigger is open.
+	Awaited(trigger string, now time.Time) bool
+	// Take closes a window and reports whether it was open. Where Deps.Capture closes it with the secret,
+	// Take only reports that.
+	Take(trigger string, now time.Time) bool
+}
+
 // windows holds the triggers that wait for a secret, and until when. The sender of the
 // first handshake chooses the secret, so one is taken only after an operator asked for it.
 // A window is used once and does not survive a restart.
@@ -26,22 +37,23 @@ type windows struct {
 
 func newWindows() *windows { return &windows{until: map[string]time.Time{}} }
 
-func (w *windows) open(trigger string, now time.Time) time.Time {
+// Open implements Windows.
+func (w *windows) Open(trigger string, until time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.until[trigger] = now.Add(SecretWindow)
-	return w.until[trigger]
+	w.until[trigger] = until
+	return nil
 }
 
-// awaited reports whether a trigger's window is open.
-func (w *windows) awaited(trigger string, now time.Time) bool {
+// Awaited implements Windows.
+func (w *windows) Awaited(trigger string, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return now.Before(w.until[trigger])
 }
 
-// take closes a window and reports whether it was open.
-func (w *windows) take(trigger string, now time.Time) bool {
+// Take implements Windows.
+func (w *windows) Take(trigger string, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	open := now.Before(w.until[trigger])
@@ -60,9 +72,12 @@ func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 			return time.Time{}, fmt.Errorf("%w: the provider of trigger %s does not send its secret in a handshake", ErrNoSecretAwaited, trigger)
 		case r.pending == "":
 			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; remove it from .env, or add another name to the list "+
-				"under secret: of the trigger", ErrNoSecretAwaited, trigger)
+				"under secret: of the trigger (with PostgreSQL it may be in the database: add another name)", ErrNoSecretAwaited, trigger)
 		}
-		until := h.windows.open(trigger, time.Now())
+		until := time.Now().Add(SecretWindow)
+		if err := h.deps.Windows.Open(trigger, until); err != nil {
+			return time.Time{}, err
+		}
 		h.log.Info("a secret is awaited", "trigger", trigger, "secret", r.pending, "until", until.UTC())
 		return until, nil
 	}
@@ -74,7 +89,7 @@ func (r *route) unawaited(at time.Time) string {
 	switch {
 	case r.pending == "":
 		return "its secret is not accepted: one is set already"
-	case r.deps.awaited != nil && !r.deps.awaited(r.trigger.Name, at):
+	case r.deps.Windows != nil && !r.deps.Windows.Awaited(r.trigger.Name, at):
 		return "its secret is not accepted: it was not requested. Run hookloom triggers --await-secret " + r.trigger.Name +
 			", and have the provider send the handshake again"
 	}

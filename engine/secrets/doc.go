@@ -4,6 +4,7 @@
 //  1. the environment variable NAME
 //  2. the file that the environment variable NAME_FILE names
 //  3. NAME in .env of the project, then the file that NAME_FILE there names
+//     and after these a secret that a provider sent in a handshake, from the database of several nodes
 //  4. the file NAME of $CREDENTIALS_DIRECTORY (systemd)
 //  5. the file /run/secrets/NAME (Docker, Podman)
 //  6. the secret's own source under secrets.names of hookloom.yaml

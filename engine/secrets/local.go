@@ -24,6 +24,9 @@ func (s *Set) sources(name string) []source {
 	if path := s.env[name+"_FILE"]; path != "" {
 		out = append(out, source{name: name + "_FILE in " + workflows.EnvFileName, get: s.namedFile(name+"_FILE", path)})
 	}
+	if v := s.Captured()[name]; v != "" {
+		out = append(out, source{name: "the database", get: fixed(v)})
+	}
 	if name != "" && !strings.ContainsAny(name, "/\\.") {
 		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 			out = append(out, source{name: "$CREDENTIALS_DIRECTORY", get: s.mounted(filepath.Join(dir, name))})

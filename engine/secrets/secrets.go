@@ -74,6 +74,8 @@ type Set struct {
 	mu sync.Mutex
 	// answers are the results of sources, by key.
 	answers map[string]*answer
+	// captured are the secrets from handshakes that the database has; guarded by mu.
+	captured map[string]string
 }
 
 // answer is the result of a source. done is closed when the other fields are set.
@@ -130,6 +132,20 @@ func (s *Set) good() map[string]map[string]string {
 		}
 	}
 	return out
+}
+
+// UseCaptured sets the secrets from handshakes that the database of several nodes has.
+func (s *Set) UseCaptured(values map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.captured = maps.Clone(values)
+}
+
+// Captured returns the secrets from handshakes that the database has.
+func (s *Set) Captured() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.captured)
 }
 
 // Sources returns the configured sources.

@@ -96,17 +96,6 @@ func capturedSecrets(ctx context.Context, db querier) ([]engine.CapturedSecret, 
 		})
 }
 
-// DropSecret implements engine.CapturedStore.
-func (s *Store) DropSecret(ctx context.Context, name string) (ok bool, err error) {
-	err = s.doShared(ctx, func(t *tx) error {
-		t.signal(engine.SignalSecrets)
-		err := t.exec(`DELETE FROM captured_secrets WHERE name = ?`, name)
-		ok = t.changes > 0
-		return err
-	})
-	return ok && err == nil, err
-}
-
 // Certificate implements engine.CertificateStore.
 func (s *Store) Certificate(ctx context.Context, name string) (sealed []byte, err error) {
 	if s.w.pg == nil {

@@ -1,0 +1,134 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/jackc/pgx/v5"
+)
+
+// startNode runs a project as a node of a database in this process.
+func startNode(t *testing.T, dir, db, name string) (*server, func()) {
+	t.Helper()
+	l, err := load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newServer(t.Context(), serveOptions{dir: dir, db: db, node: name, addr: "127.0.0.1:0", adminAddr: "127.0.0.1:0",
+		grace: time.Second, log: slog.New(slog.DiscardHandler)}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx) }()
+	reloads := make(chan struct{})
+	go func() { defer close(reloads); _ = s.reloads(ctx, nil, false) }()
+	return s, func() {
+		cancel()
+		<-reloads
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// posted sends a body with headers to the hook of a node, and returns the status.
+func posted(t *testing.T, s *server, body string, header ...string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.hooksURL()+"/hooks/hook", bytes.NewReader([]byte(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// TestASecretOfAHandshakeIsKnownToAllNodes: an operator asks for it at one node, the provider sends it to
+// another one, and within a second both accept its deliveries, as does a node that starts later. The first
+// secret counts. The project's folder does not have it.
+func TestASecretOfAHandshakeIsKnownToAllNodes(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.Shared(t).Database(t)
+	dir := projectIn(t, map[string]string{
+		"hookloom.yaml": "triggers: {hook: {webhook: {provider: asana, secret: \"${{ secrets.ASANA_SECRET }}\"}}}\n"})
+	a, stopA := startNode(t, dir, db, "a")
+	defer stopA()
+	b, stopB := startNode(t, dir, db, "b")
+	defer stopB()
+	if code := posted(t, b, "{}", "X-Hook-Secret", "one-secret-of-asana"); code != http.StatusForbidden {
+		t.Errorf("a secret that nobody awaits: %d", code)
+	}
+	if _, err := a.hooks.AwaitSecret("hook"); err != nil {
+		t.Fatal(err)
+	}
+	for asked := time.Now(); posted(t, b, "{}", "X-Hook-Secret", "one-secret-of-asana") != http.StatusOK; time.Sleep(20 * time.Millisecond) {
+		if time.Since(asked) > time.Second {
+			t.Fatal("the other node does not take the secret")
+		}
+	}
+	captured := time.Now()
+	n := 0
+	delivered := func(s *server, secret string) bool {
+		n++
+		body := fmt.Sprintf(`{"events":[{"action":"changed","resource":{"gid":"%d"},"created_at":"2026-01-01T00:00:00Z"}]}`, n)
+		m := hmac.New(sha256.New, []byte(secret))
+		m.Write([]byte(body))
+		return posted(t, s, body, "X-Hook-Signature", hex.EncodeToString(m.Sum(nil)))/100 == 2
+	}
+	for _, s := range []*server{a, b} {
+		for !delivered(s, "one-secret-of-asana") {
+			if time.Since(captured) > 2*time.Second {
+				t.Fatal("a node does not know the secret")
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	t.Logf("all nodes know it after %s", time.Since(captured))
+	code := posted(t, a, "{}", "X-Hook-Secret", "another-secret-of-somebody")
+	if code != http.StatusForbidden && code != http.StatusUnauthorized {
+		t.Errorf("a second secret: %d", code)
+	}
+	late, stop := startNode(t, dir, db, "late")
+	defer stop()
+	if !delivered(late, "one-secret-of-asana") || delivered(late, "another-secret-of-somebody") {
+		t.Error("a node that starts later has another secret")
+	}
+	c, err := pgx.Connect(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // each statement is committed
+	if _, err := c.Exec(t.Context(), `DELETE FROM hookloom.captured_secrets`); err != nil {
+		t.Fatal(err)
+	}
+	for removed := time.Now(); delivered(a, "one-secret-of-asana"); time.Sleep(50 * time.Millisecond) {
+		if time.Since(removed) > 3*time.Second {
+			t.Fatal("a secret that was removed is accepted")
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".env")); err == nil {
+		t.Error("a node wrote the secret into its folder")
+	}
+	code, out, errs := ran(t, "secrets", "list", "--dir", dir)
+	says(t, "list without the database", code, exitOK, out+errs, "not set")
+}
