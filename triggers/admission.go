@@ -272,7 +272,7 @@ func (a *admission) release(x *arriving) {
 	a.charge(x, 0, 0)
 }
 
-// take accounts a buffer of the given size for a body, in place of the one before. If
+// take accounts a buffer of the given size for a body, which replaces the one before. If
 // there is no room, bodies that stall or are slow are ended, the oldest first. The body must
 // be complete when due.
 func (a *admission) take(x *arriving, size int64, due time.Time) bool {

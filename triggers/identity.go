@@ -162,8 +162,8 @@ func scalarText(v any) (string, error) {
 	return value.Text(v)
 }
 
-// commonIDs are the headers in which senders without a preset name an event, the
-// first that is there: Standard Webhooks (standard-webhooks specification, "Webhook
+// commonIDs are the headers in which senders without a preset name an event; the
+// first one present is used: Standard Webhooks (standard-webhooks specification, "Webhook
 // Headers"), the IETF draft idempotency-key-header, and X-Event-Id.
 var commonIDs = []string{"webhook-id", "idempotency-key", "x-event-id"}
 

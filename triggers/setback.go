@@ -24,7 +24,7 @@ type setBack struct {
 
 func readSetBack(b json.RawMessage) (s setBack) {
 	if len(b) > 0 && json.Unmarshal(b, &s) != nil {
-		return setBack{} // nobody else writes it
+		return setBack{} // only this package writes it, so it is never invalid
 	}
 	return s
 }

@@ -1,4 +1,4 @@
-// Command licenses writes the licences of all modules that are in the binary, for
+// Command licenses writes the licences of all modules in the binary, for
 // hookloom version --licenses: go run ./.ci/licenses > cmd/licenses.txt
 package main
 

@@ -7,20 +7,20 @@
 //
 // No file of the repository is changed. All mutants of a package are compiled into
 // one test binary (go test -c -overlay), each behind a switch that an environment
-// variable turns on, because linking takes longer than most tests. What a switch
-// cannot express, as a changed constant of a const declaration, is compiled alone.
+// variable turns on, because linking takes longer than most tests. A mutant
+// that a switch cannot express, such as a changed constant, is compiled alone.
 // Each test first runs by itself without a mutant, to learn which mutants it
 // reaches and how long it takes. A mutant is then tried with these tests only.
 //
-// The packages of the engine at work have few tests of their own: most are stated of the
-// whole machine, in engine/machine. A mutant of these packages that survives its own tests
+// The packages that implement the engine have few tests of their own: most tests run the
+// whole engine, in engine/machine. A mutant of these packages that survives its own tests
 // is tried with those (testedBy).
 //
-// With -state, what is compiled, learned and tried is kept in a folder. The same command
-// goes on from there after an interruption, or when -for has ended it with status 3.
+// With -state, compiled binaries and results are kept in a folder. The same command
+// continues from there after an interruption, or when -for has ended it with status 3.
 //
-// A mutant that no test can kill, because the program does the same with it, is named
-// with the reason in equivalent.txt beside this file. It does not count.
+// A mutant that no test can kill, because the program behaves the same with it, is listed
+// with the reason in equivalent.txt. It does not count.
 package main
 
 import (

@@ -22,7 +22,7 @@ type result struct {
 
 // workplace gives the folder for the binaries and what is learned, and whether it is kept.
 // Its name in state has a sum of the code, the tests and the sample: after a change of
-// these, the work begins again.
+// these, everything is tried again.
 func workplace(state, tested string, mutants []*mutant) (dir string, kept bool, err error) {
 	if state == "" {
 		if dir, err = os.MkdirTemp("", "mutate"); err != nil {
@@ -68,7 +68,7 @@ func packagesOf(mutants []*mutant) (list []*pkg) {
 	return list
 }
 
-// compiled notes that the binary of all mutants is there, and which mutants are not in it.
+// compiled records that the binary of all mutants exists, and which mutants are not in it.
 func (b *bench) compiled(mutants []*mutant) error {
 	var alone []string
 	for _, m := range mutants {

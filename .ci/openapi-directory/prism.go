@@ -24,11 +24,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// verdicts counts what a mock said of calls.
+// verdicts counts the results of calls of a mock.
 type verdicts struct{ valid, refused int }
 
-// called is what a document's mock said: of calls with the inputs that the document shows, and
-// of those with a sample among them, which need not fit.
+// called has the results of a document's mock: of calls whose inputs are all from the document, and of
+// calls with generated samples, which need not be valid.
 type called struct {
 	operations     int
 	shown, sampled verdicts
@@ -36,12 +36,12 @@ type called struct {
 	first          []string
 }
 
-// refusals are the ends of Prism's error types that are about the request.
+// refusals are the suffixes of Prism's error types for invalid requests.
 var refusals = []string{"errors#UNPROCESSABLE_ENTITY", "errors#UNAUTHORIZED", "errors#NO_PATH_MATCHED", "errors#NO_METHOD_MATCHED",
 	"errors#INVALID_CONTENT_TYPE", "errors#NO_SERVER_MATCHED", "errors#NO_SERVER_CONFIGURATION"}
 
-// prismTable calls every imported operation of documents at a mock that holds requests to the
-// document (Stoplight Prism, npm @stoplight/prism-cli, --errors), and prints what it says.
+// prismTable calls every imported operation of documents on a mock that checks requests against
+// the document (Stoplight Prism, npm @stoplight/prism-cli, --errors), and prints the results.
 func prismTable(ctx context.Context, modules string, list []string, most int) error {
 	fmt.Println("            with the document's values   with samples")
 	fmt.Println("operations  valid  refused               valid  refused   mock failed  document")
@@ -106,7 +106,7 @@ func prismOne(ctx context.Context, modules, file string, most int) (*called, err
 				out.first = append(out.first, fmt.Sprintf("%s: %d %s", specs[i].Name, a.status, a.said[:min(len(a.said), 300)]))
 			}
 		case strings.Contains(a.said, "prism/errors#") && !strings.Contains(a.said, "; response."):
-			// A violation in the answer is the mock's own: the request was held to the document before.
+			// A violation in the response is the mock's own: the request was valid.
 			if out.unsure++; out.unsure == 1 {
 				out.first = append(out.first, fmt.Sprintf("%s: the mock failed: %d %s", specs[i].Name, a.status, a.said[:min(len(a.said), 200)]))
 			}
@@ -144,8 +144,8 @@ func prism(ctx context.Context, modules, file string) (base string, stop func(),
 	return "", nil, fmt.Errorf("prism does not listen")
 }
 
-// aimed sends requests to the mock, with the path behind the base URL of the connector: Prism
-// takes the paths of the document alone.
+// aimed sends requests to the mock, without the path of the connector's base URL: Prism serves only
+// the paths of the document.
 type aimed struct {
 	host, below string
 	status      int
@@ -192,8 +192,8 @@ func (a *aimed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// prismCall makes one call, with the inputs that the document shows; of the required ones that
-// it shows no value of, with samples. It reports whether there were such.
+// prismCall makes one call with the inputs that the document shows, and with samples for required
+// inputs without a value in the document. It reports whether there were any samples.
 func prismCall(ctx context.Context, base string, spec *workflows.ActionSpec) (a *aimed, sampled bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -249,12 +249,12 @@ func prismCall(ctx context.Context, base string, spec *workflows.ActionSpec) (a 
 		Secret: func(string) (string, bool) { return "example", true }, Files: files.New(dir, 1<<20),
 		Now: time.Now()})
 	if a.status != 0 {
-		err = nil // what the mock made up is not judged
+		err = nil // the mock generates its responses, so they are not checked
 	}
 	return a, sampled, err
 }
 
-// sample is a value of an input's type.
+// sample returns a value of an input's type.
 func sample(in workflows.Input) any {
 	switch {
 	case len(in.Options) > 0:

@@ -12,11 +12,11 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// score counts what cuts did.
+// score counts the effects of cuts.
 type score struct {
 	lossy, lost, damaged int
-	// resumed is how often the engine went on, ended how many runs it had then, and wrong what it did
-	// not do right.
+	// resumed is how often the engine ran after a cut, ended is how many runs it had then, and wrong
+	// lists its errors.
 	resumed, ended int
 	wrong          []string
 }
@@ -35,7 +35,7 @@ func (r *recorded) cut(n int) (s score, err error) {
 	for i := range n {
 		at := rand.IntN(len(r.disk.log) + 1)
 		if i%2 == 0 {
-			at = acked[rand.IntN(len(acked))] // just after somebody was told
+			at = acked[rand.IntN(len(acked))] // just after an acknowledgement
 		}
 		image := filepath.Join(dir, "image")
 		if err := os.WriteFile(image, r.crashed(at), 0o600); err != nil {
@@ -56,7 +56,7 @@ func (r *recorded) cut(n int) (s score, err error) {
 	return s, nil
 }
 
-// crashed is the image after a power cut when the journal had some length.
+// crashed returns the image after a power cut at a length of the journal.
 func (r *recorded) crashed(at int) []byte {
 	image := bytes.Clone(r.start)
 	flushed := 0
@@ -80,7 +80,7 @@ func (r *recorded) crashed(at int) []byte {
 	return image
 }
 
-// judge mounts a crashed image and looks for what was acknowledged before.
+// judge mounts a crashed image and looks for the events acknowledged before the cut.
 func (r *recorded) judge(image, mounted string, at int, resume bool, to *score) (lost int, damage string, err error) {
 	if err := os.MkdirAll(mounted, 0o700); err != nil {
 		return 0, "", err

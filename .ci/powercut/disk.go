@@ -15,7 +15,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// disk is the image and the journal of what was done to it.
+// disk is the image and the journal of its writes and flushes.
 type disk struct {
 	fs.Inode
 	mu              sync.Mutex
@@ -72,7 +72,7 @@ func (d *disk) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	return 0
 }
 
-// root holds the one file.
+// root is the folder with the one file.
 type root struct {
 	fs.Inode
 	disk *disk

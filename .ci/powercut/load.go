@@ -21,7 +21,7 @@ import (
 
 // files are the project: each event of the trigger shop has a run that calls another and waits for the
 // event that it emits, is in one run of a debounce and in one of a batch, and cancels a run of the
-// event before it. Nobody subscribes to noise.
+// event before it. No workflow listens to noise.
 var files = map[string]string{
 	"hookloom.yaml": "triggers: {shop: {webhook: {auth: none}}, noise: {webhook: {auth: none}}, paid: {}}\n",
 	"workflows/order.yaml": "on: shop\nsteps:\n  - {id: c, call: charge, with: {n: \"${{ event.key }}\"}}\n" +
@@ -34,10 +34,10 @@ var files = map[string]string{
 		"steps: [{sleep: 100ms}]\nfinally: [{set: {a: 1}}]\n",
 }
 
-// pruneAge is how old the bodies are that are pruned.
+// pruneAge is the age from which bodies are pruned.
 const pruneAge = 300 * time.Millisecond
 
-// withEngine runs the engine over a store while use works.
+// withEngine runs the engine on a store until use returns.
 func withEngine(s *store.Store, use func(ctx context.Context, e *machine.Engine) error) (err error) {
 	dir, err := os.MkdirTemp("", "powercut-project-*")
 	if err != nil {
@@ -69,9 +69,9 @@ func withEngine(s *store.Store, use func(ctx context.Context, e *machine.Engine)
 	return errors.Join(err, <-ended)
 }
 
-// write accepts events from several senders and names each when it is acknowledged. Their runs go on
-// beside them, and the bodies of half of the events are pruned, so that checkpoints and removals are
-// under way too.
+// write accepts events from several senders and prints the id of each when it is acknowledged. Their
+// runs are executed meanwhile, and the bodies of half of the events are pruned, so that cuts also hit
+// checkpoints and deletions.
 func write(dir, mode string, load time.Duration) error {
 	return open(dir, mode, func(s *store.Store) error {
 		return withEngine(s, func(ctx context.Context, e *machine.Engine) error {
@@ -114,7 +114,7 @@ func write(dir, mode string, load time.Duration) error {
 				return err
 			default:
 			}
-			// Not closed: a cut comes without a warning.
+			// Not closed: a power cut does not close it either.
 			os.Exit(0)
 			return nil
 		})

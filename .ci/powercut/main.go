@@ -1,19 +1,19 @@
-// Command powercut proves that an acknowledged event outlives a power cut. It is a
-// module of its own, so that what it needs stays out of the product's.
+// Command powercut checks that acknowledged events survive power cuts. It is a module of
+// its own, so that its dependencies are not those of the product.
 //
-// It serves a disk image through FUSE; a loop device on it carries ext4, and the
-// store's database lies there. The kernel turns the file system's barriers into
-// fsync of the image, so that the server sees every write and every flush, in
-// order. To cut the power at some point, it takes the image as it was at the start,
-// applies all writes up to the last flush that had completed, and of the later ones
-// a random part, torn at sectors of 512 bytes; then it mounts the result, opens the
-// database, checks it, and looks for every event that was acknowledged by then. After
-// some of the cuts it also lets the engine work until every run has ended, and checks
-// what workflows with calls, waits, debounce, batch and cancel_on have done.
+// It serves a disk image through FUSE. The database is in an ext4 file system on a loop
+// device of that image. The kernel turns the file system's barriers into fsync of the
+// image, so the FUSE server sees every write and every flush, in order. To simulate a
+// power cut, it takes the image as it was at the start, applies all writes up to the
+// last completed flush, and a random part of the later ones, torn at sectors of 512
+// bytes. It then mounts the result, opens and checks the database, and looks for every
+// event that was acknowledged before the cut. After some of the cuts it also runs the
+// engine until every run has ended, and checks the results of workflows with calls,
+// waits, debounce, batch and cancel_on.
 //
-// Two controls tell that the rig can see a fault: synchronous=NORMAL must lose
-// events, and OFF must lose or damage. It trusts that the kernel sends its barriers, and
-// does not model a disk that lies about flushes.
+// Two controls show that the rig detects faults: synchronous=NORMAL must lose events,
+// and OFF must lose events or damage the database. It assumes that the kernel sends its
+// barriers, and does not simulate a disk that acknowledges a flush without doing it.
 package main
 
 import (
@@ -35,13 +35,13 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// imageSize is the disk's, in bytes; sector is what a write can be torn at.
+// imageSize is the size of the disk in bytes; a write can be torn at a multiple of sector.
 const (
 	imageSize = 96 << 20
 	sector    = 512
-	// maxEvents of each sender fit on the disk, however fast a mode is.
+	// maxEvents limits the events of each sender, so that they fit on the disk in every mode.
 	maxEvents = 150
-	// resumeEvery is after how many cuts the engine goes on.
+	// resumeEvery is the number of cuts after which the engine runs once.
 	resumeEvery = 20
 )
 
@@ -63,7 +63,7 @@ func main() {
 	}
 }
 
-// prove runs the three modes and prints a line of each.
+// prove tests the three modes and prints a line for each.
 func prove(cuts int, load time.Duration) error {
 	if why := missing(); why != "" {
 		fmt.Printf("SKIPPED: the power-cut rig cannot run here: %s\n", why)
@@ -103,10 +103,10 @@ func prove(cuts int, load time.Duration) error {
 	return wrong
 }
 
-// errCannot marks what the machine does not let the rig do.
+// errCannot marks operations that this machine does not permit.
 var errCannot = errors.New("this machine does not allow it")
 
-// missing says what the machine lacks.
+// missing returns what the machine lacks, or an empty text.
 func missing() string {
 	if os.Getuid() != 0 {
 		return "it mounts file systems, which needs root"
@@ -178,7 +178,7 @@ func record(mode string, load time.Duration) (r *recorded, err error) {
 		return nil, fmt.Errorf("%w: %w", errCannot, err)
 	}
 	defer func() { err = errors.Join(err, detach(device, mounted)) }()
-	// The empty database is there, and on disk, before the journal begins.
+	// The empty database is created and flushed before the journal begins.
 	if err := open(mounted, mode, func(*store.Store) error { return nil }); err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// resumed lets the engine go on after a cut until every run has ended, and returns how many there are
-// and what is wrong with them.
+// resumed runs the engine after a cut until every run has ended, and returns their number and what is
+// wrong with them.
 func resumed(dir string) (ended int, wrong []string, err error) {
 	err = open(dir, "FULL", func(s *store.Store) error {
 		h := s.History()

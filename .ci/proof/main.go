@@ -1,6 +1,6 @@
-// Command proof tries to break each promise of the README at full size: the tests
-// that CI runs small, with their sizes turned up, one after another on a machine
-// that does nothing else. It takes about two hours on two cores: go run ./.ci/proof
+// Command proof tests each promise of the README at full size: it runs the tests that CI
+// runs at a small size, one after another, on a machine that runs nothing else. It takes
+// about two hours on two cores: go run ./.ci/proof
 package main
 
 import (
@@ -22,7 +22,7 @@ type experiment struct {
 	flags    []string
 	// env are the sizes.
 	env []string
-	// command is run in dir in place of tests.
+	// command runs in dir instead of tests.
 	command []string
 	dir     string
 }
@@ -36,7 +36,7 @@ func (e *experiment) args() []string {
 	return append(args, e.flags...)
 }
 
-// mutated are the packages whose tests are held to mutants: the engine with all its packages,
+// mutated are the packages whose tests are checked by mutation: the engine with all its packages,
 // triggers and workflows.
 var mutated = []string{"engine", "engine/alert", "engine/backtest", "engine/console", "engine/content", "engine/control",
 	"engine/destination", "engine/dryrun", "engine/egress", "engine/files", "engine/intake", "engine/memory", "engine/persist",
@@ -57,8 +57,8 @@ var experiments = []experiment{
 	{promise: "two nodes on PostgreSQL: kill -9 of the database, and promotions of its standby, 50 times each; an asynchronous one loses",
 		env:      []string{"HOOKLOOM_KILLS=0", "HOOKLOOM_STOPS=0", "HOOKLOOM_OUTAGES=50", "HOOKLOOM_PROMOTIONS=50", "HOOKLOOM_CUTS=0"},
 		packages: []string{"./cmd/e2e"}, run: "TestNodesLoseNothing|TestAnAsynchronousStandby"},
-	{promise: "several nodes, with controls without the turn that must fail: 2,000 waits and events meet, 4 nodes have one feed, " +
-		"20,000 keys from 4 nodes, groups and rates of two nodes",
+	{promise: "several nodes, with controls that must fail without the lock of the writer: 2,000 waits meet their events, " +
+		"4 nodes share one feed, 20,000 keys from 4 nodes, groups and rates of two nodes",
 		env:      []string{"HOOKLOOM_MEETINGS=2000", "HOOKLOOM_TAIL=5000", "HOOKLOOM_SAMEKEYS=20000", "HOOKLOOM_GROUP=1000"},
 		packages: []string{"./engine/store"},
 		run:      "TestWaitsAndEventsOfTwoNodes|TestTheFeedOfFourNodes|TestNodesDoNotDeadlock|TestNodesTogether|TestAGroupKeepsItsOrder"},
@@ -68,7 +68,7 @@ var experiments = []experiment{
 	{promise: "every test of a real server also on PostgreSQL, except those of files",
 		env: []string{"HOOKLOOM_TEST_DATABASE=postgres"}, packages: []string{"./cmd/e2e"}, run: ".",
 		flags: []string{"-skip=TestNodes|TestAnAsynchronous|TestOpenRunsGoOn|TestANodeIsDrained|TestTheDemoOf|TestTheLedger|TestTheProgram|TestAProgram"}},
-	{promise: "runs of a node that is gone go on within 5 seconds",
+	{promise: "runs of a node that has ended continue within 5 seconds",
 		packages: []string{"./cmd/e2e"}, run: "TestOpenRunsGoOn"},
 	{promise: "a power cut, 500 times, with controls that must lose",
 		dir: ".ci/powercut", command: []string{"go", "run", ".", "-cuts", "500", "-load", "2s"}},
@@ -79,59 +79,59 @@ var experiments = []experiment{
 		packages: []string{"./engine/plan"}, run: "TestAnyRunEnds", flags: []string{"-rapid.checks=20000"}},
 	{promise: "a failed sync ends the process",
 		packages: []string{"./cmd/e2e"}, run: "TestAFailedSync"},
-	{promise: "a small disk that is full, also at the start: 503, and no restart",
+	{promise: "a small disk that is full, also at the start: 503, without a restart",
 		packages: []string{"./cmd/e2e"}, run: "TestDiskFull|TestAServerOnAFullDisk|TestAStartWithNoRoom"},
-	{promise: "SIGTERM, 100 times: what is open ends",
+	{promise: "SIGTERM, 100 times: open steps end before the process",
 		env: []string{"HOOKLOOM_STOPS=100"}, packages: []string{"./cmd/e2e"}, run: "TestSIGTERM"},
-	{promise: "100,000 events wait: below 256 MiB",
+	{promise: "a backlog of 100,000 events: below 256 MiB",
 		env: []string{"HOOKLOOM_BACKLOG=100000"}, packages: []string{"./cmd/e2e"}, run: "TestABacklogTakes"},
 	{promise: "a flood of 5,000 connections, 1 MB each, on a slow disk: below 300 MiB",
 		env: []string{"HOOKLOOM_FLOOD=5000"}, packages: []string{"./cmd/e2e"}, run: "TestAFloodOfLargeBodies"},
-	{promise: "crowds of 5,000 silent, slow, chunked and forging strangers: every genuine delivery is accepted, below 300 MiB",
+	{promise: "5,000 clients that are silent, slow, chunked or forge signatures: every genuine delivery is accepted, below 300 MiB",
 		env: []string{"HOOKLOOM_CROWD=5000"}, packages: []string{"./cmd/e2e"}, run: "TestCrowdsDelayNobody"},
-	{promise: "every path of values at, below and above every limit, with restarts; 200 runs of 4 MiB at once: below 400 MiB of heap",
+	{promise: "values at, below and above every limit, by every path, with restarts; 200 runs of 4 MiB at once: below 400 MiB of heap",
 		packages: []string{"./engine/machine"}, run: "TestWhatMayBeWritten|TestManyLarge|TestARowThatCannot|TestALoopThatFinds"},
-	{promise: "expressions: large data in each function and operator, and random ones, end within their limits",
+	{promise: "expressions: each function and operator with large data, and random expressions, end within their limits",
 		packages: []string{"./workflows/expr"}, run: "TestALargeUse|TestNoExpressionRunsLong", flags: []string{"-rapid.checks=1000"}},
-	{promise: "runs and the runs that they call end in order, waits see what came before, and what waits goes on with what it began with, " +
-		"over crashes, 3 times; open runs of the schemas before go on",
+	{promise: "runs end in order with the runs that they call, waits see earlier events, and waiting runs continue with the version " +
+		"that they began with, over crashes, 3 times; open runs of earlier schemas continue",
 		packages: []string{"./engine/machine"},
 		run: "TestTheOrderOfEnding|TestACalledRunEnds|TestACallThatTimedOut|TestARunThatTimesOut|TestAWaitSees|TestARunUsesAnEvent|" +
 			"TestAnEventThatIsCommittedLater|TestTheFirstOfSeveral|TestAWaitingRunGoesOn|TestWhatIsGoneFails|TestAnEventEndsRunsOverACrash|" +
 			"TestACrashAtAnyWriteLosesNoGathered|TestGatheringOverRandomRestarts|TestDefaultsHold|TestOpen",
 		flags: []string{"-count=3"}},
-	{promise: "polls of 2,000 random shops, compared with the truth: each item comes once",
+	{promise: "polls of 2,000 random shops, compared with a model: each item is delivered once",
 		packages: []string{"./triggers"}, run: "TestEveryItemOfAnyShop", flags: []string{"-rapid.checks=2000"}},
-	{promise: "lists of presets with 10,000 items, odd lists, and a failing write at each point of a poll: each item comes once",
+	{promise: "lists of presets with 10,000 items, unusual lists, and a failing write at each point of a poll: each item is delivered once",
 		packages: []string{"./triggers"},
 		run:      "TestTheListsOfThePresets|TestOddLists|TestAShopWithAnotherClock|TestACrashAtAnyWriteOfAPoll|TestABigList"},
 	{promise: "kill -9 between the fetch of a poll and its commit, 45 times: no item is lost, none runs twice",
 		env: []string{"HOOKLOOM_KILLS=45"}, packages: []string{"./cmd/e2e"}, run: "TestKillBetweenFetch"},
-	{promise: "a sender tries the limits of a real server that is killed between",
+	{promise: "a sender tests the limits of a real server, which is killed in between",
 		packages: []string{"./cmd/e2e"}, run: "TestNoSenderEnds"},
-	{promise: "1,000 damaged copies: no wrong row is read",
+	{promise: "1,000 damaged copies of a database: no wrong row is read",
 		env: []string{"HOOKLOOM_DAMAGE=1000"}, packages: []string{"./engine/store"}, run: "TestDamageIsSeen"},
-	{promise: "1,000 poisons among 100,000 events",
+	{promise: "1,000 events that crash the process among 100,000",
 		env: []string{"HOOKLOOM_POISON=100000"}, packages: []string{"./engine/machine"}, run: "TestPoisonIsContained"},
-	{promise: "one of twenty targets is bad in five ways, half a minute each",
+	{promise: "one of twenty targets fails in five ways, half a minute each",
 		env: []string{"HOOKLOOM_BADTARGETS=30"}, packages: []string{"./cmd/e2e"}, run: "TestBadTargets"},
-	{promise: "10,000 runs wait for a target that is down for ten minutes; pauses spread",
+	{promise: "10,000 runs wait for a target that is down for ten minutes; their retries are spread",
 		packages: []string{"./engine/destination", "./engine/plan"}, run: "TestAnOutage|TestNobodyAsks|TestPausesSpread"},
 	{promise: "the console over a million runs, under load",
 		env: []string{"HOOKLOOM_HISTORY=1000000"}, packages: []string{"./cmd/e2e"}, run: "TestPagesOverALongHistory"},
 	{promise: "a million runs of history",
 		env: []string{"HOOKLOOM_HISTORY=1000000"}, packages: []string{"./engine/store"}, run: "TestALongHistory"},
-	{promise: "SIGSTOP, kill -9 and SIGTERM, half a minute each: no window has more starts than its rate",
+	{promise: "SIGSTOP, kill -9 and SIGTERM, half a minute each: no window has more starts than the rate permits",
 		env: []string{"HOOKLOOM_PAUSE=30"}, packages: []string{"./cmd/e2e"}, run: "TestARateHoldsOverStops"},
 	{promise: "kill -9 as it starts and as it ends, 100 times: nothing is lost or repeated",
 		env: []string{"HOOKLOOM_KILLS=100"}, packages: []string{"./cmd/e2e"}, run: "TestKilledAsItStartsOrEnds"},
-	{promise: "the database, its log or its lock is removed, moved, replaced: status 74 within a second, nothing more is acknowledged",
+	{promise: "the database, its log or its lock is removed, moved or replaced: status 74 within a second, and nothing more is acknowledged",
 		packages: []string{"./cmd/e2e"}, run: "TestAServerWhose"},
 	{promise: "34 file descriptors, thirty senders for a minute, 400 idle connections",
 		env: []string{"HOOKLOOM_SENDERS=60"}, packages: []string{"./cmd/e2e"}, run: "TestFewDescriptors"},
 	{promise: "the clock is set two hours forward and an hour back",
 		packages: []string{"./cmd/e2e"}, run: "TestAClockThatIsSet"},
-	{promise: "each page of a database overwritten: what recover reads is sound",
+	{promise: "each page of a database overwritten: what recover reads is correct",
 		env: []string{"HOOKLOOM_PAGES=all"}, packages: []string{"./engine/store"}, run: "TestRecoverReads"},
 	{promise: "backtests: the same workflow changes nothing, over 40 histories of random workflows; each mutant is found, and nothing else",
 		env: []string{"HOOKLOOM_BACKTESTS=40"}, packages: []string{"./engine/backtest"},
@@ -142,7 +142,7 @@ var experiments = []experiment{
 		packages: []string{"./engine/machine"},
 		run:      "Group|Order|Rate|Replace|Older|Place|Host|Endpoint|Clock|Prun|Backup", flags: []string{"-race", "-count=3"}},
 	{promise: "fuzzers, ten times as long as by default", command: []string{".ci/fuzz", "1000"}},
-	{promise: "tests that can fail: nine of ten of a sample of mutants of the code are killed by short tests",
+	{promise: "mutation: short tests kill nine of ten mutants of a sample",
 		command: append([]string{"go", "run", "./.ci/mutate", "-n", "200", "-seed", "1", "-at-least", "0.9"}, mutated...)},
 }
 

@@ -1,6 +1,6 @@
 // Signs deliveries with the providers' own SDKs and sends them to a running
-// server: what the official code signs must be accepted, the same with another
-// body must be refused. verify.mjs is the other direction.
+// server. Each signed delivery must be accepted; the same delivery with another body
+// must be refused. verify.mjs tests the other direction.
 // Usage: node check.mjs HOOKS_URL (see run.sh).
 import crypto from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -14,8 +14,8 @@ const url = (name) => 'https://hooks.example.com/hooks/' + name
 const now = () => Math.floor(Date.now() / 1000)
 const sha256 = (s) => crypto.createHash('sha256').update(s)
 
-// Each gives {headers, body}, signed by the SDK; other is a body of the same
-// kind that the signature does not fit.
+// Each returns {headers, body}, signed by the SDK; other is a body of the same
+// kind that does not match the signature.
 const sdks = {
   stripe: async (body) => {
     const Stripe = (await import('stripe')).default
@@ -95,7 +95,7 @@ const sdks = {
   },
 }
 
-// Those that sign as Standard Webhooks or Svix do, with the library of each.
+// Providers that sign like Standard Webhooks or Svix, with the library of each.
 const standard = async (body) => {
   const { Webhook } = await import('standardwebhooks')
   const [id, at] = ['msg_' + crypto.randomUUID(), new Date()]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Has the official SDKs of npm sign against a running server, and judge what
-# hookloom send makes. They are for this check alone; nothing of the product needs them.
+# Signs deliveries with the official SDKs of npm and sends them to a running server, and
+# checks with the SDKs what hookloom send signs. The product itself needs none of them.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 work="$(mktemp -d)"
@@ -10,7 +10,7 @@ finish() {
   rm -rf "$work"
 }
 trap finish EXIT
-# The packages are kept for the next run: there are many, and they are pinned.
+# The packages are kept for the next run: there are many, and their versions are pinned.
 sdks="${XDG_CACHE_HOME:-$HOME/.cache}/hookloom-sdk/$(cksum <"$here/package.json" | tr ' ' -)"
 mkdir -p "$sdks"
 cp "$here/package.json" "$here"/*.mjs "$sdks/"

@@ -1,4 +1,4 @@
-// The secrets of the check's project: text, a Standard Webhooks key, 64 letters, hex.
+// The secrets of the test project: text, a Standard Webhooks key, 64 letters, hex.
 export const TEXT = 'sdk-secret-0123456789abcdef'
 export const WHSEC = 'whsec_c2RrLXNlY3JldC0wMTIzNDU2Nzg5YWJjZGVm'
 export const LONG = '0123456789abcdef'.repeat(4)

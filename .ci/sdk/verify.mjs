@@ -1,5 +1,5 @@
-// Judges what hookloom send makes by the providers' own SDKs: a delivery made with the
-// right secret must be accepted and parsed, one made with another secret refused.
+// Checks the deliveries of hookloom send with the providers' own SDKs: a delivery signed
+// with the right secret must be accepted and parsed, one with another secret refused.
 // Usage: node verify.mjs HOOKLOOM PROJECT [NAME...] (see run.sh).
 import { execFile } from 'node:child_process'
 import crypto from 'node:crypto'
@@ -19,8 +19,8 @@ const form = (r) => Object.fromEntries(new URLSearchParams(r.body))
 const url = (r) => 'https://hooks.example.com' + r.url
 const pick = (r, ...names) => Object.fromEntries(names.map((n) => [n, r.headers[n]]))
 
-// Each takes what was sent as {method, url, headers, body}, and throws unless the SDK
-// takes it for genuine. What it gives is the event as the SDK reads it.
+// Each receives the delivery as {method, url, headers, body}, throws unless the SDK accepts
+// the signature, and returns the event as the SDK parses it.
 export const verifiers = {
   stripe: async (r) => new (await import('stripe')).default('sk_test_x').webhooks.constructEvent(r.body, h(r, 'stripe-signature'), TEXT),
   github: async (r) => {
@@ -238,7 +238,7 @@ export const verifiers = {
   },
 }
 
-// capture starts a server that keeps what comes.
+// capture starts a server that records its requests.
 const capture = () =>
   new Promise((done) => {
     const seen = []

@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file follows the ends of runs to the workflows that are told of them.
+// This file follows the ends of runs to the workflows that listen to them.
 
-// madeByEnds compares which workflows are told of the end of a run, and what.
+// madeByEnds compares which workflows receive the end of a run, and with which data.
 func (b *run) madeByEnds(ctx context.Context, it *item) error {
 	for _, l := range b.endPairs(it.workflow) {
 		was, now := b.madeEnd(it, it.before, l[beforeSide]), b.madeEnd(it, it.after, l[afterSide])
@@ -24,7 +24,7 @@ func (b *run) madeByEnds(ctx context.Context, it *item) error {
 		switch {
 		case was == nil && now == nil && (recorded == 0 || b.o.Against != nil):
 			continue
-		case same && (recorded != 0 || was != nil && now != nil): // hears tells who no longer listens
+		case same && (recorded != 0 || was != nil && now != nil): // listensToEnd finds workflows that no longer listen
 			continue
 		}
 		m := pair(was, now)
@@ -67,7 +67,7 @@ func (l listenerPair) id() string {
 	return l[beforeSide].Workflow.ID
 }
 
-// endPairs are the workflows that are told of the ends of a workflow's runs.
+// endPairs returns the workflows that listen to the ends of a workflow's runs.
 func (b *run) endPairs(workflow string) (out []listenerPair) {
 	for _, l := range b.endListeners(workflow, afterSide) {
 		out = append(out, listenerPair{afterSide: l})
@@ -85,7 +85,7 @@ func (b *run) endPairs(workflow string) (out []listenerPair) {
 	return out
 }
 
-// sameEnd reports whether two ends are told in the same way.
+// sameEnd reports whether listeners receive two ends with the same data.
 func sameEnd(a, b *plan.End) bool {
 	if a == nil || b == nil || a.Status != b.Status || !sameOutput(a.Output, b.Output) || (a.Error == nil) != (b.Error == nil) {
 		return false
@@ -93,8 +93,8 @@ func sameEnd(a, b *plan.End) bool {
 	return a.Error == nil || a.Error.Code == b.Error.Code && a.Error.Message == b.Error.Message && a.Error.Step == b.Error.Step
 }
 
-// endsBeside starts the runs of selected workflows that are newly told of the ends of runs of
-// workflows that are not selected: these end as recorded.
+// endsBeside starts the runs of selected workflows that newly listen to the ends of runs of
+// workflows that are not selected: those runs end as recorded.
 func (b *run) endsBeside(ctx context.Context, ev *engine.RecordedEvent) error {
 	for _, r := range ev.Runs {
 		if b.o.Workflows == nil || b.o.Workflows[r.Run.Workflow] || !r.Run.Status.Ended() || r.Unreadable != nil {

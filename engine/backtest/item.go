@@ -146,7 +146,7 @@ func (b *run) items(ctx context.Context, ev *engine.RecordedEvent, all bool) (ou
 		listening = nil
 	}
 	for _, l := range listening {
-		if ev.Event.Inlet == workflows.InletWorkflowRun && !b.hears(l.Workflow, ev.Event.Inputs, afterSide) {
+		if ev.Event.Inlet == workflows.InletWorkflowRun && !b.listensToEnd(l.Workflow, ev.Event.Inputs, afterSide) {
 			continue
 		}
 		if it := find(l.Workflow.ID); it != nil {
@@ -362,7 +362,7 @@ func (b *run) before(ctx context.Context, it *item) (*workflows.Workflow, engine
 	if b.o.Against != nil {
 		ev, names, err := it.event(beforeSide)
 		for _, l := range b.against.of(ev) {
-			if ev.Inlet == workflows.InletWorkflowRun && !b.hears(l.Workflow, ev.Inputs, beforeSide) {
+			if ev.Inlet == workflows.InletWorkflowRun && !b.listensToEnd(l.Workflow, ev.Inputs, beforeSide) {
 				continue
 			}
 			if l.Workflow.ID == it.workflow && !it.absent {

@@ -187,14 +187,14 @@ func as(made, recorded *engine.Event) *engine.Event {
 	return &out
 }
 
-// endListeners are the workflows of a side that are told of the ends of a workflow's runs.
+// endListeners returns the workflows of a side that listen to the ends of a workflow's runs.
 func (b *run) endListeners(workflow string, side int) []engine.Listener {
 	return registry.EndListenersOf(b.listening(side).byRun, workflow)
 }
 
-// hears reports whether a workflow of a side is still told of the end of a run that a recorded event
-// is about.
-func (b *run) hears(w *workflows.Workflow, facts map[string]any, side int) bool {
+// listensToEnd reports whether a workflow of a side still listens to the end of a run that a recorded
+// event is about.
+func (b *run) listensToEnd(w *workflows.Workflow, facts map[string]any, side int) bool {
 	of, status := value.Shown(facts["workflow"]), value.Shown(facts["status"])
 	return slices.ContainsFunc(b.endListeners(of, side), func(l engine.Listener) bool {
 		return l.Workflow.ID == w.ID && slices.Contains(l.Start.Statuses, status)

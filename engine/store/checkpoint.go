@@ -57,8 +57,8 @@ func (w *writer) catchUp(size int64) {
 	}
 }
 
-// checkpoints moves the WAL into the file on its own connection. A PASSIVE checkpoint blocks nobody
-// and waits for nobody.
+// checkpoints copies the WAL into the database file on its own connection. A PASSIVE checkpoint
+// blocks no reader or writer, and waits for none.
 func (w *writer) checkpoints() {
 	defer close(w.moved)
 	for range w.moves {

@@ -32,8 +32,8 @@ var notCopied = []string{"nodes", "turn", "beats", "leases", "deciding", "shared
 
 // CopyDatabase copies all rows of one database into another one, which must be empty, and compares
 // them row by row. No process may use either of them. The copy keeps the ids, the keys and the name of
-// the installation: open runs go on there with the same idempotency keys. The source is then marked, and
-// not served again (CopiedError).
+// the installation: open runs continue there with the same idempotency keys. The source is then marked as
+// copied, and no server opens it again (CopiedError).
 func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTable, err error) {
 	o.Verb = "db copy"
 	source, err := Open(ctx, from, o)

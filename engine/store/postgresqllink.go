@@ -123,7 +123,7 @@ func (l *link) step() error {
 func (l *link) connect(ctx context.Context) error {
 	config := l.p.address.Config()
 	config.DefaultQueryExecMode = execMode(l.p.address)
-	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { l.heard(n.Payload) }
+	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { l.publishNotified(n.Payload) }
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
@@ -230,8 +230,9 @@ func (l *link) read(drain bool, living, written string) {
 	}
 }
 
-// heard publishes the changes of which another node tells: its epoch and their kinds.
-func (l *link) heard(payload string) {
+// publishNotified publishes the changes that a notification of another node names: its epoch and their
+// kinds.
+func (l *link) publishNotified(payload string) {
 	epoch, kinds, _ := strings.Cut(payload, " ")
 	n, err := strconv.ParseUint(kinds, 10, 16)
 	if err != nil || epoch == strconv.FormatInt(l.p.epoch, 10) {
@@ -261,7 +262,8 @@ func (l *link) listen(until time.Time) {
 	}
 }
 
-// wait receives notifications until a time, a hint to be sent, or the end; it reports whether to go on.
+// wait receives notifications until a time, until a hint must be sent, or until the end; it reports
+// whether to continue.
 func (l *link) wait(until time.Time) bool {
 	ctx, cancel := context.WithDeadline(l.p.ctx, until)
 	defer cancel()

@@ -104,7 +104,7 @@ func (t *tx) permitState(asks []permit.Ask) (st permitState, err error) {
 	return st, err
 }
 
-// dropPermits forgets the slots of nodes that are gone, and limits that nobody has used for a day.
+// dropPermits deletes the slots of nodes that have ended, and limits not used for a day.
 func (t *tx) dropPermits() error {
 	if err := t.exec(`DELETE FROM permit_slots WHERE epoch NOT IN (SELECT epoch FROM nodes WHERE NOT gone)`); err != nil {
 		return err

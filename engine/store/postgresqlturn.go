@@ -39,7 +39,7 @@ const (
 		coalesce((SELECT total FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0),
 		(SELECT seq FROM ` + schemaName + `.deciding)`
 	passTurn = `UPDATE ` + schemaName + `.turn SET epoch = $1 WHERE one = 1`
-	// nodeNumber stands for the number of this node in the text of statements.
+	// nodeNumber is the placeholder for the number of this node in the text of statements.
 	nodeNumber = `/*node*/`
 )
 
@@ -49,8 +49,8 @@ var errTurn = fmt.Errorf("%w: another node is writing", engine.ErrBusy)
 // milliseconds is a time as a setting.
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// turnError is errTurn for the error of a statement that waited too long for a lock: there is no other lock
-// that a transaction waits for.
+// turnError returns errTurn for the error of a statement that waited too long for a lock: the turn is the
+// only lock that a transaction waits for.
 func turnError(err error) error {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && pe.Code == "55P03" { // lock_not_available
@@ -82,8 +82,8 @@ func (p *postgresql) readFence(row pgx.Row) error {
 	return nil
 }
 
-// locked locks the turn, if the transaction has not done so yet: what is kept in memory from earlier
-// transactions counts only while no other node has written.
+// locked locks the turn, if the transaction has not done so yet: state kept in memory from earlier
+// transactions is valid only while no other node has written.
 func (t *tx) locked() error {
 	if t.w.pg == nil || !t.w.pg.leading {
 		return nil
@@ -93,23 +93,23 @@ func (t *tx) locked() error {
 }
 
 // A session that has the turn and whose node was stopped, or cut off, while the server sends it a large
-// result waits for ever: idle_in_transaction_session_timeout counts only between statements, and a session
+// result waits forever: idle_in_transaction_session_timeout counts only between statements, and a session
 // that waits for its client to read does not end at its statement_timeout (tried on 15), only when another
 // session terminates it, which the same role may do.
 const (
-	// silentNodes are the nodes that have not extended their lease for beginTime, and begin nothing any more:
-	// it ends within leaseTime less beginTime, in milliseconds.
+	// silentNodes are the nodes that have not extended their lease for beginTime, and therefore begin
+	// nothing: their lease ends within leaseTime less beginTime, in milliseconds.
 	silentNodes = schemaName + `.nodes n JOIN ` + schemaName + `.beats b ON b.node = n.node AND b.epoch = n.epoch
 		WHERE b.until - ` + databaseNow + ` < 1000 AND NOT n.gone`
-	// endSilentTurn ends the session of a silent node that has the turn, and did not go on for a second. The row
-	// of turn is locked by the transaction that has changed the node's row.
+	// endSilentTurn ends the session of a silent node that has the turn and has sent no statement for a second.
+	// The row of turn is locked by the transaction that has changed the node's row.
 	endSilentTurn = `SELECT n.name, pg_terminate_backend(a.pid) FROM (SELECT n.name, n.xmax AS x FROM ` + silentNodes + `) n
 		JOIN ` + schemaName + `.turn t ON t.xmax = n.x JOIN pg_stat_activity a ON a.backend_xid = t.xmax
 		WHERE a.pid <> pg_backend_pid() AND a.query_start < clock_timestamp() - interval '1 second'`
 )
 
-// freeTurn ends the session of a node that has the turn and does not answer any more. What it has not
-// committed is undone. If the node still works it connects again, and executes its transaction once more.
+// freeTurn ends the session of a node that has the turn and no longer responds. PostgreSQL rolls its
+// transaction back. A node that still works connects again and repeats its transaction.
 func (p *postgresql) freeTurn(ctx context.Context, conn *pgx.Conn) {
 	rows, err := conn.Query(ctx, inSchema(endSilentTurn, p.address.Schema))
 	var name string

@@ -19,7 +19,7 @@ import (
 )
 
 // This file executes the writer's statements on PostgreSQL. Each round trip to the server costs more
-// than the statement: statements whose result nobody needs are sent together with the next one.
+// than the statement: statements whose result is not needed are sent together with the next one.
 
 // statementTime is how long a statement may take before its connection counts as lost, and commitTime
 // the same for a commit: without an answer until then, its outcome is unknown.

@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// Sealer encrypts values that a run still needs and that nobody may read in the database.
+// Sealer encrypts values that a run still needs and that must not be readable in the database.
 type Sealer interface {
 	// Seal encrypts; context names the value, and Open needs the same context.
 	Seal(plain []byte, context string) ([]byte, error)

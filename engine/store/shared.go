@@ -126,8 +126,8 @@ func (s *Store) DoneOrder(ctx context.Context, id int64) error {
 	return s.w.do(ctx, true, func(t *tx) error { return t.exec(`DELETE FROM orders_to_nodes WHERE rowid = ?`, id) })
 }
 
-// placeInLane stores an event that is to be decided after those of its lane. It goes to the node where the
-// first of them waits, so that no other node decides it before.
+// placeInLane stores an event that must be decided after the others of its lane. It goes to the node where
+// the first of them waits, so that no other node decides it before.
 func (t *tx) placeInLane(a *arrival, r *engine.Receipt) error {
 	v := make([]driver.Value, 2)
 	if _, err := t.row(`SELECT (SELECT owner_node FROM inbox WHERE lane = ?1 ORDER BY rowid LIMIT 1),

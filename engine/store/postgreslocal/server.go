@@ -44,8 +44,9 @@ type Server struct {
 // owner is the user who runs the server.
 type owner struct{ uid, gid uint32 }
 
-// Prepare finds the programs and makes the folder of a server under parent; superuser is its superuser.
-// PostgreSQL does not run as root: the user postgres, or nobody, then has it.
+// Prepare finds the programs and creates the folder of a server under parent; superuser is the name of
+// its superuser. PostgreSQL refuses to run as root: for root, the folder and the server belong to the
+// user postgres, or else to the user nobody.
 func Prepare(parent, superuser, password string) (*Server, error) {
 	if !supported {
 		return nil, errors.New("PostgreSQL is started by this program on Linux and macOS only")
