@@ -181,12 +181,14 @@ func (m *Monitor) Load(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, a := range list {
-		m.open[key{a.Kind, a.Subject}] = a
-		m.own[key{a.Kind, a.Subject}] = true
+		k := key{a.Kind, a.Subject}
+		m.open[k] = a
+		m.own[k] = !m.held(k) // another node may have reported it
 	}
 	for k, a := range m.pending {
-		if _, open := m.open[k]; open == (a != nil) {
-			delete(m.pending, k) // it is unchanged
+		m.own[k] = m.own[k] || a != nil
+		if _, open := m.open[k]; open == (a != nil) || !m.mayEnd(k) {
+			delete(m.pending, k) // it is unchanged, or that of another node
 		}
 	}
 	m.loaded = true
@@ -294,6 +296,11 @@ func (m *Monitor) openAlert(ctx context.Context, k key, a engine.Alert) error {
 	if err := m.alertEvent(ctx, o, "open", o.OpenedAt, a.Data); err != nil {
 		return err
 	}
+	if m.held(k) { // before the alert is seen: without the lease another node would close it
+		if _, err := m.o.Store.Lease(ctx, holdLease(k)); err != nil {
+			return err
+		}
+	}
 	if err := m.o.Store.SaveAlert(ctx, o); err != nil {
 		return err
 	}
@@ -325,6 +332,11 @@ func (m *Monitor) closeAlert(ctx context.Context, k key) error {
 	}
 	if err := m.o.Store.DropAlert(ctx, o.Kind, o.Subject); err != nil {
 		return err
+	}
+	if m.held(k) {
+		if err := m.o.Store.EndLease(ctx, holdLease(k)); err != nil {
+			return err
+		}
 	}
 	m.mu.Lock()
 	delete(m.open, k)

@@ -110,6 +110,7 @@ func (m *Monitor) lookAtConditions(ctx context.Context, now time.Time) {
 	}
 	m.lookAtHosts(ctx)
 	m.closeLeftOver()
+	m.closeAbandoned(ctx)
 }
 
 // closeLeftOver closes alerts that nothing reports any more: those of removed workflows and

@@ -23,6 +23,30 @@ const (
 var ofNode = []string{engine.AlertReloadFailed, engine.AlertSecretsFailing, engine.AlertDiskLow, engine.AlertCircuitOpen,
 	engine.AlertRefusals}
 
+// holdLease is the lease of the node that has an alert of a single node open. It ends with the node, so that
+// another one closes what a node reported that never returns.
+func holdLease(k key) string { return "alert " + k.kind + " " + k.subject }
+
+// held reports whether an alert has such a lease.
+func (m *Monitor) held(k key) bool { return m.o.Store.Shared() && slices.Contains(ofNode, k.kind) }
+
+// closeAbandoned closes the alerts of nodes that are gone, and keeps the leases of this node's own.
+func (m *Monitor) closeAbandoned(ctx context.Context) {
+	for _, a := range m.OpenAlerts() {
+		k := key{a.Kind, a.Subject}
+		if !m.held(k) || !engine.Leads(ctx, m.o.Store, holdLease(k)) {
+			continue
+		}
+		m.mu.Lock()
+		own := m.own[k]
+		m.own[k] = true
+		m.mu.Unlock()
+		if !own {
+			m.AlertOver(k.kind, k.subject)
+		}
+	}
+}
+
 // mayEnd reports whether this node may end a condition; it is called with the lock held.
 func (m *Monitor) mayEnd(k key) bool {
 	return m.own[k] || !m.o.Store.Shared() || !slices.Contains(ofNode, k.kind)
