@@ -150,3 +150,19 @@ func TestAProjectIsMovedToAnotherDatabase(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorNamesTheLogOfFilesOnly: a PostgreSQL server has one log for all of its databases.
+func TestDoctorNamesTheLogOfFilesOnly(t *testing.T) {
+	for path, want := range map[string]bool{filepath.Join(t.TempDir(), "x.db"): true, postgrestest.Shared(t).Database(t): false} {
+		s, err := store.Open(t.Context(), path, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for _, d := range historyHealth(t.Context(), path) {
+			if d.What == "database" && strings.Contains(d.Found, "log") != want {
+				t.Errorf("doctor says %q", d.Found)
+			}
+		}
+	}
+}

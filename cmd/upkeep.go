@@ -21,6 +21,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/mattn/go-sqlite3"
 	"github.com/spf13/cobra"
@@ -291,8 +292,11 @@ func historyHealth(ctx context.Context, path string) (out []diagnosis) {
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check shows details; hookloom restore puts a backup in place"})
 	}
-	out = append(out, diagnosis{"ok", "database", fmt.Sprintf("%s, %s of it free, log %s", console.Bytes(size.Bytes),
-		console.Bytes(size.Free), console.Bytes(size.WAL)), ""})
+	text := console.Bytes(size.Bytes)
+	if !postgres.IsAddress(path) { // a server has one log for all databases, and only VACUUM knows the free space
+		text += fmt.Sprintf(", %s of it free, log %s", console.Bytes(size.Free), console.Bytes(size.WAL))
+	}
+	out = append(out, diagnosis{"ok", "database", text, ""})
 	if size.WAL > 256<<20 {
 		out = append(out, diagnosis{"warn", "database log", console.Bytes(size.WAL),
 			"a reader holds a transaction open: look for a SQLite shell or a hanging backup"})
