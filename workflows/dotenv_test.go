@@ -78,7 +78,7 @@ func TestDoubtfulSecretsAreWarnedOf(t *testing.T) {
 		"hookloom.yaml": "triggers:\n  t: {webhook: {provider: generic, secret: \"${{ secrets.LONG_ENOUGH " +
 			"}}\"}}\nconnections:\n  c: {base_url: https://example.com, auth: {bearer: \"${{ secrets.TINY }}\"}}\n",
 		"workflows/w.yaml": "on: t\nsteps: [{uses: http/post, with: {url: https://example.com, connection: c, body: \"${{ " +
-			"secrets.DOLLAR }}\"}}]\n",
+			"secrets.DOLLAR + secrets.DOLLAR }}\"}}]\n",
 		".env": "TINY=abc12\nLONG_ENOUGH=0123456789abcdef\nDOLLAR=pa$WORD-and-more\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {

@@ -92,6 +92,9 @@ func TestHeadersOfCredentialsAreHidden(t *testing.T) {
 	if in["list"].([]any)[0].(map[string]any)["headers"].(map[string]any)["Authorization"] != "Bearer abc" {
 		t.Error("the value itself was changed")
 	}
+	if out, hidden := HideHeaders(map[string]any{"access_token": "t0ken", "id": 1}); !hidden || out.(map[string]any)["access_token"] != Mask {
+		t.Errorf("the answer of a token endpoint: %v %v", hidden, out)
+	}
 	if same, hidden := HideHeaders(map[string]any{"a": []any{"Authorization"}}); hidden || same.(map[string]any)["a"] == nil {
 		t.Errorf("%v %v", hidden, same)
 	}
