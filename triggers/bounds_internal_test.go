@@ -118,3 +118,25 @@ func TestAFloodWaitsForItsTurn(t *testing.T) {
 		t.Error("verified beside another one")
 	}
 }
+
+// TestAHandshakesKeyIsDecodedAtLoad: one that cannot be is an error of the file, not of each handshake.
+func TestAHandshakesKeyIsDecodedAtLoad(t *testing.T) {
+	for text, ok := range map[string]bool{"a1b2": true, "no hex": false} {
+		r := &route{secrets: []*secretUse{{text: text}}}
+		err := r.prepareCompute(&handshake{Handshake: &workflows.Handshake{
+			Compute: &workflows.Compute{Algorithm: "hmac-sha256", KeyEncoding: "hex", Message: "{body}"}}})
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestARefusedURLKeepsNoSecretOfItsPath: what follows the path of a trigger whose secret is in the URL.
+func TestARefusedURLKeepsNoSecretOfItsPath(t *testing.T) {
+	r := &route{urlSecret: true, webhook: &workflows.Webhook{Path: "/hooks/t"}}
+	for path, want := range map[string]string{"/hooks/t": "/hooks/t", "/hooks/t/wrong-secret": "/hooks/t/***"} {
+		if got := r.keepURL(&inbound{path: path, publicURL: "https://a.example" + path}); got != "https://a.example"+want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}
