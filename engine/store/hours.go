@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -15,6 +16,9 @@ import (
 // pruning, not by each write: events and runs of an hour that is over are not added any more, and only
 // pruning removes them. So the counts are exact: pruning drops those of its hours in the same
 // transaction, and what is stored later than usual drops that of its hour.
+//
+// On PostgreSQL a node of an earlier program does not know of the counts. So they hold only while the
+// node that made them has the lease for pruning; the next one that knows of them counts anew.
 
 const (
 	// hourMS is the length of an hour in milliseconds.
@@ -53,6 +57,9 @@ func (p *pruner) hours(ctx context.Context) error {
 	if !oldest.Valid {
 		return nil
 	}
+	if mine, err := p.ownHours(ctx); err != nil || !mine {
+		return err
+	}
 	first, end := hourOf(oldest.Int64), hourOf(engine.FirstID(p.o.Now.Add(-countAfter)))
 	list, err := p.ids(ctx, `SELECT hour FROM hour_counts WHERE kind = 'event' AND name = '' AND hour >= ?`, first)
 	if err != nil {
@@ -73,6 +80,27 @@ func (p *pruner) hours(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ownHours reports whether this process may count hours. It drops the counts of other nodes.
+func (p *pruner) ownHours(ctx context.Context) (bool, error) {
+	if p.s.w.pg == nil {
+		return true, nil
+	}
+	epoch := p.s.w.pg.epoch
+	holder, err := p.s.leaseHolder(ctx, "prune")
+	if err != nil || holder != epoch { // an order of a person, which any node executes
+		return false, err
+	}
+	var counts int64
+	err = p.s.readers.QueryRowContext(ctx, `SELECT coalesce((SELECT n FROM hour_counts WHERE kind = 'node'), 0)`).Scan(&counts)
+	if err != nil || counts == epoch {
+		return err == nil, classify(err)
+	}
+	return true, p.step(ctx, func(t *tx) error {
+		return errors.Join(t.exec(`DELETE FROM hour_counts`),
+			t.exec(`INSERT INTO hour_counts (kind, name, hour, n) VALUES ('node', '', -1, ?)`, epoch))
+	})
 }
 
 // countHour stores the counts of an hour.
@@ -133,7 +161,11 @@ func (h *History) counted(ctx context.Context, low, high int64) (c countedHours,
 	if hourID(first) < low {
 		first++
 	}
-	list, err := collect(ctx, h.db, `SELECT hour FROM hour_counts WHERE kind = 'event' AND name = '' AND hour >= ? AND hour < ?
+	valid := ""
+	if h.postgres {
+		valid = ` AND EXISTS (SELECT 1 FROM hour_counts c JOIN leases l ON l.epoch = c.n WHERE c.kind = 'node' AND l.name = 'prune')`
+	}
+	list, err := collect(ctx, h.db, `SELECT hour FROM hour_counts WHERE kind = 'event' AND name = '' AND hour >= ? AND hour < ?`+valid+`
 		ORDER BY hour DESC`, []any{first, hourOf(high)}, func(s scanner) (hour int64, err error) {
 		err = s.Scan(&hour)
 		return hour, err

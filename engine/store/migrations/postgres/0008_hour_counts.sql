@@ -3,7 +3,7 @@
 -- The number of events and runs of each past hour, so that charts of a long history need not count its rows.
 -- kind is event, webhook (events that came by webhook) or run; name is the trigger or the workflow, empty for
 -- all of them. hour is the number of hours since 2020, as in ids. An hour has been counted if it has a row of
--- kind event without a name.
+-- kind event without a name. On PostgreSQL a row of kind node has the epoch of the node that counted in n.
 CREATE TABLE hookloom.hour_counts (
   kind TEXT COLLATE "C" NOT NULL,
   name TEXT COLLATE "C" NOT NULL,
