@@ -67,7 +67,8 @@ var experiments = []experiment{
 		env: []string{"HOOKLOOM_UPGRADES=5"}, packages: []string{"./cmd/e2e"}, run: "TestTheProgramBefore|TestAProgramThatIsTooOld"},
 	{promise: "every test of a real server also on PostgreSQL, except those of files",
 		env: []string{"HOOKLOOM_TEST_DATABASE=postgres"}, packages: []string{"./cmd/e2e"}, run: ".",
-		flags: []string{"-skip=TestNodes|TestAnAsynchronous|TestOpenRunsGoOn|TestANodeIsDrained|TestTheDemoOf|TestTheLedger|TestTheProgram|TestAProgram"}},
+		flags: []string{"-skip=TestNodes|TestAnAsynchronous|TestOpenRunsGoOn|TestANodeIsDrained|TestTheDemoOf|TestTheLedger|" +
+			"TestTheProgram|TestAProgram"}},
 	{promise: "runs of a node that has ended continue within 5 seconds",
 		packages: []string{"./cmd/e2e"}, run: "TestOpenRunsGoOn"},
 	{promise: "a power cut, 500 times, with controls that must lose",
