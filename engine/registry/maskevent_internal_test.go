@@ -43,8 +43,11 @@ func TestSecretsInABodyAreMaskedInItsForm(t *testing.T) {
 		"JSON":                {nil, "application/json", `{"t":"tok\"en-0123456789"}`, `{"t":"***"}`},
 		"JSON without a type": {nil, "", `{"t":"tok\"en-0123456789"}`, `{"t":"***"}`},
 		"text":                {nil, "text/plain", `a tok"en-0123456789 b`, `a *** b`},
-		"no secret":           {nil, "application/json", `{"t": 1.50}`, `{"t": 1.50}`},
-		"no fields":           {&Snapshot{Project: &workflows.Project{}}, "application/json", `{"iban":"DE89"}`, `{"iban":"DE89"}`},
+		"a form": {nil, "application/x-www-form-urlencoded; charset=iso-8859-1", "t=tok\"en-0123456789&a=\xe9",
+			"t=***&a=\xe9"},
+		"parts":     {nil, "multipart/form-data; boundary=b; charset=iso-8859-1", "--b \xe9 tok\"en-0123456789", "--b \xe9 ***"},
+		"no secret": {nil, "application/json", `{"t": 1.50}`, `{"t": 1.50}`},
+		"no fields": {&Snapshot{Project: &workflows.Project{}}, "application/json", `{"iban":"DE89"}`, `{"iban":"DE89"}`},
 		"a field": {&Snapshot{Project: &workflows.Project{}, fields: masked}, "application/json", `{"iban":"DE89"}`,
 			`{"iban":"***"}`},
 		"nothing": {&Snapshot{Project: &workflows.Project{}, fields: masked}, "application/json", ``, ``},
@@ -90,6 +93,19 @@ func TestARefusedBodyIsMaskedAndKeptWhole(t *testing.T) {
 		r := &engine.Refusal{Headers: map[string]string{"content-type": "application/json"}, Body: []byte(c.body)}
 		if g.MaskRefusal(r); string(r.Body) != c.want || string(r.Whole) != c.whole {
 			t.Errorf("%s: %s, whole %q", name, r.Body, r.Whole)
+		}
+	}
+}
+
+// TestOnlyEventsOfARulesTypesEndRuns: cancel_on with events: leaves runs alone when another event comes.
+func TestOnlyEventsOfARulesTypesEndRuns(t *testing.T) {
+	g := &Registry{o: Options{Redactor: &redact.Redactor{}}}
+	g.project.Store(&Snapshot{Project: &workflows.Project{}})
+	g.AddCancelRules(&workflows.Workflow{Version: "v", CancelOn: []workflows.CancelOn{{Trigger: "t", Events: []string{"paid", "order.*"}}}})
+	for kind, want := range map[string]bool{"paid": true, "order.closed": true, "made": false} {
+		ev := &engine.Event{Delivery: engine.Delivery{Trigger: "t", Key: "k", Type: kind}}
+		if got := g.CancelsOf(ev, nil); (len(got) > 0) != want {
+			t.Errorf("%s: %+v", kind, got)
 		}
 	}
 }
