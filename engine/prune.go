@@ -21,6 +21,8 @@ type PruneOrder struct {
 	// Dedupe is how long the keys of a trigger are kept, DefaultDedupe for other triggers.
 	Dedupe        map[string]time.Duration
 	DefaultDedupe time.Duration
+	// Loaded are the versions of the project's workflows: what nodes must know of them stays.
+	Loaded []string
 }
 
 // Pruned counts what was removed.
@@ -47,6 +49,9 @@ func PruneOrderOf(p *workflows.Project, h workflows.History, now time.Time) Prun
 	}
 	if h.Bodies > 0 {
 		o.Bodies = now.Add(-h.Bodies)
+	}
+	for _, w := range p.Workflows {
+		o.Loaded = append(o.Loaded, w.Version)
 	}
 	for name, t := range p.Triggers {
 		if t.Webhook != nil {
