@@ -101,7 +101,8 @@ func (s *sessions) refresh(ctx context.Context, now time.Time) error {
 	if !due {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readEvery)
+	// A client that gives up does not end it: otherwise it could keep a node from reading that its session ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readEvery)
 	defer cancel()
 	ended, err := s.log.EndedSessions(ctx)
 	if err != nil {
