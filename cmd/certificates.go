@@ -56,7 +56,8 @@ func (s *server) sharedCertificates() *sharedCertificates {
 
 // cache returns the cache of a manager. before has what this node stored when it was the only one.
 func (s *sharedCertificates) cache(before autocert.Cache) *certificateCache {
-	return &certificateCache{sharedCertificates: s, before: before, owner: rand.Text(), known: map[string]bool{}}
+	return &certificateCache{sharedCertificates: s, before: before, owner: rand.Text(), known: map[string]bool{},
+		asking: map[string]chan struct{}{}}
 }
 
 // certificateCache implements autocert.Cache.
@@ -69,6 +70,8 @@ type certificateCache struct {
 	mu sync.Mutex
 	// known are the certificates that the manager has in memory: it reads them again only to renew them.
 	known map[string]bool
+	// asking has a channel for each name, with room for the handshake that looks at the claim.
+	asking map[string]chan struct{}
 }
 
 // renewal is the name of the claim to renew a certificate.
@@ -159,6 +162,41 @@ func (c *certificateCache) claim(ctx context.Context, name string) error {
 	}
 }
 
+// first waits until this handshake is the one of all nodes that gets the first certificate of a name, or until
+// the manager has it. done lets the next one go on. Only one handshake of a process looks at the claim: each look
+// is a transaction, and clients may connect as often as they like. A client that is gone is not noticed, so the
+// wait ends by itself.
+func (c *certificateCache) first(ctx context.Context, name string) (done func(), err error) {
+	waiting, cancel := context.WithTimeout(ctx, claimCertificate)
+	defer cancel()
+	c.mu.Lock()
+	place := c.asking[name]
+	if place == nil {
+		place = make(chan struct{}, 1)
+		c.asking[name] = place
+	}
+	c.mu.Unlock()
+	select {
+	case place <- struct{}{}:
+	case <-waiting.Done():
+		return nil, waiting.Err()
+	}
+	next := func() { <-place }
+	if c.has(name) {
+		return next, nil
+	}
+	if err := c.claim(waiting, name); err != nil {
+		next()
+		return nil, err
+	}
+	return func() {
+		if err := c.store.DropCertificateClaim(context.WithoutCancel(ctx), name, c.owner); err != nil {
+			c.log.Warn("other nodes wait for this one to get a certificate that it has", "certificate", name, "error", err)
+		}
+		next()
+	}, nil
+}
+
 // firstAlone returns GetCertificate of a manager, in which one node at a time gets the first certificate of a
 // host: the others wait, and then find it. The wait is not in Get, where the manager would keep the
 // handshakes of all hosts waiting.
@@ -173,14 +211,11 @@ func (c *certificateCache) firstAlone(m *autocert.Manager) func(*tls.ClientHello
 		if slices.Equal(hello.SupportedProtos, []string{acme.ALPNProto}) || c.has(name) || m.HostPolicy(ctx, host) != nil {
 			return m.GetCertificate(hello)
 		}
-		if err := c.claim(ctx, name); err != nil {
+		done, err := c.first(ctx, name)
+		if err != nil {
 			return nil, err
 		}
-		defer func() {
-			if err := c.store.DropCertificateClaim(context.WithoutCancel(ctx), name, c.owner); err != nil {
-				c.log.Warn("other nodes wait for this one to get a certificate that it has", "host", host, "error", err)
-			}
-		}()
+		defer done()
 		out, err := m.GetCertificate(hello)
 		if err == nil {
 			c.mu.Lock()

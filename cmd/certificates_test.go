@@ -22,9 +22,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
@@ -276,5 +278,59 @@ func TestOneNodeRenewsACertificate(t *testing.T) {
 	put(a, "new")
 	if got := <-read; got != "new" {
 		t.Errorf("the other node has %s", got)
+	}
+}
+
+// countedClaims counts how often claims are looked at.
+type countedClaims struct {
+	engine.CertificateStore
+	n atomic.Int64
+}
+
+func (c *countedClaims) ClaimCertificate(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {
+	c.n.Add(1)
+	return c.CertificateStore.ClaimCertificate(ctx, name, owner, now, until)
+}
+
+// TestManyClientsLookAtAClaimLikeOne: while another node gets the first certificate, each look is a transaction.
+func TestManyClientsLookAtAClaimLikeOne(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), postgrestest.Shared(t).Database(t), store.Options{Verb: "serve", Node: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if ok, err := s.ClaimCertificate(t.Context(), certificateHost, "another node", time.Now(), time.Now().Add(time.Hour)); err != nil || !ok {
+		t.Fatalf("%v %v", ok, err)
+	}
+	counted, ca := &countedClaims{CertificateStore: s}, newAuthority(t)
+	ca.nodes = []string{}
+	c, err := newCertificates(t.TempDir(), "server.tls", &workflows.TLS{ACME: &workflows.ACME{Hosts: []string{certificateHost},
+		Directory: ca.url, Cache: "acme"}}, &sharedCertificates{store: counted, keys: seal.New(t.TempDir()), log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, began := servingTLS(t, c.config), time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	var clients sync.WaitGroup
+	for range 30 {
+		clients.Go(func() {
+			d := tls.Dialer{Config: &tls.Config{ServerName: certificateHost, InsecureSkipVerify: true}} //nolint:gosec // there is no certificate
+			if c, err := d.DialContext(ctx, "tcp", address); err == nil {
+				_ = c.Close()
+				t.Error("it has a certificate")
+			}
+		})
+	}
+	clients.Wait()
+	if n, most := counted.n.Load(), int64(time.Since(began)/claimCertificateLook)+1; n == 0 || n > most {
+		t.Errorf("%d looks at the claim, at most %d are needed", n, most)
+	}
+	if err := s.DropCertificateClaim(t.Context(), certificateHost, "another node"); err != nil {
+		t.Fatal(err)
+	}
+	if x := serialAt(t, address); x != 101 || ca.orders != 1 {
+		t.Errorf("then it has the certificate %d of %d orders", x, ca.orders)
 	}
 }
