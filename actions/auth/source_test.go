@@ -23,6 +23,7 @@ import (
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/seal"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -132,9 +133,35 @@ func ready(t *testing.T, s *auth.Source, c auth.Connection) (*auth.Credential, e
 }
 
 func TestOneTokenIsFetchedForAllWhoWaitInAllProcesses(t *testing.T) {
+	p, server := placeOfToken(t)
+	fetchOnce(t, p, server, p.db, p.db)
+}
+
+// TestOneTokenIsFetchedForAllWhoWaitAtTwoNodes: of one database on PostgreSQL.
+func TestOneTokenIsFetchedForAllWhoWaitAtTwoNodes(t *testing.T) {
+	p, server := placeOfToken(t)
+	address := postgrestest.Shared(t).Database(t)
+	var nodes []*store.Store
+	for _, name := range []string{"a", "b"} {
+		s, err := store.Open(t.Context(), address, store.Options{Verb: "serve", Node: name, Redactor: &redact.Redactor{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		nodes = append(nodes, s)
+	}
+	fetchOnce(t, p, server, nodes[0], nodes[1])
+}
+
+func placeOfToken(t *testing.T) (*place, *tokenServer) {
 	server := newTokenServer(t)
-	p := newPlace(t, server)
-	first, second := p.process(p.db), p.process(p.db)
+	return newPlace(t, server), server
+}
+
+// fetchOnce checks that 50 callers of two processes share one token.
+func fetchOnce(t *testing.T, p *place, server *tokenServer, a, b engine.TokenStore) {
+	t.Helper()
+	first, second := p.process(a), p.process(b)
 	var wg sync.WaitGroup
 	var failed atomic.Int32
 	for i := range 50 {
