@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync"
 	"time"
@@ -21,8 +22,10 @@ const (
 	// captureLook is how often a node looks for what others have captured, if it hears nothing of it, and
 	// windowLook how often it looks which triggers wait, while handshakes arrive.
 	captureLook, windowLook = time.Second, 500 * time.Millisecond
-	// captureTime limits a look-up or a write.
-	captureTime = 10 * time.Second
+	// captureTime limits a write, and windowTime a look at which triggers wait: handshakes wait for it.
+	captureTime, windowTime = 10 * time.Second, time.Second
+	// captureRetry is when the project is loaded again if it could not be loaded with a captured secret.
+	captureRetry = 10 * time.Second
 )
 
 // sharedSecrets are the secrets from providers' handshakes in the database of several nodes. The methods of
@@ -35,11 +38,15 @@ type sharedSecrets struct {
 	changed chan struct{}
 
 	mu sync.Mutex
-	// used are the secrets in use, with the time at which each was captured.
-	used map[string]time.Time
-	// awaited are the open windows, as of looked.
+	// used are the secrets in use, with the time at which each was captured; loading are those of a project that
+	// is being loaded.
+	used, loading map[string]time.Time
+	// awaited are the open windows, as of looked; unknown reports that the database could not be asked then.
 	awaited map[string]time.Time
+	unknown bool
 	looked  time.Time
+	// looking is closed when the look that is under way ends; nil if none is.
+	looking chan struct{}
 }
 
 // capture stores a secret from a provider's handshake, and reloads the project with it.
@@ -81,8 +88,18 @@ func (x *sharedSecrets) use(ctx context.Context, set *secrets.Set) error {
 	set.UseCaptured(values)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.used = timesOf(list)
+	x.loading = timesOf(list)
 	return nil
+}
+
+// inUse records that the project with the secrets of the last use is in effect.
+func (x *sharedSecrets) inUse() {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.used = x.loading
 }
 
 // openCaptured decrypts secrets; unreadable is called for each that cannot be.
@@ -135,14 +152,17 @@ func (x *sharedSecrets) reload() {
 	}
 }
 
-// follow has the project loaded again when another node has captured a secret, until ctx ends.
-func (x *sharedSecrets) follow(ctx context.Context) {
+// follow has the project loaded again when another node has captured a secret, until ctx ends, and after a
+// while if it could not be loaded.
+func (x *sharedSecrets) follow(ctx context.Context, retry time.Duration) {
 	if x == nil {
 		return
 	}
 	heard := x.store.Subscribe(ctx, engine.SignalSecrets)
 	tick := time.NewTicker(captureLook)
 	defer tick.Stop()
+	var tried map[string]time.Time // the secrets with which the project was last loaded again, at asked
+	var asked time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -154,13 +174,12 @@ func (x *sharedSecrets) follow(ctx context.Context) {
 		if err != nil {
 			continue // /readyz reports a database that is away
 		}
+		now := timesOf(list)
 		x.mu.Lock()
-		same := len(list) == len(x.used)
-		for _, s := range list {
-			same = same && x.used[s.Name].Equal(s.At)
-		}
+		used := maps.EqualFunc(now, x.used, time.Time.Equal)
 		x.mu.Unlock()
-		if !same {
+		if !used && (!maps.EqualFunc(now, tried, time.Time.Equal) || time.Since(asked) >= retry) {
+			tried, asked = now, time.Now()
 			x.reload()
 		}
 	}
@@ -170,27 +189,49 @@ func (x *sharedSecrets) follow(ctx context.Context) {
 func (x *sharedSecrets) Open(trigger string, until time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), captureTime)
 	defer cancel()
+	if err := x.store.AwaitSecret(ctx, trigger, until); err != nil {
+		return err
+	}
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.looked = time.Time{}
-	x.mu.Unlock()
-	return x.store.AwaitSecret(ctx, trigger, until)
+	return nil
 }
 
 // Awaited implements triggers.Windows. If the database is away, the trigger may wait: storing the secret then
 // fails, and the provider is told to try again.
 func (x *sharedSecrets) Awaited(trigger string, now time.Time) bool {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	if time.Since(x.looked) > windowLook {
-		ctx, cancel := context.WithTimeout(context.Background(), captureTime)
-		defer cancel()
-		awaited, err := x.store.AwaitedSecrets(ctx)
-		if err != nil {
-			return true
-		}
-		x.awaited, x.looked = awaited, time.Now()
+	looking, first := x.looking, false
+	if looking == nil && time.Since(x.looked) > windowLook {
+		looking, first = make(chan struct{}), true
+		x.looking = looking
 	}
-	return now.Before(x.awaited[trigger])
+	x.mu.Unlock()
+	switch {
+	case first:
+		x.look()
+		close(looking)
+	case looking != nil:
+		<-looking
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.unknown || now.Before(x.awaited[trigger])
+}
+
+// look reads which triggers wait. All handshakes that arrive in the meantime wait for the same look, and not
+// longer than windowTime: anyone can send them.
+func (x *sharedSecrets) look() {
+	ctx, cancel := context.WithTimeout(context.Background(), windowTime)
+	defer cancel()
+	awaited, err := x.store.AwaitedSecrets(ctx)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.unknown = err != nil; err == nil {
+		x.awaited = awaited
+	}
+	x.looked, x.looking = time.Now(), nil
 }
 
 // Take implements triggers.Windows: the window is closed by capture, with the secret.

@@ -11,9 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/seal"
+	"github.com/hookloom/hookloom/engine/secrets"
+	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 	"github.com/jackc/pgx/v5"
 )
@@ -131,4 +135,71 @@ func TestASecretOfAHandshakeIsKnownToAllNodes(t *testing.T) {
 	}
 	code, out, errs := ran(t, "secrets", "list", "--dir", dir)
 	says(t, "list without the database", code, exitOK, out+errs, "not set")
+}
+
+// TestASecretWithWhichTheProjectCouldNotBeLoadedIsTriedAgain, but not each time that the database is read.
+func TestASecretWithWhichTheProjectCouldNotBeLoadedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	x := sharedOf(t, postgrestest.Shared(t).Database(t))
+	if err := x.Open("hook", time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.capture("hook", "KEY", "a-secret-of-a-provider"); err != nil {
+		t.Fatal(err)
+	}
+	<-x.changed
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { x.follow(ctx, time.Millisecond); close(ended) }()
+	defer func() { cancel(); <-ended }()
+	for i := range 2 {
+		if err := x.use(ctx, &secrets.Set{}); err != nil { // and loading the project then fails
+			t.Fatal(err)
+		}
+		select {
+		case <-x.changed:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("after %d times the project is not loaded again", i)
+		}
+	}
+	x.inUse()
+}
+
+// TestHandshakesDoNotWaitForOneAnotherWhenTheDatabaseDoesNotAnswer: anyone can send them.
+func TestHandshakesDoNotWaitForOneAnotherWhenTheDatabaseDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.Shared(t).Database(t)
+	x := sharedOf(t, db)
+	c, err := pgx.Connect(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // it is only read
+	if _, err := c.Exec(t.Context(), `BEGIN; LOCK TABLE hookloom.awaited_secrets IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var senders sync.WaitGroup
+	for range 20 {
+		senders.Go(func() {
+			if !x.Awaited("hook", time.Now()) {
+				t.Error("the provider is refused, and not told to try again")
+			}
+		})
+	}
+	senders.Wait()
+	if took := time.Since(began); took > 5*windowTime {
+		t.Errorf("20 handshakes took %s", took)
+	}
+}
+
+// sharedOf are the shared secrets of a node of a database.
+func sharedOf(t *testing.T, db string) *sharedSecrets {
+	t.Helper()
+	s, err := store.Open(t.Context(), db, store.Options{Verb: "serve", Node: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return &sharedSecrets{store: s, keys: seal.New(t.TempDir()), log: slog.New(slog.DiscardHandler), changed: make(chan struct{}, 1)}
 }

@@ -65,7 +65,7 @@ func (s *server) describe(ctx context.Context, digest string) {
 // followNodes keeps up with the other nodes until ctx ends.
 func (s *server) followNodes(ctx context.Context) {
 	var captured sync.WaitGroup
-	captured.Go(func() { s.shared.follow(ctx) })
+	captured.Go(func() { s.shared.follow(ctx, captureRetry) })
 	s.watchNodes(ctx)
 	captured.Wait()
 }

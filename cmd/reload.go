@@ -159,6 +159,7 @@ func (s *server) tryReload(ctx context.Context) (*engine.ProjectState, error) {
 	if err := s.use(ctx, chosen); err != nil {
 		return nil, err
 	}
+	s.shared.inUse()
 	s.keep(ctx, chosen)
 	return state, nil
 }

@@ -178,7 +178,11 @@ func (s *server) open(ctx context.Context, l *loaded, o store.Options) (err erro
 	if s.store.Shared() {
 		s.shared = &sharedSecrets{store: s.store, keys: s.keys, log: s.o.log, changed: s.captured}
 	}
-	return s.shared.use(ctx, l.secrets)
+	if err := s.shared.use(ctx, l.secrets); err != nil {
+		return err
+	}
+	s.shared.inUse()
+	return nil
 }
 
 func (s *server) closeParts() error {
