@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +41,54 @@ func TestAnotherSchemaHasItsOwnEvents(t *testing.T) {
 			t.Errorf("schema %d: %+v %v", n, found, err)
 		}
 	}
+}
+
+// TestSettingsOfTheDatabaseDoNotChangeTheSessionsOfANode: its statements have backslashes, and its writer has
+// nothing to send while no delivery comes. A setting of the database is that of a role, too.
+func TestSettingsOfTheDatabaseDoNotChangeTheSessionsOfANode(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alter := "ALTER DATABASE " + strings.TrimPrefix(u.Path, "/") + " SET "
+	postgrestest.Exec(t, address, alter+"standard_conforming_strings = off", alter+"idle_session_timeout = '100ms'")
+	var log lockedBuffer
+	s := open(t, address, store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if items, err := s.History().Events(ctx, engine.Query{}); err != nil || len(items) != 0 {
+		t.Errorf("%+v %v", items, err)
+	}
+	time.Sleep(500 * time.Millisecond)
+	if _, err := s.Accept(ctx, 1, delivery(`a\b`, `k\n'`)); err != nil {
+		t.Fatal(err)
+	}
+	if items, err := s.History().Events(ctx, engine.Query{}); err != nil || len(items) != 1 || items[0].Key != `k\n'` {
+		t.Errorf("%+v %v", items, err)
+	}
+	if text := log.String(); strings.Contains(text, "away") {
+		t.Errorf("an idle session counts as an outage: %s", text)
+	}
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+// Write implements io.Writer.
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+// String returns what was written.
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 // TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer: the lease of the server holds.
@@ -123,10 +173,12 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 }
 
 // TestACommitWithAWarningIsNotAcknowledged: a cancelled wait for the synchronous standby returns
-// success with warning 01000, and a failover would lose what it committed.
+// success with warning 01000, and a failover would lose what it committed. The role's own setting would
+// suppress the warning.
 func TestACommitWithAWarningIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t, postgrestest.Options{})
+	server.Exec(t, `ALTER ROLE `+postgrestest.User+` SET client_min_messages = error`)
 	s := open(t, server.Database(t), store.Options{})
 	if _, err := s.Accept(ctx, 1, delivery("a", "1")); err != nil {
 		t.Fatal(err)

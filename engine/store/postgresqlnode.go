@@ -317,6 +317,9 @@ func (p *postgresql) committed() (bool, error) {
 		return false, err
 	}
 	var batch int64
+	if _, err := tx.Exec(ctx, `SELECT `+tellWarnings); err != nil {
+		return false, errors.Join(err, tx.Rollback(ctx))
+	}
 	err = p.promised(tx.QueryRow(ctx, `UPDATE `+p.address.Schema+`.nodes SET hooks = $3 WHERE node = $1 AND epoch = $2
 		RETURNING `+promises, p.node, p.epoch, p.hooks))
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -32,7 +33,14 @@ func openPostgresReaders(a *postgres.Address, trips *atomic.Int64) *sql.DB {
 		// Starting two workers takes 10 ms and more of each of them: only what reads 100,000 rows gains.
 		config.RuntimeParams["parallel_setup_cost"] = "10000"
 	}
-	db := sql.OpenDB(&readConnector{stdlib.GetConnector(*config), a, trips})
+	keep := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		if !a.Hints {
+			return nil
+		}
+		_, err := c.Exec(ctx, keepSession)
+		return err
+	})
+	db := sql.OpenDB(&readConnector{stdlib.GetConnector(*config, keep), a, trips})
 	db.SetMaxOpenConns(postgresReaders)
 	db.SetMaxIdleConns(postgresReaders)
 	// A statement that was prepared while the tables were small keeps its plan as long as its

@@ -32,9 +32,12 @@ const (
 	beginTransaction = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	// A statement_timeout of the role may be shorter than the wait for the turn.
 	limitTransaction = `SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true),
-		set_config('statement_timeout', $3, true)`
-	lockTurn  = `SELECT epoch FROM ` + schemaName + `.turn WHERE one = 1 FOR UPDATE`
-	fenceNode = `UPDATE ` + schemaName + `.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 AND NOT gone RETURNING ` + promises + `,
+		set_config('statement_timeout', $3, true), ` + tellWarnings
+	// Without it, a role with client_min_messages = error would not get the warning of a commit that the standby
+	// has not confirmed. It lasts until the commit has ended.
+	tellWarnings = `set_config('client_min_messages', 'warning', true)`
+	lockTurn     = `SELECT epoch FROM ` + schemaName + `.turn WHERE one = 1 FOR UPDATE`
+	fenceNode    = `UPDATE ` + schemaName + `.nodes SET batch = $1 WHERE node = $2 AND epoch = $3 AND NOT gone RETURNING ` + promises + `,
 		coalesce((SELECT seq FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0),
 		coalesce((SELECT total FROM ` + schemaName + `.feed ORDER BY seq DESC LIMIT 1), 0),
 		(SELECT seq FROM ` + schemaName + `.deciding)`

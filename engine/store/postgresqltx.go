@@ -160,7 +160,12 @@ func (p *postgresql) lost(err error) bool {
 // writerSettings make the plans of the writer's statements independent of the number of rows when they were
 // prepared: all of them find their rows by an index, however small the tables are.
 var writerSettings = []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off",
-	"SET plan_cache_mode = force_generic_plan", "SET jit = off"} // compiling takes longer than any of them
+	"SET plan_cache_mode = force_generic_plan", "SET jit = off", // compiling takes longer than any of them
+	keepSession}
+
+// keepSession makes the server keep the session of a node that has nothing to write or to read: the loss of a
+// session is an outage. PostgreSQL 13 does not have the setting.
+const keepSession = `SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`
 
 // settle changes the settings of the session. Behind a pooler, a session is not the writer's alone.
 func (p *postgresql) settle(ctx context.Context) error {

@@ -153,6 +153,8 @@ func Parse(text string) (*Address, error) {
 		a.config.ConnectTimeout = connectTimeout
 	}
 	a.config.DialFunc = dial
+	// The statements have backslashes in their texts. Poolers accept this parameter.
+	a.config.RuntimeParams["standard_conforming_strings"] = "on"
 	// Statements without a name: a pooler such as PgBouncer may give each transaction another
 	// connection.
 	a.config.DefaultQueryExecMode = pgx.QueryExecModeExec
