@@ -322,8 +322,8 @@ func (m *Monitor) closeAlert(ctx context.Context, k key) error {
 	m.mu.Lock()
 	o, open := m.open[k]
 	m.mu.Unlock()
-	if !open {
-		return nil
+	if !open { // the node that reported it has closed it since this one took its lease
+		return m.endHold(ctx, k)
 	}
 	now := time.Now().UTC()
 	o.Message = fmt.Sprintf("over after %s: %s", now.Sub(o.OpenedAt).Round(time.Second), o.Message)
@@ -333,10 +333,8 @@ func (m *Monitor) closeAlert(ctx context.Context, k key) error {
 	if err := m.o.Store.DropAlert(ctx, o.Kind, o.Subject); err != nil {
 		return err
 	}
-	if m.held(k) {
-		if err := m.o.Store.EndLease(ctx, holdLease(k)); err != nil {
-			return err
-		}
+	if err := m.endHold(ctx, k); err != nil {
+		return err
 	}
 	m.mu.Lock()
 	delete(m.open, k)

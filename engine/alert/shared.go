@@ -30,6 +30,15 @@ func holdLease(k key) string { return "alert " + k.kind + " " + k.subject }
 // held reports whether an alert has such a lease.
 func (m *Monitor) held(k key) bool { return m.o.Store.Shared() && slices.Contains(ofNode, k.kind) }
 
+// endHold ends the lease of an alert that is no longer open. A node that kept it would close the next alert of
+// another node.
+func (m *Monitor) endHold(ctx context.Context, k key) error {
+	if !m.held(k) {
+		return nil
+	}
+	return m.o.Store.EndLease(ctx, holdLease(k))
+}
+
 // closeAbandoned closes the alerts of nodes that are gone, and keeps the leases of this node's own.
 func (m *Monitor) closeAbandoned(ctx context.Context) {
 	for _, a := range m.OpenAlerts() {
@@ -40,8 +49,14 @@ func (m *Monitor) closeAbandoned(ctx context.Context) {
 		m.mu.Lock()
 		own := m.own[k]
 		m.own[k] = true
+		_, open := m.open[k]
 		m.mu.Unlock()
-		if !own {
+		switch {
+		case !open:
+			if err := m.endHold(ctx, k); err != nil && ctx.Err() == nil {
+				m.o.Log.Warn("the lease of an alert that is closed was not ended", "kind", k.kind, "subject", k.subject, "error", err)
+			}
+		case !own:
 			m.AlertOver(k.kind, k.subject)
 		}
 	}

@@ -78,3 +78,31 @@ func TestTheAlertOfANodeThatIsGoneIsClosed(t *testing.T) {
 	isOpen(t, b, 0)
 	isOpen(t, c, 0)
 }
+
+// TestANodeThatReadAClosedAlertLeavesTheNextOneOpen: it takes the lease of an alert that its node closes at the
+// same time, and does not keep it.
+func TestANodeThatReadAClosedAlertLeavesTheNextOneOpen(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	a, _ := nodeMonitor(t, address, "a")
+	b, stop := nodeMonitor(t, address, "b")
+	a.Alert(t.Context(), engine.Alert{Kind: engine.AlertReloadFailed, Message: "not all files are loaded"})
+	isOpen(t, b, 1)
+	stop() // it reads nothing more by itself
+	a.AlertOver(engine.AlertReloadFailed, "")
+	isOpen(t, a, 0)
+	look := func() {
+		b.lookAtConditions(t.Context(), time.Now())
+		for end := time.Now().Add(20 * time.Second); !b.notifyPending(t.Context()) && time.Now().Before(end); {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	look()
+	a.Alert(t.Context(), engine.Alert{Kind: engine.AlertReloadFailed, Message: "not all files are loaded again"})
+	isOpen(t, a, 1)
+	b.follow(t.Context())
+	look()
+	if list, err := b.store.OpenAlerts(t.Context()); err != nil || len(list) != 1 {
+		t.Errorf("another node closed the alert of a node that lives: %v %v", list, err)
+	}
+}
