@@ -26,6 +26,8 @@ type Store struct {
 	log     *slog.Logger
 	// failed receives the first error that ends the process.
 	failed chan error
+	// warned limits the log lines of an outage.
+	warned warnings
 
 	// Set once by Start.
 
@@ -35,7 +37,8 @@ type Store struct {
 
 // New makes a Store.
 func New(s engine.Store, log *slog.Logger) *Store {
-	return &Store{Store: s, Decoded: memory.NewBudget(maxDecoded), log: log, failed: make(chan error, 1)}
+	return &Store{Store: s, Decoded: memory.NewBudget(maxDecoded), log: log, failed: make(chan error, 1),
+		warned: warnings{last: map[string]time.Time{}}}
 }
 
 // Start sets the context of running work. Call it before any work starts.
@@ -65,7 +68,7 @@ func (s *Store) Retry(do func() error) error {
 			s.Fail(err)
 			return err
 		case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrBusy):
-			s.log.Warn("a run waits until the database can be used again", "error", err)
+			s.WarnAgain("runs wait until the database can be used again", err)
 			select {
 			case <-time.After(pause):
 				pause = min(2*pause, 5*time.Second)
@@ -98,7 +101,7 @@ func (s *Store) ReadError(ctx context.Context, err error) (again bool, fatal err
 		return false, nil
 	}
 	if errors.Is(err, engine.ErrBusy) {
-		s.log.Warn("what is due cannot be read now; it is tried again", "error", err)
+		s.WarnAgain("what is due cannot be read now; it is tried again", err)
 		return true, nil
 	}
 	if !errors.Is(err, engine.ErrDisk) {

@@ -87,7 +87,7 @@ func TestPausesBetweenWritesDoubleUpToFiveSeconds(t *testing.T) {
 		if got := fmt.Sprint(pauses); err != nil || got != want {
 			t.Errorf("%v, pauses %s", err, got)
 		}
-		if n := strings.Count(log.String(), "until the database can be used again"); n != 9 {
+		if n := strings.Count(log.String(), "until the database can be used again"); n != 1 {
 			t.Errorf("logged %d times:\n%s", n, log)
 		}
 	})
@@ -179,6 +179,33 @@ func TestAReadOfDueWorkEndsTheProcessOnlyWhenTheDiskFails(t *testing.T) {
 			t.Errorf("%v: logged %q", c.err, log)
 		}
 	}
+}
+
+// TestAnOutageIsLoggedEveryHalfMinute, however often what it delays is tried again.
+func TestAnOutageIsLoggedEveryHalfMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, log := logged(nil)
+		s.Start(t.Context())
+		for range 650 {
+			s.ReadError(t.Context(), fmt.Errorf("reading: %w", engine.ErrBusy))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := strings.Count(log.String(), "what is due cannot be read"); got != 3 {
+			t.Errorf("logged %d times in 65 s, want 3", got)
+		}
+		log.Reset()
+		away := 100
+		err := s.Retry(func() error {
+			if away--; away > 0 {
+				return engine.ErrBusy
+			}
+			return nil
+		})
+		if got := strings.Count(log.String(), "runs wait until"); err != nil || got < 10 || got > 20 {
+			t.Errorf("a write that was tried 100 times, every 5 s: %v, logged %d times", err, got)
+		}
+	})
 }
 
 // TestAnAcceptIsRepeatedUntilItIsKnown whether the event was stored. The sender that hangs up
