@@ -119,7 +119,7 @@ func (a *app) printDatabaseState(s *databaseState) error {
 		a.printf("database      %s\nserver        PostgreSQL %s\nschema        %s, %s\nacknowledged  on %s\n", s.Database, s.Release, s.Schema,
 			version, s.Worth)
 		if s.UsedBy != "" {
-			a.printf("used by       %s\n", s.UsedBy)
+			a.printf("used by       %s; hookloom nodes lists all nodes\n", s.UsedBy)
 		}
 		for _, p := range s.Problems {
 			a.printf("problem       %s\n", p)

@@ -74,7 +74,7 @@ func TestTheTablesOfAPostgreSQLDatabase(t *testing.T) {
 		t.Errorf("the holder is %+v, %v", h, err)
 	}
 	code, out, _ = in(least, "db", "status")
-	says(t, "status beside a server", code, exitOK, out, "used by       process ")
+	says(t, "status beside a server", code, exitOK, out, "used by       process ", "; hookloom nodes lists all nodes")
 	if err := opened.Close(); err != nil {
 		t.Error(err)
 	}

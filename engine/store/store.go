@@ -91,6 +91,9 @@ type InUseError struct{ Path, Holder string }
 
 // Error implements error.
 func (e *InUseError) Error() string {
+	if postgres.IsAddress(e.Path) {
+		return fmt.Sprintf("%s is in use by another hookloom process (%s): stop it first; hookloom nodes lists all servers", e.Path, e.Holder)
+	}
 	return fmt.Sprintf("%s is in use by another hookloom process (%s): stop it first, or give this one another --db", e.Path, e.Holder)
 }
 
