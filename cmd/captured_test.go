@@ -86,7 +86,7 @@ func TestASecretOfAHandshakeIsKnownToAllNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for asked := time.Now(); posted(t, b, "{}", "X-Hook-Secret", "one-secret-of-asana") != http.StatusOK; time.Sleep(20 * time.Millisecond) {
-		if time.Since(asked) > time.Second {
+		if time.Since(asked) > 10*time.Second { // half a second, but for a busy machine
 			t.Fatal("the other node does not take the secret")
 		}
 	}
@@ -101,7 +101,7 @@ func TestASecretOfAHandshakeIsKnownToAllNodes(t *testing.T) {
 	}
 	for _, s := range []*server{a, b} {
 		for !delivered(s, "one-secret-of-asana") {
-			if time.Since(captured) > 2*time.Second {
+			if time.Since(captured) > 10*time.Second { // a second, but for a busy machine
 				t.Fatal("a node does not know the secret")
 			}
 			time.Sleep(50 * time.Millisecond)
@@ -126,7 +126,7 @@ func TestASecretOfAHandshakeIsKnownToAllNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for removed := time.Now(); delivered(a, "one-secret-of-asana"); time.Sleep(50 * time.Millisecond) {
-		if time.Since(removed) > 3*time.Second {
+		if time.Since(removed) > 10*time.Second {
 			t.Fatal("a secret that was removed is accepted")
 		}
 	}

@@ -73,7 +73,7 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 
 // waitUp waits until a server answers: up ADDR.
 func waitUp(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		resp, err := http.Get("http://" + args[0] + "/readyz")
 		if err == nil {
 			resp.Body.Close()

@@ -22,6 +22,7 @@ CREATE INDEX any_waits_by_run ON any_waits (run_id);
 INSERT INTO any_waits SELECT trigger, key, run_id, path FROM waits WHERE is_any AND trigger IS NOT NULL;
 DROP TABLE waits;
 DROP TABLE tokens;
+DROP TABLE hour_counts;
 CREATE INDEX steps_by_event ON steps (output ->> '$.event', output ->> '$.key') WHERE status = 'waiting';
 CREATE INDEX steps_by_call ON steps (output ->> '$.call') WHERE status = 'waiting';
 CREATE INDEX steps_by_destination ON steps (run_id) WHERE status = 'waiting' AND output ->> '$.destination' IS NOT NULL;

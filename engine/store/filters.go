@@ -22,8 +22,11 @@ const (
 	errorStep = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END`
 	errorCode = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END`
 	// runHost is the host of the failed step, by its last failed attempt, or of the next attempt.
-	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` +
-		errorStep + ` AND s.destination IS NOT NULL ORDER BY s.status = 'failed' DESC, s.attempt DESC LIMIT 1)
+	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN coalesce(
+			(SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` + errorStep + ` AND s.destination IS NOT NULL
+				AND s.status = 'failed' ORDER BY s.attempt DESC LIMIT 1),
+			(SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` + errorStep + ` AND s.destination IS NOT NULL
+				ORDER BY s.attempt DESC LIMIT 1))
 		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'
 			AND s.destination IS NOT NULL LIMIT 1) END, '')`
 	// runWaitsFor is one of engine.WaitKinds, empty for running and ended runs. If a run waits for
