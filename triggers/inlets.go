@@ -175,8 +175,8 @@ func (e *ElsewhereError) Error() string {
 	if e.Node != "" {
 		name = "node " + e.Node
 	}
-	return name + " polls this trigger, and two polls at once could find the same items: run the command with the address of that node " +
-		"(hookloom nodes lists it)"
+	return name + " polls this trigger, and two polls at once could find the same items: set HOOKLOOM_ADMIN_ADDR to the admin address of " +
+		"that node, which hookloom nodes lists"
 }
 
 // Is makes it an engine.ErrBusy.

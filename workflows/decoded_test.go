@@ -2,6 +2,8 @@ package workflows_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -101,4 +103,20 @@ func TestAWaitHasAtMostTenChoices(t *testing.T) {
 			t.Errorf("%d choices: %v", n, mistakes)
 		}
 	}
+}
+
+// writeFiles creates a project folder from texts by path.
+func writeFiles(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		full := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }

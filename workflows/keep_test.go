@@ -13,22 +13,6 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// writeFiles creates a project folder from texts by path.
-func writeFiles(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		full := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // TestABrokenFileKeepsItsLastGoodVersion checks it whichever file the mistake is reported in.
 func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 	const (
