@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/spf13/cobra"
@@ -200,7 +198,7 @@ func (a *app) printSent(s engine.StepItem) {
 	}
 	if r := s.Request; r != nil {
 		if r.Method != "" {
-			indent("request", sentRequestText(r))
+			indent("request", console.SentRequestText(r))
 		}
 		if r.Note != "" {
 			indent("note", r.Note)
@@ -210,34 +208,8 @@ func (a *app) printSent(s engine.StepItem) {
 		}
 	}
 	if s.Response != nil {
-		indent("response", sentResponseText(s.Response))
+		indent("response", console.SentResponseText(s.Response))
 	}
-}
-
-// sentRequestText writes a request like an HTTP message, for people.
-func sentRequestText(r *engine.SentRequest) string {
-	return strings.TrimRight(fmt.Sprintf("%s %s\n%s\n%s", r.Method, r.URL, sentHeaders(r.Headers), r.Body), "\n")
-}
-
-// sentResponseText writes a response like an HTTP message, for people. JSON is not changed.
-func sentResponseText(r *engine.SentResponse) string {
-	body := string(r.Body)
-	var text string
-	switch {
-	case body == "null":
-		body = ""
-	case json.Unmarshal(r.Body, &text) == nil:
-		body = text
-	}
-	return strings.TrimRight(fmt.Sprintf("%d %s\n%s\n%s", r.Status, http.StatusText(r.Status), sentHeaders(r.Headers), body), "\n ")
-}
-
-func sentHeaders(h map[string]string) string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		fmt.Fprintf(&b, "%s: %s\n", name, h[name])
-	}
-	return b.String()
 }
 
 func compacted(raw json.RawMessage) string {

@@ -28,6 +28,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": 
 	"when": func(any) template.HTML { return "" }, "ago": func(any) template.HTML { return "" }, // see zone.go
 	"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took,
 	"took1": took1, "iso": iso, "bytes": Bytes,
+	"reqtext": SentRequestText, "restext": SentResponseText,
 	"percent": percent, "seconds": seconds, "clip": clip, "facts": facts, "count": count, "json": jsonText, "escape": url.QueryEscape,
 	"line": lineOf, "kind": kindWords, "lacking": backtest.Limits.Lacking, "depth": func(n int) int { return min(n, 9) },
 	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files,
