@@ -19,8 +19,8 @@ import (
 const (
 	// sealedCapture is the prefix of the context under which secrets from handshakes are encrypted.
 	sealedCapture = "secret from a handshake: "
-	// captureLook is how often a node looks for what others have captured, if it hears nothing of it, and
-	// windowLook how often it looks which triggers wait, while handshakes arrive.
+	// captureLook is how often a node looks for what others have captured, if no signal comes, and windowLook
+	// how often it looks which triggers wait, while handshakes arrive.
 	captureLook, windowLook = time.Second, 500 * time.Millisecond
 	// captureTime limits a write, and windowTime a look at which triggers wait: handshakes wait for it.
 	captureTime, windowTime = 10 * time.Second, time.Second
@@ -158,7 +158,7 @@ func (x *sharedSecrets) follow(ctx context.Context, retry time.Duration) {
 	if x == nil {
 		return
 	}
-	heard := x.store.Subscribe(ctx, engine.SignalSecrets)
+	signals := x.store.Subscribe(ctx, engine.SignalSecrets)
 	tick := time.NewTicker(captureLook)
 	defer tick.Stop()
 	var tried map[string]time.Time // the secrets with which the project was last loaded again, at asked
@@ -167,7 +167,7 @@ func (x *sharedSecrets) follow(ctx context.Context, retry time.Duration) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-heard:
+		case <-signals:
 		case <-tick.C:
 		}
 		list, err := x.store.CapturedSecrets(ctx)

@@ -191,7 +191,7 @@ func (c *certificateCache) first(ctx context.Context, name string) (done func(),
 	}
 	return func() {
 		if err := c.store.DropCertificateClaim(context.WithoutCancel(ctx), name, c.owner); err != nil {
-			c.log.Warn("other nodes wait for this one to get a certificate that it has", "certificate", name, "error", err)
+			c.log.Warn("the claim of a certificate was not ended: other nodes wait up to a minute for it", "certificate", name, "error", err)
 		}
 		next()
 	}, nil

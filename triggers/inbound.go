@@ -95,7 +95,7 @@ func (in *inbound) prepare(r *route) {
 		}
 	}
 	in.want, in.unread, in.readHeaders, in.maxBody, in.mediaTypes = &r.want, r.unread, r.readHeaders, r.maxBody, r.mediaTypes()
-	in.whole = r.listened && len(in.body) <= decodedWhole && !in.packed()
+	in.whole = r.subscribed && len(in.body) <= decodedWhole && !in.packed()
 	in.request = signature.Request{Method: in.method, Header: in.header, Query: in.query, PublicURL: in.publicURL, CallbackURL: callback,
 		Body: in.body,
 		JSON: in.json, Form: in.formValues, Pairs: in.formPairs, Each: in.each, Params: r.params}

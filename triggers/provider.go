@@ -1,11 +1,11 @@
 package triggers
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -27,10 +27,6 @@ type Library struct {
 	read    map[string]*workflows.Preset
 }
 
-// aliasLine is the one line of a provider file that is read of all of them; a test compares it with
-// the files.
-var aliasLine = regexp.MustCompile(`(?m)^aliases: \[(.*)\]$`)
-
 // Presets lists the embedded provider files.
 func Presets() (*Library, error) {
 	files, err := fs.Glob(providerFiles, "providers/*.yaml")
@@ -45,8 +41,10 @@ func Presets() (*Library, error) {
 		}
 		name := strings.TrimSuffix(path.Base(f), ".yaml")
 		l.names = append(l.names, name)
-		if m := aliasLine.FindSubmatch(text); m != nil {
-			for _, a := range strings.Split(string(m[1]), ",") {
+		// Only this line of each file is read here; a test compares it with the files.
+		if _, rest, found := bytes.Cut(text, []byte("\naliases: [")); found {
+			list, _, _ := bytes.Cut(rest, []byte("]"))
+			for _, a := range strings.Split(string(list), ",") {
 				l.aliases[strings.TrimSpace(a)] = name
 			}
 		}

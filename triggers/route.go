@@ -69,8 +69,8 @@ type route struct {
 	deps    *Deps
 	// want are the parts of a body that are read before it is stored.
 	want value.FieldSet
-	// listened reports that a workflow listens: its rules read the body at once, usually all of it.
-	listened bool
+	// subscribed reports that a workflow listens to the trigger: its rules read the body at once, usually all of it.
+	subscribed bool
 	// unread are names of a delivery that no expression reads before it is stored; they are
 	// not computed.
 	unread map[string]bool
@@ -103,7 +103,7 @@ func newRoute(p *workflows.Project, t *workflows.Trigger, o *Deps) (*route, erro
 	r.allow = strings.Join(slices.Sorted(maps.Keys(r.methods)), ", ")
 	r.cors = newCORS(t.Webhook.Origins, r.deliver)
 	r.wanted()
-	r.listened = listens(p, t.Name)
+	r.subscribed = listens(p, t.Name)
 	return r, nil
 }
 

@@ -71,8 +71,8 @@ func (h *Hooks) AwaitSecret(trigger string) (time.Time, error) {
 		case r.preset == nil || !r.preset.Captures():
 			return time.Time{}, fmt.Errorf("%w: the provider of trigger %s does not send its secret in a handshake", ErrNoSecretAwaited, trigger)
 		case r.pending == "":
-			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; remove it from .env, or add another name to the list "+
-				"under secret: of the trigger (with PostgreSQL it may be in the database: add another name)", ErrNoSecretAwaited, trigger)
+			return time.Time{}, fmt.Errorf("%w: the secret of trigger %s is set already; add another name to the list under secret: of the "+
+				"trigger, or remove the secret from .env (with PostgreSQL: from the table captured_secrets)", ErrNoSecretAwaited, trigger)
 		}
 		until := time.Now().Add(SecretWindow)
 		if err := h.deps.Windows.Open(trigger, until); err != nil {

@@ -183,7 +183,7 @@ func (m *Monitor) Load(ctx context.Context) error {
 	for _, a := range list {
 		k := key{a.Kind, a.Subject}
 		m.open[k] = a
-		m.own[k] = !m.held(k) // another node may have reported it
+		m.own[k] = !m.ofOneNode(k) // another node may have reported it
 	}
 	for k, a := range m.pending {
 		m.own[k] = m.own[k] || a != nil
@@ -296,7 +296,7 @@ func (m *Monitor) openAlert(ctx context.Context, k key, a engine.Alert) error {
 	if err := m.alertEvent(ctx, o, "open", o.OpenedAt, a.Data); err != nil {
 		return err
 	}
-	if m.held(k) { // before the alert is seen: without the lease another node would close it
+	if m.ofOneNode(k) { // before the alert is seen: without the lease another node would close it
 		if _, err := m.o.Store.Lease(ctx, holdLease(k)); err != nil {
 			return err
 		}

@@ -27,13 +27,13 @@ var ofNode = []string{engine.AlertReloadFailed, engine.AlertSecretsFailing, engi
 // another one closes what a node reported that never returns.
 func holdLease(k key) string { return "alert " + k.kind + " " + k.subject }
 
-// held reports whether an alert has such a lease.
-func (m *Monitor) held(k key) bool { return m.o.Store.Shared() && slices.Contains(ofNode, k.kind) }
+// ofOneNode reports whether an alert is one that each of several nodes finds by itself. It has a lease.
+func (m *Monitor) ofOneNode(k key) bool { return m.o.Store.Shared() && slices.Contains(ofNode, k.kind) }
 
 // endHold ends the lease of an alert that is no longer open. A node that kept it would close the next alert of
 // another node.
 func (m *Monitor) endHold(ctx context.Context, k key) error {
-	if !m.held(k) {
+	if !m.ofOneNode(k) {
 		return nil
 	}
 	return m.o.Store.EndLease(ctx, holdLease(k))
@@ -43,7 +43,7 @@ func (m *Monitor) endHold(ctx context.Context, k key) error {
 func (m *Monitor) closeAbandoned(ctx context.Context) {
 	for _, a := range m.OpenAlerts() {
 		k := key{a.Kind, a.Subject}
-		if !m.held(k) || !engine.Leads(ctx, m.o.Store, holdLease(k)) {
+		if !m.ofOneNode(k) || !engine.Leads(ctx, m.o.Store, holdLease(k)) {
 			continue
 		}
 		m.mu.Lock()
@@ -64,7 +64,7 @@ func (m *Monitor) closeAbandoned(ctx context.Context) {
 
 // mayEnd reports whether this node may end a condition; it is called with the lock held.
 func (m *Monitor) mayEnd(k key) bool {
-	return m.own[k] || !m.o.Store.Shared() || !slices.Contains(ofNode, k.kind)
+	return m.own[k] || !m.ofOneNode(k)
 }
 
 // retryAfter is when reports that were not published are tried again: soon, if another node is publishing.

@@ -180,7 +180,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 			return t.ownReceiptOr(a, cmp.Or(err, fmt.Errorf("event %s is already stored, with another content", a.id)))
 		}
 	}
-	if err := errors.Join(t.insertEvent(a, r.RepeatsBodyOf), t.stored(int64(a.id))); err != nil {
+	if err := errors.Join(t.insertEvent(a, r.RepeatsBodyOf), t.dropLateCount(int64(a.id))); err != nil {
 		return t.storedBefore(a, err)
 	}
 	if a.sealed != nil {

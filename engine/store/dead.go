@@ -15,6 +15,15 @@ const (
 	// removed afterwards.
 	deadGroups = `SELECT r.workflow, r.version, ` + errorStep + `, ` + errorCode + `, ` + errorMessage + `, ` + runHost + `,
 		count(*), min(r.finished_at), max(r.finished_at) FROM runs r INDEXED BY runs_not_well`
+	// deadGroupsOnce is deadGroups for PostgreSQL, where reading a field of a JSON text costs more than reading
+	// its run: it reads the fields of each text once, however many runs have it.
+	deadGroupsOnce = `WITH dead AS MATERIALIZED (SELECT r.id, r.workflow, r.version, r.error, r.finished_at FROM runs r`
+	deadCauses     = `), causes AS MATERIALIZED (SELECT r.error, ` + errorStep + ` AS step, ` + errorCode + ` AS code, ` + errorMessage +
+		` AS message FROM (SELECT DISTINCT error FROM dead) AS r)
+		SELECT d.workflow, d.version, c.step, c.code, c.message, coalesce((SELECT s.destination FROM steps s WHERE s.run_id = d.id AND
+			s.path = c.step AND s.destination IS NOT NULL AND d.error IS NOT NULL ORDER BY s.attempt DESC LIMIT 1), ''),
+			count(*), min(d.finished_at), max(d.finished_at)
+		FROM dead d JOIN causes c ON coalesce(c.error, '') = coalesce(d.error, '') AND (c.error IS NULL) = (d.error IS NULL)`
 	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d
 		JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
 )
@@ -28,29 +37,32 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 	q.DeadOnly, q.After = true, ""
 	var found []*engine.DeadGroup
 	by := map[string]*engine.DeadGroup{}
-	add := func(d engine.DeadLetter, n int, first, last int64) {
-		g := engine.GroupOf(d)
-		if by[g.ID] == nil {
-			by[g.ID] = &g
-			found = append(found, &g)
-		}
-		by[g.ID].Add(n, d.Version, fromMillis(first), fromMillis(last))
-	}
-	gather := func(kind, query string, args []any) error {
+	// gather adds the groups of a query; those that wanted rejects are left out.
+	gather := func(kind, query string, args []any, wanted func(*engine.DeadLetter) bool) error {
 		_, err := collect(ctx, h.db, query, args, func(s scanner) (struct{}, error) {
 			d := engine.DeadLetter{Kind: kind}
 			var n int
 			var first, last int64
 			err := s.Scan(&d.Workflow, &d.Version, &d.ErrorStep, &d.ErrorCode, &d.Error, &d.Host, &n, &first, &last)
-			if err == nil {
-				add(d, n, first, last)
+			if err != nil || !wanted(&d) {
+				return struct{}{}, err
 			}
-			return struct{}{}, err
+			g := engine.GroupOf(d)
+			if by[g.ID] == nil {
+				by[g.ID] = &g
+				found = append(found, &g)
+			}
+			by[g.ID].Add(n, d.Version, fromMillis(first), fromMillis(last))
+			return struct{}{}, nil
 		})
 		return err
 	}
 	if runs := deadRunsOf(q); runs != nil {
-		if err := h.deadRuns(ctx, *runs, gather, add); err != nil {
+		query, args, wanted, err := h.deadRuns(*runs)
+		if err == nil {
+			err = gather("run", query, args, wanted)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -60,7 +72,7 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 		if len(w.parts) > 0 {
 			query += " AND " + strings.Join(w.parts, " AND ")
 		}
-		if err := gather("rule_failed", query+` GROUP BY 1, 2, 5`, w.args); err != nil {
+		if err := gather("rule_failed", query+` GROUP BY 1, 2, 5`, w.args, allDead); err != nil {
 			return nil, err
 		}
 	}
@@ -86,17 +98,27 @@ func deadRunsOf(q engine.Query) *engine.Query {
 	return &q
 }
 
-// deadRuns counts the dead runs.
-func (h *History) deadRuns(ctx context.Context, q engine.Query, gather func(kind, query string, args []any) error,
-	add func(d engine.DeadLetter, n int, first, last int64)) error {
-	if h.postgres {
-		return h.deadRunsByRow(ctx, q, add)
+func allDead(*engine.DeadLetter) bool { return true }
+
+// deadRuns returns the query that counts dead runs by cause, and which of its rows match. On PostgreSQL hosts and
+// codes are compared here: as conditions of the query they would be read from the JSON text of each run.
+func (h *History) deadRuns(q engine.Query) (query string, args []any, wanted func(*engine.DeadLetter) bool, err error) {
+	const by = ` GROUP BY 1, 2, 3, 4, 5, 6`
+	if !h.postgres {
+		w, _, _, err := runConditions(q)
+		return deadGroups + w.String() + by, w.args, allDead, err
 	}
-	w, _, _, err := runConditions(q)
-	if err != nil {
-		return err
+	hosts, codes := hostNames(q.Host), trimmed(q.Reason)
+	wanted = func(d *engine.DeadLetter) bool {
+		return (q.Host == "" || slices.Contains(hosts, d.Host)) && (q.Reason == "" || slices.Contains(codes, d.ErrorCode))
 	}
-	return gather("run", deadGroups+w.String()+` GROUP BY 1, 2, 3, 4, 5, 6`, w.args)
+	rest := q
+	rest.Host, rest.Reason = "", ""
+	w, _, _, err := runConditions(rest)
+	if q.Host != "" {
+		failedAt(&w, hosts)
+	}
+	return deadGroupsOnce + w.String() + deadCauses + by, w.args, wanted, err
 }
 
 // knownHostSteps is how many of the last attempts are searched for a host that is not in the index

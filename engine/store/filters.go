@@ -21,12 +21,9 @@ const (
 		ELSE 'the error of this run cannot be read' END`
 	errorStep = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.step', '') ELSE '' END`
 	errorCode = `CASE WHEN json_valid(r.error) THEN coalesce(r.error ->> '$.code', '') ELSE '' END`
-	// runHost is the host of the failed step, by its last failed attempt, or of the next attempt.
-	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN coalesce(
-			(SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` + errorStep + ` AND s.destination IS NOT NULL
-				AND s.status = 'failed' ORDER BY s.attempt DESC LIMIT 1),
-			(SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` + errorStep + ` AND s.destination IS NOT NULL
-				ORDER BY s.attempt DESC LIMIT 1))
+	// runHost is the host of the failed step, or of the next attempt.
+	runHost = `coalesce(CASE WHEN r.error IS NOT NULL THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.path = ` +
+		errorStep + ` AND s.destination IS NOT NULL ORDER BY s.attempt DESC LIMIT 1)
 		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'
 			AND s.destination IS NOT NULL LIMIT 1) END, '')`
 	// runWaitsFor is one of engine.WaitKinds, empty for running and ended runs. If a run waits for
@@ -252,8 +249,7 @@ func runHosts(w *where, q engine.Query) (costly bool) {
 	}
 	names := hostNames(q.Host)
 	if q.DeadOnly {
-		w.oneOf(`r.id IN (SELECT f.run_id FROM steps f WHERE f.status = 'failed' AND f.destination IS NOT NULL AND f.destination`, names)
-		w.parts[len(w.parts)-1] += ")"
+		failedAt(w, names)
 		w.oneOf(runHost, names)
 		return false
 	}
@@ -261,6 +257,12 @@ func runHosts(w *where, q engine.Query) (costly bool) {
 	w.oneOf(`EXISTS (SELECT 1 FROM steps f WHERE f.run_id = r.id AND f.destination`, names)
 	w.parts[len(w.parts)-1] += " LIMIT 1 OFFSET 0)"
 	return true
+}
+
+// failedAt narrows runs to those that failed at one of some hosts, by the index of failed steps.
+func failedAt(w *where, hosts []string) {
+	w.oneOf(`r.id IN (SELECT f.run_id FROM steps f WHERE f.status = 'failed' AND f.destination IS NOT NULL AND f.destination`, hosts)
+	w.parts[len(w.parts)-1] += ")"
 }
 
 // runText narrows runs by a text, or by an id.

@@ -57,7 +57,7 @@ func (p *pruner) hours(ctx context.Context) error {
 	if !oldest.Valid {
 		return nil
 	}
-	if mine, err := p.ownHours(ctx); err != nil || !mine {
+	if may, err := p.mayCount(ctx); err != nil || !may {
 		return err
 	}
 	first, end := hourOf(oldest.Int64), hourOf(engine.FirstID(p.o.Now.Add(-countAfter)))
@@ -82,8 +82,8 @@ func (p *pruner) hours(ctx context.Context) error {
 	return nil
 }
 
-// ownHours reports whether this process may count hours. It drops the counts of other nodes.
-func (p *pruner) ownHours(ctx context.Context) (bool, error) {
+// mayCount reports whether this process may count hours. It drops the counts of other nodes.
+func (p *pruner) mayCount(ctx context.Context) (bool, error) {
 	if p.s.w.pg == nil {
 		return true, nil
 	}
@@ -122,13 +122,13 @@ func (t *tx) countHour(hour int64) error {
 	return nil
 }
 
-// recount drops the counts of the hours between two ids, whose rows are removed.
-func (t *tx) recount(first, last int64) error {
+// dropCounts drops the counts of the hours between two ids, whose rows are removed.
+func (t *tx) dropCounts(first, last int64) error {
 	return t.exec(`DELETE FROM hour_counts WHERE hour >= ? AND hour <= ?`, hourOf(first), hourOf(last))
 }
 
-// stored drops the count of the hour of an event or run that is stored late, as after an outage.
-func (t *tx) stored(id int64) error {
+// dropLateCount drops the count of the hour of an event or run that is stored late, as after an outage.
+func (t *tx) dropLateCount(id int64) error {
 	if time.Since(engine.EventID(id).Time()) < lateAfter {
 		return nil
 	}

@@ -128,7 +128,7 @@ func (p *pruner) walk(ctx context.Context, query string, args []any, count *int,
 					}
 				}
 			}
-			return t.recount(ids[0], ids[len(ids)-1])
+			return t.dropCounts(ids[0], ids[len(ids)-1])
 		})
 		if errors.Is(err, engine.ErrFull) && step > 1 {
 			step = max(1, step/8) // the remaining room is smaller

@@ -50,7 +50,7 @@ func (s *Store) Replay(ctx context.Context, r engine.Replay) (due time.Time, dou
 		if t.changes == 0 {
 			return engine.ErrStale
 		}
-		if err := t.stored(int64(r.New)); err != nil {
+		if err := t.dropLateCount(int64(r.New)); err != nil {
 			return err
 		}
 		t.changedRun(r.New, engine.Queued)

@@ -46,7 +46,7 @@ func (t *tx) begin(events []madeEvent) error {
 			return err
 		}
 		if id, ok := ev.row[0].(int64); ok {
-			if err := t.stored(id); err != nil {
+			if err := t.dropLateCount(id); err != nil {
 				return err
 			}
 		}
@@ -70,7 +70,7 @@ const dueColumn = 8
 func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if r.insert {
 		if err = t.put(insertRun, r.run...); err == nil {
-			err = t.stored(int64(r.of.Run.ID))
+			err = t.dropLateCount(int64(r.of.Run.ID))
 		}
 	} else {
 		err = t.update(updateRun, r.run...)
