@@ -239,16 +239,14 @@ func anyList(names []string) []any {
 	return out
 }
 
-// reloads loads the project again on SIGHUP and, with watch, after changes.
-func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) error {
+// reloads loads the project again on SIGHUP and after changes that a watcher sees; nil sees none.
+func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watcher *fsnotify.Watcher) error {
 	var changes chan fsnotify.Event
-	if watch {
-		w, err := watchFolders(s.o.dir, s.files)
-		if err != nil {
+	if watcher != nil {
+		if err := watchFolders(watcher, s.o.dir, s.files); err != nil {
 			return fmt.Errorf("watching %s: %w", s.o.dir, err)
 		}
-		defer w.Close()
-		changes = w.Events
+		changes = watcher.Events
 	}
 	// Editors write a file in several steps; wait until it is quiet.
 	quiet := time.NewTimer(time.Hour)
@@ -276,12 +274,22 @@ func (s *server) reloads(ctx context.Context, hup <-chan os.Signal, watch bool) 
 // version (kubernetes.io, "Mounted ConfigMaps are updated automatically").
 const mountedVersion = "..data"
 
-// watchFolders watches the folders that contain files of a project.
-func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) {
+// newWatcher watches the folders of a project before its files are read, so that no later change is missed.
+func newWatcher(dir string) (*fsnotify.Watcher, error) {
 	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		if err = watchFolders(w, dir, nil); err != nil {
+			err = errors.Join(err, w.Close())
+		}
 	}
+	if err != nil {
+		return nil, fmt.Errorf("watching %s: %w", dir, err)
+	}
+	return w, nil
+}
+
+// watchFolders watches the folders that contain files of a project.
+func watchFolders(w *fsnotify.Watcher, dir string, files workflows.Files) error {
 	folders := []string{"", "workflows", "connectors", "fixtures", "schemas"}
 	for name := range files {
 		if folder := path.Dir(name); folder != "." && !slices.ContainsFunc(folders[1:], func(f string) bool {
@@ -302,10 +310,10 @@ func watchFolders(dir string, files workflows.Files) (*fsnotify.Watcher, error) 
 			return w.Add(p)
 		})
 		if err != nil {
-			return nil, errors.Join(err, w.Close())
+			return err
 		}
 	}
-	return w, nil
+	return nil
 }
 
 // warn logs what is wrong with a project that runs anyway.

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/actions/auth"
 	"github.com/hookloom/hookloom/engine"
@@ -440,6 +441,14 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	tuneMemory()
+	var watcher *fsnotify.Watcher
+	if watch {
+		var err error
+		if watcher, err = newWatcher(o.dir); err != nil {
+			return err
+		}
+		defer watcher.Close()
+	}
 	l, err := loadAsked(ctx, o.dir, nil)
 	if err != nil {
 		return err
@@ -477,7 +486,7 @@ func (a *app) serve(ctx context.Context, o serveOptions, watch bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reloads := make(chan error, 1)
-	go func() { reloads <- s.reloads(ctx, hup, watch) }()
+	go func() { reloads <- s.reloads(ctx, hup, watcher) }()
 	err = s.run(ctx)
 	cancel()
 	return errors.Join(err, <-reloads)
