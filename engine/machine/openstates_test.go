@@ -53,7 +53,7 @@ func TestOpenRunsOfTheSchemaBeforeEnd(t *testing.T) {
 	}
 	const states = "batched queued 0,burst queued 0,crashed waiting 1,paused waiting 1,rated queued 0,rated succeeded 0"
 	state := func() string {
-		return w.exec(t, `SELECT group_concat(x) FROM (SELECT workflow || ' ' || status || ' ' || (SELECT count(*) FROM steps s
+		return w.exec(t, `SELECT coalesce(group_concat(x), '') FROM (SELECT workflow || ' ' || status || ' ' || (SELECT count(*) FROM steps s
 			WHERE s.run_id = r.id AND s.status = 'failed') AS x FROM runs r ORDER BY 1)`)
 	}
 	for range 150 {
