@@ -61,15 +61,31 @@ type counter struct {
 	store  *store.Store
 	engine *machine.Engine
 	inlets *triggers.Inlets
-	close  func() error
+	// run lets the engine decide; openCounter has called it.
+	run func()
+	// close ends the engine and closes its store.
+	close func() error
 }
 
 func newCounter(t *testing.T, path, poll string, fault func(int) error) *counter {
 	t.Helper()
-	return openCounter(t, path, "triggers:\n  orders:\n    webhook: {auth: none, key: body.id}\n    poll: {every: 1h, "+poll+"}\n", fault)
+	return openCounter(t, path, asTrigger(poll), fault)
+}
+
+// asTrigger is the configuration of a trigger with a webhook and the poll.
+func asTrigger(poll string) string {
+	return "triggers:\n  orders:\n    webhook: {auth: none, key: body.id}\n    poll: {every: 1h, " + poll + "}\n"
 }
 
 func openCounter(t *testing.T, path, config string, fault func(int) error) *counter {
+	t.Helper()
+	c := stoppedCounter(t, path, config, fault)
+	c.run()
+	return c
+}
+
+// stoppedCounter is a counter whose engine stores events and decides nothing until its run.
+func stoppedCounter(t *testing.T, path, config string, fault func(int) error) *counter {
 	t.Helper()
 	p := load(t, config)
 	s, err := store.Open(context.Background(), path, store.Options{Fault: fault, Synchronous: "OFF"})
@@ -85,15 +101,31 @@ func openCounter(t *testing.T, path, config string, fault func(int) error) *coun
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx) }()
 	c := &counter{t: t, store: s, engine: e, inlets: in}
+	var ended sync.WaitGroup
+	var failed error
+	c.run = func() { ended.Go(func() { failed = e.Run(ctx) }) }
 	c.close = sync.OnceValue(func() error {
 		cancel()
-		return errors.Join(<-ended, s.Close())
+		ended.Wait()
+		return errors.Join(failed, s.Close())
 	})
 	t.Cleanup(func() { _ = c.close() }) // its error is looked at where it matters
 	return c
+}
+
+// differs waits until the only sighting of the event has the differences.
+func (c *counter) differs(event engine.EventID, want string) {
+	c.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		d, err := c.store.History().EventDetail(context.Background(), event)
+		if err == nil && len(d.Sightings) == 1 && string(d.Sightings[0].Differences) == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("%+v %v, want %s", d, err, want)
+		}
+	}
 }
 
 func (c *counter) poll(want string) {

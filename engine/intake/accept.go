@@ -77,18 +77,7 @@ func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 		in.o.Watch.Stored(d, r)
 	}
 	if p := in.reg.Snapshot(); r.Duplicate && p != nil && p.Polled[d.Trigger] {
-		in.mu.Lock()
-		going := !in.stopping && in.work != nil
-		if going {
-			in.goroutines.Add(1)
-		}
-		in.mu.Unlock()
-		if going { // does not delay the answer to the sender
-			go func() {
-				defer in.goroutines.Done()
-				in.compareData(in.work, d, r)
-			}()
-		}
+		in.compareLater(d, r)
 	}
 	if r.Behind {
 		in.mu.Lock()
@@ -97,6 +86,20 @@ func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 	}
 	if !r.Duplicate && !d.Unsubscribed && !r.Elsewhere {
 		in.arrived(&engine.Event{ID: r.Event, Delivery: *d}, false)
+	}
+}
+
+// compareLater compares the data of a repeated delivery with the event's, without delaying the answer
+// to the sender. What is stored before Start is compared by Start.
+func (in *Intake) compareLater(d *engine.Delivery, r engine.Receipt) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case in.stopping:
+	case in.work != nil:
+		in.goroutines.Go(func() { in.compareData(in.work, d, r) })
+	case len(in.early) < maxEarly:
+		in.early = append(in.early, repeat{d, r})
 	}
 }
 

@@ -70,6 +70,8 @@ type Intake struct {
 	sleeping bool
 	// stopping reports that nothing new begins.
 	stopping bool
+	// early are repeated deliveries that were stored before Start and wait for their comparison.
+	early []repeat
 
 	// goroutines counts the goroutines that Wait waits for.
 	goroutines sync.WaitGroup
@@ -77,6 +79,16 @@ type Intake struct {
 	// waiters has its own lock.
 	waiters waiters
 }
+
+// repeat is a delivery of an event that was stored before.
+type repeat struct {
+	delivery *engine.Delivery
+	receipt  engine.Receipt
+}
+
+// maxEarly is the largest number of repeated deliveries that are kept for their comparison until
+// Start: they are in memory with their bodies. The differences of others are not recorded.
+const maxEarly = 100
 
 // New makes an Intake.
 func New(o Options) *Intake {
@@ -91,6 +103,13 @@ func (in *Intake) Start(work context.Context) {
 	in.work = work
 	in.backlog.Store(true)
 	in.ordered.backlog = true // events in the inbox are older than new ones
+	early := in.early
+	in.early = nil
+	in.goroutines.Go(func() {
+		for _, x := range early {
+			in.compareData(work, x.delivery, x.receipt)
+		}
+	})
 	in.mu.Unlock()
 	close(in.working)
 }
