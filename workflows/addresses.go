@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // listenAddress checks an address that the server listens on.
@@ -89,6 +91,49 @@ func (d *decoder) allowed(e *objectNode) []string {
 		out = append(out, n.Value)
 	}
 	return out
+}
+
+// destinationProblem says why a key of destinations can never match a host that a step calls.
+func destinationProblem(key string) (problem, hint string) {
+	if _, rest, found := strings.Cut(key, "://"); found {
+		host, _, _ := strings.Cut(rest, "/")
+		return fmt.Sprintf("%q is a URL", key), "write the host alone: " + host
+	}
+	bare := strings.TrimSuffix(strings.TrimPrefix(key, "["), "]")
+	if a, err := netip.ParseAddr(bare); err == nil && a.Is6() {
+		if key != "["+a.String()+"]" {
+			return fmt.Sprintf("%q is not how URLs write this address", key), fmt.Sprintf(`write "[%s]"`, a)
+		}
+		return "", ""
+	}
+	host, port, err := net.SplitHostPort(key)
+	if err != nil {
+		host, port = key, ""
+	} else if n, bad := strconv.Atoi(port); bad != nil || n < 1 || n > 65535 || port != strconv.Itoa(n) {
+		return fmt.Sprintf("%q: the port is a number from 1 to 65535", key), "write the host alone for all its ports, or api.example.com:8443"
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
+		if want := net.JoinHostPort(a.String(), port); key != want {
+			return fmt.Sprintf("%q is not how URLs write this address", key), fmt.Sprintf("write %q", want)
+		}
+		return "", ""
+	}
+	switch before, _, path := strings.Cut(key, "/"); {
+	case strings.Contains(key, "*"):
+		return fmt.Sprintf("%q is not a host: patterns are not supported", key), "name each host"
+	case path && hostName.MatchString(withoutPort(before)):
+		return fmt.Sprintf("%q has a path, and limits are for a host", key), "write " + before
+	case !hostName.MatchString(host) && !isUnicodeHost(host):
+		return fmt.Sprintf("%q is not a host", key), "write api.example.com, or api.example.com:8443"
+	}
+	return "", ""
+}
+
+// isUnicodeHost reports whether a host consists of letters of any language, digits, dots and hyphens.
+func isUnicodeHost(host string) bool {
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return r < 0x80 && r != '.' && r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) && strings.ContainsFunc(host, unicode.IsLetter)
 }
 
 // allowProblem says what is wrong with an entry of egress.allow.

@@ -180,8 +180,13 @@ func (l *loader) server(d *decoder, s *objectNode) {
 func (l *loader) destinations(d *decoder, v *yaml.Node) {
 	l.p.Destinations = map[string]Limit{}
 	d.pairs(v, func(k, n *yaml.Node) {
-		if strings.ContainsAny(k.Value, "/ ") || k.Value == "" {
-			d.add(d.pos(k), "bad-address", fmt.Sprintf("%q is not a host", k.Value), "write api.example.com, or api.example.com:8443")
+		if problem, hint := destinationProblem(k.Value); problem != "" {
+			d.add(d.pos(k), "bad-address", "destinations: "+problem, hint)
+		}
+		host := strings.ToLower(k.Value)
+		if _, twice := l.p.Destinations[host]; twice {
+			d.add(d.pos(k), "duplicate-key", fmt.Sprintf("destinations: %q is the host of another key, in other case", k.Value),
+				"remove one of them")
 		}
 		if x := d.object(n, "destination"); x != nil {
 			limit := Limit{Concurrency: x.integer("concurrency", 0)}
@@ -190,7 +195,7 @@ func (l *loader) destinations(d *decoder, v *yaml.Node) {
 					limit.Rate, limit.Per = n, per
 				}
 			}
-			l.p.Destinations[strings.ToLower(k.Value)] = limit
+			l.p.Destinations[host] = limit
 		}
 	})
 }

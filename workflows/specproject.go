@@ -11,7 +11,7 @@ var projectShapes = map[string]*shape{
 		{"triggers", mapOf(object("trigger")), false, "triggers by name, which any workflow can listen to"},
 		{"connections", mapOf(is(kindAny)), false, "credentials by name, which steps use to reach services"},
 		{"egress", object("egress"), false, "which private addresses steps may reach"},
-		{"destinations", mapOf(object("destination")), false, "limits per host"},
+		{"destinations", mapOf(object("destination")), false, "limits per host: api.example.com for all its ports, api.example.com:8443 for one"},
 		{"history", object("history"), false, "how long history is kept, and what of it is masked"},
 		{"files", object("files"), false, "size limits for the files of runs, which http actions write with save: true"},
 		{"secrets", object("secrets"), false, "where secrets come from, in addition to the environment, .env, mounted files and secrets.age"},

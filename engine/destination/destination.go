@@ -137,11 +137,12 @@ func (ds *Table) Use(limits map[string]workflows.Limit) {
 	defer ds.mu.Unlock()
 	ds.limits = limits
 	for _, d := range ds.byName {
-		ds.configure(d, ds.limits[hostOf(d.name)])
+		limit, _ := ds.limitOf(d.name)
+		ds.configure(d, limit)
 	}
 }
 
-// hostOf is the part of a destination's name that hookloom.yaml refers to.
+// hostOf is the host of a destination's name, with its port unless that is the scheme's.
 func hostOf(name string) string {
 	_, host, _ := strings.Cut(originOf(name), "://")
 	return host
@@ -162,7 +163,7 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 	}
 	d = &destination{name: name, queued: map[int64]bool{}, tickets: map[int64]ticket{}}
 	d.breaker = ds.newBreaker(d)
-	limit := ds.limits[hostOf(name)]
+	limit, _ := ds.limitOf(name)
 	if limit.Rate == 0 {
 		limit.Rate, limit.Per = connector.Rate, connector.Per
 	}

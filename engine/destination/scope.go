@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // shared are hosts at which each receiver has its own address, and the number of path segments that
@@ -63,10 +65,49 @@ func originOf(name string) string {
 // nameOf is the key of a destination: a host with limits set by the project is one destination,
 // even if receivers share it.
 func (ds *Table) nameOf(name string) string {
-	if _, bounded := ds.limits[hostOf(name)]; bounded {
+	if _, bounded := ds.limitOf(name); bounded {
 		return originOf(name)
 	}
 	return name
+}
+
+// limitOf returns the limits that the project sets for a destination, and whether there are any. A host
+// with this port goes before the host alone, which is for all of its other ports: people do not know
+// that names have the port of mail servers and databases, and lack that of https.
+func (ds *Table) limitOf(name string) (workflows.Limit, bool) {
+	if len(ds.limits) == 0 {
+		return workflows.Limit{}, false
+	}
+	host := strings.ToLower(hostOf(name))
+	if l, ok := ds.limits[host]; ok && hasPort(host) {
+		return l, true
+	}
+	if port := defaultPort(name); port != "" && !hasPort(host) {
+		if l, ok := ds.limits[host+port]; ok {
+			return l, true
+		}
+	}
+	if hasPort(host) {
+		host = host[:strings.LastIndexByte(host, ':')]
+	}
+	l, ok := ds.limits[host]
+	return l, ok
+}
+
+// hasPort reports whether a host, which may be an IPv6 address in brackets, has a port.
+func hasPort(host string) bool {
+	return strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']')
+}
+
+// defaultPort is the port that names of the scheme lack.
+func defaultPort(name string) string {
+	switch {
+	case strings.HasPrefix(name, "https://"):
+		return ":443"
+	case strings.HasPrefix(name, "http://"):
+		return ":80"
+	}
+	return ""
 }
 
 // held reports whether something other than its limits holds attempts back.

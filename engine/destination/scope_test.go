@@ -145,3 +145,50 @@ func TestOriginsOfADestination(t *testing.T) {
 		}
 	}
 }
+
+// TestALimitAppliesHoweverItsHostIsWritten: with or without the port that the scheme has anyway, and
+// for mail servers and databases, whose names always have a port.
+func TestALimitAppliesHoweverItsHostIsWritten(t *testing.T) {
+	for _, c := range []struct {
+		key, name string
+		want      bool
+	}{
+		{"api.example.com", "https://api.example.com", true},
+		{"api.example.com", "http://api.example.com", true},
+		{"api.example.com", "https://api.example.com:8443", true},
+		{"api.example.com", "smtp://api.example.com:587", true},
+		{"db.example.com", "postgres://DB.example.com:5432", true},
+		{"api.example.com:443", "https://api.example.com", true},
+		{"api.example.com:80", "http://api.example.com", true},
+		{"api.example.com:443", "http://api.example.com", false},
+		{"api.example.com:443", "https://api.example.com:8443", false},
+		{"api.example.com:8443", "https://api.example.com:8443", true},
+		{"api.example.com:8443", "https://api.example.com", false},
+		{"[::1]", "https://[::1]", true},
+		{"[::1]", "https://[::1]:8443", true},
+		{"[::1]:443", "https://[::1]", true},
+		{"example.com", "https://api.example.com", false},
+		{"hooks.slack.com:443", "https://hooks.slack.com/services/T/B", true},
+	} {
+		table := newCalled().Table
+		table.Use(map[string]workflows.Limit{c.key: {Concurrency: 1}})
+		p, _ := table.Take(c.name, workflows.Limit{}, 1)
+		_, second := table.Take(c.name, workflows.Limit{}, 2)
+		if p == nil || (second != nil) != c.want {
+			t.Errorf("%s, limited by %s: %v, want %t", c.name, c.key, second != nil, c.want)
+		}
+	}
+}
+
+// TestAPortsOwnLimitGoesBeforeItsHosts, whatever their order.
+func TestAPortsOwnLimitGoesBeforeItsHosts(t *testing.T) {
+	table := newCalled().Table
+	table.Use(map[string]workflows.Limit{"a.example": {Concurrency: 1}, "a.example:8443": {Concurrency: 2},
+		"a.example:443": {Concurrency: 3}})
+	for name, want := range map[string]int{"https://a.example:8443": 2, "https://a.example": 3, "http://a.example": 1,
+		"http://a.example:81": 1} {
+		if l, _ := table.limitOf(name); l.Concurrency != want {
+			t.Errorf("%s: %d, want %d", name, l.Concurrency, want)
+		}
+	}
+}
