@@ -52,9 +52,10 @@ type databaseState struct {
 	Release  string `json:"server"`
 	Schema   string `json:"schema"`
 	// Have is the version of the schema, 0 for none; Want is the one that this program needs.
-	Have     int      `json:"version"`
-	Want     int      `json:"needs"`
-	Worth    string   `json:"acknowledged"`
+	Have int `json:"version"`
+	Want int `json:"needs"`
+	// Worth is where an acknowledged event is; empty if the server does not keep what is promised.
+	Worth    string   `json:"acknowledged,omitempty"`
 	UsedBy   string   `json:"used_by,omitempty"`
 	Problems []string `json:"problems,omitempty"`
 }
@@ -88,7 +89,11 @@ func (a *app) databaseStatus(ctx context.Context, at *place) error {
 	if version.TooNew() {
 		problems = append(problems, store.NewerSchema(version))
 	}
-	for _, err := range append(problems, address.Writable(f), address.Durable(f), address.Allowed(f, version.Have < version.Want)) {
+	unsafe := []error{address.Writable(f), address.Durable(f)}
+	if errors.Join(unsafe...) != nil {
+		s.Worth = "" // no event is acknowledged
+	}
+	for _, err := range append(append(problems, unsafe...), address.Allowed(f, version.Have < version.Want)) {
 		if err != nil {
 			s.Problems = append(s.Problems, err.Error())
 		}
@@ -116,8 +121,12 @@ func (a *app) printDatabaseState(s *databaseState) error {
 		case s.Have < s.Want:
 			version += fmt.Sprintf("; hookloom serve or hookloom db migrate updates it to %d", s.Want)
 		}
-		a.printf("database      %s\nserver        PostgreSQL %s\nschema        %s, %s\nacknowledged  on %s\n", s.Database, s.Release, s.Schema,
-			version, s.Worth)
+		worth := "on " + s.Worth
+		if s.Worth == "" {
+			worth = "nothing: hookloom serve refuses this server until the problem is solved"
+		}
+		a.printf("database      %s\nserver        PostgreSQL %s\nschema        %s, %s\nacknowledged  %s\n", s.Database, s.Release, s.Schema,
+			version, worth)
 		if s.UsedBy != "" {
 			a.printf("used by       %s; hookloom nodes lists all nodes\n", s.UsedBy)
 		}

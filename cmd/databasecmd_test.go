@@ -93,6 +93,28 @@ func TestTheTablesOfAPostgreSQLDatabase(t *testing.T) {
 	says(t, "status of a file", code, exitUsage, errs, "x.db is a SQLite file", "--db postgres://")
 }
 
+// TestStatusOfAServerThatPromisesTooLittle says once that nothing is acknowledged, and why.
+func TestStatusOfAServerThatPromisesTooLittle(t *testing.T) {
+	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR", "HOOKLOOM_DB"} {
+		t.Setenv(name, "")
+	}
+	dir, address := projectIn(t, map[string]string{"hookloom.yaml": ""}), postgrestest.Shared(t).Database(t)
+	weak := address + "?synchronous_commit=local"
+	code, out, _ := ran(t, "db", "status", "--dir", dir, "--db", weak)
+	says(t, "weak settings", code, exitFailure, out, "acknowledged  nothing: hookloom serve refuses this server until the problem is solved",
+		": synchronous_commit is local: a crash or a failover loses acknowledged events")
+	if strings.Contains(out, "the disk of this server") {
+		t.Errorf("two statements about an answer:\n%s", out)
+	}
+	code, out, _ = ran(t, "db", "status", "--dir", dir, "--db", weak, "--output", "json")
+	says(t, "weak settings as JSON", code, exitFailure, out, `"problems"`)
+	if strings.Contains(out, `"acknowledged"`) {
+		t.Errorf("an answer is worth something: %s", out)
+	}
+	code, _, errs := ran(t, "serve", dir, "--db", weak, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+	says(t, "serve", code, exitFailure, errs, "synchronous_commit is local")
+}
+
 // TestAProjectIsMovedToAnotherDatabase: the copy shows the same, and the source is not served until it is
 // reopened.
 func TestAProjectIsMovedToAnotherDatabase(t *testing.T) {

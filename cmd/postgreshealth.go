@@ -74,7 +74,7 @@ func serverOfDatabase(ctx context.Context, path string) (out []diagnosis, ok boo
 			out = append(out, problem(check.what, check.err))
 		}
 	}
-	if a.Durable(f) == nil {
+	if a.Writable(f) == nil && a.Durable(f) == nil {
 		out = append(out, diagnosis{"ok", "durability", "an answer 2xx means that the event is on " + f.Worth(), ""})
 	}
 	if f.Checksums != "on" {
