@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/machine"
 )
 
@@ -104,6 +105,35 @@ func TestStepsOfAConnectionThatNeedsAPersonWaitAndGoOn(t *testing.T) {
 		t.Errorf("%d attempts; want one more for each of 4 runs", n)
 	}
 	alertsOf(t, e, 0)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hosted is a connected action whose attempts go to one host.
+type hosted struct{ connectedTarget }
+
+func (hosted) Destination(engine.Input) string { return "https://crm.example" }
+
+// TestAnAttemptThatIsHeldSaysNothingOfItsHost: its permit comes back, and the host has neither answered nor failed.
+func TestAnAttemptThatIsHeldSaysNothingOfItsHost(t *testing.T) {
+	w, _ := heldWorld(t)
+	w.act = hosted{connectedTarget{w.target}}
+	var e *machine.Engine
+	found, during := w.target.do, make(chan []destination.State, 1)
+	w.target.do = func(in engine.Input, n int) (any, error) {
+		during <- e.Destinations()
+		return found(in, n)
+	}
+	before := w.before
+	w.before = func(x *machine.Engine) { e = x; before(x) }
+	_, s, stop := w.start(nil)
+	acceptMany(t, e, "first")
+	waitingForCRM(t, s, 1)
+	was, is := <-during, e.Destinations()
+	if len(was) != 1 || len(is) != 1 || was[0].InUse != 1 || is[0].InUse != 0 || is[0].Limit != was[0].Limit || is[0].Last != "" {
+		t.Errorf("during the attempt %+v, after it %+v", was, is)
+	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
