@@ -75,7 +75,7 @@ func isCallExample(n *yaml.Node) bool {
 		key := n.Content[i].Value
 		if !slices.Contains([]string{"with", "request", "response", "output"}, key) {
 			// with: marks a call even if another key is misspelled.
-			return hasKey(n, "with") && n.Content[i+1] != nil && (hasKey(n, "response") || hasKey(n, "output"))
+			return hasKey(n, "with") && (hasKey(n, "response") || hasKey(n, "output"))
 		}
 		call = call || key != "request"
 	}

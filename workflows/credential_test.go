@@ -166,6 +166,19 @@ func TestWhatOnlyShowsWhereACredentialGoesIsNone(t *testing.T) {
 	}
 }
 
+// TestExamplesAndTextsForPeopleMayShowACredential: below these keys nothing is sent.
+func TestExamplesAndTextsForPeopleMayShowACredential(t *testing.T) {
+	keys := strings.Fields("test tests example examples sample returns inputs schema description docs help options pattern mocks redact " +
+		"fixture expect")
+	for _, key := range append(keys, "body") {
+		warnings, _ := credentialWarnings(t, map[string]string{"workflows/w.yaml": "on: manual\nsteps:\n" +
+			"  - {id: a, uses: http/post, with: {url: https://a.example/x, " + key + ": {password: Zq7kfw3pLm2}}}\n"})
+		if (len(warnings) > 0) != (key == "body") {
+			t.Errorf("%s: %v", key, warnings)
+		}
+	}
+}
+
 // TestACredentialInABrokenFileIsNotPrinted: a file that is not YAML has no tree, and a password in an address
 // or a connection string may be written wrongly.
 func TestACredentialInABrokenFileIsNotPrinted(t *testing.T) {

@@ -13,8 +13,8 @@
 // reaches and how long it takes. A mutant is then tried with these tests only.
 //
 // The packages that implement the engine have few tests of their own: most tests run the
-// whole engine, in engine/machine. A mutant of these packages that survives its own tests
-// is tried with those (testedBy).
+// whole engine, in engine/machine, and those of triggers test what is read of a file. A mutant
+// of these packages that survives its own tests is tried with those (testedBy).
 //
 // With -state, compiled binaries and results are kept in a folder. The same command
 // continues from there after an interruption, or when -for has ended it with status 3.
@@ -56,6 +56,7 @@ const (
 var testedBy = map[string]string{
 	"engine/alert": "engine/machine", "engine/control": "engine/machine", "engine/intake": "engine/machine",
 	"engine/persist": "engine/machine", "engine/registry": "engine/machine", "engine/runner": "engine/machine",
+	"workflows": "triggers",
 }
 
 // errUnfinished is the end of -for before that of the work.
