@@ -28,7 +28,7 @@ const copyStep = 500
 // notCopied are the tables that belong to one database.
 var notCopied = []string{"nodes", "turn", "beats", "leases", "deciding", "shared_rules", "orders_to_nodes",
 	"permit_starts", "permit_slots", "captured_secrets", "awaited_secrets", "certificates", "certificate_claims",
-	"hour_counts", "migrations", "events_view", "runs_view", "steps_view"}
+	"hour_counts", "dead_causes", "migrations", "events_view", "runs_view", "steps_view"}
 
 // CopyDatabase copies all rows of one database into another one, which must be empty, and compares
 // them row by row. No process may use either of them. The copy keeps the ids, the keys and the name of

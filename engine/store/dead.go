@@ -15,15 +15,6 @@ const (
 	// removed afterwards.
 	deadGroups = `SELECT r.workflow, r.version, ` + errorStep + `, ` + errorCode + `, ` + errorMessage + `, ` + runHost + `,
 		count(*), min(r.finished_at), max(r.finished_at) FROM runs r INDEXED BY runs_not_well`
-	// deadGroupsOnce is deadGroups for PostgreSQL, where reading a field of a JSON text costs more than reading
-	// its run: it reads the fields of each text once, however many runs have it.
-	deadGroupsOnce = `WITH dead AS MATERIALIZED (SELECT r.id, r.workflow, r.version, r.error, r.finished_at FROM runs r`
-	deadCauses     = `), causes AS MATERIALIZED (SELECT r.error, ` + errorStep + ` AS step, ` + errorCode + ` AS code, ` + errorMessage +
-		` AS message FROM (SELECT DISTINCT error FROM dead) AS r)
-		SELECT d.workflow, d.version, c.step, c.code, c.message, coalesce((SELECT s.destination FROM steps s WHERE s.run_id = d.id AND
-			s.path = c.step AND s.destination IS NOT NULL AND d.error IS NOT NULL ORDER BY s.attempt DESC LIMIT 1), ''),
-			count(*), min(d.finished_at), max(d.finished_at)
-		FROM dead d JOIN causes c ON coalesce(c.error, '') = coalesce(d.error, '') AND (c.error IS NULL) = (d.error IS NULL)`
 	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d
 		JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
 )
@@ -103,10 +94,9 @@ func allDead(*engine.DeadLetter) bool { return true }
 // deadRuns returns the query that counts dead runs by cause, and which of its rows match. On PostgreSQL hosts and
 // codes are compared here: as conditions of the query they would be read from the JSON text of each run.
 func (h *History) deadRuns(q engine.Query) (query string, args []any, wanted func(*engine.DeadLetter) bool, err error) {
-	const by = ` GROUP BY 1, 2, 3, 4, 5, 6`
 	if !h.postgres {
 		w, _, _, err := runConditions(q)
-		return deadGroups + w.String() + by, w.args, allDead, err
+		return deadGroups + w.String() + ` GROUP BY 1, 2, 3, 4, 5, 6`, w.args, allDead, err
 	}
 	hosts, codes := hostNames(q.Host), trimmed(q.Reason)
 	wanted = func(d *engine.DeadLetter) bool {
@@ -118,7 +108,8 @@ func (h *History) deadRuns(q engine.Query) (query string, args []any, wanted fun
 	if q.Host != "" {
 		failedAt(&w, hosts)
 	}
-	return deadGroupsOnce + w.String() + deadCauses + by, w.args, wanted, err
+	query, args = groupCauses(w)
+	return query, args, wanted, err
 }
 
 // knownHostSteps is how many of the last attempts are searched for a host that is not in the index

@@ -136,8 +136,8 @@ var tables = strings.Fields(`meta nodes events keys sightings inbox decisions de
 	step_notes quarantine secret_uses answers waits ended_waits end_calls places newest paused inlets remembered observed poll_log
 	audit ended_sessions switched_off held_runs project_files batches orders alerts claims conflicts kept_values kept_size kept_writes
 	emitted kept_keys gatherings run_events cancel_keys feed tokens turn beats leases deciding shared_rules orders_to_nodes
-	permit_starts permit_slots captured_secrets awaited_secrets certificates certificate_claims hour_counts events_view
-	runs_view steps_view`)
+	permit_starts permit_slots captured_secrets awaited_secrets certificates certificate_claims hour_counts dead_causes
+	events_view runs_view steps_view`)
 
 // translate returns the text of a statement in PostgreSQL's SQL.
 func translate(query string) string {

@@ -26,6 +26,12 @@ const (
 		errorStep + ` AND s.destination IS NOT NULL ORDER BY s.attempt DESC LIMIT 1)
 		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'
 			AND s.destination IS NOT NULL LIMIT 1) END, '')`
+	// deadCode is the code of a dead letter, and deadAt begins the condition that its host is one of some. PostgreSQL
+	// stores both (postgresqldead.go).
+	deadCode = `coalesce(NULL, ` + errorCode + `)`
+	deadAt   = `((` + runHost
+	// failedRuns begins the condition that a run failed at a host, by the index of failed steps.
+	failedRuns = `(r.id IN (SELECT f.run_id FROM steps f WHERE f.status = 'failed' AND f.destination IS NOT NULL AND f.destination`
 	// runWaitsFor is one of engine.WaitKinds, empty for running and ended runs. If a run waits for
 	// several things, a person comes first.
 	runWaitsFor = `coalesce(CASE r.status WHEN 'waiting' THEN coalesce(
@@ -167,7 +173,11 @@ func runConditions(q engine.Query) (w, x where, costly bool, err error) {
 	}
 	costly = runHosts(&w, q) || costly
 	if q.Reason != "" {
-		w.oneOf(errorCode, trimmed(q.Reason))
+		code := errorCode
+		if q.DeadOnly {
+			code = deadCode
+		}
+		w.oneOf(code, trimmed(q.Reason))
 		costly = costly || !q.DeadOnly
 	}
 	if q.Trigger != "" {
@@ -250,7 +260,8 @@ func runHosts(w *where, q engine.Query) (costly bool) {
 	names := hostNames(q.Host)
 	if q.DeadOnly {
 		failedAt(w, names)
-		w.oneOf(runHost, names)
+		w.oneOf(deadAt, names)
+		w.parts[len(w.parts)-1] += "))"
 		return false
 	}
 	// With OFFSET, PostgreSQL looks at the steps of each run instead of reading all steps for the host.
@@ -261,8 +272,8 @@ func runHosts(w *where, q engine.Query) (costly bool) {
 
 // failedAt narrows runs to those that failed at one of some hosts, by the index of failed steps.
 func failedAt(w *where, hosts []string) {
-	w.oneOf(`r.id IN (SELECT f.run_id FROM steps f WHERE f.status = 'failed' AND f.destination IS NOT NULL AND f.destination`, hosts)
-	w.parts[len(w.parts)-1] += ")"
+	w.oneOf(failedRuns, hosts)
+	w.parts[len(w.parts)-1] += "))"
 }
 
 // runText narrows runs by a text, or by an id.

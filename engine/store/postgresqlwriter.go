@@ -85,6 +85,9 @@ func (w *writer) attempt(batch []*command, careful bool) (sent bool, err error) 
 		err = batch[i].apply(t)
 	}
 	if err == nil {
+		err = t.writeDead()
+	}
+	if err == nil {
 		err = t.writeFeed()
 	}
 	if err == nil {

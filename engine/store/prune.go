@@ -44,7 +44,7 @@ func (s *Store) Prune(ctx context.Context, o engine.PruneOrder) (engine.Pruned, 
 	if s.w.pg == nil {
 		phases = append(phases, p.vacuum)
 	} else { // PostgreSQL frees space by itself
-		phases = append(phases, p.rules, p.analyze)
+		phases = append(phases, p.rules, p.causes, p.analyze)
 	}
 	for _, phase := range phases {
 		if err := phase(ctx); err != nil {

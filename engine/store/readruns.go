@@ -73,6 +73,14 @@ func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engi
 	if err != nil {
 		return engine.Page[engine.RunItem]{}, err
 	}
+	if q.DeadOnly && q.Host != "" && !costly {
+		// The runs of the page are found by indexes, before their details are read: PostgreSQL would read those of all.
+		tail, err := w.page(q, runList.prefix, runList.column)
+		if err != nil {
+			return engine.Page[engine.RunItem]{}, err
+		}
+		w = where{parts: []string{`r.id IN (SELECT r.id FROM runs r` + w.String() + tail + `)`}, args: w.args}
+	}
 	return readPage(ctx, h, q, runList, w, x, costly)
 }
 

@@ -65,21 +65,12 @@ func (h *History) CountRuns(ctx context.Context, q engine.Query, p *engine.Page[
 
 // CountDead sets the number of dead letters that match the filters.
 func (h *History) CountDead(ctx context.Context, q engine.Query, p *engine.Page[engine.DeadLetter]) error {
-	n, err := 0, error(nil)
-	if q.Host == "" && q.Reason == "" {
-		n, err = h.deadTotal(ctx, q)
-	} else {
-		var groups []engine.DeadGroup // they read each error only once
-		groups, err = h.DeadGroups(ctx, q)
-		for _, g := range groups {
-			n += g.Count
-		}
-	}
+	n, err := h.deadTotal(ctx, q)
 	counted(p, n, false)
 	return err
 }
 
-// deadTotal counts the dead letters that match filters without a host and a reason.
+// deadTotal counts the dead letters that match the filters.
 func (h *History) deadTotal(ctx context.Context, q engine.Query) (n int, err error) {
 	if err := h.checkDead(ctx, q); err != nil {
 		return 0, err
