@@ -24,7 +24,8 @@ func (a *app) pollCmd() *cobra.Command {
 	var f listFlags
 	var dry bool
 	c := &cobra.Command{Use: "poll TRIGGER", Short: "Poll a trigger's service for new items now", Args: cobra.ExactArgs(1),
-		Long: `Polls through the running server, after a poll in progress. With --dry-run nothing is
+		Long: `Polls through the running server, after a poll in progress. Any node of several will do:
+the one that polls gives its turn away when its poll has ended. With --dry-run nothing is
 stored and no server is needed: it shows what the request finds, which items are new to
 the history, and the cursor that would be stored. Use it to try a changed request or
 key: items shown as new would start runs.`,
@@ -65,6 +66,10 @@ func (in dryRunInbox) Fired(context.Context, engine.Firing) error {
 }
 
 func (in dryRunInbox) Leads(context.Context, string) bool { return true }
+
+func (in dryRunInbox) Turn(context.Context, string) (func(), bool) { return func() {}, true }
+
+func (in dryRunInbox) AskForTurn(context.Context, string) (func(), bool) { return func() {}, true }
 
 func (in dryRunInbox) LearnedGap(context.Context, string) (time.Duration, error) { return 0, nil }
 func (in dryRunInbox) LastDelivery(context.Context, string) (time.Time, error) {

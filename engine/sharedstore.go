@@ -47,7 +47,7 @@ func (e *KeyError) Error() string {
 type NodeOrder struct {
 	ID   int64
 	Kind string
-	// Subject is the id of a run, the name of a destination or that of a connection.
+	// Subject is the id of a run, or the name of a destination, a connection or a lease.
 	Subject string
 	// Why is the reason for the end of a run; nil if a person ordered it.
 	Why *plan.Error
@@ -62,4 +62,6 @@ const (
 	OrderReady = "ready"
 	// OrderDelay makes attempts to a destination wait: the subject is the time and its name.
 	OrderDelay = "delay"
+	// OrderYield ends a lease when its node is not at work: the subject is the name of the lease.
+	OrderYield = "yield"
 )

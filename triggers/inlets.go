@@ -148,7 +148,7 @@ func (n *Inlets) Run(ctx context.Context) {
 	n.running.Wait()
 }
 
-// Poll polls a trigger now; a poll that is running ends first.
+// Poll polls a trigger now; a poll that is running, here or in another process, ends first.
 func (n *Inlets) Poll(ctx context.Context, trigger string) (PollReport, error) {
 	n.mu.Lock()
 	p := n.set.pollers[trigger]
@@ -156,13 +156,10 @@ func (n *Inlets) Poll(ctx context.Context, trigger string) (PollReport, error) {
 	if p == nil {
 		return PollReport{}, fmt.Errorf("trigger %q has no poll inlet: %w", trigger, engine.ErrNotFound)
 	}
-	if work := p.inlet + " " + p.trigger.Name; !p.in.Leads(ctx, work) {
-		return PollReport{}, &ElsewhereError{Work: work}
-	}
-	return p.once(ctx)
+	return p.onceHere(ctx)
 }
 
-// ElsewhereError reports that another process does a piece of work, such as a poll, and has its lease.
+// ElsewhereError reports that another process does a piece of work, such as a poll, and does not end it.
 type ElsewhereError struct {
 	Work string
 	// Node names that process; empty if unknown.
@@ -175,8 +172,7 @@ func (e *ElsewhereError) Error() string {
 	if e.Node != "" {
 		name = "node " + e.Node
 	}
-	return name + " polls this trigger, and two polls at once could find the same items: set HOOKLOOM_ADMIN_ADDR to the admin address of " +
-		"that node, which hookloom nodes lists"
+	return name + " is polling this trigger, and its poll has not ended yet. Two polls at once could find the same items: try again later"
 }
 
 // Is makes it an engine.ErrBusy.

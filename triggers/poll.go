@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,10 @@ type Inbox interface {
 	Fired(ctx context.Context, f engine.Firing) error
 	// Leads reports whether this process does work that only one of several may do.
 	Leads(ctx context.Context, work string) bool
+	// Turn begins such work if this process may do it; end has to be called when it has ended. AskForTurn
+	// asks another process for it, and waits for a while.
+	Turn(ctx context.Context, work string) (end func(), ok bool)
+	AskForTurn(ctx context.Context, work string) (end func(), ok bool)
 }
 
 // Bounds of polls.
@@ -89,13 +94,16 @@ func (p *poller) run(ctx context.Context) {
 		if wait > time.Hour {
 			continue // it may be due at another time by now: the clock can be set
 		}
-		if !p.in.Leads(ctx, p.inlet+" "+p.trigger.Name) {
+		end, ok := p.in.Turn(ctx, p.work())
+		if !ok {
 			if !sleep(ctx, leadAgain) {
 				return
 			}
 			continue // another process polls: what it found moves the next time
 		}
-		if _, err := p.once(ctx); err != nil && ctx.Err() == nil {
+		_, err = p.once(ctx)
+		end()
+		if err != nil && ctx.Err() == nil {
 			p.log.Warn("poll failed", "trigger", p.trigger.Name, "error", err)
 		}
 	}
@@ -181,6 +189,19 @@ type PollItem struct {
 	Type string `json:"type"`
 	New  bool   `json:"new"`
 	Data any    `json:"data"`
+}
+
+// work names what only one process may do at a time.
+func (p *poller) work() string { return p.inlet + " " + p.trigger.Name }
+
+// onceHere polls as soon as this process may. A person, or an alert, waits for it.
+func (p *poller) onceHere(ctx context.Context) (PollReport, error) {
+	end, ok := p.in.AskForTurn(ctx, p.work())
+	if !ok {
+		return PollReport{}, cmp.Or(ctx.Err(), error(&ElsewhereError{Work: p.work()}))
+	}
+	defer end()
+	return p.once(ctx)
 }
 
 // once polls and stores the new items together with the cursor.

@@ -2,31 +2,60 @@ package triggers_test
 
 import (
 	"context"
-	"errors"
+	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
-	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestAPersonsPollObeysTheLeaseOfThePoll: at another node than the one that polls, nothing is asked for and
-// the answer says why; when that node has ended, the other one polls.
-func TestAPersonsPollObeysTheLeaseOfThePoll(t *testing.T) {
+// TestAPersonPollsAtAnyNode: the node that polls gives its turn away when no poll is under way, and a poll
+// that is under way ends before. No item is found twice.
+func TestAPersonPollsAtAnyNode(t *testing.T) {
 	s := newShop(t)
-	s.says(`[{"id": "1"}]`)
 	address := postgrestest.Shared(t).Database(t)
 	poll := `request: {url: "` + s.URL + `/orders"}, items: response.body, key: item.id, backfill: true`
 	a, b := newCounter(t, address, poll, nil), newCounter(t, address, poll, nil)
-	a.poll("1 new of 1")
-	b.poll("another node polls this trigger")
-	if _, err := b.inlets.Poll(context.Background(), "orders"); !errors.Is(err, engine.ErrBusy) {
-		t.Errorf("%v", err)
+	var now, most atomic.Int32
+	asked, answer := make(chan struct{}, 8), make(chan struct{})
+	s.mu.Lock()
+	s.handle = func(w http.ResponseWriter, _ *http.Request) {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer now.Add(-1)
+		asked <- struct{}{}
+		<-answer
+		_, _ = w.Write([]byte(`[{"id": "1"}]`))
 	}
-	if n := len(s.requests); n != 1 {
-		t.Errorf("%d requests", n)
+	s.mu.Unlock()
+	polled := func(c *counter, want string) (ended chan struct{}) {
+		ended = make(chan struct{})
+		go func() { defer close(ended); c.poll(want) }()
+		return ended
 	}
-	if err := a.close(); err != nil {
+	first := polled(a, "1 new of 1")
+	<-asked
+	second := polled(b, "0 new of 1")
+	select {
+	case <-asked:
+		t.Error("two nodes poll at once")
+	case <-time.After(600 * time.Millisecond): // until the order to give the turn away was read
+	}
+	close(answer)
+	<-first
+	<-second
+	a.poll("0 new of 1")
+	b.poll("0 new of 1")
+	if n := most.Load(); n != 1 {
+		t.Errorf("%d polls at once", n)
+	}
+	if leads := a.engine.Leads(context.Background(), "poll orders"); leads {
+		t.Error("the lease did not move to the node that polled last")
+	}
+	if err := b.close(); err != nil {
 		t.Fatal(err)
 	}
-	b.poll("0 new of 1")
+	a.poll("0 new of 1")
 }

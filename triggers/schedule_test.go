@@ -174,7 +174,11 @@ func (d *diary) LearnedGap(context.Context, string) (time.Duration, error) {
 
 func (d *diary) Poll(context.Context, *engine.PollBatch) (int, error) { return 0, nil }
 func (d *diary) Leads(context.Context, string) bool                   { return !d.follows.Load() }
-func (d *diary) Alert(_ context.Context, a engine.Alert)              { d.note(a.Message) }
+func (d *diary) Turn(context.Context, string) (func(), bool)          { return func() {}, !d.follows.Load() }
+func (d *diary) AskForTurn(context.Context, string) (func(), bool) {
+	return func() {}, !d.follows.Load()
+}
+func (d *diary) Alert(_ context.Context, a engine.Alert) { d.note(a.Message) }
 
 func (d *diary) note(text string) {
 	d.mu.Lock()

@@ -70,7 +70,7 @@ func (w *watcher) tell(ctx context.Context) {
 		w.in.Alert(ctx, a)
 		return
 	}
-	r, err := w.poller.once(ctx)
+	r, err := w.poller.onceHere(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:

@@ -77,12 +77,15 @@ type Engine struct {
 	runner *runner.Runner
 	// budgets are the runner's.
 	budgets *runner.Budgets
+	// turns are the leases in use.
+	turns turns
 }
 
 // New makes an engine. It continues the sequence of ids in the store.
 func New(o Options) *Engine {
 	o.fill()
-	e := &Engine{o: o, store: persist.New(o.Store, o.Log), budgets: runner.NewBudgets()}
+	e := &Engine{o: o, store: persist.New(o.Store, o.Log), budgets: runner.NewBudgets(),
+		turns: turns{works: map[string]*turn{}}}
 	e.reg = registry.New(registry.Options{Store: o.Store, Redactor: o.Redactor, Mark: o.Mark, Secrets: o.Secrets, RunURL: o.RunURL, Log: o.Log,
 		OnUse: e.used})
 	e.alerts = alert.New(alert.Options{Store: o.Store, Registry: e.reg, Redactor: o.Redactor, Log: o.Log, Every: o.ConditionsEvery,
@@ -90,7 +93,7 @@ func New(o Options) *Engine {
 		Disk: o.Disk, RunURL: o.RunURL, Watch: o.Watch, Accept: e.Accept, Destinations: e.Destinations})
 	e.runner = runner.New(runner.Options{Store: e.store, Registry: e.reg, Alerts: e.alerts, Arrivals: arrivals{e}, Budgets: e.budgets,
 		Actions: o.Actions, Redactor: o.Redactor, Log: o.Log, Files: o.Files, MaxRuns: o.MaxRuns,
-		BreakerPause: o.BreakerPause, MaxHeld: o.MaxHeld, Observe: o.Observe, Watch: o.Watch})
+		BreakerPause: o.BreakerPause, MaxHeld: o.MaxHeld, Observe: o.Observe, Watch: o.Watch, Yield: e.yield})
 	e.intake = intake.New(intake.Options{Store: e.store, Registry: e.reg, Alerts: e.alerts, Runner: e.runner, Redactor: o.Redactor,
 		Log: o.Log, MaxRuns: o.MaxRuns, MaxMatches: o.MaxMatches, Watch: o.Watch})
 	e.Control = control.New(control.Options{Store: o.Store, Registry: e.reg, Machine: orders{e}, Redactor: o.Redactor,

@@ -74,6 +74,10 @@ func (rn *Runner) carryOut(ctx context.Context, o engine.NodeOrder) error {
 	case engine.OrderReady:
 		_, err := rn.ready(ctx, o.Subject)
 		return err
+	case engine.OrderYield:
+		if rn.o.Yield != nil {
+			return rn.o.Yield(ctx, o.Subject)
+		}
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ type Options struct {
 	// Observe and Watch receive each change; both may be nil.
 	Observe func(engine.Change)
 	Watch   engine.Watch
+	// Yield gives a lease to another node that has asked for it; nil does nothing.
+	Yield func(ctx context.Context, work string) error
 }
 
 // Runner executes runs. Make it with New; call Load, Start and Resume before any other method than
