@@ -74,7 +74,7 @@ type Redecided struct {
 	Run, Repeats RunID
 	Outcome      Outcome
 	Reason       string
-	// Due is when the new run may begin.
+	// Due is when the new run may begin; zero if there is none, or if the event joined a gathering.
 	Due time.Time
 	// Folded reports that the event joined the gathering of Run; Gather is when a new gathering is
 	// due.

@@ -157,9 +157,7 @@ func (ctl *Control) redecide(ctx context.Context, step *engine.BatchStep, rs ...
 		ev := cmp.Or(rs[i].Source, &engine.Event{ID: rs[i].Event})
 		ctl.o.Machine.Decided(ev, &d)
 		ctl.o.Machine.GatherDue(x.Gather)
-		if x.Run != 0 && x.Gather.IsZero() && !x.Folded {
-			ctl.o.Machine.DueAt(x.Due)
-		}
+		ctl.o.Machine.DueAt(x.Due)
 	}
 	return out, nil
 }

@@ -104,7 +104,7 @@ func (ctl *Control) StartBatch(ctx context.Context, s engine.Selection, rate int
 	if rate == 0 {
 		rate = engine.DefaultRate
 	}
-	if rate < 0 || rate > engine.MaxRate {
+	if rate < 1 || rate > engine.MaxRate {
 		return nil, fmt.Errorf("%w: rate must be from 1 to %d runs per second", engine.ErrQuery, engine.MaxRate)
 	}
 	b := &engine.Batch{ID: engine.BatchID(ctl.o.Registry.NextID()).String(), At: now, By: ctl.o.Redactor.Text(cmp.Or(by, "somebody")),

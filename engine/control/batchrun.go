@@ -98,10 +98,7 @@ func (ctl *Control) batchRound(ctx context.Context, next map[string]time.Time) (
 			err = errors.Join(err, serr)
 			continue
 		}
-		next[b.ID] = time.Now()
-		if made > 0 {
-			next[b.ID] = next[b.ID].Add(time.Second * time.Duration(made) / time.Duration(b.Rate))
-		}
+		next[b.ID] = time.Now().Add(time.Second * time.Duration(made) / time.Duration(b.Rate))
 		earlier(next[b.ID])
 	}
 	if len(list) == 0 {

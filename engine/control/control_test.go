@@ -1,10 +1,12 @@
 package control_test
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,10 @@ type noted struct {
 	control.Machine
 	answered []engine.RunID
 	due      []time.Time
+	// starting is a machine that makes no decisions yet; alone is what the last run was begun with.
+	starting bool
+	alone    atomic.Bool
+	runs     atomic.Int64
 }
 
 func (m *noted) Answered(id engine.RunID, _ time.Time)   { m.answered = append(m.answered, id) }
@@ -37,14 +43,24 @@ type world struct {
 	store   *store.Store
 	machine *noted
 	reg     *registry.Registry
+	events  engine.EventID
+	version string // of the runs that are stored; empty for the current one
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	p := projecttest.Load(t, map[string]string{
-		"hookloom.yaml":    "triggers:\n  hook: {webhook: {auth: none}}\n",
-		"workflows/w.yaml": "on: hook\nsteps:\n  - {id: ok, wait: {approval: pay, by: [ada]}, timeout: 1h}\n",
-	}, workflows.Catalog{})
+	return worldOf(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: ok, wait: {approval: pay, by: [ada]}, timeout: 1h}\n"},
+		func(s *store.Store) control.Store { return s })
+}
+
+// worldOf makes a world with workflows, whose Control sees the store through a wrapper.
+func worldOf(t *testing.T, flows map[string]string, wrap func(*store.Store) control.Store) *world {
+	t.Helper()
+	files := map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n  other: {webhook: {auth: none}}\n"}
+	for name, text := range flows {
+		files["workflows/"+name+".yaml"] = text
+	}
+	p := projecttest.Load(t, files, workflows.Catalog{})
 	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {
 		t.Fatal(err)
@@ -60,18 +76,23 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	return &world{t: t, store: s, machine: m, reg: reg,
-		Control: control.New(control.Options{Store: s, Registry: reg, Machine: m, Redactor: &redact.Redactor{}, Log: log})}
+		Control: control.New(control.Options{Store: wrap(s), Registry: reg, Machine: m, Redactor: &redact.Redactor{}, Log: log})}
 }
 
 // run stores an event, and a run of it whose step has a status.
 func (w *world) run(status engine.RunStatus, step plan.Status) engine.RunID {
 	w.t.Helper()
+	return w.runOf("w", status, step)
+}
+
+func (w *world) runOf(workflow string, status engine.RunStatus, step plan.Status) engine.RunID {
+	w.t.Helper()
 	now := time.Now().UTC()
-	ev, id := engine.EventID(w.reg.NextID()), engine.RunID(w.reg.NextID())
-	version := w.reg.Snapshot().Workflows["w"].Version
+	ev, id := w.next(), engine.RunID(w.reg.NextID())
+	version := cmp.Or(w.version, w.reg.Snapshot().Workflows[workflow].Version)
 	r := &plan.Record{Path: "ok", Attempt: 1, Action: "wait", Status: step, StartedAt: now}
 	u := engine.RunUpdate{New: true, Answers: -1, Records: []*plan.Record{r},
-		Run: &engine.Run{ID: id, Event: ev, Workflow: "w", Version: version, Status: status, CreatedAt: now, StartedAt: now}}
+		Run: &engine.Run{ID: id, Event: ev, Workflow: workflow, Version: version, Status: status, CreatedAt: now, StartedAt: now}}
 	if step == plan.Waiting {
 		r.Waits = []plan.Wait{{Kind: plan.WaitApproval, Approval: "pay", By: []string{"ada"}, Until: now.Add(time.Hour)}}
 	} else {
@@ -83,7 +104,7 @@ func (w *world) run(status engine.RunStatus, step plan.Status) engine.RunID {
 	if _, _, err := w.store.AcceptDecided(w.t.Context(), ev, &engine.Delivery{Trigger: "hook", Inlet: "webhook", Key: ev.String(),
 		Type: "hook",
 		Time: now, ReceivedAt: now, Dedupe: time.Hour}, engine.Match{Event: ev, At: now, Starts: []engine.RunUpdate{u},
-		Decisions: []engine.Decision{{Workflow: "w", Version: version, Outcome: engine.Matched, Run: id}}}); err != nil {
+		Decisions: []engine.Decision{{Workflow: workflow, Version: version, Outcome: engine.Matched, Run: id}}}); err != nil {
 		w.t.Fatal(err)
 	}
 	return id
