@@ -265,7 +265,7 @@ func networkError(err error, sent bool) error {
 // readBody reads at most one byte more than is kept of a response. For a large one it waits until
 // memory is available.
 func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, min(limit, memory.LargeAnswer)+1))
+	raw, err := readAll(io.LimitReader(resp.Body, min(limit, memory.LargeAnswer)+1), resp.ContentLength)
 	if err != nil || int64(len(raw)) <= min(limit, memory.LargeAnswer) || limit <= memory.LargeAnswer {
 		return raw, err
 	}
@@ -285,6 +285,28 @@ func readBody(ctx context.Context, resp *http.Response, limit int64) ([]byte, er
 	}
 	// Until it is recorded, it is also encoded as JSON, masked and passed to the database.
 	return b.Bytes(), room.Decoded(ctx, memory.DecodedSize(b.Bytes())+3*int64(b.Len()))
+}
+
+// readAll is io.ReadAll for a reader whose length was announced, or -1: the buffer of a short one has
+// that size. Nothing else depends on the length.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	const usual = 512
+	if length < 0 || length >= usual {
+		return io.ReadAll(r)
+	}
+	b := make([]byte, 0, length+1) // with room for the Read that returns io.EOF
+	for len(b) < cap(b) {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return b, err
+		}
+	}
+	rest, err := io.ReadAll(r)
+	return append(b, rest...), err
 }
 
 func read(ctx context.Context, resp *http.Response, o order, began time.Time) (*reply, error) {

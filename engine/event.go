@@ -47,6 +47,8 @@ type Delivery struct {
 	Body any
 	// Decoded reports that Body is set, possibly to nil.
 	Decoded bool
+	// Text is Raw as a string, if the strings of Body already share its memory; it saves a copy.
+	Text string
 	// DataExpr is the expression that computes event.data from the body; empty for the body itself.
 	// It is stored, so that data does not change with the configuration.
 	DataExpr string
@@ -159,7 +161,10 @@ func (e *Event) Names() (map[string]any, error) {
 	if e.Locked != nil {
 		return nil, fmt.Errorf("event %s: %w", e.ID, e.Locked)
 	}
-	text := string(e.Raw)
+	text := e.Text
+	if text != string(e.Raw) { // Raw was masked, or there is no Text; the comparison makes no copy
+		text = string(e.Raw)
+	}
 	body, unreadable := e.body(text)
 	headers, query := anyMap(e.Headers), anyMap(e.Query)
 	out := map[string]any{"id": e.ID.String(), "trigger": e.Trigger, "inlet": string(e.Inlet), "type": e.Type, "key": e.Key, "body": body,

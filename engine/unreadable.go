@@ -33,7 +33,7 @@ func (d *Delivery) NotReadable(why error) {
 	if len(flag) > 500 {
 		flag = strings.ToValidUTF8(flag[:500], "")
 	}
-	d.Flag, d.Body, d.Decoded = flag, nil, false
+	d.Flag, d.Body, d.Decoded, d.Text = flag, nil, false, ""
 }
 
 // needsData returns an error for a rule that reads the data of an event whose body cannot be read:

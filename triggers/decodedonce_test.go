@@ -62,7 +62,13 @@ func TestASmallBodyIsDecodedOnceForKeyAndRules(t *testing.T) {
 			t.Errorf("%s %s: decoded: %v", c.trigger, c.contentType, d.Decoded)
 		}
 		if !d.Decoded {
+			if d.Text != "" {
+				t.Errorf("%s %s: the text is kept without the body", c.trigger, c.contentType)
+			}
 			continue
+		}
+		if d.Text != body {
+			t.Errorf("%s: the text is %q, so the rules make another copy", body, d.Text)
 		}
 		want, err := content.Decode(d.Headers["content-type"], d.Raw)
 		if err != nil || !reflect.DeepEqual(d.Body, want) || string(d.Raw) != body {

@@ -46,7 +46,7 @@ func (r *route) eventsOf(in *inbound) []*engine.Delivery {
 	r.checkData(d, in, env, body, unreadable)
 	d.NotReadable(unreadable)
 	if in.whole && in.reserved == 0 && unreadable == nil && !in.claimed && len(raw) > 0 && &d.Raw[0] == &raw[0] {
-		d.Body, d.Decoded = body, true // raw is what is stored, and not masked
+		d.Body, d.Decoded, d.Text = body, true, in.text // raw is what is stored, and not masked
 	}
 	return []*engine.Delivery{d}
 }

@@ -70,6 +70,8 @@ type inbound struct {
 	unpackErr  error
 	isUnpacked bool
 	decoded    any
+	// text is the body as a string, if it was decoded as a whole: the strings of decoded share its memory.
+	text       string
 	decodeErr  error
 	isDecoded  bool
 	literal    any
@@ -170,7 +172,8 @@ func (in *inbound) value() (any, error) {
 		switch {
 		case in.decodeErr != nil:
 		case in.whole && in.reserved == 0:
-			in.decoded, in.decodeErr = content.Decode(in.contentType(), raw)
+			in.text = string(raw)
+			in.decoded, in.decodeErr = content.DecodeWith(in.contentType(), raw, in.text)
 		default:
 			in.decoded, in.decodeErr = content.DecodePart(in.contentType(), raw, in.want)
 		}

@@ -41,7 +41,7 @@ func (g *Registry) MaskEvent(d *engine.Delivery) {
 		}
 	}
 	if changed {
-		d.Raw, d.Body, d.Decoded = raw, nil, false
+		d.Raw, d.Body, d.Decoded, d.Text = raw, nil, false, ""
 	}
 }
 

@@ -57,13 +57,16 @@ func TestSecretsInABodyAreMaskedInItsForm(t *testing.T) {
 			g.project.Store(c.snapshot)
 		}
 		d := &engine.Delivery{Headers: map[string]string{"content-type": c.kind}, Raw: []byte(c.body), Body: "decoded", Decoded: true,
-			DataExpr: "body"}
+			Text: c.body, DataExpr: "body"}
 		g.MaskEvent(d)
 		if string(d.Raw) != c.want {
 			t.Errorf("%s: %s, expected %s", name, d.Raw, c.want)
 		}
 		if changed := c.want != c.body; d.Decoded == changed {
 			t.Errorf("%s: decoded is %t", name, d.Decoded)
+		}
+		if d.Text != "" && d.Text != c.want {
+			t.Errorf("%s: the text is still %s", name, d.Text)
 		}
 	}
 }

@@ -293,12 +293,14 @@ func (s *Store) json(v any, m *redact.Masker) (driver.Value, error) {
 	if v == nil {
 		return nil, nil
 	}
-	b, err := encodeJSON(v)
+	text, err := encodeText(v, func(b []byte) []byte {
+		b, _ = s.maskJSON(b, m)
+		return b
+	})
 	if err != nil {
 		return nil, err
 	}
-	b, _ = s.maskJSON(b, m)
-	return string(b), nil
+	return text, nil
 }
 
 // texts encodes headers or a query for a row, with secrets masked.

@@ -120,13 +120,13 @@ func madeProgress(st engine.RunUpdate) bool {
 func (s *Store) encodeStep(run engine.RunID, r *plan.Record, m *redact.Masker) (row []driver.Value, sealed driver.Value, err error) {
 	var input driver.Value
 	if shown := forRecord(r.Input); shown != nil {
-		b, err := encodeJSON(shown)
-		if err != nil {
+		if input, err = encodeText(shown, func(b []byte) []byte {
+			b, _ = s.maskJSON(b, m)
+			b, _ = s.o.Redactor.StepJSON(r.Path, "input", b)
+			return b
+		}); err != nil {
 			return nil, nil, err
 		}
-		b, _ = s.maskJSON(b, m)
-		b, _ = s.o.Redactor.StepJSON(r.Path, "input", b)
-		input = string(b)
 	}
 	out, err := s.encodeFields(r.Output, m, sealedOutput, func(b []byte) ([]byte, bool) { return s.o.Redactor.StepJSON(r.Path, "output", b) })
 	if err != nil {

@@ -162,7 +162,9 @@ func (m matchRows) start(t *tx, r encodedUpdate, out *engine.MatchResult) (dropp
 }
 
 func (s *Store) trace(conditions []engine.Condition, mask *redact.Masker) (driver.Value, error) {
-	b := append(make([]byte, 0, 256), '[')
+	p := encodeBuffers.Get().(*[]byte)
+	defer encodeBuffers.Put(p)
+	b := append((*p)[:0], '[')
 	for i, c := range conditions {
 		if i > 0 {
 			b = append(b, ',')
@@ -185,6 +187,9 @@ func (s *Store) trace(conditions []engine.Condition, mask *redact.Masker) (drive
 		}
 		b = append(b, '}')
 	}
-	b, _ = s.maskJSON(append(b, ']'), mask)
+	if b = append(b, ']'); cap(b) <= keptBuffer {
+		*p = b
+	}
+	b, _ = s.maskJSON(b, mask)
 	return string(b), nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/redact"
@@ -46,13 +47,14 @@ func (s *Store) encodeFields(v any, m *redact.Masker, context string, fields fun
 		return out, nil
 	}
 	safe, hidden := workflows.HideHeaders(v)
-	b, err := encodeJSON(safe)
-	if err != nil {
-		return out, err
+	var found, inFields bool
+	if out.shown, err = encodeText(safe, func(b []byte) []byte {
+		b, found = s.maskJSON(b, m)
+		b, inFields = fields(b)
+		return b
+	}); err != nil {
+		return masked{}, err
 	}
-	text, found := s.maskJSON(b, m)
-	text, inFields := fields(text)
-	out.shown = string(text)
 	if hidden || found || inFields {
 		// Without a key, masked values are lost: a run that continues after a restart sees ***.
 		out.sealed, err = s.sealed(v, context)
@@ -62,6 +64,26 @@ func (s *Store) encodeFields(v any, m *redact.Masker, context string, fields fun
 		}
 	}
 	return out, err
+}
+
+// encodeBuffers are for JSON that becomes a string. Those larger than keptBuffer bytes are not kept.
+var encodeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+const keptBuffer = 16 << 10
+
+// encodeText encodes plain data, and returns what mask makes of it as a string. mask must not keep its
+// argument.
+func encodeText(v any, mask func([]byte) []byte) (string, error) {
+	p := encodeBuffers.Get().(*[]byte)
+	defer encodeBuffers.Put(p)
+	b, err := value.AppendStored((*p)[:0], v)
+	if err != nil {
+		return "", fmt.Errorf("it cannot be recorded: %w", err)
+	}
+	if cap(b) <= keptBuffer {
+		*p = b
+	}
+	return string(mask(b)), nil
 }
 
 func encodeJSON(v any) ([]byte, error) {
@@ -129,12 +151,13 @@ func (s *Store) encodeInputs(d *engine.Delivery) (out masked, err error) {
 	if len(d.Hidden) > 0 {
 		m = s.o.Redactor.With(d.Hidden)
 	}
-	b, err := encodeJSON(shown)
-	if err != nil {
-		return out, err
+	var found bool
+	if out.shown, err = encodeText(shown, func(b []byte) []byte {
+		b, found = s.maskJSON(b, m)
+		return b
+	}); err != nil {
+		return masked{}, err
 	}
-	text, found := s.maskJSON(b, m)
-	out.shown = string(text)
 	if !found && len(d.Hidden) == 0 {
 		return out, nil
 	}

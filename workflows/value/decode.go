@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -67,12 +68,34 @@ type jsonReader struct {
 	// stored is set for rows of the database, see DecodeStored.
 	stored bool
 	// stack holds the elements of the lists being decoded, the innermost list last. Each list is
-	// then allocated once, with its final size.
+	// then allocated once, with its final size. lent is its first array, of elementStacks.
 	stack []any
+	lent  *[]any
+}
+
+// elementStacks are arrays for the stack of a reader. Most documents need a short one.
+var elementStacks = sync.Pool{New: func() any { s := make([]any, 0, 32); return &s }}
+
+// borrow takes an array for the stack, if there is none.
+func (d *jsonReader) borrow() {
+	if d.lent == nil {
+		d.lent = elementStacks.Get().(*[]any)
+		d.stack = *d.lent
+	}
+}
+
+// giveBack returns the array for the next reader. After an error it still has elements.
+func (d *jsonReader) giveBack() {
+	if d.lent != nil {
+		clear((*d.lent)[:cap(*d.lent)])
+		elementStacks.Put(d.lent)
+		d.lent, d.stack = nil, nil
+	}
 }
 
 // document decodes one value that nothing follows.
 func (d *jsonReader) document() (any, error) {
+	defer d.giveBack()
 	d.space()
 	v, err := d.value(0)
 	if err != nil {
@@ -210,6 +233,7 @@ func (d *jsonReader) array(depth int) (any, error) {
 		d.i++
 		return []any{}, nil
 	}
+	d.borrow()
 	for base := len(d.stack); ; {
 		d.space()
 		v, err := d.value(depth + 1)

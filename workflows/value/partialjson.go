@@ -61,6 +61,7 @@ func DecodeLiteralPart(b []byte, set *FieldSet) (any, error) {
 }
 
 func decodePart(d jsonReader, set *FieldSet) (any, error) {
+	defer d.giveBack()
 	d.mark()
 	d.space()
 	v, err := d.part(0, set)
