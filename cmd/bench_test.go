@@ -79,7 +79,7 @@ func awaitIdle(t *testing.T, db string) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if c, err := h.Counts(t.Context()); err == nil && c.Open+c.Inbox == 0 {
 			return
 		}

@@ -153,7 +153,7 @@ func TestNoSecretIsFoundAnywhere(t *testing.T) {
 	if q, err := s.engine.Answer(t.Context(), id, engine.Response{Verdict: "approve", By: "ada"}); err != nil || q.Text != "charge ***?" {
 		t.Fatal(q, err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		r, err := s.store.Run(t.Context(), id)
 		if err != nil || time.Now().After(deadline) {
 			t.Fatal(r, err)
@@ -273,7 +273,7 @@ func startLogged(t *testing.T, dir string, log io.Writer) (*server, func()) {
 
 func waitFor(t *testing.T, s *server, status engine.RunStatus) engine.RunID {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		runs, err := s.store.History().Runs(t.Context(), engine.Query{Status: string(status)})
 		if err != nil {
 			t.Fatal(err)

@@ -76,7 +76,7 @@ var addressToOpen = regexp.MustCompile(`http://\S+/authorize\?\S+`)
 
 // browse requests the URL that a file will contain, like a browser: browse FILE.
 func browse(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		text, _ := os.ReadFile(ts.MkAbs(args[0])) // it appears later
 		if u := addressToOpen.Find(text); u != nil {
 			resp, err := http.Get(string(u))

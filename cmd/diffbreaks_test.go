@@ -92,7 +92,7 @@ func TestARunWhoseVersionCannotBeCompiledEnds(t *testing.T) {
 // waitForRun waits until the only run has a status.
 func waitForRun(t *testing.T, s *store.Store, status string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		runs, err := s.History().Runs(t.Context(), engine.Query{Limit: 10})
 		if err != nil {
 			t.Fatal(err)

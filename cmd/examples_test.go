@@ -123,7 +123,7 @@ func startServerAt(t *testing.T, dir, admin string) (*server, func()) {
 // endedRun waits for the one run to end.
 func endedRun(t *testing.T, s *server) *engine.RunDetail {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		runs, err := s.store.History().Runs(t.Context(), engine.Query{})
 		if err != nil {

@@ -87,7 +87,7 @@ func waitUp(ts *testscript.TestScript, _ bool, args []string) {
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile(args[1])
 	var last []byte
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		resp, err := http.Get(args[0])
 		if err != nil {
 			continue
@@ -106,7 +106,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 func awaitStatus(ts *testscript.TestScript, _ bool, args []string) {
 	name, value, _ := strings.Cut(args[1], ": ")
 	status := 0
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, args[0], nil)
 		ts.Check(err)
 		req.Header.Set(name, value)
@@ -125,7 +125,7 @@ func waitRuns(ts *testscript.TestScript, _ bool, args []string) {
 	h, err := store.OpenHistory(filepath.Join(ts.MkAbs(args[0]), "hookloom.db"))
 	ts.Check(err)
 	defer h.Close()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		c, err := h.Counts(context.Background())
 		ts.Check(err)
 		if c.Open == 0 && c.Inbox == 0 {

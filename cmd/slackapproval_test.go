@@ -54,7 +54,7 @@ func nextCall(t *testing.T, calls <-chan slackCall, method string) map[string]an
 			t.Fatalf("%s %v, want %s", c.method, c.body, method)
 		}
 		return c.body
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no call of %s", method)
 		return nil
 	}

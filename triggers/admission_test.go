@@ -179,7 +179,7 @@ func TestAnUnknownPathIsAnsweredBeforeItsBody(t *testing.T) {
 		}
 		defer c.Close()
 		_, _ = io.WriteString(c, "POST /nope HTTP/1.1\r\nHost: x\r\n"+head+"\r\n")
-		_ = c.SetReadDeadline(time.Now().Add(3 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil || resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %v %v", head, resp, err)

@@ -190,7 +190,7 @@ func TestANodeIsDrainedWithoutAFailedRequest(t *testing.T) {
 func (c *cluster) named(t *testing.T, want ...string) {
 	t.Helper()
 	var got []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		out, err := c.nodes[0].run("nodes", "--output", "json")
 		if err != nil {
 			t.Fatal(err)

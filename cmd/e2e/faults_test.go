@@ -269,7 +269,7 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 	defer server.Close()
 	p := hookProject(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: http/post, with: {url: " + server.URL + ", body: x}}\n"})
 	s := launch(t, append([]string{"/bin/sh", "-c", `ulimit -n 34; exec "$0" "$@"`}, p.argv()...)...)
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if c, err := net.Dial("tcp", p.addr); err == nil {
 			c.Close()
 			break

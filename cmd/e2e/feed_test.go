@@ -130,7 +130,7 @@ func TestLiveReadersHearOfEverythingOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range readers {
-		for deadline := time.Now().Add(30 * time.Second); l.position() != end.String(); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); l.position() != end.String(); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("a reader is at %s, the feed at %s", l.position(), end)
 			}
@@ -146,7 +146,7 @@ func TestLiveReadersHearOfEverythingOnce(t *testing.T) {
 			t.Errorf("reader %d was told %d, the feed has %d; %s", i, len(l.told), len(want), firstDifference(l.told, want))
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); strings.Count(printed.String(), "\n") < len(want) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); strings.Count(printed.String(), "\n") < len(want) && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if told := tailed(t, printed.String()); !slices.Equal(told, want) {

@@ -54,7 +54,7 @@ func (f *fullDisk) begin(t *testing.T) {
 func (f *fullDisk) until(t *testing.T, path string, status int) string {
 	t.Helper()
 	last := ""
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get("http://" + f.addr + path)
 		if err != nil {
 			last = err.Error()

@@ -286,7 +286,7 @@ func (p *project) start(t *testing.T) *process {
 
 // ready waits until a URL answers 200.
 func (p *process) ready(client *http.Client, url string) error {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if resp, err := client.Get(url); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {

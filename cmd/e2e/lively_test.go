@@ -161,7 +161,7 @@ func (x *lively) settled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		s, err := h.CurrentState(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -44,7 +44,7 @@ func (a *arrivals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // until waits until n requests have come of each of some bodies, and returns when the last one came.
 func (a *arrivals) until(t *testing.T, bodies, n int) (last time.Time) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		a.mu.Lock()
 		complete := 0
 		for _, list := range a.at {
@@ -94,7 +94,7 @@ func TestOpenRunsGoOnWhenTheirNodeIsGone(t *testing.T) {
 				t.Errorf("runs of a node that was %s went on after %v", name, took)
 			}
 			c.settle(t, time.Minute)
-			for deadline := time.Now().Add(20 * time.Second); c.nodes[0].starts.Load() < 2; time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); c.nodes[0].starts.Load() < 2; time.Sleep(20 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("a node whose work was taken over does not end\n%s", c.logs())
 				}

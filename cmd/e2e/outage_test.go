@@ -63,7 +63,7 @@ func TestADatabaseThatGoesAwayIsWaitedFor(t *testing.T) {
 func (p *project) awaitReady(t *testing.T, want int) {
 	t.Helper()
 	got := 0
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get("http://" + p.addr + "/readyz")
 		if err != nil {
 			t.Fatal(err)

@@ -64,7 +64,7 @@ func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 		}
 		req.Header.Set(console.ClientHeader, "1")
 		resp, err := http.DefaultClient.Do(req)
-		for end := time.Now().Add(10 * time.Second); err == nil && resp.StatusCode == http.StatusConflict && onServer(p.db) &&
+		for end := time.Now().Add(time.Minute); err == nil && resp.StatusCode == http.StatusConflict && onServer(p.db) &&
 			time.Now().Before(end); resp, err = http.DefaultClient.Do(req) {
 			_ = resp.Body.Close()
 			time.Sleep(20 * time.Millisecond)

@@ -23,7 +23,7 @@ const listens = "on: hookloom.alerts\nsteps: [{uses: log, with: {message: x}}]\n
 // heard, in order.
 func heard(t *testing.T, s database, n int) []string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		items, err := s.History.Runs(context.Background(), engine.Query{Workflow: "alerts", Limit: 100})
 		if err != nil {
 			t.Fatal(err)

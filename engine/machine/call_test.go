@@ -120,7 +120,7 @@ func TestACancelledCallEndsTheWaitForIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	called := stands(t, s, engine.Waiting)
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		items, err := s.History.Runs(context.Background(), engine.Query{Status: "waiting"})
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +154,7 @@ func TestTheEndOfARunStartsThoseThatListen(t *testing.T) {
 	if _, err := e.Accept(context.Background(), delivery("k", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		items, err := s.History.Runs(context.Background(), engine.Query{Status: "waiting"})
 		if err != nil {
 			t.Fatal(err)

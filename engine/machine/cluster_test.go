@@ -125,7 +125,7 @@ func TestASuspectIsTakenUpByAnotherNodeWithoutARestart(t *testing.T) {
 // ended waits until a run has ended, and returns its status.
 func (m *member) ended(id engine.RunID) string {
 	m.owner.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		r, err := m.Store.Run(context.Background(), id)
 		if err == nil && r.Status.Ended() {
 			return string(r.Status)
@@ -139,7 +139,7 @@ func (m *member) ended(id engine.RunID) string {
 // onlyRun is the run of the only event.
 func (m *member) onlyRun() engine.RunID {
 	m.owner.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		list, err := m.History.Runs(context.Background(), engine.Query{Limit: 10})
 		if err == nil && len(list) == 1 {
 			id, err := engine.ParseRunID(list[0].ID)

@@ -57,7 +57,7 @@ func acceptMany(t *testing.T, e *machine.Engine, keys ...string) {
 func waitingForCRM(t *testing.T, s database, n int) {
 	t.Helper()
 	var items []engine.RunItem
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var err error
 		if items, err = s.History.Runs(context.Background(), engine.Query{Limit: 100, Status: "waiting"}); err != nil {
 			t.Fatal(err)
@@ -143,7 +143,7 @@ func TestAnAttemptThatIsHeldSaysNothingOfItsHost(t *testing.T) {
 func alertsOf(t *testing.T, e *machine.Engine, n int) []engine.OpenAlert {
 	t.Helper()
 	var out []engine.OpenAlert
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		out = nil
 		for _, a := range e.OpenAlerts() {
 			if a.Kind == engine.AlertConnectionHeld {
@@ -189,7 +189,7 @@ func TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing(t *testing.T
 	w.before = func(e *machine.Engine) { e.HoldConnection(context.Background(), "crm", whyHeld) }
 	w.store = func(s engine.Store) engine.Store { again.Store = s; return &again }
 	e, s, stop = w.start(nil)
-	for deadline := time.Now().Add(10 * time.Second); again.n.Load() < 2 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); again.n.Load() < 2 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	waitingForCRM(t, s, 2)
@@ -311,7 +311,7 @@ func TestAStepGoesOnWhenItsConnectionIsReadyWhileAnotherIsAtWork(t *testing.T) {
 	}
 	select {
 	case <-went:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the step did not go on while the other was at work")
 	}
 	close(end)

@@ -249,7 +249,7 @@ func delivery(key, body string) *engine.Delivery {
 // settled waits until no run is open and nothing waits to be matched.
 func settled(t testing.TB, s database, runs int) []engine.RunItem {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		// The list is read first: a run that begins after it must not count as ended.
 		items, err := s.History.Runs(context.Background(), engine.Query{Limit: 1000})

@@ -252,7 +252,7 @@ func TestCancelEndsARunAtWorkAndOneThatWaits(t *testing.T) {
 		if in.With["n"] == nil && nth == 1 {
 			select {
 			case <-release:
-			case <-time.After(5 * time.Second):
+			case <-time.After(time.Minute):
 			}
 		}
 		return nil, &plan.Error{Message: "busy", Retryable: true}
@@ -276,7 +276,7 @@ func TestCancelEndsARunAtWorkAndOneThatWaits(t *testing.T) {
 		}
 	}
 	close(release)
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		waiting, err := s.History.Runs(context.Background(), engine.Query{Status: "waiting"})
 		if err != nil {
@@ -396,7 +396,7 @@ func TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt(t *testing.T) {
 			}
 		}
 		open := 6
-		for deadline := time.Now().Add(20 * time.Second); open > 0 && !gone.Load() &&
+		for deadline := time.Now().Add(time.Minute); open > 0 && !gone.Load() &&
 			time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 			c, err := s.History.Counts(context.Background())
 			if err != nil {

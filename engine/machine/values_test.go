@@ -97,7 +97,7 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 		})
 		_, err := e.Accept(context.Background(), delivery("k", `{}`))
 		if err == nil && !crashed.Load() {
-			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !crashed.Load(); time.Sleep(2 * time.Millisecond) {
+			for end := time.Now().Add(time.Minute); time.Now().Before(end) && !crashed.Load(); time.Sleep(2 * time.Millisecond) {
 				if counts, err := s.History.Counts(context.Background()); err == nil && counts.Open == 0 && counts.Inbox == 0 &&
 					len(runsIn(t, s.History)) == 3 {
 					break
@@ -288,7 +288,7 @@ func TestAChainThroughBatchesEnds(t *testing.T) {
 	e, s, stop := w.start(nil)
 	for i := range 14 {
 		send(t, e, fmt.Sprint(i), "a")
-		for deadline := time.Now().Add(10 * time.Second); i > 0 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); i > 0 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 			items, err := s.History.Runs(context.Background(), engine.Query{Limit: 100})
 			if err != nil {
 				t.Fatal(err)

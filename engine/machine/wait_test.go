@@ -16,7 +16,7 @@ import (
 func stands(t *testing.T, s database, status engine.RunStatus) engine.RunID {
 	t.Helper()
 	var last []engine.RunItem
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		items, err := s.History.Runs(context.Background(), engine.Query{Limit: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -270,7 +270,7 @@ steps:
 		select {
 		case <-after:
 			return nil, nil
-		case <-time.After(15 * time.Second):
+		case <-time.After(time.Minute):
 			return nil, errors.New("the other branch was held up")
 		}
 	}

@@ -27,7 +27,7 @@ steps:
 		case in.Path == "0/slow":
 			select {
 			case <-second:
-			case <-time.After(15 * time.Second):
+			case <-time.After(time.Minute):
 				return nil, &plan.Error{Message: "the other branch was held up"}
 			}
 		case strings.HasSuffix(in.Path, "two"):

@@ -79,7 +79,7 @@ func acceptUntilFull(t *testing.T, s *store.Store, next *int, size int) (stored 
 
 func untilRoom(t *testing.T, s *store.Store) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.Full() != nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); s.Full() != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(s.Full())
 		}

@@ -211,7 +211,7 @@ func TestAnAnswerIsWorthTheStandbysThatConfirm(t *testing.T) {
 	} {
 		s.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = '"+names+"'", "SELECT pg_reload_conf()")
 		want := want
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 			got := [2]string{opened(t, db).Worth(), opened(t, postgrestest.As(db, name, hidden)).Worth()}
 			if got == want {
 				break

@@ -68,7 +68,7 @@ func TestAServerEndsWithItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := ""
-	for deadline := time.Now().Add(30 * time.Second); data == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); data == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		text, _ := os.ReadFile(file) // not there yet
 		data = string(text)
 	}
@@ -77,7 +77,7 @@ func TestAServerEndsWithItsProcess(t *testing.T) {
 	if data == "" {
 		t.Fatal("the process started no server")
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		_, err := os.Stat(filepath.Dir(data))
 		if os.IsNotExist(err) {
 			break
