@@ -262,8 +262,12 @@ func authHeaders(o *order, m map[string]any) error {
 			return setHeader(o.header, "Authorization", "Bearer "+value.Shown(v))
 		case "basic":
 			b, _ := v.(map[string]any)
-			return setHeader(o.header, "Authorization",
-				"Basic "+base64.StdEncoding.EncodeToString([]byte(value.Shown(b["user"])+":"+value.Shown(b["password"]))))
+			user := value.Shown(b["user"])
+			if strings.Contains(user, ":") { // RFC 7617, section 2: the user ends at the first colon
+				return plan.Permanent("invalid_request",
+					"the user of basic authentication contains a colon: write what is behind it as password, or send the header Authorization yourself")
+			}
+			return setHeader(o.header, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+value.Shown(b["password"]))))
 		case "header", "api_key":
 			h, _ := v.(map[string]any)
 			return setHeader(o.header, value.Shown(h["name"]), h["value"])

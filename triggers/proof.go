@@ -221,6 +221,9 @@ func (r *route) authScheme(env *expr.Env) (*workflows.Verify, error) {
 		if err != nil {
 			return nil, err
 		}
+		if strings.Contains(user, ":") {
+			return nil, errors.New("auth: the user of basic authentication contains a colon, so no sender can send it (RFC 7617, section 2)")
+		}
 		v.Algorithm, v.Prefix, v.Encodings, value = "basic-auth", "Basic ", []string{"base64"}, a.BasicPassword
 		r.params["user"] = user
 	case a.HeaderName != "":

@@ -317,6 +317,9 @@ func (s *stepChecker) authParts(f namedValue) {
 			src.add(p.value.keyPos(src, p.name), "unknown-key", fmt.Sprintf("unknown key %q in %s", p.name, f.name), form)
 			return
 		}
+		if user, _ := p.value.constant.(string); p.name == "user" && strings.Contains(user, ":") {
+			src.add(p.value.pos, "bad-name", basicUserColon, basicUserHint)
+		}
 	}
 	for _, name := range known {
 		if !hasField(parts, name) && name != "password" {

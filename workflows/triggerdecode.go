@@ -268,10 +268,19 @@ func (d *decoder) auth(o *objectNode) *Auth {
 	return d.fixedAuth(o)
 }
 
+// What is said of a user with a colon: RFC 7617, section 2, ends the user at the first one.
+const (
+	basicUserColon = "the user of basic authentication contains a colon, and the receiver would take the rest for the password"
+	basicUserHint  = "write what is before the colon as user, and what is behind it as password"
+)
+
 // fixedAuth reads the kinds of auth that send the same credential with each request.
 func (d *decoder) fixedAuth(o *objectNode) *Auth {
 	a := &Auth{Bearer: d.value(o.vals["bearer"])}
 	if b := o.object("basic"); b != nil {
+		if n := b.vals["user"]; n != nil && n.Kind == yaml.ScalarNode && !strings.Contains(n.Value, "${{") && strings.Contains(n.Value, ":") {
+			d.add(d.pos(n), "bad-name", basicUserColon, basicUserHint)
+		}
 		a.BasicUser, a.BasicPassword = d.value(b.vals["user"]), d.value(b.vals["password"])
 	}
 	if h := o.object("header"); h != nil {
