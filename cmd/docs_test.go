@@ -153,7 +153,7 @@ func stands(line, printed string) bool {
 func comparable(text string) string {
 	for _, r := range []struct{ of, by string }{
 		{`[ \t]+`, " "}, {`\b(evt|run)_[0-9a-f]+`, "${1}_x"}, {`\b\d\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"},
-		{`\b[0-9.]+(ms|s)\b`, "N$1"}, {`version [0-9a-f.]+`, "version x"},
+		{`\b[0-9.]+(µs|ms|s)\b`, "Ns"}, {`version [0-9a-f.]+`, "version x"},
 		{`\b127\.0\.0\.1:[3-6]\d{4}\b`, "127.0.0.1:PORT"}, // the kernel's choice
 	} {
 		text = regexp.MustCompile(r.of).ReplaceAllString(text, r.by)

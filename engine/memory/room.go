@@ -11,13 +11,26 @@ const LargeAnswer = 64 << 10
 // Room is an attempt's part of the memory for responses. A nil Room is unlimited.
 type Room struct {
 	answers, parsed      *Budget
+	pause                func() (resume func())
 	lentRaw, lentDecoded int64
 }
 
 type roomKey struct{}
 
-// NewRoom returns the room of an attempt, from two budgets.
-func NewRoom(answers, parsed *Budget) *Room { return &Room{answers: answers, parsed: parsed} }
+// NewRoom returns the room of an attempt, from two budgets. pause is called before a wait for memory
+// and resume after it: the attempt's time stands still.
+func NewRoom(answers, parsed *Budget, pause func() (resume func())) *Room {
+	return &Room{answers: answers, parsed: parsed, pause: pause}
+}
+
+// take borrows n bytes of a budget, and waits for them if they are not free.
+func (r *Room) take(ctx context.Context, b *Budget, n int64) error {
+	if b.Try(n) {
+		return nil
+	}
+	defer r.pause()()
+	return b.Take(ctx, n)
+}
 
 // WithRoom returns a context with a room for RoomOf.
 func WithRoom(ctx context.Context, r *Room) context.Context {
@@ -38,7 +51,7 @@ func (r *Room) Raw(ctx context.Context, n int64) error {
 	if r == nil || r.lentRaw > 0 || r.lentDecoded > 0 {
 		return nil
 	}
-	if err := r.answers.Take(ctx, n); err != nil {
+	if err := r.take(ctx, r.answers, n); err != nil {
 		return fmt.Errorf("too many large answers are being read at once: %w", err)
 	}
 	r.lentRaw = n
@@ -50,7 +63,7 @@ func (r *Room) Decoded(ctx context.Context, n int64) error {
 	if r == nil || r.lentDecoded > 0 {
 		return nil
 	}
-	if err := r.parsed.Take(ctx, n); err != nil {
+	if err := r.take(ctx, r.parsed, n); err != nil {
 		return fmt.Errorf("too many large answers are being decoded at once: %w", err)
 	}
 	r.lentDecoded = n

@@ -109,12 +109,15 @@ func TestSmallOutputsNeedNoMemory(t *testing.T) {
 	}
 }
 
+// running is the time of an attempt that goes on during waits.
+func running() (resume func()) { return func() {} }
+
 // TestAnAnswerTakesRoomOnceAndGivesItBack checks that raw bytes are held until they are decoded,
 // and decoded data until it is recorded.
 func TestAnAnswerTakesRoomOnceAndGivesItBack(t *testing.T) {
 	t.Parallel()
 	answers, parsed := memory.NewBudget(100), memory.NewBudget(100)
-	r := memory.NewRoom(answers, parsed)
+	r := memory.NewRoom(answers, parsed, running)
 	ctx := memory.WithRoom(t.Context(), r)
 	if memory.RoomOf(ctx) != r || memory.RoomOf(t.Context()) != nil {
 		t.Error("the context has another room")
@@ -168,7 +171,7 @@ func TestAnAnswerThatFindsNoRoomInTimeFails(t *testing.T) {
 	if !answers.Try(10) || !parsed.Try(10) {
 		t.Fatal("they are free")
 	}
-	r := memory.NewRoom(answers, parsed)
+	r := memory.NewRoom(answers, parsed, running)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	if err := r.Raw(ended, 5); !errors.Is(err, context.Canceled) {

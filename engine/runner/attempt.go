@@ -72,7 +72,7 @@ func (ex *Execution) ended(r *plan.Record) {
 
 // attempt makes one attempt of one step. It may run beside others and reads no mutable field of
 // the execution.
-func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destination.Permit) (r *plan.Record) {
+func (ex *Execution) attempt(d plan.Due, allowed limit, permit *destination.Permit) (r *plan.Record) {
 	defer func() {
 		if p := recover(); p != nil { // a bug in one step must not end other runs
 			r.Status, r.FinishedAt, r.Output = plan.Failed, time.Now().UTC(), nil
@@ -88,11 +88,12 @@ func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 	if !d.Step.Spec.SideEffects {
 		r.Input, r.Notes = d.Shown, d.Notes // attempts with side effects have this on record since open
 	}
-	ctx, cancel := context.WithTimeout(ex.ctx, allowed)
+	span, cancel := newAttemptTime(ex.ctx, allowed)
 	defer cancel()
+	ctx := context.Context(span)
 	r.Destination = permit.Name()
 	if d.Step.Spec.SideEffects {
-		room := memory.NewRoom(ex.rn.o.Budgets.Answers, ex.rn.o.Budgets.Parsed)
+		room := memory.NewRoom(ex.rn.o.Budgets.Answers, ex.rn.o.Budgets.Parsed, span.pause)
 		ctx = memory.WithRoom(ctx, room)
 		defer func() { ex.rooms.add(r, room) }()
 	}
@@ -111,7 +112,7 @@ func (ex *Execution) attempt(d plan.Due, allowed time.Duration, permit *destinat
 		permit.Give(destination.Outcome{Cut: true})
 		return ex.heldAttempt(r, d, held)
 	}
-	r.Status, r.Error = plan.Failed, ex.explain(ctx, d, err, allowed)
+	r.Status, r.Error = plan.Failed, ex.explain(span, d, err, time.Since(r.StartedAt))
 	r.Error.Bound()
 	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil || r.Error.Code == engine.CodeToken))
 	r.Output = r.Error.Details
@@ -138,19 +139,6 @@ func (ex *Execution) awaitLease() {
 		case <-time.After(leaseAgain):
 		}
 	}
-}
-
-// allowed is how long an attempt may take: the step's timeout, or what remains of the run's
-// timeout. Handlers of a run that timed out, and finally steps, get their own time.
-func (ex *Execution) allowed(d plan.Due) time.Duration {
-	allowed := d.Step.Timeout
-	if !d.Deadline.IsZero() {
-		allowed = min(allowed, time.Until(d.Deadline))
-	}
-	if left := ex.State.Workflow.Timeout - ex.Run.Active - time.Since(ex.since); !ex.State.TimedOut && !isFinal(d.Path) {
-		allowed = min(allowed, left)
-	}
-	return max(allowed, time.Millisecond)
 }
 
 func (ex *Execution) do(ctx context.Context, d plan.Due) (result any, err error) {
@@ -189,18 +177,18 @@ func (ex *Execution) input(d plan.Due) engine.Input {
 }
 
 // explain converts an action's error into the error that is recorded.
-func (ex *Execution) explain(ctx context.Context, d plan.Due, err error, took time.Duration) *plan.Error {
+func (ex *Execution) explain(span *attemptTime, d plan.Due, err error, took time.Duration) *plan.Error {
 	var known *plan.Error
 	out := &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
 	if errors.As(err, &known) {
 		c := *known
 		out = &c
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(span.Err(), context.DeadlineExceeded) {
 		out.Code, out.Retryable = "timeout", true
 		switch {
-		case took >= d.Step.Timeout:
-			out.Message = fmt.Sprintf("no answer within %s", took.Round(time.Millisecond))
+		case span.ownTimeout():
+			out.Message = fmt.Sprintf("no answer within %s", d.Step.Timeout)
 		case !d.Deadline.IsZero() && !time.Now().Before(d.Deadline):
 			out.Message = fmt.Sprintf("cut after %s: %s", took.Round(time.Millisecond), d.CutByGroup())
 		default:

@@ -317,7 +317,8 @@ func TestAnAttemptIsHeldToTheTimeThatIsLeft(t *testing.T) {
 			if c.deadline > 0 {
 				d.Deadline = time.Now().Add(c.deadline)
 			}
-			if got := ex.allowed(d); got != c.want {
+			l := ex.allowed(d)
+			if got := l.duration(l.step); got != c.want {
 				t.Errorf("%s: %s, want %s", c.name, got, c.want)
 			}
 			ex.Run.Active = time.Minute - time.Second

@@ -1,0 +1,105 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hookloom/hookloom/engine/plan"
+)
+
+// limit is how long an attempt may take.
+type limit struct {
+	// step is the step's own timeout, in which the wait for memory does not count.
+	step time.Duration
+	// end is when the time of the run, or of the step's group, is up; zero if nothing ends it.
+	end time.Time
+}
+
+// allowed is how long an attempt may take: the step's timeout, or what remains of the run's
+// timeout. Handlers of a run that timed out, and finally steps, get their own time.
+func (ex *Execution) allowed(d plan.Due) limit {
+	l := limit{step: d.Step.Timeout, end: d.Deadline}
+	if ex.State.TimedOut || isFinal(d.Path) {
+		return l
+	}
+	left := ex.State.Workflow.Timeout - ex.Run.Active - time.Since(ex.since)
+	if end := time.Now().Add(left); l.end.IsZero() || end.Before(l.end) {
+		l.end = end
+	}
+	return l
+}
+
+// duration is how much time is left of a limit if left remains of the step's timeout.
+func (l limit) duration(left time.Duration) time.Duration {
+	if !l.end.IsZero() {
+		left = min(left, time.Until(l.end))
+	}
+	return max(left, time.Millisecond)
+}
+
+// attemptTime is the context of an attempt. It ends with context.DeadlineExceeded when the limit is
+// reached, and does not end while the attempt waits for memory for an answer that has come: the
+// receiver has done its part, and a repeat would do it twice.
+type attemptTime struct {
+	context.Context
+	deadline time.Time
+	limit    limit
+
+	mu    sync.Mutex
+	timer *time.Timer   // guarded by mu
+	until time.Time     // guarded by mu: when the step's timeout is reached
+	left  time.Duration // guarded by mu: of the step's timeout, while the attempt waits
+}
+
+// newAttemptTime starts the time of an attempt. cancel must be called when the attempt has ended.
+func newAttemptTime(parent context.Context, l limit) (t *attemptTime, cancel func()) {
+	ctx, end := context.WithCancelCause(parent)
+	now := time.Now()
+	t = &attemptTime{Context: ctx, limit: l, until: now.Add(l.step)}
+	allowed := l.duration(l.step)
+	t.deadline = now.Add(allowed)
+	t.timer = time.AfterFunc(allowed, func() { end(context.DeadlineExceeded) })
+	return t, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.timer.Stop()
+		end(nil)
+	}
+}
+
+// Deadline implements context.Context. Waits for memory may delay it.
+func (t *attemptTime) Deadline() (time.Time, bool) { return t.deadline, true }
+
+// Err implements context.Context.
+func (t *attemptTime) Err() error {
+	err := t.Context.Err()
+	if err != nil && errors.Is(context.Cause(t.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// pause stops the time until resume, unless it is up.
+func (t *attemptTime) pause() (resume func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.timer.Stop() {
+		return func() {}
+	}
+	t.left = time.Until(t.until)
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.until = time.Now().Add(t.left)
+		t.timer.Reset(t.limit.duration(t.left))
+	}
+}
+
+// ownTimeout reports whether the step's timeout, and not the run's or the group's, ended the attempt.
+func (t *attemptTime) ownTimeout() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.limit.end.IsZero() || !t.until.After(t.limit.end)
+}
