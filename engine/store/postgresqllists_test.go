@@ -112,6 +112,36 @@ func TestListsAreTheSameOnBothDatabases(t *testing.T) {
 	}
 }
 
+// TestTheTotalOfAPageIsThatOfItsList counts lists with their pages, which may show all items, and without.
+func TestTheTotalOfAPageIsThatOfItsList(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	listedHistory(t, s)
+	h := s.History()
+	first := engine.Query{Limit: 1, Grep: "o"}
+	page, err := h.EventPage(ctx, first)
+	if err != nil || page.Next == "" {
+		t.Fatal(page, err)
+	}
+	for _, q := range []engine.Query{{}, {Grep: "order-1"}, {Grep: "nowhere"}, {Trigger: "shop", Limit: 1}, {Workflow: "w1"}, {Limit: 8},
+		{Ascending: true, Grep: "o"}, first, {Limit: 1, Grep: "o", After: page.Next}, {Type: "t", After: page.Next}} {
+		var events, none engine.Page[engine.EventItem]
+		events, err := h.EventPage(ctx, q)
+		for _, p := range []*engine.Page[engine.EventItem]{&events, &none} {
+			if err == nil {
+				err = h.CountEvents(ctx, q, p)
+			}
+		}
+		if err != nil || *events.Total != *none.Total || events.TotalMore != none.TotalMore {
+			t.Errorf("%+v: total %v %v of the page, %v %v of the list: %v", q, *events.Total, events.TotalMore, *none.Total, none.TotalMore, err)
+		}
+	}
+	older := engine.Page[engine.RunItem]{Items: []engine.RunItem{}, Next: "run_0000000000000001", SearchedTo: &listed}
+	if err := h.CountRuns(ctx, engine.Query{Grep: "nowhere"}, &older); err != nil || *older.Total != 0 || !older.TotalMore {
+		t.Errorf("a search that has paused: %+v %v", older, err)
+	}
+}
+
 // readList returns a list as JSON, or its error where the query is refused.
 func readList(t *testing.T, s *store.Store, q engine.Query, read func(context.Context, *store.Store, engine.Query) (any, error)) string {
 	t.Helper()

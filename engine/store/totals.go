@@ -41,10 +41,20 @@ func (h *History) search(ctx context.Context, table, from, column, prefix string
 	return n, last != 0, err
 }
 
-// CountEvents sets the number of events that match the filters.
+// shownAll sets the total of a page if the page shows all items that counting would find, so that a search is not
+// executed twice.
+func shownAll[T any](q engine.Query, p *engine.Page[T], costly bool) bool {
+	if p.Items == nil || q.After != "" || costly && q.Ascending || p.Next != "" && p.SearchedTo == nil {
+		return false
+	}
+	counted(p, len(p.Items), p.SearchedTo != nil)
+	return true
+}
+
+// CountEvents sets the number of events that match the filters. p is their page, or empty.
 func (h *History) CountEvents(ctx context.Context, q engine.Query, p *engine.Page[engine.EventItem]) error {
 	w, x, costly, err := eventConditions(q)
-	if err != nil {
+	if err != nil || shownAll(q, p, costly) {
 		return err
 	}
 	n, more, err := h.search(ctx, "events", "events e", "e.id", "evt_", w, x, costly)
@@ -52,10 +62,10 @@ func (h *History) CountEvents(ctx context.Context, q engine.Query, p *engine.Pag
 	return err
 }
 
-// CountRuns sets the number of runs that match the filters.
+// CountRuns sets the number of runs that match the filters. p is their page, or empty.
 func (h *History) CountRuns(ctx context.Context, q engine.Query, p *engine.Page[engine.RunItem]) error {
 	w, x, costly, err := runConditions(q)
-	if err != nil {
+	if err != nil || shownAll(q, p, costly) {
 		return err
 	}
 	n, more, err := h.search(ctx, "runs", "runs r", "r.id", "run_", w, x, costly)
