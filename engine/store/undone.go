@@ -132,13 +132,30 @@ func (h *History) DeadLetters(ctx context.Context, q engine.Query) (engine.Page[
 	return mergeDead(out, failed, q.Limit), nil
 }
 
-// failedRules lists the decisions of rules that failed.
+// failedRules lists the decisions of rules that failed, with all those of the last event: its id is
+// the cursor, so that the next page has none of them.
 func (h *History) failedRules(ctx context.Context, q engine.Query) ([]engine.DeadLetter, error) {
 	w := ruleConditions(q)
 	tail, err := w.page(q, "run_", "d.event_id")
 	if err != nil {
 		return nil, err
 	}
+	list, err := h.readFailed(ctx, w, tail)
+	if err != nil || len(list) < q.Limit {
+		return list, err
+	}
+	last, err := engine.ParseEventID(list[len(list)-1].ID)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(x engine.DeadLetter) bool { return x.ID == last.String() })
+	w = ruleConditions(q)
+	w.add("d.event_id = ?", int64(last))
+	rest, err := h.readFailed(ctx, w, " ORDER BY d.workflow")
+	return append(list, rest...), err
+}
+
+func (h *History) readFailed(ctx context.Context, w where, tail string) ([]engine.DeadLetter, error) {
 	query := failedRules
 	if len(w.parts) > 0 {
 		query += " AND " + strings.Join(w.parts, " AND ")
@@ -161,7 +178,7 @@ func mergeDead(p engine.Page[engine.DeadLetter], failed []engine.DeadLetter, lim
 	if p.Next != "" {
 		failed = slices.DeleteFunc(failed, func(x engine.DeadLetter) bool { return number(x) < p.Next[len("run_"):] })
 	}
-	full := len(failed) == limit
+	full := len(failed) >= limit
 	p.Items = append(p.Items, failed...)
 	slices.SortStableFunc(p.Items, func(a, b engine.DeadLetter) int { return strings.Compare(number(b), number(a)) })
 	if len(p.Items) > limit {
