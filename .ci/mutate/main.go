@@ -56,7 +56,8 @@ const (
 var testedBy = map[string]string{
 	"engine/alert": "engine/machine", "engine/control": "engine/machine", "engine/intake": "engine/machine",
 	"engine/persist": "engine/machine", "engine/registry": "engine/machine", "engine/runner": "engine/machine",
-	"workflows": "triggers",
+	"workflows":    "triggers",
+	"engine/store": "engine/machine",
 }
 
 // errUnfinished is the end of -for before that of the work.

@@ -242,3 +242,28 @@ func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
 		t.Errorf("a new key when all nodes were stopped: %v", err)
 	}
 }
+
+// TestANodeIsToldToDrainFromOutside: by its name, and by no other; its database is read by its address.
+func TestANodeIsToldToDrainFromOutside(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	a := node(t, address, "a")
+	if err := store.DrainNodeOf(ctx, address, "b"); !errors.Is(err, engine.ErrNotFound) || a.Draining() {
+		t.Errorf("a node that is not there: %v; another one drains: %t", err, a.Draining())
+	}
+	if err := store.DrainNodeOf(ctx, "postgres://%zz", "a"); err == nil {
+		t.Error("an address that cannot be read is taken")
+	}
+	if err := store.DrainNodeOf(ctx, address, "a"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the node drains", a.Draining)
+	h, err := store.OpenHistory(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if size, err := h.Size(ctx); err != nil || size.Bytes == 0 || size.WAL != 0 {
+		t.Errorf("%+v, %v", size, err)
+	}
+}
