@@ -192,3 +192,49 @@ func TestABugThatOneRunBringsOutEndsThatRunAlone(t *testing.T) {
 		t.Error(found)
 	}
 }
+
+// TestARunThatCannotContinueFreesItsGroup: the next one of the group begins, and no step of it stays open.
+func TestARunThatCannotContinueFreesItsGroup(t *testing.T) {
+	w := newFileWorld(t, map[string]string{"w": "on: hook\nconcurrency: 1\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n" +
+		"  - {sleep: 1h}\n"})
+	e, s, stop := w.start(nil)
+	for i := range 2 {
+		if _, err := e.Accept(t.Context(), delivery(fmt.Sprint("k", i), `{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	of := func(status string) []engine.RunItem {
+		list, err := s.History.Runs(t.Context(), engine.Query{Status: status, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	waitFor(t, func() bool { return len(of("waiting")) == 1 && len(of("queued")) == 1 })
+	first, second := of("waiting")[0].ID, of("queued")[0].ID
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	db := raw(t, w.path)
+	for _, query := range []string{`UPDATE steps SET output = '[1, 2' WHERE path = 'a'`,
+		`UPDATE runs SET due_at = 1 WHERE status = 'waiting'`} {
+		if _, err := db.Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, s, stop = w.start(nil)
+	waitFor(t, func() bool {
+		failed, waiting := of("failed"), of("waiting")
+		return len(failed) == 1 && failed[0].ID == first && len(waiting) == 1 && waiting[0].ID == second
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	open := groups(t, w.path, `SELECT status, count(*) FROM steps WHERE finished_at IS NULL GROUP BY 1`)
+	if open["waiting"] != 1 || len(open) != 1 {
+		t.Errorf("open steps: %v, want only the sleep of the second run", open)
+	}
+}
