@@ -202,7 +202,7 @@ func TestASelectionSaysOfEachEventWhatIsKnown(t *testing.T) {
 				text = x.Workflow.ID + " known"
 			}
 			if x.Event == nil {
-				text = x.Workflow.ID + " unreadable"
+				text = strings.Replace(text, "new", "unreadable", 1)
 			}
 			if x.Done != nil {
 				text += " with steps"
@@ -294,6 +294,68 @@ func TestABatchGoesOnAfterAnErrorOfTheStore(t *testing.T) {
 	w.awaits("the batch is done", func() bool { return w.batch(b).State == engine.BatchDone })
 	if b := w.batch(b); b.Runs != 1 || f.undone.Load() >= 0 {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestAnErrorOfTheStoreIsTriedAgainAfterAPause: a database in trouble is not asked without end.
+func TestAnErrorOfTheStoreIsTriedAgainAfterAPause(t *testing.T) {
+	const many = 1 << 20
+	w, f := flakyWorld(t, map[string]string{"a": "on: hook\n" + stops, "b": "on: other\n" + stops})
+	if _, err := w.Switch(t.Context(), engine.SwitchOrder{Workflow: "a", Hold: true, By: "ada"}); err != nil {
+		t.Fatal(err)
+	}
+	w.event(w.next(), "hook", engine.Decision{Workflow: "a", Outcome: engine.Held})
+	f.undone.Store(many)
+	f.redecide.Store(many)
+	if _, err := w.Switch(t.Context(), engine.SwitchOrder{Workflow: "a", On: true, By: "ada"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.StartBatch(t.Context(), engine.Selection{Workflow: "b", Since: time.Now().Add(-time.Minute)}, 1, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	w.background()
+	w.awaits("both are tried", func() bool { return f.undone.Load() < many && f.redecide.Load() < many })
+	time.Sleep(100 * time.Millisecond)
+	for what, n := range map[string]int32{"held events": many - f.redecide.Load(), "the batch": many - f.undone.Load()} {
+		if n > 8 {
+			t.Errorf("%s: %d tries", what, n)
+		}
+	}
+	if len(w.reg.SwitchedOff()) != 1 {
+		t.Error("the workflow is on before its held event is decided")
+	}
+}
+
+// TestABatchGoesOnByItself at its rate: nothing wakes it between two runs.
+func TestABatchGoesOnByItself(t *testing.T) {
+	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops}, func(s *store.Store) control.Store { return s })
+	for range 5 {
+		w.event(w.next(), "hook")
+	}
+	b, err := w.StartBatch(t.Context(), engine.Selection{Workflow: "a", Since: time.Now().Add(-time.Minute)}, 20, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.background()
+	began := time.Now()
+	w.awaits("the batch is done", func() bool { return w.batch(b).State == engine.BatchDone })
+	if b := w.batch(b); b.Runs != 5 || time.Since(began) < 150*time.Millisecond {
+		t.Errorf("%+v after %v", b, time.Since(began))
+	}
+}
+
+// TestASelectionIsReadInPartsWithEachEventOnce.
+func TestASelectionIsReadInPartsWithEachEventOnce(t *testing.T) {
+	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops}, func(s *store.Store) control.Store { return s })
+	const events = 101 // one more than is read at once
+	for range events {
+		w.event(w.next(), "hook")
+	}
+	seen := map[engine.EventID]bool{}
+	n, looked, err := w.EachSelected(t.Context(), engine.Selection{Workflow: "a", Since: time.Now().Add(-time.Minute)},
+		time.Now().Add(10*time.Second), func(x engine.Selected) { seen[x.Event.ID] = true })
+	if err != nil || n != events || looked != events || len(seen) != events {
+		t.Errorf("%d events, %d looked at, %d seen, %v", n, looked, len(seen), err)
 	}
 }
 
