@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestARunThatFailsIsToldUntilOneSucceeds: a timeout is a failure, a cancellation is neither.
-func TestARunThatFailsIsToldUntilOneSucceeds(t *testing.T) {
+// TestARunThatFailsIsReportedUntilOneSucceeds: a timeout is a failure, a cancellation is neither.
+func TestARunThatFailsIsReportedUntilOneSucceeds(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	run := func(status engine.RunStatus, err *plan.Error) {
@@ -48,8 +48,8 @@ func TestARunThatFailsIsToldUntilOneSucceeds(t *testing.T) {
 	}
 }
 
-// TestARuleThatCannotBeEvaluatedIsToldUntilOneCan.
-func TestARuleThatCannotBeEvaluatedIsToldUntilOneCan(t *testing.T) {
+// TestARuleThatCannotBeEvaluatedIsReportedUntilOneCan.
+func TestARuleThatCannotBeEvaluatedIsReportedUntilOneCan(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	ev := &engine.Event{ID: 9, Delivery: engine.Delivery{Trigger: "hook"}}

@@ -14,30 +14,30 @@ type Delay struct {
 	Until time.Time
 }
 
-// tellFrom is how much later than the last one a delay must end for the other nodes to be told: many
+// shareFrom is how much later than the last one a delay must end to be passed on to the other nodes: many
 // attempts in flight get nearly the same answer.
-const tellFrom = time.Second
+const shareFrom = time.Second
 
 // tell notes the delay of a host for Delays.
 func (ds *Table) tell(d *destination) {
-	if ds.o.Ask == nil || d.asked.Sub(d.told) < tellFrom {
+	if ds.o.Ask == nil || d.asked.Sub(d.passedOn) < shareFrom {
 		return
 	}
-	d.told = d.asked
-	ds.untold = append(ds.untold, Delay{d.name, d.asked})
+	d.passedOn = d.asked
+	ds.unshared = append(ds.unshared, Delay{d.name, d.asked})
 	ds.o.Ask()
 }
 
-// Delays returns the delays of which the other nodes are to be told, once.
+// Delays returns the delays to pass on to the other nodes, once.
 func (ds *Table) Delays() []Delay {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	list := ds.untold
-	ds.untold = nil
+	list := ds.unshared
+	ds.unshared = nil
 	return list
 }
 
-// Delay applies a delay of which another node has told.
+// Delay applies a delay that another node has passed on.
 func (ds *Table) Delay(x Delay) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -47,12 +47,12 @@ func (ds *Table) Delay(x Delay) {
 	}
 	if d := ds.byName[x.Name]; d != nil {
 		if x.Until.After(d.asked) {
-			d.asked, d.told = x.Until, x.Until
+			d.asked, d.passedOn = x.Until, x.Until
 		}
 		return
 	}
-	maps.DeleteFunc(ds.heard, func(_ string, until time.Time) bool { return !until.After(now) })
-	if len(ds.heard) < forgetFrom {
-		ds.heard[x.Name] = x.Until
+	maps.DeleteFunc(ds.fromOthers, func(_ string, until time.Time) bool { return !until.After(now) })
+	if len(ds.fromOthers) < forgetFrom {
+		ds.fromOthers[x.Name] = x.Until
 	}
 }

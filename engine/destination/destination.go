@@ -80,10 +80,10 @@ type Table struct {
 	// the store takes to answer asks.
 	released []string
 	took     time.Duration
-	// untold are the delays that hosts have asked for and of which the other nodes were not told yet; heard
-	// are those of which they have told, for hosts that this node has not used.
-	untold []Delay
-	heard  map[string]time.Time
+	// unshared are the delays that hosts have asked for and that the other nodes do not have yet; fromOthers
+	// are theirs, for hosts that this node has not used.
+	unshared   []Delay
+	fromOthers map[string]time.Time
 }
 
 // destination is the state of one host.
@@ -110,8 +110,8 @@ type destination struct {
 	// closedUntil is when the circuit admits a probe; asked is the earliest time that the host
 	// asked for.
 	closedUntil, asked time.Time
-	// told is the delay of which the other nodes were told.
-	told time.Time
+	// passedOn is the delay that was last passed on to the other nodes.
+	passedOn time.Time
 	// pause is how long the circuit stays open.
 	pause time.Duration
 	// answered is when it last answered.
@@ -128,7 +128,7 @@ type ticket struct {
 
 // New makes an empty table.
 func New(o Options) *Table {
-	return &Table{o: o, byName: map[string]*destination{}, heard: map[string]time.Time{}, began: time.Now()}
+	return &Table{o: o, byName: map[string]*destination{}, fromOthers: map[string]time.Time{}, began: time.Now()}
 }
 
 // Use applies the limits of a project, by host.
@@ -168,9 +168,9 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 		limit.Rate, limit.Per = connector.Rate, connector.Per
 	}
 	ds.configure(d, limit)
-	if at, asked := ds.heard[name]; asked {
+	if at, asked := ds.fromOthers[name]; asked {
 		d.asked = at
-		delete(ds.heard, name)
+		delete(ds.fromOthers, name)
 	}
 	ds.byName[name] = d
 	return d

@@ -45,7 +45,7 @@ func atOnce(c *called, limit workflows.Limit) (n int, why string) {
 }
 
 // TestAfterAnOutageTheLoadGrows: 20 attempts a second, doubled every ten seconds, and no limit above 1000; it
-// is told once that the host does not answer, and once that it does.
+// gets one notification that the host does not respond, and one that it does.
 func TestAfterAnOutageTheLoadGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()

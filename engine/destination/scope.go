@@ -123,12 +123,12 @@ func (ds *Table) Lift(name string) int {
 	ds.mu.Lock()
 	var lifted []*destination
 	now := time.Now()
-	maps.DeleteFunc(ds.heard, func(x string, _ time.Time) bool { return x == name || originOf(x) == name || hostOf(x) == name })
+	maps.DeleteFunc(ds.fromOthers, func(x string, _ time.Time) bool { return x == name || originOf(x) == name || hostOf(x) == name })
 	for _, d := range ds.byName {
 		if d.name != name && originOf(d.name) != name && hostOf(d.name) != name || !d.held(now) {
 			continue
 		}
-		d.asked, d.told, d.closedUntil, d.ramp, d.limit = time.Time{}, time.Time{}, time.Time{}, nil, d.max
+		d.asked, d.passedOn, d.closedUntil, d.ramp, d.limit = time.Time{}, time.Time{}, time.Time{}, nil, d.max
 		d.breaker = ds.newBreaker(d)
 		lifted = append(lifted, d)
 	}

@@ -48,8 +48,8 @@ func heard(t *testing.T, s database, n int) []string {
 	return nil
 }
 
-// TestAFailedRunIsToldOnceUntilOneSucceeds, also over a restart.
-func TestAFailedRunIsToldOnceUntilOneSucceeds(t *testing.T) {
+// TestAFailedRunIsReportedOnceUntilOneSucceeds, also over a restart.
+func TestAFailedRunIsReportedOnceUntilOneSucceeds(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{if: event.data.bad == true, fail: no luck}]", "alerts": listens})
 	e, s, stop := w.start(nil)
 	send := func(key, body string) {
@@ -100,10 +100,10 @@ func TestAClosedAlertSaysThatItIsOver(t *testing.T) {
 	}
 }
 
-// TestARuleThatCannotBeEvaluatedIsTold until it can be.
+// TestARuleThatCannotBeEvaluatedIsReported until it can be.
 // What is reported before the alerts of the last process are known opens none twice, and
 // closes one that was mended while no process ran.
-func TestAConditionIsToldOnceOverARestart(t *testing.T) {
+func TestAConditionIsReportedOnceAcrossARestart(t *testing.T) {
 	w := newWorld(t, map[string]string{"alerts": listens})
 	report := func(e *machine.Engine) {
 		e.Alert(context.Background(), engine.Alert{Kind: engine.AlertReloadFailed, Message: "one file is broken"})
@@ -144,7 +144,7 @@ func TestAlertsOfWhatIsGoneAreOver(t *testing.T) {
 	}
 }
 
-func TestARuleThatCannotBeEvaluatedIsTold(t *testing.T) {
+func TestARuleThatCannotBeEvaluatedIsReported(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.data.a.b == 1\nsteps: [{stop: x}]", "alerts": listens})
 	e, s, stop := w.start(nil)
 	for i, body := range []string{`{}`, `{}`, `{"a": {"b": 2}}`} {
@@ -161,8 +161,8 @@ func TestARuleThatCannotBeEvaluatedIsTold(t *testing.T) {
 	}
 }
 
-// TestARunThatWaitsForAPersonIsTold until it is answered, cancelled or over.
-func TestARunThatWaitsForAPersonIsTold(t *testing.T) {
+// TestARunThatWaitsForAPersonIsReported until it is answered, cancelled or over.
+func TestARunThatWaitsForAPersonIsReported(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: ok, wait: {approval: 'Ship?'}}, {id: later, wait: {approval: " +
 		"'Really?'}}]", "alerts": listens})
 	e, s, stop := w.start(nil)
@@ -193,9 +193,9 @@ func TestARunThatWaitsForAPersonIsTold(t *testing.T) {
 	_ = s
 }
 
-// TestRefusalsAreToldWhenTheyRise: a few are a scanner, many at once are a wrong
+// TestRefusalsAreReportedWhenTheyRise: a few are a scanner, many at once are a wrong
 // secret.
-func TestRefusalsAreToldWhenTheyRise(t *testing.T) {
+func TestRefusalsAreReportedWhenTheyRise(t *testing.T) {
 	w := newWorld(t, map[string]string{"alerts": listens})
 	e, s, stop := w.start(nil)
 	for range 9 {
@@ -228,8 +228,8 @@ func (h *deadHost) Do(context.Context, engine.Input) (any, error) {
 	return nil, &plan.Error{Message: "refused", Code: "network", Retryable: true}
 }
 
-// TestAHostThatDoesNotAnswerIsTold until it does.
-func TestAHostThatDoesNotAnswerIsTold(t *testing.T) {
+// TestAHostThatDoesNotRespondIsReported until it does.
+func TestAHostThatDoesNotRespondIsReported(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act, retry: {max: 50, delay: 10ms, max_delay: 10ms}}]",
 		"alerts": listens})
 	host := &deadHost{}
@@ -251,8 +251,8 @@ func TestAHostThatDoesNotAnswerIsTold(t *testing.T) {
 	}
 }
 
-// TestALowDiskIsTold until there is room.
-func TestALowDiskIsTold(t *testing.T) {
+// TestALowDiskIsReported until there is room.
+func TestALowDiskIsReported(t *testing.T) {
 	w := newWorld(t, map[string]string{"alerts": listens})
 	free := make(chan int64, 1)
 	free <- 1 << 20

@@ -13,9 +13,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestAChangeOfWhatATriggerReceivesIsToldOnce: a new type, a new value and a field that is gone
+// TestAChangedPayloadShapeIsReportedOnce: a new type, a new value and a field that is gone
 // open one alert each and close once; a rare field opens none.
-func TestAChangeOfWhatATriggerReceivesIsToldOnce(t *testing.T) {
+func TestAChangedPayloadShapeIsReportedOnce(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.data.n == 5\nsteps: [{uses: log, with: {message: x}}]", "alerts": listens})
 	w.onFile()
 	var opened atomic.Pointer[store.History]
