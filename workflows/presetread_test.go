@@ -97,8 +97,9 @@ func TestAParameterIsFoundByItsName(t *testing.T) {
 // TestAnActionSaysWhatIsRetried without a retry key.
 func TestAnActionSaysWhatIsRetried(t *testing.T) {
 	for want, s := range map[string]ActionSpec{
-		"up to 7 times, only if the service cannot have acted":                     {Retry: &Retry{Max: 7, OnlyUndone: true}},
-		"up to 7 times, only if the service cannot have acted (idempotency: none)": {Retry: &Retry{Max: 7, OnlyUndone: true}, Action: &ConnectorAction{}},
+		"up to 7 times, only if the service cannot have acted": {Retry: &Retry{Max: 7, OnlyUndone: true}},
+		"up to 7 times, only if the service cannot have acted (idempotency: none)": {Retry: &Retry{Max: 7, OnlyUndone: true},
+			Action: &ConnectorAction{}},
 		"up to 4 times": {Retry: &Retry{Max: 4}, Safe: true},
 		fmt.Sprintf("up to %d times", DefaultRetry().Max):                                 {Safe: true},
 		fmt.Sprintf("up to %d times, with GET, HEAD, PUT and DELETE", DefaultRetry().Max): {SafeMethods: true},
@@ -112,7 +113,8 @@ func TestAnActionSaysWhatIsRetried(t *testing.T) {
 
 // TestTheConnectionOfAnExampleHasEachField, of a value that the field allows.
 func TestTheConnectionOfAnExampleHasEachField(t *testing.T) {
-	k := &Connector{Name: "acme", Fields: []ConnectionField{{Name: "set", Default: "d", Type: "integer"}, {Name: "one", Options: []any{"x", "y"}},
+	k := &Connector{Name: "acme", Fields: []ConnectionField{{Name: "set", Default: "d", Type: "integer"},
+		{Name: "one", Options: []any{"x", "y"}},
 		{Name: "n", Type: "integer"}, {Name: "f", Type: "number"}, {Name: "b", Type: "boolean"}, {Name: "base_url"}, {Name: "api_key"}}}
 	c := k.ExampleConnection()
 	for name, want := range map[string]any{"set": "d", "one": "x", "n": 1, "f": 1, "b": true, "base_url": "https://example.com",

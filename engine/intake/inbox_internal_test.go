@@ -53,7 +53,8 @@ func over(t *testing.T, s engine.Store) *Intake {
 		t.Fatal(err)
 	}
 	alerts := alert.New(alert.Options{Store: s, Registry: reg, Redactor: redactor, Log: log})
-	rn := runner.New(runner.Options{Store: stored, Registry: reg, Alerts: alerts, Arrivals: slots{}, Budgets: runner.NewBudgets(), Redactor: redactor, Log: log,
+	rn := runner.New(runner.Options{Store: stored, Registry: reg, Alerts: alerts, Arrivals: slots{},
+		Budgets: runner.NewBudgets(), Redactor: redactor, Log: log,
 		MaxRuns: 16, BreakerPause: time.Second, MaxHeld: time.Minute})
 	rn.Start(t.Context())
 	return New(Options{Store: stored, Registry: reg, Alerts: alerts, Runner: rn, Redactor: redactor, Log: log, MaxRuns: 16,

@@ -103,7 +103,8 @@ func TestEachDeliveryAndPollIsCountedOnce(t *testing.T) {
 		{poll(1, polled("ok", delivery("a", `{}`), delivery("c", `{}`))), []string{"poll c false", "polled ok 1"}},
 		{poll(0, polled("unchanged")), []string{"polled unchanged 0"}}, {poll(0, polled("failed")), []string{"polled failed 0"}},
 		{func() error {
-			return e.Fired(ctx, engine.Firing{Trigger: "hook", Inlet: "schedule", Planned: now, Timetable: []byte("x"), Delivery: delivery("d", `{}`)})
+			return e.Fired(ctx, engine.Firing{Trigger: "hook", Inlet: "schedule", Planned: now, Timetable: []byte("x"),
+				Delivery: delivery("d", `{}`)})
 		}, []string{"webhook d false"}},
 		{func() error { return e.Fired(ctx, engine.Firing{Trigger: "hook", Inlet: "schedule", Planned: now}) }, nil},
 	} {

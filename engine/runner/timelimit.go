@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
@@ -47,10 +46,11 @@ type attemptTime struct {
 	deadline time.Time
 	limit    limit
 
-	mu    sync.Mutex
-	timer *time.Timer   // guarded by mu
-	until time.Time     // guarded by mu: when the step's timeout is reached
-	left  time.Duration // guarded by mu: of the step's timeout, while the attempt waits
+	// Owned by the attempt's goroutine.
+
+	timer *time.Timer
+	// until is when the step's timeout is reached.
+	until time.Time
 }
 
 // newAttemptTime starts the time of an attempt. cancel must be called when the attempt has ended.
@@ -62,8 +62,6 @@ func newAttemptTime(parent context.Context, l limit) (t *attemptTime, cancel fun
 	t.deadline = now.Add(allowed)
 	t.timer = time.AfterFunc(allowed, func() { end(context.DeadlineExceeded) })
 	return t, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
 		t.timer.Stop()
 		end(nil)
 	}
@@ -83,23 +81,17 @@ func (t *attemptTime) Err() error {
 
 // pause stops the time until resume, unless it is up.
 func (t *attemptTime) pause() (resume func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if !t.timer.Stop() {
 		return func() {}
 	}
-	t.left = time.Until(t.until)
+	left := time.Until(t.until)
 	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.until = time.Now().Add(t.left)
-		t.timer.Reset(t.limit.duration(t.left))
+		t.until = time.Now().Add(left)
+		t.timer.Reset(t.limit.duration(left))
 	}
 }
 
 // ownTimeout reports whether the step's timeout, and not the run's or the group's, ended the attempt.
 func (t *attemptTime) ownTimeout() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	return t.limit.end.IsZero() || !t.until.After(t.limit.end)
 }
