@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -199,13 +200,30 @@ func (h *History) Known(ctx context.Context, trigger string, keys []string) (map
 	return out, nil
 }
 
+// The parts of an event and of one of its sightings that seenEvents encodes in one number: each column of many rows
+// costs time.
+const (
+	seenByPoll = 1 << iota
+	seenRecovered
+	seenTest
+	againByWebhook
+	againByPoll
+	againOther
+)
+
+// seenEvents selects the events of a trigger, each with its sightings.
+var seenEvents = fmt.Sprintf(`SELECT e.key, e.time, e.received_at, coalesce(s.at, 0), CASE WHEN e.inlet = 'poll' THEN %d ELSE 0 END
+	+ CASE WHEN e.recovered = 1 THEN %d ELSE 0 END + %d * %s
+	+ CASE s.inlet WHEN 'webhook' THEN %d WHEN 'poll' THEN %d WHEN '`+sampleSighting+`' THEN 0 ELSE CASE WHEN s.inlet IS NULL THEN 0
+		ELSE %d END END
+	FROM events e LEFT JOIN sightings s ON s.event_id = e.id
+	WHERE e.trigger = ? AND e.id >= ? AND e.inlet IN ('webhook', 'poll') ORDER BY e.id, s.at`, seenByPoll, seenRecovered, seenTest,
+	isTest, againByWebhook, againByPoll, againOther)
+
 // Sightings returns the data that compare needs of a trigger's events since a time.
 func (h *History) Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error) {
 	var out engine.Sightings
-	rows, err := h.db.QueryContext(ctx, `SELECT e.key, e.inlet, e.time, e.received_at, e.recovered, s.inlet, s.at,
-		`+isTest+` FROM events e
-		LEFT JOIN sightings s ON s.event_id = e.id
-		WHERE e.trigger = ? AND e.id >= ? AND e.inlet IN ('webhook', 'poll') ORDER BY e.id, s.at`, trigger, engine.FirstID(since))
+	rows, err := h.db.QueryContext(ctx, seenEvents, trigger, engine.FirstID(since))
 	if err != nil {
 		return out, classify(err)
 	}
@@ -213,25 +231,22 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 	last := ""
 	for rows.Next() {
 		var key string
-		var inlet engine.Inlet
-		var at, received, recovered int64
-		var test bool
-		var again sql.NullString
-		var when sql.NullInt64
-		if err := rows.Scan(&key, &inlet, &at, &received, &recovered, &again, &when, &test); err != nil {
+		var at, received, again, seen int64
+		if err := rows.Scan(&key, &at, &received, &again, &seen); err != nil {
 			return out, classify(err)
 		}
 		if key != last {
 			last = key
-			out.Events = append(out.Events, engine.SeenEvent{Key: key, Time: fromMillis(at), Recovered: recovered == 1, Test: test})
-			out.Events[len(out.Events)-1].See(inlet, fromMillis(received))
+			out.Events = append(out.Events, engine.SeenEvent{Key: key, Time: fromMillis(at), Recovered: seen&seenRecovered != 0,
+				Test: seen&seenTest != 0})
+			out.Events[len(out.Events)-1].See(inletSeen(seen&seenByPoll != 0), fromMillis(received))
 		}
-		if again.Valid && again.String != sampleSighting {
+		if seen&(againByWebhook|againByPoll|againOther) != 0 {
 			e := &out.Events[len(out.Events)-1]
-			if again.String == "webhook" && !e.Webhook.IsZero() {
+			if seen&againByWebhook != 0 && !e.Webhook.IsZero() {
 				e.Repeats++
 			}
-			e.See(engine.Inlet(again.String), fromMillis(when.Int64))
+			e.See(inletSeen(seen&againByPoll != 0), fromMillis(again))
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -251,12 +266,15 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 	return out, err
 }
 
+func inletSeen(poll bool) engine.Inlet {
+	if poll {
+		return workflows.InletPoll
+	}
+	return workflows.InletWebhook
+}
+
 // observed records the items seen by a poll that only measures.
 func (h *History) observed(ctx context.Context, trigger string, since time.Time, out *engine.Sightings) error {
-	byKey := map[string]int{}
-	for i, e := range out.Events {
-		byKey[e.Key] = i
-	}
 	type seen struct {
 		key string
 		at  int64
@@ -268,6 +286,13 @@ func (h *History) observed(ctx context.Context, trigger string, since time.Time,
 		})
 	if err != nil {
 		return err
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	byKey := map[string]int{}
+	for i, e := range out.Events {
+		byKey[e.Key] = i
 	}
 	for _, x := range list {
 		i, known := byKey[x.key]
