@@ -158,3 +158,16 @@ func TestRulesOfCancelOnAreKeptOncePerVersion(t *testing.T) {
 		t.Errorf("%s %s %s", a, b, c)
 	}
 }
+
+// TestARunUsesTheFilesOfItsTime: the last that were stored up to it, or the oldest for a run from before.
+func TestARunUsesTheFilesOfItsTime(t *testing.T) {
+	list := []engine.VersionUses{{Version: "v", From: 10}, {Version: "v", From: 20}}
+	for run, want := range map[engine.RunID]engine.RunID{5: 10, 10: 10, 19: 10, 20: 20, 30: 20} {
+		if u, known := UsesAsOf(list, run); u.From != want || !known {
+			t.Errorf("run %d uses the files from run %d on, known: %t", run, u.From, known)
+		}
+	}
+	if u, known := UsesAsOf(nil, 5); known || u.From != 0 {
+		t.Errorf("a version that uses no files: %+v", u)
+	}
+}
