@@ -142,7 +142,7 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 		"retry_without_bound": true, "alias_bomb": true, "range_version": true, "finally_status": true,
 		"multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true,
 		"jwt_bearer_lifetime": true, "jwt_bearer_without_key": true, "oauth_in_step": true, "oauth_without_authorize_url": true,
-		"oauth_without_secret": true, "connector_example": true, "http_expect": true, "vars_wrong_value": true}
+		"oauth_without_secret": true, "connector_example": true, "http_expect": true, "auth_basic_colon": true, "vars_wrong_value": true}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		a, err := txtar.ParseFile(file)

@@ -73,6 +73,9 @@ func (g *schemaMaker) shape(ref string) map[string]any {
 		if ref == "step" && f.name == "uses" {
 			t = g.actionNames()
 		}
+		if ref == "basic" && f.name == "user" {
+			t = map[string]any{"pattern": `^[^:]*$|\$\{\{`} // RFC 7617, section 2
+		}
 		if ref == "project" && f.name == "connections" {
 			t = g.connections()
 		}
