@@ -126,9 +126,9 @@ func (g *Registry) pin(ctx context.Context, p *workflows.Project, w *workflows.W
 		if err := g.o.Store.SaveUses(ctx, u); err != nil {
 			return fmt.Errorf("storing what workflow %s uses: %w", w.ID, err)
 		}
-		g.pins.mu.Lock()
-		g.pins.uses[w.Version] = append(list[:n:n], u)
-		g.pins.mu.Unlock()
+		if err := g.pins.read(ctx, g.o.Store); err != nil { // with what another node has stored meanwhile
+			return err
+		}
 	}
 	g.pins.keep(pinned{w.ID, w.Version, u.From}, w)
 	return nil
