@@ -411,10 +411,13 @@ func (m *meter) median(args []any) any {
 	return m.arithmetic("/", m.arithmetic("+", list[half-1], list[half]), 2)
 }
 
-// typeName implements type(x) with decimals.
+// typeName implements type(x) with decimals and integers of more than 64 bits.
 func typeName(v any) any {
-	if isDecimal(v) {
+	switch v.(type) {
+	case Decimal:
 		return "decimal"
+	case json.Number:
+		return "int"
 	}
 	return builtin.Type(v)
 }

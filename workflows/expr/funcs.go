@@ -142,12 +142,21 @@ var coreFunctions = []function{
 		m.charge(len(s) * n)
 		return strings.Repeat(s, n)
 	}},
-	{"replace", "replaces every occurrence of a text", `replace("aXbX", "X", "-") == "a-b-"`, nil, func(m *meter, a []any) any {
-		s, from, to := textArg("replace", a, 0), textArg("replace", a, 1), textArg("replace", a, 2)
-		m.read(a, 4)
-		m.charge(len(s) + strings.Count(s, from)*len(to))
-		return strings.ReplaceAll(s, from, to)
-	}},
+	{"replace", "replaces every occurrence of a text, or the first n",
+		`replace("aXbX", "X", "-") == "a-b-" and replace("aXbX", "X", "-", 1) == "a-bX"`, nil, func(m *meter, a []any) any {
+			s, from, to := textArg("replace", a, 0), textArg("replace", a, 1), textArg("replace", a, 2)
+			n := -1
+			if len(a) > 3 {
+				n = intArg("replace", a, 3)
+			}
+			m.read(a, 4)
+			count := strings.Count(s, from)
+			if n >= 0 {
+				count = min(count, n)
+			}
+			m.charge(len(s) + count*len(to))
+			return strings.Replace(s, from, to, n)
+		}},
 	{"join", "joins texts with a separator", `join(["a", "b"], "-") == "a-b"`, nil, joinTexts},
 	{"split", "splits a text at a separator", `split("a,b", ",") == ["a", "b"]`, nil, func(m *meter, a []any) any {
 		s, sep := textArg("split", a, 0), textArg("split", a, 1)

@@ -44,7 +44,7 @@ var hidden = []hiddenFunction{
 	{name: "__min", run: func(m *meter, a []any) any { return m.extreme("min", -1, a) }},
 	{name: "__mean", run: func(m *meter, a []any) any { return m.mean(a) }},
 	{name: "__median", run: func(m *meter, a []any) any { return m.median(a) }},
-	{name: "__decimal_type", one: func(m *meter, x any) any { return typeName(x) }},
+	{name: "__type", one: func(m *meter, x any) any { m.work(10); return typeName(x) }},
 }
 
 // tickName and keyName are functions that loops call for each element. They are typed, because for
@@ -58,9 +58,8 @@ var (
 	// expr's own are faster.
 	comparisons     = map[string]string{"==": "__eq", "!=": "__ne", "<": "__lt", "<=": "__le", ">": "__gt", ">=": "__ge", "in": "__in"}
 	guardedBuiltins = map[string]string{"abs": "__abs", "int": "__int", "float": "__float", "ceil": "__ceil",
-		"floor": "__floor", "bitshl": "__bitshl",
+		"floor": "__floor", "bitshl": "__bitshl", "type": "__type",
 		"mean": "__mean", "median": "__median", "max": "__max", "min": "__min"}
-	decimalBuiltins = map[string]string{"type": "__decimal_type"}
 	// keptBytes is the memory that loops keep per element, the machine's stack included.
 	keptBytes = map[string]int{"map": 48, "filter": 48, "groupBy": 128, "sortBy": 160}
 )
@@ -183,7 +182,7 @@ func (g guard) binary(node *ast.Node, n *ast.BinaryNode) {
 		return
 	}
 	name := guardedOperators[n.Operator]
-	if name == "" && (g.decimals || !comparable(n.Left) && !comparable(n.Right)) {
+	if name == "" && (g.decimals || !comparable(n.Operator, n.Left) && !comparable(n.Operator, n.Right)) {
 		name = comparisons[n.Operator]
 	}
 	switch {
@@ -199,10 +198,17 @@ func (g guard) binary(node *ast.Node, n *ast.BinaryNode) {
 	}
 }
 
-// comparable reports whether n is a literal that expr's own operators compare exactly with any
+// comparable reports whether n is a literal that expr's own operator compares exactly with any
 // value: an integer that loses digits as a float is beyond 2^53, and so on the same side of all
-// smaller numbers.
-func comparable(n ast.Node) bool {
+// smaller numbers. expr cannot order a number and an integer of more than 64 bits.
+func comparable(operator string, n ast.Node) bool {
+	orders := operator != "==" && operator != "!=" && operator != "in"
+	switch n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+		if orders {
+			return false
+		}
+	}
 	switch x := n.(type) {
 	case *ast.IntegerNode:
 		return x.Value > -value.MaxFloatInt && x.Value < value.MaxFloatInt
@@ -216,7 +222,7 @@ func comparable(n ast.Node) bool {
 // values.
 func isConstants(n ast.Node) bool {
 	list, ok := n.(*ast.ArrayNode)
-	return ok && !slices.ContainsFunc(list.Nodes, func(x ast.Node) bool { return !comparable(x) })
+	return ok && !slices.ContainsFunc(list.Nodes, func(x ast.Node) bool { return !comparable("in", x) })
 }
 
 func (g guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
@@ -241,9 +247,6 @@ func (g guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
 		return
 	}
 	name := guardedBuiltins[n.Name]
-	if name == "" && g.decimals {
-		name = decimalBuiltins[n.Name]
-	}
 	if name == "" && !(g.small && constantBuiltins[n.Name]) {
 		name = meteredNames[n.Name]
 	}
@@ -253,7 +256,7 @@ func (g guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
 }
 
 // constantBuiltins are so cheap that a small rule may call them unmetered.
-var constantBuiltins = map[string]bool{"len": true, "first": true, "last": true, "get": true, "type": true,
+var constantBuiltins = map[string]bool{"len": true, "first": true, "last": true, "get": true,
 	"hasPrefix": true, "hasSuffix": true, "trimPrefix": true, "trimSuffix": true}
 
 var meteredNames = func() map[string]string {

@@ -59,7 +59,6 @@ var meteredBuiltins = []hiddenFunction{
 		}
 		m.work(5)
 	}),
-	metered("type", func(m *meter, a []any) { m.work(10) }),
 	metered("first", func(m *meter, a []any) { m.work(5) }),
 	metered("last", func(m *meter, a []any) { m.work(5) }),
 	metered("take", func(m *meter, a []any) { m.listed(a, 1, 16) }),
@@ -120,7 +119,7 @@ func unlike(v any) bool {
 		if !isNumeric(list[i]) {
 			return false
 		}
-		found = found || unlikeNumbers(list[0], list[i])
+		found = found || isDecimal(list[i]) || unlikeNumbers(list[0], list[i])
 	}
 	return found
 }

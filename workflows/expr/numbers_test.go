@@ -186,6 +186,8 @@ func TestNumbersOfMoney(t *testing.T) {
 		`round(decimal("10") / 3, 2)`:                `3.33`,
 		`keys(groupBy(items, decimal(.p) * 10 > 1))`: `["false","true"]`,
 		`len(groupBy([1, 2], decimal("1.0") * 1))`:   `1`, `sortBy([3, 1], decimal(#))`: `[1,3]`,
+		`big > 1 and 1.5 < big and big >= -7`: `true`, `sort([decimal("5"), 3])`: `[3,5]`, `sort([3, decimal("5")], "desc")`: `[5,3]`,
+		`type(big)`: `"int"`, `filter([big, 1], # <= 1000)`: `[1]`,
 		`type(decimal(1))`: `"decimal"`, `toJSON({a: decimal("1.50")})`: `"{\"a\":1.5}"`, `decimal("007.50")`: `7.5`,
 		`decimal("1e3")`: `1000`,
 		`reduce(items, #acc + decimal(#.p), decimal(0))`: `0.3`, `let d = decimal("1.5"); d > 1 and d < 2`: `true`,

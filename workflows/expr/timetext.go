@@ -42,7 +42,7 @@ var zoneWords = map[string]int{
 func ParseTime(text string, zone *time.Location) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	for _, layout := range timeLayouts {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+		if t, err := parseLocal(layout, text, zone); err == nil {
 			return knownZone(t, zone)
 		}
 	}
@@ -51,6 +51,36 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time: write it as 2026-01-31T10:00:00Z, 2026-01-31 10:00, 2026-01-31 or as mail "+
 		"does, or give its layout", value.Clip(text, 60))
+}
+
+// noZone is the zone of a time whose text has none: no place has an offset of seconds.
+var noZone = time.FixedZone("", 1)
+
+// parseLocal parses a time; one without an offset or a zone is local time in zone. Around a change
+// of the clock, package time chooses either offset: here a time that occurs twice is the first one,
+// and a time that does not occur is as long after the change as it says, as in ECMAScript and
+// Python.
+func parseLocal(layout, text string, zone *time.Location) (time.Time, error) {
+	t, err := time.ParseInLocation(layout, text, zone)
+	if err != nil || zone == time.UTC {
+		return t, err
+	}
+	wall, err := time.ParseInLocation(layout, text, noZone)
+	if err != nil || wall.Location() != noZone {
+		return t, err
+	}
+	wall = wall.Add(time.Second).UTC()
+	_, before := wall.AddDate(0, 0, -1).In(zone).Zone()
+	_, after := wall.AddDate(0, 0, 1).In(zone).Zone()
+	first := wall.Add(-time.Duration(before) * time.Second).In(zone)
+	last := wall.Add(-time.Duration(after) * time.Second).In(zone)
+	if _, offset := first.Zone(); offset == before {
+		return first, nil
+	}
+	if _, offset := last.Zone(); offset == after {
+		return last, nil
+	}
+	return first, nil
 }
 
 // knownZone applies a zone's abbreviation. time.Parse treats an unknown one as UTC.
@@ -156,7 +186,7 @@ func (m *meter) date(a []any) any {
 	v := arg("date", a, 0)
 	if len(a) > 1 {
 		text, layout := textArg("date", a, 0), textArg("date", a, 1)
-		t, err := time.ParseInLocation(layout, text, zone)
+		t, err := parseLocal(layout, text, zone)
 		if err != nil {
 			panic(fmt.Errorf("date: %q does not match the layout %q; a layout shows how Mon Jan 2 15:04:05 2006 would be written",
 				value.Clip(text, 40), value.Clip(layout, 40)))

@@ -33,6 +33,16 @@ func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
 		`now(timezone("Asia/Tokyo")).Format("15:04")`:                                "19:00",
 		`now().In(timezone("Asia/Tokyo")).Format("15:04")`:                           "19:00",
 		`date(timezone("Europe/Berlin"), "2026-07-01 09:00").AddDate(0, 0, 1)`:       "2026-07-02T07:00:00.000Z",
+		`date("2026-03-29 02:30", "2006-01-02 15:04", "Europe/Berlin")`:              "2026-03-29T01:30:00.000Z",
+		`date("2026-03-08 02:30", "2006-01-02 15:04", "America/New_York")`:           "2026-03-08T07:30:00.000Z",
+		`date("2026-10-25 02:30", "2006-01-02 15:04", "Europe/Berlin")`:              "2026-10-25T00:30:00.000Z",
+		`date("2026-11-01 01:30", "2006-01-02 15:04", "America/New_York")`:           "2026-11-01T05:30:00.000Z",
+		`date("2026-10-25 01:30", "2006-01-02 15:04", "Europe/London")`:              "2026-10-25T00:30:00.000Z",
+		`date("2026-10-04 02:15", "2006-01-02 15:04", "Australia/Lord_Howe")`:        "2026-10-03T15:45:00.000Z",
+		`date(timezone("Europe/Berlin"), "2026-10-25 02:30")`:                        "2026-10-25T00:30:00.000Z",
+		`date(timezone("Europe/Berlin"), "2026-10-25 02:30:00 +0100")`:               "2026-10-25T01:30:00.000Z",
+		`date(timezone("Europe/Berlin"), "Sun, 25 Oct 2026 02:30:00 CET")`:           "2026-10-25T01:30:00.000Z",
+		`date(timezone("Europe/Berlin"), "Sun, 25 Oct 2026 02:30:00 CEST")`:          "2026-10-25T00:30:00.000Z",
 		`date("2026-10-25T00:30:00Z").In(timezone("Europe/Berlin")).Format("15:04")`: "02:30",
 	} {
 		v, err := eval(t, text, nil)
