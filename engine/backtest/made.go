@@ -153,7 +153,7 @@ func (b *run) madeEmit(it *item, c *call) *made {
 		ev.Type = cmp.Or(value.Shown(x), trigger)
 	}
 	if x := c.with["key"]; x != nil {
-		ev.Key = value.Shown(x)
+		ev.Key = workflows.ShortKey(value.Shown(x))
 	}
 	ev.Headers = map[string]string{"content-type": "application/json", registry.ChainHeader: chain.String()}
 	return m
@@ -228,7 +228,7 @@ const maxKeys = 100_000
 func (b *run) answerMade(ctx context.Context, it *item, c *call, side int) (*answer, string) {
 	if c.action == emitAction {
 		return &answer{status: plan.Succeeded, raw: true, output: map[string]any{"event": it.ev.Event.ID.String(),
-			"trigger": value.Shown(c.with["trigger"]), "key": value.Shown(c.with["key"]), "duplicate": false}}, ""
+			"trigger": value.Shown(c.with["trigger"]), "key": workflows.ShortKey(value.Shown(c.with["key"])), "duplicate": false}}, ""
 	}
 	if c.called.Detach {
 		return &answer{status: plan.Succeeded, raw: true, output: map[string]any{"event": it.ev.Event.ID.String()}}, ""

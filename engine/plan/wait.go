@@ -201,7 +201,7 @@ func (p *planner) choice(one *workflows.Wait, path string) (Wait, *Error) {
 	if text == "" {
 		return Wait{}, &Error{Message: "wait.key is empty, so it selects no event", Code: "expression", Step: path}
 	}
-	return Wait{Kind: WaitEvent, Trigger: one.Event, Key: text, From: p.eventsFrom(one).UTC()}, nil
+	return Wait{Kind: WaitEvent, Trigger: one.Event, Key: workflows.ShortKey(text), From: p.eventsFrom(one).UTC()}, nil
 }
 
 // eventsFrom is the earliest time of receipt of an event that may end a wait: since: before now, or

@@ -15,6 +15,11 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
+// maxDestination is the longest name of a destination in bytes. A host has at most 253 (RFC 1035, section 2.3.4),
+// and the rest of a name is shorter still. A call to a longer one reaches nothing, and fails without a permit:
+// the name would be too long for the index of PostgreSQL.
+const maxDestination = 1024
+
 // permit acquires the permit of an attempt, unless the run has it.
 func (ex *Execution) permit(d plan.Due) *destination.Hold {
 	if d.Step.Spec == nil || !d.Step.Spec.SideEffects || ex.permits[d.Path] != nil {
@@ -31,7 +36,7 @@ func (ex *Execution) permit(d plan.Due) *destination.Hold {
 		return nil
 	}
 	name := a.Destination(ex.input(d))
-	if name == "" {
+	if name == "" || len(name) > maxDestination {
 		return nil
 	}
 	var limit workflows.Limit
