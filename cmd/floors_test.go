@@ -33,7 +33,7 @@ var floors = map[string]int{
 	"workflows/expr": 10, "workflows/dataschema": 10, "workflows/value": 0, "workflows/spelling": 0,
 	"workflows/projecttest": 21,
 	"engine/signature":      0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "engine/shape": 0,
-	"engine/permit":     0,
+	"engine/permit": 0, "engine/lograte": 0,
 	"engine/atomicfile": -10, "engine/freeport": -10, "engine/store/postgreslocal": -5,
 	"examples": 0, "docs": 0,
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/lograte"
 	"golang.org/x/time/rate"
 )
 
@@ -31,7 +32,9 @@ type refusals struct {
 	open int
 	// bytes of bodies in the queue.
 	bytes int
-	lost  int
+	// lost are those that were not kept since told, when their number was logged last.
+	lost int
+	told time.Time
 	// shares are the queued deliveries and the remaining allowance of each trigger.
 	shares map[string]*refusalShare
 	// budget is the time that diagnoses may take.
@@ -114,8 +117,10 @@ func (r *refusals) run() {
 		r.bytes -= len(x.in.body)
 		x.share.open--
 		x.share.bytes -= len(x.in.body)
-		lost := r.lost
-		r.lost = 0
+		lost := 0
+		if r.lost > 0 && time.Since(r.told) >= lograte.Flood {
+			lost, r.lost, r.told = r.lost, 0, time.Now()
+		}
 		r.idle.Broadcast()
 		r.mu.Unlock()
 		if lost > 0 {

@@ -103,7 +103,8 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 	switch {
 	case err != nil && (ended == nil || !errors.Is(err, context.DeadlineExceeded)):
 		if req.Context().Err() == nil {
-			h.log.Error("the response for a sender was not found", "trigger", r.trigger.Name, "event", event, "error", err)
+			h.often.Error(h.log, "the response for a sender was not found", "trigger", r.trigger.Name, "event", event,
+				"error", err)
 		}
 		return false
 	case ended.Run == nil:
@@ -236,10 +237,10 @@ func (h *Hooks) unavailable(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, engine.ErrFull):
 		wait, words = "10", "cannot store now: the disk is full; try again later"
-		h.log.Error("a delivery was not stored: the disk is full")
+		h.often.Error(h.log, "a delivery was not stored: the disk is full")
 	case errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
 	default:
-		h.log.Error("a delivery was not stored", "error", err)
+		h.often.Error(h.log, "a delivery was not stored", "error", err)
 	}
 	w.Header().Set("Retry-After", wait)
 	answer(w, http.StatusServiceUnavailable, reply{Error: words})

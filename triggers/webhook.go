@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/content"
+	"github.com/hookloom/hookloom/engine/lograte"
 	"github.com/hookloom/hookloom/engine/memory"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -31,6 +32,9 @@ type Hooks struct {
 	// decoding is the memory budget for bodies that are decoded before they are answered.
 	decoding *memory.Budget
 
+	// often logs what each delivery of a flood would log.
+	often *lograte.Log
+
 	mu   sync.Mutex
 	uses map[[2]string]*useCount // by trigger and secret
 }
@@ -43,7 +47,7 @@ const quarantineBody = 64 << 10
 // fetched and captured secrets stored.
 func NewHooks(sink engine.Sink, log *slog.Logger, deps Deps) (*Hooks, error) {
 	h := &Hooks{sink: sink, log: log, deps: deps, uses: map[[2]string]*useCount{}, admission: newAdmission(),
-		discards: make(chan struct{}, maxDiscards),
+		discards: make(chan struct{}, maxDiscards), often: lograte.New(lograte.Flood),
 		decoding: memory.NewBudget(maxDecoding)}
 	if h.deps.Windows == nil {
 		h.deps.Windows = newWindows()
@@ -177,7 +181,7 @@ func (h *Hooks) finish(w http.ResponseWriter, req *http.Request, t *table, r *ro
 	case j.handshake != nil:
 		r.used(j.secret, in.at)
 		if err := r.confirm(req.Context(), j.handshake); err != nil {
-			h.log.Error("a handshake could not be completed", "trigger", r.trigger.Name, "error", err)
+			h.often.Error(h.log, "a handshake could not be completed", "trigger", r.trigger.Name, "error", err)
 			w.Header().Set("Retry-After", "10")
 			answer(w, http.StatusServiceUnavailable, reply{Error: "cannot confirm now, try again"})
 			return

@@ -171,7 +171,7 @@ func (in *Intake) Refuse(r engine.Refusal) {
 	in.alerts.Refused(r)
 	in.reg.MaskRefusal(&r)
 	if err := in.store.Refuse(ctx, r); err != nil {
-		in.o.Log.Warn("a refused delivery was not stored", "trigger", r.Trigger, "reason", r.Reason, "error", err)
+		in.often.Warn(in.o.Log, "a refused delivery was not stored", "trigger", r.Trigger, "reason", r.Reason, "error", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/alert"
+	"github.com/hookloom/hookloom/engine/lograte"
 	"github.com/hookloom/hookloom/engine/persist"
 	"github.com/hookloom/hookloom/engine/redact"
 	"github.com/hookloom/hookloom/engine/registry"
@@ -42,6 +43,8 @@ type Intake struct {
 	reg    *registry.Registry
 	runner *runner.Runner
 	alerts *alert.Monitor
+	// often logs what each refused delivery would log while the database is away.
+	often *lograte.Log
 	// wake makes RunInbox query the inbox again. It holds at most one signal.
 	wake chan struct{}
 	// working is closed by Start once work is set: nothing can be decided before that.
@@ -93,7 +96,7 @@ const maxEarly = 100
 // New makes an Intake.
 func New(o Options) *Intake {
 	return &Intake{o: o, store: o.Store, reg: o.Registry, runner: o.Runner, alerts: o.Alerts, wake: make(chan struct{}, 1),
-		working: make(chan struct{}), matching: map[engine.EventID]bool{}}
+		working: make(chan struct{}), often: lograte.New(lograte.Flood), matching: map[engine.EventID]bool{}}
 }
 
 // Start lets decisions begin. work is the context of decisions in progress. The runner must have

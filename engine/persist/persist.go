@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/lograte"
 	"github.com/hookloom/hookloom/engine/memory"
 )
 
@@ -27,7 +28,7 @@ type Store struct {
 	// failed receives the first error that ends the process.
 	failed chan error
 	// warned limits the log lines of an outage.
-	warned warnings
+	warned *lograte.Log
 
 	// Set once by Start.
 
@@ -38,7 +39,7 @@ type Store struct {
 // New makes a Store.
 func New(s engine.Store, log *slog.Logger) *Store {
 	return &Store{Store: s, Decoded: memory.NewBudget(maxDecoded), log: log, failed: make(chan error, 1),
-		warned: warnings{last: map[string]time.Time{}}}
+		warned: lograte.New(warnEvery)}
 }
 
 // Start sets the context of running work. Call it before any work starts.
