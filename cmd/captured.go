@@ -185,10 +185,24 @@ func (x *sharedSecrets) follow(ctx context.Context, retry time.Duration) {
 	}
 }
 
-// Open implements triggers.Windows.
+// Open implements triggers.Windows. With a key that does not open what is stored, the secret would be
+// captured for nothing: a node with the right key could not read it.
 func (x *sharedSecrets) Open(trigger string, until time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), captureTime)
 	defer cancel()
+	list, err := x.store.CapturedSecrets(ctx)
+	if err != nil {
+		return err
+	}
+	var unreadable error
+	openCaptured(list, x.keys, func(name string, err error) {
+		unreadable = fmt.Errorf("no secret can be awaited: secret %s from an earlier handshake cannot be read: %w. Start the nodes with the key "+
+			"it was stored with (%s or %s). If that key is lost, remove the secret with DELETE FROM captured_secrets WHERE name = '%s' in the "+
+			"schema of the database, and ask for it again", name, err, seal.FileName, seal.EnvName, name)
+	})
+	if unreadable != nil {
+		return unreadable
+	}
 	if err := x.store.AwaitSecret(ctx, trigger, until); err != nil {
 		return err
 	}

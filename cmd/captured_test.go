@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -163,6 +164,33 @@ func TestASecretWithWhichTheProjectCouldNotBeLoadedIsTriedAgain(t *testing.T) {
 		}
 	}
 	x.inUse()
+}
+
+// TestNoSecretIsAwaitedWithAnotherKey than that of the stored secrets: it would be captured for nothing.
+func TestNoSecretIsAwaitedWithAnotherKey(t *testing.T) {
+	t.Parallel()
+	x := sharedOf(t, postgrestest.Shared(t).Database(t))
+	until := time.Now().Add(time.Minute)
+	if err := x.Open("hook", until); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.capture("hook", "KEY", "a-secret-of-a-provider"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Open("other", until); err != nil {
+		t.Errorf("with the same key: %v", err)
+	}
+	x.keys = seal.New(t.TempDir())
+	if _, err := x.keys.Key("any"); err != nil { // which creates the key
+		t.Fatal(err)
+	}
+	err := x.Open("third", until)
+	if err == nil || !strings.Contains(err.Error(), "secret KEY from an earlier handshake") || !strings.Contains(err.Error(), "HOOKLOOM_KEY") {
+		t.Errorf("with another key: %v", err)
+	}
+	if awaited, err := x.store.AwaitedSecrets(t.Context()); err != nil || !awaited["third"].IsZero() || awaited["other"].IsZero() {
+		t.Errorf("awaited: %v, %v", awaited, err)
+	}
 }
 
 // TestHandshakesDoNotWaitForOneAnotherWhenTheDatabaseDoesNotAnswer: anyone can send them.
