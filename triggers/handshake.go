@@ -286,7 +286,8 @@ func (r *route) handshake(in *inbound, proved bool) *verdict {
 		if detail := h.refuses(in); detail != "" {
 			return &verdict{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
 		}
-		if h.capture != nil {
+		repeated := h.capture != nil && r.known(h, in)
+		if h.capture != nil && !repeated {
 			if detail := r.unawaited(in.at); detail != "" {
 				return &verdict{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
 			}
@@ -305,9 +306,29 @@ func (r *route) handshake(in *inbound, proved bool) *verdict {
 		if detail := h.follow(in, a); detail != "" {
 			return &verdict{status: h.Refuse, reason: "handshake refused", detail: detail, secret: -1}
 		}
+		if repeated {
+			a.capture = ""
+		}
 		return &verdict{handshake: a, secret: -1}
 	}
 	return nil
+}
+
+// known reports whether a handshake brings a secret that is set. Its provider repeats it if it got no
+// answer, as when the server ended after the secret was stored, and is answered as the first time.
+func (r *route) known(h *handshake, in *inbound) bool {
+	text, err := h.capture.Fill(&in.request, "", false)
+	if err != nil {
+		return false
+	}
+	if text, err = trimmed(text); err != nil || text == "" {
+		return false
+	}
+	known := false
+	for _, u := range r.secrets {
+		known = subtle.ConstantTimeCompare([]byte(u.text), []byte(text)) == 1 || known
+	}
+	return known
 }
 
 // refuses checks the required values of the handshake, in constant time. It returns what
