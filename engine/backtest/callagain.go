@@ -3,10 +3,12 @@ package backtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/registry"
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // callAgain answers a call of a side's run whose workflow changed since, or whose inputs differ: the
@@ -28,15 +30,19 @@ func (b *run) callAgain(ctx context.Context, it *item, old, c *call, side int) (
 	case child.base == nil || child.listener.Workflow == nil:
 		return nil, false, "", false
 	}
-	if !same {
-		c.answer = &answer{}
-		m := b.madeCall(it, c, side)
-		if c.answer = nil; m == nil {
-			return nil, false, "", false
-		}
+	c.answer = &answer{}
+	m := b.madeCall(it, c, side)
+	w := b.listening(side).project.Workflows[child.workflow]
+	switch c.answer = nil; {
+	case m == nil && !same:
+		return nil, false, "", false
+	case m == nil: // the edited workflow refuses what the recorded one took
+		a, why := b.answerMade(ctx, it, c, side)
+		return a, false, why, true
+	case !same || otherDefaults(w, c, child.ev.Event.Inputs, m.event.Inputs):
 		child.sides[afterSide] = newOnSide(as(m.event, child.ev.Event))
 	}
-	child.listener.Workflow = b.listening(side).project.Workflows[child.workflow]
+	child.listener.Workflow = w
 	a, why := b.answerCalled(ctx, child)
 	if why != "" {
 		return nil, false, why, true
@@ -45,6 +51,31 @@ func (b *run) callAgain(ctx context.Context, it *item, old, c *call, side int) (
 		return nil, false, "", false
 	}
 	return a, child.assumed, "", true
+}
+
+// otherDefaults reports whether the run that a call starts has other inputs because an input that the call
+// does not give has another default.
+func otherDefaults(w *workflows.Workflow, c *call, was, now map[string]any) bool {
+	return w != nil && slices.ContainsFunc(w.Inputs, func(in workflows.Input) bool {
+		return c.with[in.Name] == nil && !in.Secret && len(differences("", was[in.Name], now[in.Name], nil)) > 0
+	})
+}
+
+// otherInputs reports whether a call that both sides make with the same inputs starts a run with other
+// ones, because the edited workflow has other defaults.
+func (b *run) otherInputs(ctx context.Context, it *item, old, c *call, was, now *made) (bool, error) {
+	if c.called == nil {
+		return false, nil
+	}
+	w := b.listening(afterSide).project.Workflows[c.called.Workflow]
+	if b.o.Against != nil {
+		return otherDefaults(w, c, was.event.Inputs, now.event.Inputs), nil
+	}
+	if it.run == nil || !b.calleeChanged(it, c.called.Workflow, afterSide) {
+		return false, nil
+	}
+	child, err := b.calledItem(ctx, it, old)
+	return err == nil && child != nil && otherDefaults(w, c, child.ev.Event.Inputs, now.event.Inputs), err
 }
 
 // took is how long a simulated run took.

@@ -176,8 +176,13 @@ func (b *run) madeByStep(ctx context.Context, it *item, old, c *call) error {
 	if c != nil {
 		now = b.madeAt(it, c, afterSide)
 	}
-	if was == nil && now == nil || was != nil && now != nil && sameRequest(old, c) {
+	if was == nil && now == nil {
 		return nil
+	}
+	if was != nil && now != nil && sameRequest(old, c) {
+		if other, err := b.otherInputs(ctx, it, old, c, was, now); err != nil || !other {
+			return err
+		}
 	}
 	m, recorded := now, old
 	if b.o.Against != nil {

@@ -140,6 +140,32 @@ func TestWhatRunsMakeIsFollowed(t *testing.T) {
 	}
 }
 
+// TestACalledRunHasTheInputsOfTheEditedWorkflow checks that a call with the same inputs starts the edited
+// workflow with its own defaults, and fails if the edited workflow refuses them.
+func TestACalledRunHasTheInputsOfTheEditedWorkflow(t *testing.T) {
+	files := maps.Clone(maker)
+	files["callee"] = "on: call\ninputs: {x: {type: number}, y: {type: number, default: 0}}\n" +
+		"steps: [{id: a, uses: test/act, with: {n: \"${{ inputs.y }}\"}}]\noutput: ${{ inputs.y }}\n"
+	path := record(t, files, send(t, bodies[1]))
+	for _, x := range []struct {
+		from, to string
+		want     []string
+	}{
+		{"default: 0", "default: 2", []string{
+			"callee requests by call of shop c 0>2 assumed", "ended requests by workflow_run of shop  0>2 assumed", "shop output assumed"}},
+		{"x: {type: number}", "x: {type: number, default: 3}", nil}, // the call gives it
+		{"x: {type: number}", "x: {type: boolean}", []string{"ended stops_matching by workflow_run of shop  -0", "shop error"}},
+	} {
+		edited := maps.Clone(files)
+		if edited["callee"] = strings.Replace(files["callee"], x.from, x.to, 1); edited["callee"] == files["callee"] {
+			t.Fatalf("%s is not in it", x.from)
+		}
+		if got := summary(test(t, path, edited, nil)); !slices.Equal(got, x.want) {
+			t.Errorf("%q -> %q:\n got %q\nwant %q", x.from, x.to, got, x.want)
+		}
+	}
+}
+
 // TestWhatChosenEventsMakeIsFollowed checks that the runs that an event to decide again makes otherwise are
 // compared too, although their events are not chosen: the same as in a backtest of everything. The
 // same holds for --explain. Runs that are made as recorded are not listed.
