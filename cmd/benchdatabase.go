@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,15 +112,10 @@ func benchOnDatabase(ctx context.Context, name, database, dir string, o benchOpt
 		return r, err
 	}
 	schema := fmt.Sprintf("hookloom_bench_%d", time.Now().UnixNano())
-	u, err := url.Parse(o.db)
-	if err != nil {
-		return r, err // Parse has read it before
+	if o.db, err = postgres.WithSchema(o.db, schema); err != nil {
+		return r, err
 	}
-	q := u.Query()
-	q.Set("schema", schema)
-	u.RawQuery, o.db = q.Encode(), ""
 	defer func() { err = errors.Join(err, meter.DropSchema(context.WithoutCancel(ctx), schema)) }()
-	o.db = u.String()
 	r.benchResult, err = benchOne(ctx, name, dir, o, &benchMeter{meter: meter, result: &r})
 	return r, err
 }

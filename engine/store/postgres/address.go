@@ -116,7 +116,7 @@ func Parse(text string) (*Address, error) {
 	u, err := url.Parse(text)
 	var q url.Values
 	if err == nil {
-		q, err = url.ParseQuery(u.RawQuery)
+		q, err = parameters(u)
 	}
 	if err != nil || u.Opaque != "" || strings.Contains(u.Path, "@") || u.Fragment != "" {
 		return nil, fmt.Errorf("the address of the database cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE; %s", escapes)
@@ -144,7 +144,7 @@ func Parse(text string) (*Address, error) {
 	if !q.Has("application_name") && os.Getenv("PGAPPNAME") == "" {
 		q.Set("application_name", "hookloom")
 	}
-	u.RawQuery = q.Encode()
+	u.RawQuery = encoded(q)
 	u.Scheme = "postgres"
 	if a.config, err = pgx.ParseConfig(u.String()); err != nil {
 		return nil, unreadable(q)
@@ -163,6 +163,29 @@ func Parse(text string) (*Address, error) {
 		a.hosts = a.config.Host
 	}
 	return a, nil
+}
+
+// parameters reads the parameters of an address as libpq and pgx do: + is no space.
+func parameters(u *url.URL) (url.Values, error) {
+	return url.ParseQuery(strings.ReplaceAll(u.RawQuery, "+", "%2B"))
+}
+
+// encoded writes what parameters reads.
+func encoded(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "%20") }
+
+// WithSchema returns an address that Parse has read before, with another schema.
+func WithSchema(address, schema string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	q, err := parameters(u)
+	if err != nil {
+		return "", err
+	}
+	q.Set("schema", schema)
+	u.RawQuery = encoded(q)
+	return u.String(), nil
 }
 
 // unreadable says which parameter is wrong. The driver's own error may have the password.

@@ -51,6 +51,27 @@ func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
 }
 
 // TestTheParametersOfAnAddress: libpq's and Hookloom's own.
+// TestSpacesAndPlusesOfParametersArriveAsWritten: as with libpq, + is no space.
+func TestSpacesAndPlusesOfParametersArriveAsWritten(t *testing.T) {
+	clean(t)
+	const address = "postgres://a@db/x?options=-c%20statement_timeout%3D5s&application_name=a+b&password=p%2Bq"
+	other, err := postgres.WithSchema(address, "bench")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, schema := range map[string]string{address: "hookloom", other: "bench"} {
+		a, err := postgres.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := a.Config()
+		options, name := c.RuntimeParams["options"], c.RuntimeParams["application_name"]
+		if options != "-c statement_timeout=5s" || name != "a+b" || a.Password() != "p+q" || a.Schema != schema {
+			t.Errorf("options %q, name %q, password %q, schema %s", options, name, a.Password(), a.Schema)
+		}
+	}
+}
+
 func TestTheParametersOfAnAddress(t *testing.T) {
 	clean(t)
 	for text, want := range map[string]string{
