@@ -23,8 +23,10 @@ var shared = map[string]int{
 }
 
 // Scope returns the name of a URL's destination. origin is its scheme, host and port. The name is
-// origin itself, plus the first path segments for a host that many receivers share.
+// origin itself, plus the first path segments for a host that many receivers share. The dot that may end
+// the name of a host is removed: the host is the same, and so are its limits.
 func Scope(origin, rawPath string) string {
+	origin = strings.Replace(strings.TrimSuffix(origin, "."), ".:", ":", 1)
 	n := shared[hostname(origin)]
 	if n == 0 {
 		return origin

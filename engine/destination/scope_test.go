@@ -28,6 +28,8 @@ func TestReceiversOfASharedHostAreApart(t *testing.T) {
 			"https://hooks.slack.com/services/" + strings.Repeat("T", 64) + "/B2"},
 		{"https://hooks.slack.com", "/services/" + strings.Repeat("T", 65) + "/B2/s", "https://hooks.slack.com"},
 		{"https://[::1]", "/a/b/c/d", "https://[::1]"},
+		{"https://hooks.slack.com.", "/services/T1/B2/secret", "https://hooks.slack.com/services/T1/B2"},
+		{"https://api.example.:8443", "/a", "https://api.example:8443"},
 	} {
 		if got := Scope(c.origin, c.path); got != c.want {
 			t.Errorf("%s%s: %s", c.origin, c.path, got)
