@@ -154,7 +154,8 @@ func TestACalledRunHasTheInputsOfTheEditedWorkflow(t *testing.T) {
 		{"default: 0", "default: 2", []string{
 			"callee requests by call of shop c 0>2 assumed", "ended requests by workflow_run of shop  0>2 assumed", "shop output assumed"}},
 		{"x: {type: number}", "x: {type: number, default: 3}", nil}, // the call gives it
-		{"x: {type: number}", "x: {type: boolean}", []string{"ended stops_matching by workflow_run of shop  -0", "shop error"}},
+		{"x: {type: number}", "x: {type: boolean}", []string{
+			"callee stops_matching by call of shop c -0", "ended stops_matching by workflow_run of shop  -0", "shop error"}},
 	} {
 		edited := maps.Clone(files)
 		if edited["callee"] = strings.Replace(files["callee"], x.from, x.to, 1); edited["callee"] == files["callee"] {
@@ -163,6 +164,12 @@ func TestACalledRunHasTheInputsOfTheEditedWorkflow(t *testing.T) {
 		if got := summary(test(t, path, edited, nil)); !slices.Equal(got, x.want) {
 			t.Errorf("%q -> %q:\n got %q\nwant %q", x.from, x.to, got, x.want)
 		}
+	}
+	both := maps.Clone(files) // caller and callee change the type of an input together
+	both["callee"] = strings.Replace(files["callee"], "x: {type: number}", "x: {type: boolean}", 1)
+	both["shop"] = strings.Replace(files["shop"], "x: \"${{ event.data.n }}\"", "x: true", 1)
+	if got, want := summary(test(t, path, both, nil)), []string{"shop requests <nil>><nil>"}; !slices.Equal(got, want) {
+		t.Errorf("caller and callee:\n got %q\nwant %q", got, want)
 	}
 }
 
