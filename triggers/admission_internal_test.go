@@ -1,9 +1,14 @@
 package triggers
 
 import (
+	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/hookloom/hookloom/workflows"
 )
 
 // TestAnAddressIsProvedForADay: an address that never sent a genuine delivery is not proved,
@@ -228,6 +233,42 @@ func TestWhatCountsAsSlow(t *testing.T) {
 		}
 		if got := x.lags(now); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestAGenuineDeliveryProvesItsOwnAddressOnly: not the addresses that share the state of those
+// above the limit, where one sender would vouch for all.
+func TestAGenuineDeliveryProvesItsOwnAddressOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("triggers: {t: {webhook: {auth: {bearer: '${{ secrets.S }}'}}}}\n"),
+		0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, mistakes := workflows.Load(dir, workflows.Catalog{CheckCron: CheckCron}, nil)
+	if mistakes.Errors() > 0 {
+		t.Fatal(mistakes)
+	}
+	const secret = "correct-horse-battery-staple"
+	r, err := newRoute(p, p.Triggers["t"], &Deps{Secret: func(string) (string, bool) { return secret, true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Hooks{admission: newAdmission()}
+	for _, c := range []struct {
+		name, token string
+		of          *caller
+		want        bool
+	}{
+		{"its own", secret, newCaller(), true}, {"its own, forged", "x" + secret, newCaller(), false},
+		{"shared", secret, h.admission.others, false},
+	} {
+		in := &inbound{at: time.Unix(1_800_000_000, 0), body: []byte("{}"), path: "/hooks/t"}
+		in.method, in.header = http.MethodPost, http.Header{"Authorization": {"Bearer " + c.token}, "Content-Type": {"application/json"}}
+		in.prepare(r)
+		j, inTurn := h.verify(t.Context(), r, in, c.of)
+		if got := c.of.provedAt.Load() != 0; got != c.want || !inTurn || j.genuine != (c.token == secret) {
+			t.Errorf("%s: proved %v, %+v", c.name, got, j)
 		}
 	}
 }

@@ -54,7 +54,8 @@ const (
 
 // testedBy are the packages that hold tests of other packages besides their own.
 var testedBy = map[string]string{
-	"engine/alert": "engine/machine", "engine/control": "engine/machine", "engine/intake": "engine/machine",
+	"engine/alert": "engine/machine", "engine/control": "engine/machine", "engine/destination": "engine/machine",
+	"engine/intake":  "engine/machine",
 	"engine/persist": "engine/machine", "engine/registry": "engine/machine", "engine/runner": "engine/machine",
 	"workflows":    "triggers",
 	"engine/store": "engine/machine",
