@@ -54,6 +54,10 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 		return
 	}
 	t := c.p.Triggers[s.Trigger]
+	if t == nil && s.Trigger == "" {
+		w.src.add(s.pos, "unknown-trigger", "on: is empty", "write what starts a run, such as on: manual, and indent the lines of on: by two spaces")
+		return
+	}
 	if t == nil {
 		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), c.unknownStart(s.Trigger))
 		return
@@ -239,7 +243,7 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list its events", p.Provider),
 			"write request:, items: and key:")
 	case p.Request == nil:
-		t.src.add(p.pos, "missing-key", "it needs request:", "where to ask")
+		t.src.add(p.pos, "missing-key", "poll needs request:", `write request: {url: "https://api.example.com/orders"}`)
 	case len(p.Key) == 0 && p.Cursor == nil:
 		t.src.add(p.pos, "poll-without-key", "without key: every poll would start a run for every item", "key: item.id")
 	}

@@ -30,6 +30,20 @@ var foreignWords = map[string]string{
 // severalWaits says how to wait for one of several events.
 const severalWaits = "for the first of several write wait: {any: [{event: NAME, key: ...}, {event: OTHER, key: ...}]}"
 
+// Hints that stand for several keys.
+const (
+	inProjectFile  = "it belongs in hookloom.yaml"
+	inWorkflowName = "folders group workflows: workflows/billing/refund.yaml is billing/refund"
+	noCode         = "steps run no code: write an expression ${{ }}, set: {...} or uses: jq"
+	noCondition    = "foreach: goes through a list; to repeat an action until it succeeds write retry: {max: 10, delay: 30s}"
+	noReminder     = "a wait sends no reminders: write timeout: on the step, and tell the person in its on_failure:"
+	webhookScheme  = "for a signature write provider: NAME or verify: {...}, for a token in a header auth: {header: {...}}"
+	pollRequest    = "write it inside request:, such as request: {url: \"https://api.example.com/orders\"}"
+	scheduleTime   = `write the time as cron: "0 7 * * 1-5" (minute hour day month weekday)`
+	sleepFor       = "write the duration itself: sleep: 5m"
+	signaturePlace = "it describes the signature: write signature: {from: {header: X-Signature}, encoding: hex, prefix: \"sha256=\"}"
+)
+
 const webhookForm = `write webhook: {provider: NAME, secret: "${{ secrets.NAME }}"}`
 
 // foreignWordsIn is for keys that have another meaning in one kind of map: by the title of the map,
@@ -40,8 +54,20 @@ var foreignWordsIn = map[string]map[string]string{
 		"on_success": "steps after the others run only when those have succeeded: add to steps, or write finally:",
 		"retry":      "retry: belongs in a step, or in defaults: for all steps",
 		"respond":    "respond: belongs in the trigger: write webhook: {..., respond: sync}",
+		"nodes":      "steps", "action": "steps", "gather": "batch", "tags": inWorkflowName, "labels": inWorkflowName,
+		"id": "the file's path is the id: workflows/billing/refund.yaml is billing/refund", "disabled": "write enabled: false",
+		"connections": inProjectFile, "server": inProjectFile, "egress": inProjectFile, "destinations": inProjectFile,
+		"history": inProjectFile, "environment": "settings of an environment belong in hookloom.NAME.yaml: hookloom docs environments",
+		"notifications": "write a workflow with on: hookloom.alerts",
 	},
 	"a step": {
+		"method": "uses: names the method, such as http/post; http/request takes method: inside with:",
+		"pause":  "sleep", "script": noCode, "code": noCode, "transform": noCode, "do": "steps", "for": "foreach", "case": "cases",
+		"while": noCondition, "until": noCondition, "concurrency": "max_parallel", "vars": "set",
+		"try":    "write its steps here; continue_on_error: true or on_failure: says what happens after a failure",
+		"return": "to end the run write stop: TEXT; output: of the workflow is its result",
+		"email":  "write uses: email/send, and its inputs inside with:", "slack": "write uses: slack/post, and its inputs inside with:",
+		"remind": noReminder, "reminder": noReminder,
 		"idempotency_key": "write it inside with:", "url": "write it inside with:", "body": "write it inside with:",
 		"headers": "write it inside with:", "query": "write it inside with:", "json": "write it inside with:",
 		"form": "write it inside with:", "message": "write it inside with:", "connection": "write it inside with:",
@@ -50,6 +76,29 @@ var foreignWordsIn = map[string]map[string]string{
 	"a trigger": {
 		"provider": webhookForm, "secret": webhookForm, "verify": "write webhook: {verify: ...}", "auth": "write webhook: {auth: ...}",
 		"cron": "write schedule: {cron: ...}", "every": "write schedule: {every: ...}",
+	},
+	"webhook": {
+		"signature": webhookScheme, "header": webhookScheme, "algorithm": webhookScheme, "encoding": webhookScheme,
+		"signature_header": webhookScheme, "hmac": webhookScheme,
+		"token": "write " + `auth: {bearer: "${{ secrets.NAME }}"}`, "username": "write auth: {basic: {...}}",
+		"password": "write auth: {basic: {...}}", "types": "events", "filter": "write when: in the workflow", "url": "path",
+	},
+	"poll": {
+		"url": pollRequest, "method": pollRequest, "headers": pollRequest, "query": pollRequest, "connection": pollRequest,
+		"auth": pollRequest, "interval": "every", "id": "key", "path": "items", "list": "items", "since": "cursor",
+		"schedule": "every", "limit": "max_items",
+	},
+	"schedule": {
+		"tz": "timezone", "time_zone": "timezone", "zone": "timezone", "catchup": "missed", "catch_up": "missed",
+		"misfire": "missed", "interval": "every", "expression": "cron", "at": scheduleTime, "time": scheduleTime,
+		"days": scheduleTime, "day": scheduleTime, "weekday": scheduleTime,
+	},
+	"sleep": {"for": sleepFor, "duration": sleepFor, "seconds": sleepFor, "minutes": sleepFor, "hours": sleepFor, "days": sleepFor},
+	"verify": {
+		"type": "algorithm", "hmac": "algorithm", "alg": "algorithm", "hash": "algorithm", "header": signaturePlace,
+		"encoding": signaturePlace, "prefix": signaturePlace, "signed": "signed_content", "payload": "signed_content",
+		"content": "signed_content", "message": "signed_content", "tolerance": "tolerance: belongs to the webhook, next to verify:",
+		"secret": "secret: belongs to the webhook, next to verify:",
 	},
 	"server":        {"port": `write addr: ":PORT"`, "listen": "addr", "host": "addr", "address": "addr", "adress": "addr", "bind": "addr"},
 	"hookloom.yaml": {"defaults": "defaults: belongs in a workflow's file"},
@@ -74,10 +123,11 @@ var foreignWordsIn = map[string]map[string]string{
 	"retry": {
 		"attempts": "max", "limit": "max", "count": "max", "times": "max", "tries": "max", "max_attempts": "max",
 		"maxAttempts": "max", "max_retries": "max", "retries": "max",
-		"max_duration": "for", "duration": "for", "interval": "delay", "wait": "delay", "backoff": "factor",
+		"max_duration": "for", "duration": "for", "interval": "delay", "wait": "delay", "initial_interval": "delay", "initialInterval": "delay",
+		"initial_delay": "delay", "min_delay": "delay", "max_backoff": "max_delay", "maximum_interval": "max_delay", "backoff": "factor",
 		"multiplier": "factor", "max_interval": "max_delay",
 	},
-	"debounce": {"period": "wait", "delay": "wait", "time": "wait", "timeout": "max", "max_wait": "max", "maxWait": "max"},
+	"debounce": {"period": "wait", "delay": "wait", "quiet": "wait", "window": "wait", "time": "wait", "timeout": "max", "max_wait": "max", "maxWait": "max"},
 	"batch": {
 		"maxSize":  "size",
 		"max_size": "size",
@@ -86,20 +136,26 @@ var foreignWordsIn = map[string]map[string]string{
 		"timeout":  "wait",
 		"max_wait": "wait",
 		"period":   "wait",
+		"every":    "wait",
+		"interval": "wait",
+		"window":   "wait",
+		"max":      "size",
 	},
 	"cancel_on": {
 		"match": "key", "if": "key", "trigger": "event",
 	},
-	"concurrency": {"key": "group", "max": "limit"},
+	"concurrency": {"key": "group", "max": "limit", "cancel-in-progress": "write on_full: replace"},
 	"rate":        {"period": "per", "window": "per", "key": "group"},
 	"wait": {
 		"match": "key", "approvers": "by", "users": "by", "trigger": "event", "webhook": "event",
 		"events": severalWaits, "first": severalWaits,
 		"all": "for all of them write several steps with wait: one after another; events that came earlier count",
 		"if":  "key: selects the event; check its data in the next step's if:", "lookback": "since",
-		"for":     "to pause for a time write sleep: 5m instead of wait",
-		"until":   "to pause until a time write sleep: {until: ...} instead of wait",
-		"seconds": "to pause for a time write sleep: 30s instead of wait",
+		"for":      "to pause for a time write sleep: 5m instead of wait",
+		"until":    "to pause until a time write sleep: {until: ...} instead of wait",
+		"seconds":  "to pause for a time write sleep: 30s instead of wait",
+		"duration": "to pause for a time write sleep: 5m instead of wait", "remind": noReminder, "reminder": noReminder,
+		"notify":  "write a step before this one that tells the person, such as uses: slack/ask",
 		"minutes": "to pause for a time write sleep: 5m instead of wait",
 		"timeout": "timeout: belongs to the step, next to wait:",
 	},

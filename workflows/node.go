@@ -124,7 +124,7 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 	if meant == "" {
 		if meant = spelling.Nearest(k.Value, s.names()); meant != "" {
 			hint = fmt.Sprintf("did you mean %q?", meant)
-		} else if foreign, ok := foreignWords[k.Value]; ok {
+		} else if foreign, ok := foreignWords[k.Value]; ok && ofWorkflows[s.title] {
 			hint = foreignUse(foreign)
 		} else if len(s.fields) <= 16 {
 			hint = "known are " + strings.Join(s.names(), ", ")
@@ -180,6 +180,12 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
 		hint = scalarForm(what, want, n.Value)
 	}
+	if n.Kind == yaml.ScalarNode && n.Value == "" && n.Tag == "!!null" && (want == "a map" || want == "a list") {
+		hint = "indent the lines of it by two more spaces than its key, or remove the key"
+	}
+	if form := structureForms[what]; form != "" && n.Kind != yaml.ScalarNode {
+		hint = form
+	}
 	if n.Kind == yaml.MappingNode && what == "deadline" {
 		hint = deadlineHint(n)
 	}
@@ -190,6 +196,20 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 		hint = `write the list as an expression, in quotes: foreach: '["a", "b"]'`
 	}
 	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
+}
+
+// ofWorkflows are the titles of the maps in which a word of another tool may stand for a word that
+// belongs elsewhere in the workflow.
+var ofWorkflows = map[string]bool{"a workflow": true, "a step": true, "a trigger": true, "a trigger's filter": true}
+
+// structureForms say how to write what is a map in other tools and a list here, or the reverse.
+var structureForms = map[string]string{
+	"parallel": "write a list: parallel: [{id: a, steps: [...]}, {id: b, steps: [...]}]",
+	"cases":    "write the values as keys: cases: {paid: [...], refunded: [...]}",
+	"inputs":   "write inputs: {order: {type: string, required: true}}",
+	"vars":     "write vars: {NAME: VALUE}",
+	"set":      "write set: {NAME: VALUE}",
+	"call":     "write call: NAME, and its inputs in with: {...} next to it",
 }
 
 // scalarForm returns how to write a plain value where a structure is required, or "".

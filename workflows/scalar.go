@@ -257,8 +257,17 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 func durationHint(s string) string {
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
+	if f, err := strconv.ParseFloat(s, 64); err == nil {
+		if f >= 100 && !strings.ContainsAny(s, ".eE") {
+			return fmt.Sprintf("write %ss, or %sms for milliseconds", s, s)
+		}
 		return fmt.Sprintf("write %ss", s)
+	}
+	if m := nearlyDuration.FindStringSubmatch(strings.ToLower(s)); m != nil {
+		return "write " + m[1] + "m"
+	}
+	if m := isoDuration.FindStringSubmatch(s); m != nil && m[1]+m[2] != "" {
+		return "write " + strings.ToLower(m[1]+m[2])
 	}
 	if m := spelledDuration.FindStringSubmatch(strings.ToLower(s)); m != nil {
 		n, err := strconv.Atoi(m[1])
@@ -271,6 +280,12 @@ func durationHint(s string) string {
 	}
 	return "write 500ms, 30s, 10m, 48h or 7d"
 }
+
+// nearlyDuration matches hours and minutes without the unit of the minutes, such as 1h30.
+var nearlyDuration = regexp.MustCompile(`^(\d+h[0-5]?\d)$`)
+
+// isoDuration matches a duration of ISO 8601 without months and years, such as PT5M or P1DT12H.
+var isoDuration = regexp.MustCompile(`^P(\d+D)?(?:T((?:\d+H)?(?:\d+M)?(?:\d+S)?))?$`)
 
 // spelledDuration matches a duration in words, such as 2 hours or 1w.
 var spelledDuration = regexp.MustCompile(`^(\d+)\s*(s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)$`)

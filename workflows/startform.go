@@ -136,7 +136,9 @@ func (c *checker) startForm(w *Workflow, s Start) {
 		w.src.add(f.pos, "wrong-kind", fmt.Sprintf("%s needs its settings", f.names[0]), fmt.Sprintf("write on: {%s: {…}}", f.names[0]))
 	case !f.inList && !triggerWords[s.Trigger]:
 		hint := c.unknownStart(s.Trigger)
-		if hint == declareTrigger {
+		if hint == declareTrigger && shapes["webhook"].field(s.Trigger) != nil {
+			hint = fmt.Sprintf("if it belongs to webhook:, indent %s: by two more spaces", s.Trigger)
+		} else if hint == declareTrigger {
 			hint += ", and write " + (&startForm{names: []string{s.Trigger}, events: f.names}).validForm()
 		}
 		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), hint)

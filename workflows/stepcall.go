@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,6 +33,9 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 	src := s.w.src
 	st.With.check(sc.In("a called workflow's inputs")) // they are stored, so they must not contain secrets
 	callee := s.c.p.Workflows[st.Call]
+	if callee == nil && st.Call == "" {
+		return // a call without a name is reported where it is read
+	}
 	if callee == nil {
 		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
 		return
@@ -70,6 +74,9 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 	}
 }
 
+// workflowPath matches the extension in the path of a workflow's file.
+var workflowPath = regexp.MustCompile(`\.ya?ml$`)
+
 // callables suggests a workflow instead of a missing one: the nearest that can be called, or else
 // all of them.
 func (s *stepChecker) callables(name string) string {
@@ -80,6 +87,12 @@ func (s *stepChecker) callables(name string) string {
 				known = append(known, id)
 			}
 		}
+	}
+	if id := strings.TrimPrefix(strings.TrimPrefix(workflowPath.ReplaceAllString(name, ""), "./"), "workflows/"); id != name {
+		if slices.Contains(known, id) {
+			return "a workflow is called by its id: write call: " + id
+		}
+		name = id
 	}
 	if hint := spelling.Suggest(name, known); hint != "" {
 		return hint

@@ -68,7 +68,7 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 // foreignInputs maps inputs of other tools to those of http steps.
 var foreignInputs = map[string]string{
 	"json": "use body: it is sent as JSON", "data": "use body: (JSON) or form:", "payload": "use body:",
-	"params": "use query:", "qs": "use query:", "parameters": "use query:",
+	"params": "use query:", "qs": "use query:", "querystring": "use query:", "query_params": "use query:", "parameters": "use query:",
 	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:",
 	"address": "use url:", "header": "use headers:",
 	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages:",

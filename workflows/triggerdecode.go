@@ -400,7 +400,7 @@ func (p *Poll) UseListing(list *Poll) {
 func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	preset := o.has("provider")
 	if !preset && !o.has("request") {
-		d.add(o.pos(), "missing-key", "poll needs request:", "where to ask")
+		d.add(o.pos(), "missing-key", "poll needs request:", `write request: {url: "https://api.example.com/orders"}`)
 	}
 	d.when(o, "poll", "every: 5m")
 	if o.has("every") && p.Every < 5*time.Second && o.vals["every"] != nil {

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,6 +20,14 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 						letter, letter)
 			}
 		}
+	case strings.Contains(message, "did not find expected alphabetic or numeric character"):
+		for n := max(at, 1); n <= min(at+20, len(d.lines)); n++ {
+			if m := starValue.FindStringSubmatchIndex(d.line(n)); m != nil {
+				l := d.line(n)
+				return Pos{n, utf8.RuneCountInString(l[:m[2]]) + 1, utf8.RuneCountInString(l[m[2]:m[3]])},
+					"a value that begins with " + l[m[2]:m[2]+1] + " needs quotes", "write " + quoted(strings.TrimSpace(l[m[2]:m[3]]))
+			}
+		}
 	case strings.Contains(message, "did not find expected ',' or"), strings.Contains(message, "unexpected end of stream"):
 		for _, n := range []int{at, at + 1, at - 1, at + 2} {
 			if n < 1 || n > len(d.lines) {
@@ -27,6 +36,9 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 			if p, inside, ok := quoteInTemplate(d.line(n), n); ok {
 				return p, "this quote ends the double-quoted text inside ${{ }}", "use single quotes inside: " +
 					strings.ReplaceAll(inside, `"`, "'")
+			}
+			if p, ok := flowIndex(d.line(n), n); ok {
+				return p, "[ inside {…} needs quotes", "put the value in quotes, such as 'item[\"id\"]', or write item.id"
 			}
 			if p, value, ok := flowQuestion(d.line(n), n); ok {
 				if name, _, isKey := strings.Cut(value, "?: "); isKey && namePattern.MatchString(name) {
@@ -40,6 +52,21 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 		}
 	}
 	return Pos{}, "", ""
+}
+
+// starValue matches a value that begins with * or & and a blank or another sign, such as * 7 * * *.
+var starValue = regexp.MustCompile(`(?:^|[:\[,{-]\s+)([*&](?:[ /*,?&][^}\],#"']*)?)(?:[}\],]|$)`)
+
+// inFlow matches a field in brackets with a quoted name, such as item["id"], in a map in braces.
+var inFlow = regexp.MustCompile(`\{[^"']*(?:(?:"[^"]*"|'[^']*')[^"']*)*:\s+[A-Za-z_][\w.]*(\[)["']`)
+
+// flowIndex finds a field in brackets in a plain value of a map in braces, which YAML reads as a list.
+func flowIndex(line string, n int) (Pos, bool) {
+	m := inFlow.FindStringSubmatchIndex(line)
+	if m == nil {
+		return Pos{}, false
+	}
+	return Pos{n, utf8.RuneCountInString(line[:m[2]]) + 1, 1}, true
 }
 
 // badEscape finds a backslash before a character that YAML does not escape, in double quotes.

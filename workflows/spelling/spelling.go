@@ -10,7 +10,7 @@ import (
 )
 
 // Nearest returns the candidate that a person most likely meant by word: edit distance with
-// transpositions, at most 2 (1 for words of three letters or fewer), dashes treated as underscores.
+// transpositions, at most 2 (1 for words of three letters or fewer and candidates of two), dashes treated as underscores.
 // It returns "" if none is near.
 func Nearest(word string, candidates []string) string {
 	limit := 2
@@ -20,7 +20,7 @@ func Nearest(word string, candidates []string) string {
 	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
 	best, bestDistance := "", limit+1
 	for _, c := range candidates {
-		if d := Distance(plain(word), plain(c), bestDistance); d < bestDistance {
+		if d := Distance(plain(word), plain(c), bestDistance); d < bestDistance && (d < 2 || utf8.RuneCountInString(c) > 2) {
 			best, bestDistance = c, d
 		}
 	}
