@@ -55,7 +55,8 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 	}
 	t := c.p.Triggers[s.Trigger]
 	if t == nil && s.Trigger == "" {
-		w.src.add(s.pos, "unknown-trigger", "on: is empty", "write what starts a run, such as on: manual, and indent the lines of on: by two spaces")
+		w.src.add(s.pos, "unknown-trigger", "on: is empty",
+			"write what starts a run, such as on: manual, and indent the lines of on: by two spaces")
 		return
 	}
 	if t == nil {

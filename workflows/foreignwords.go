@@ -127,7 +127,10 @@ var foreignWordsIn = map[string]map[string]string{
 		"initial_delay": "delay", "min_delay": "delay", "max_backoff": "max_delay", "maximum_interval": "max_delay", "backoff": "factor",
 		"multiplier": "factor", "max_interval": "max_delay",
 	},
-	"debounce": {"period": "wait", "delay": "wait", "quiet": "wait", "window": "wait", "time": "wait", "timeout": "max", "max_wait": "max", "maxWait": "max"},
+	"debounce": {
+		"period": "wait", "delay": "wait", "quiet": "wait", "window": "wait", "time": "wait",
+		"timeout": "max", "max_wait": "max", "maxWait": "max",
+	},
 	"batch": {
 		"maxSize":  "size",
 		"max_size": "size",

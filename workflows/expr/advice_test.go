@@ -1,9 +1,12 @@
 package expr_test
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/expr-lang/expr/types"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
@@ -42,6 +45,30 @@ func TestAdviceFitsTheOperands(t *testing.T) {
 	} {
 		if _, err := eval(t, text, names); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// TestAnOperatorOfAnotherLanguageIsAnsweredWithTheOneHere checks the hints for operators and signs
+// of SQL, JavaScript, Python and shells.
+func TestAnOperatorOfAnotherLanguageIsAnsweredWithTheOneHere(t *testing.T) {
+	sc := &expr.Scope{Where: "a test", Names: types.Map{"event": types.Any}}
+	for text, want := range map[string]string{
+		`event.a eq 5`:            "compare with ==",
+		`event.a is nil`:          "a == nil",
+		`event.a gte 5`:           "compare with >=",
+		`event.text like "%a%"`:   "contains",
+		`event.a == 1 AND true`:   "write and",
+		`event.text ~ "a"`:        "matches",
+		`event.text == ‘abc’`:     "straight quotes",
+		`event.a > 1,000`:         "without separators",
+		`now() - 1h`:              `write duration("1h")`,
+		`now() - "1h"`:            `duration("1h")`,
+		`event.a between 1 and 2`: "a in 1..9",
+	} {
+		findings := (&expr.Expr{Text: text}).Check(sc, reflect.Bool)
+		if !slices.ContainsFunc(findings, func(f expr.Finding) bool { return strings.Contains(f.Hint, want) }) {
+			t.Errorf("%s: %v, want %s", text, findings, want)
 		}
 	}
 }

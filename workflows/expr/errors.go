@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -45,8 +46,8 @@ func (e *checking) syntaxError(err error) {
 			if hint = foreignSyntax(e.Text); hint == "" {
 				hint = "compare with =="
 			}
-		case tok == "&" || tok == "|":
-			hint = "write and, or"
+		default:
+			hint = cmp.Or(hint, operatorHint(tok, e.Text))
 		}
 	}
 	switch {
@@ -64,6 +65,9 @@ func (e *checking) syntaxError(err error) {
 			problem, hint = "$env is not available", githubWords["$env"]
 			code = "computed-secret"
 		}
+	case badNumber.MatchString(problem):
+		m := badNumber.FindStringSubmatch(problem)
+		problem, hint = m[1]+" is not a number", fmt.Sprintf("for a duration write duration(%q)", m[1])
 	case strings.Contains(problem, "maximum allowed nodes"):
 		code, problem = "too-large", fmt.Sprintf("the expression has more than %d parts", maxExprNodes)
 	}
@@ -71,12 +75,47 @@ func (e *checking) syntaxError(err error) {
 		problem, hint, from, to = "{{ }} is not part of an expression", "write "+inner, 0, total
 	}
 	if hint == "" {
-		hint = foreignSyntax(e.Text)
+		hint = cmp.Or(foreignSyntax(e.Text), signHint(problem))
 	}
 	if from >= total {
 		from = max(total-1, 0)
 	}
 	e.report(code, false, from, max(to, from+1), problem, hint)
+}
+
+// foreignOperators maps operators and signs of other languages to the ones to write.
+var foreignOperators = map[string]string{
+	"is": "compare with ==; a missing value is nil: a == nil", "isnt": "compare with !=", "eq": "compare with ==", "equals": "compare with ==",
+	"ne": "compare with !=", "neq": "compare with !=", "gt": "compare with >", "gte": "compare with >=", "ge": "compare with >=",
+	"lt": "compare with <", "lte": "compare with <=", "le": "compare with <=",
+	"like": `write a contains "x", a startsWith "x", a endsWith "x" or a matches "re"`, "LIKE": `write a contains "x" or a matches "re"`,
+	"between": "write a >= 1 and a <= 9, or a in 1..9", "AND": "write and", "OR": "write or", "NOT": "write not", "IN": "write in",
+	"&": "write and", "|": "write or", "xor": "write a != b", "includes": "write contains for texts; x in list for lists",
+	"~": `write a matches "re"`, "‘": straightQuotes, "’": straightQuotes, "“": straightQuotes, "”": straightQuotes, "„": straightQuotes,
+}
+
+const straightQuotes = `write texts in straight quotes: "x" or 'x'`
+
+var (
+	digitGroup  = regexp.MustCompile(`\d,\d{3}\b`)
+	strangeSign = regexp.MustCompile(`'(.)'$`)
+	badNumber   = regexp.MustCompile(`^bad number syntax: "(\d+(?:ms|[smhd]))"$`)
+)
+
+// operatorHint returns what to write in place of a token that cannot be where it is, or "".
+func operatorHint(token, text string) string {
+	if token == "," && digitGroup.MatchString(text) {
+		return "write the number without separators"
+	}
+	return foreignOperators[token]
+}
+
+// signHint returns what to write in place of the sign that a problem names at its end, or "".
+func signHint(problem string) string {
+	if m := strangeSign.FindStringSubmatch(problem); m != nil {
+		return foreignOperators[m[1]]
+	}
+	return ""
 }
 
 // doubleBraces returns the text between {{ and }}, the syntax of other template languages.
@@ -124,6 +163,8 @@ func mismatchHint(op, a, b, text string) string {
 		return "write merge(a, b) to join objects"
 	case (a == "a number" || b == "a number") && strings.Contains(text, "error.code"):
 		return "error.code is a word, such as http_status; the status of the response is error.status"
+	case (a == "a time" || b == "a time") && (op == "+" || op == "-") && (a == "text" || b == "text"):
+		return `write a duration as duration("1h"), and a time as date("2026-05-01")`
 	case a == "text" || b == "text":
 		return "convert one: int(…), float(…) or string(…)"
 	}
