@@ -72,8 +72,8 @@ func TestAnEmittedEventIsHeldToItsBounds(t *testing.T) {
 		if errors.As(err, &e) && e.Code != c.code || err == nil && c.code != "" || err != nil && c.code == "" {
 			t.Errorf("%s: %v, want %q", c.name, err, c.code)
 		}
-		if err == nil && (d.Trigger != "hook" || d.Inlet != "emit" || d.Key != workflows.ShortKey(c.o.Key) || (d.Identity == engine.ByKey) != (c.o.Key != "") ||
-			d.Type != "hook" || d.Dedupe != rn.reg.Snapshot().Triggers["hook"].Dedupe()) {
+		if err == nil && (d.Trigger != "hook" || d.Inlet != "emit" || d.Key != workflows.ShortKey(c.o.Key) ||
+			(d.Identity == engine.ByKey) != (c.o.Key != "") || d.Type != "hook" || d.Dedupe != rn.reg.Snapshot().Triggers["hook"].Dedupe()) {
 			t.Errorf("%s: %+v", c.name, d)
 		}
 	}

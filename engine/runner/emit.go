@@ -81,8 +81,8 @@ func (rn *Runner) emission(o engine.Emission, redact func(string) string) (*engi
 		return nil, &plan.Error{Code: "too_large", Message: "data: " + err.Error()}
 	}
 	now := time.Now().UTC()
-	d := &engine.Delivery{Trigger: o.Trigger, Inlet: "emit", Key: workflows.ShortKey(o.Key), Type: cmp.Or(o.Type, o.Trigger), Time: now, ReceivedAt: now,
-		Raw: raw, Query: map[string]string{}, Dedupe: t.Dedupe()}
+	d := &engine.Delivery{Trigger: o.Trigger, Inlet: "emit", Key: workflows.ShortKey(o.Key),
+		Type: cmp.Or(o.Type, o.Trigger), Time: now, ReceivedAt: now, Raw: raw, Query: map[string]string{}, Dedupe: t.Dedupe()}
 	if o.Key != "" {
 		d.Identity = engine.ByKey
 	}
