@@ -37,9 +37,11 @@ type CurrentState struct {
 	// that is not running became due.
 	OldestEvent *time.Time `json:"oldest_event,omitempty"`
 	OldestRun   *time.Time `json:"oldest_run,omitempty"`
-	// DatabaseBytes and WALBytes are the files' sizes.
+	// DatabaseBytes and WALBytes are the files' sizes. HasWAL is false on PostgreSQL, whose log is that of
+	// the whole server.
 	DatabaseBytes int64 `json:"database_bytes"`
 	WALBytes      int64 `json:"wal_bytes"`
+	HasWAL        bool  `json:"-"`
 }
 
 // TriggerStats are the figures of a trigger since a time.

@@ -110,6 +110,7 @@ func (h *History) CurrentState(ctx context.Context) (engine.CurrentState, error)
 		err = h.db.QueryRowContext(ctx, postgresSize).Scan(&s.DatabaseBytes)
 		return s, classify(err)
 	}
+	s.HasWAL = true
 	for path, into := range map[string]*int64{h.path: &s.DatabaseBytes, h.path + "-wal": &s.WALBytes} {
 		if info, serr := os.Stat(path); serr == nil {
 			*into = info.Size()

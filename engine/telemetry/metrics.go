@@ -47,7 +47,7 @@ var (
 		"counted up to 10,000.")
 	alertsDesc      = newGauge("alerts_open", "Open alerts.", "kind")
 	brokenFilesDesc = newGauge("project_broken_files", "Project files whose present version is not in effect because of a mistake.")
-	bytesDesc       = newGauge("database_bytes", "Size of the database's files.", "file")
+	bytesDesc       = newGauge("database_bytes", "Size of the database's files, database and wal; on PostgreSQL database only.", "file")
 	openDesc        = newGauge("destination_open", "1 while a host does not answer and attempts to it are held.", "destination")
 	useDesc         = newGauge("destination_in_use", "Attempts under way.", "destination")
 	waitDesc        = newGauge("destination_waiting", "Attempts that wait for the host.", "destination")

@@ -338,7 +338,9 @@ func (s *standing) Collect(out chan<- prometheus.Metric) {
 		set(deadDesc, float64(x.DeadLetters))
 		set(ruleFailedDesc, float64(x.RuleFailures))
 		set(bytesDesc, float64(x.DatabaseBytes), "database")
-		set(bytesDesc, float64(x.WALBytes), "wal")
+		if x.HasWAL {
+			set(bytesDesc, float64(x.WALBytes), "wal")
+		}
 	}
 	s.destinations(set)
 	if s.o.Alerts != nil {

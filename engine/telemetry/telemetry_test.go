@@ -19,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgrestest"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.opentelemetry.io/otel/codes"
@@ -29,7 +30,13 @@ import (
 
 func fresh(t *testing.T) *Telemetry {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	return over(t, filepath.Join(t.TempDir(), "x.db"))
+}
+
+// over is fresh over a database.
+func over(t *testing.T, database string) *Telemetry {
+	t.Helper()
+	s, err := store.Open(t.Context(), database, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +64,17 @@ func ended(at time.Time) engine.Change {
 		Steps: []engine.StepChange{{Path: "charge", Action: "http/post", Status: "failed", Attempt: 2, StartedAt: at, Took: time.Second,
 			Destination: "https://crm", Error: "answered 500"},
 			{Path: "next", Action: "http/post", Status: "running"}}}
+}
+
+// TestOnPostgreSQLThereIsNoSizeOfALog: it is that of the whole server.
+func TestOnPostgreSQLThereIsNoSizeOfALog(t *testing.T) {
+	m := over(t, postgrestest.Shared(t).Database(t))
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := w.Body.String()
+	if !strings.Contains(text, `hookloom_database_bytes{file="database"}`) || strings.Contains(text, `{file="wal"}`) {
+		t.Error(text)
+	}
 }
 
 func TestMetricsTellWhatHappened(t *testing.T) {
@@ -87,6 +105,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		`hookloom_trigger_silent{trigger="shop"} 1`, `hookloom_alerts_open{kind="disk_low"} 1`, `hookloom_alerts_open{kind="silence"} 0`,
 		`hookloom_project_broken_files 0`, `hookloom_compare_events{seen="both",trigger="shop"} 0`,
 		`hookloom_inlet_failures{inlet="poll",trigger="shop"} 0`, `hookloom_database_bytes{file="database"}`,
+		`hookloom_database_bytes{file="wal"}`,
 		`hookloom_build_info{version="v1"} 1`, `go_goroutines `,
 	} {
 		if !strings.Contains(text, want) {
