@@ -18,7 +18,10 @@ import (
 // event.data in it, so fields are masked at any depth.
 func (f *Fields) Refused(contentType string, raw []byte) []byte {
 	if kind, _ := content.MediaType(contentType); kind == content.FormType {
-		return f.form(raw, f.states(anyData))
+		if !content.LooksJSON("", raw) {
+			return f.form(raw, f.states(anyData))
+		}
+		contentType = "" // curl -d declares a form whatever it sends
 	}
 	if out, kind := f.Body(contentType, raw, anyData); kind == contentType && !bytes.Equal(out, raw) {
 		return out

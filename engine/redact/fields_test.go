@@ -144,6 +144,8 @@ func TestFieldsOfRefusedBodiesAreMaskedAtAnyDepth(t *testing.T) {
 		{"", "number=4111&a=1", "number=***:1234abcd&a=1"},
 		{"application/x-www-form-urlencoded", "a=1&card=%7B%22number%22%3A%224111%22%7D",
 			"a=1&card=%7B%22number%22%3A%22%2A%2A%2A%3A1234abcd%22%7D"},
+		{"application/x-www-form-urlencoded", `{"card":{"number":"4111"}}`, `{"card":{"number":` + m + `}}`},
+		{"application/x-www-form-urlencoded", `{"card":{"number":"4111"}`, `{"card":{"number":` + m + `}`},
 		{"application/json", `{"a":1}`, `{"a":1}`},
 	} {
 		if got := fieldsOf(t, "event.data.card.number").Refused(c.kind, []byte(c.in)); string(got) != c.want {
