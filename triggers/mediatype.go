@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/engine/content"
 )
 
 // The Content-Type of a request is rarely signed, yet it decides how the signed bytes are
@@ -29,11 +31,17 @@ func (in *inbound) contentType() string {
 	if in.claimed {
 		return "application/json"
 	}
-	if len(in.mediaTypes) == 0 || len(in.mediaTypes) == 1 && declared == in.mediaTypes[0] {
+	sent := in.mediaTypes
+	switch {
+	case len(sent) == 1 && declared == sent[0]:
 		return declared
+	case len(sent) == 0 && mediaType(declared) != content.FormType:
+		return declared
+	case len(sent) == 0: // curl -d and others declare a form whatever they send
+		sent = []string{declared, "application/json"}
 	}
 	if in.readAs == "" {
-		in.readAs = chooseType(in.mediaTypes, declared, in.firstBytes)
+		in.readAs = chooseType(sent, declared, in.firstBytes)
 	}
 	return in.readAs
 }

@@ -31,7 +31,9 @@ func TestSignedBytesAreReadAsWhatTheProviderSends(t *testing.T) {
 		{"JSON where forms are sent too", "github", form, object, "application/json"},
 		{"a form where JSON is sent too", "github", "application/json", "payload=%7B%22id%22%3A1%7D", form},
 		{"a form is read as one", "github", form, "payload=%7B%22id%22%3A1%7D", form},
-		{"a scheme of one's own is read as declared", "custom", form, object, form},
+		{"JSON declared as a form, with a scheme of one's own", "custom", form, object, "application/json"},
+		{"a form with a scheme of one's own", "custom", form, "id=1&note=%7B%7D", form},
+		{"another type with a scheme of one's own is read as declared", "custom", "text/plain", object, "text/plain"},
 		{"unless the trigger says what is sent", "bound", form, object, "application/json"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
