@@ -143,7 +143,7 @@ func TestABatchAndAHoldOutliveACrashAtAnyWrite(t *testing.T) {
 		mu.Unlock()
 		b, berr := e.StartBatch(ctx, engine.Selection{Workflow: "w", Since: before}, 1000, "ada")
 		_, serr := e.Switch(ctx, engine.SwitchOrder{Workflow: "h", On: true, By: "ada"})
-		for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			mu.Lock()
 			over := crashed
 			mu.Unlock()

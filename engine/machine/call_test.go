@@ -78,7 +78,7 @@ func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 			return nil
 		})
 		_, acked := e.Accept(context.Background(), delivery("k", `{}`))
-		for deadline := time.Now().Add(time.Second); !crashed.Load() && w.target.calls() < 2 && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(20 * time.Second); !crashed.Load() && w.target.calls() < 2 && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(10 * time.Millisecond)

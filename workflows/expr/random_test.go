@@ -85,7 +85,7 @@ func (g *generator) make(kind byte, depth int) string {
 // TestNoExpressionRunsLong evaluates random expressions over hostile data; each ends within the
 // budget. RANDOM_EXPRESSIONS sets their number.
 func TestNoExpressionRunsLong(t *testing.T) {
-	n := 200
+	n := 80
 	if s := os.Getenv("RANDOM_EXPRESSIONS"); s != "" {
 		n, _ = strconv.Atoi(s)
 	} else if testing.Short() || raceEnabled {
