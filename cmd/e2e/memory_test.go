@@ -20,7 +20,7 @@ import (
 // in order if the workflow requires it.
 func TestBodiesThatGrowWhenDecodedTakeBoundedMemory(t *testing.T) {
 	realProcess(t)
-	const connections, each, most = 40, 6, 340 << 10
+	const connections, each, most = 40, 3, 340 << 10
 	p := newProject(t, map[string]string{
 		"hookloom.yaml":      "triggers:\n  wide: {webhook: {auth: none, key: body.i}}\n",
 		"workflows/any.yaml": "on: wide\nwhen: event.data.i != ''\nsteps:\n  - uses: log\n    with: {message: \"${{ len(event.data.l) }}\"}\n",
