@@ -265,7 +265,7 @@ func authHeaders(o *order, m map[string]any) error {
 			user := value.Shown(b["user"])
 			if strings.Contains(user, ":") { // RFC 7617, section 2: the user ends at the first colon
 				return plan.Permanent("invalid_request",
-					"the user of basic authentication contains a colon: write what is behind it as password, or send the header Authorization yourself")
+					"the user of basic authentication contains a colon: write the part after it as password, or set the header Authorization")
 			}
 			return setHeader(o.header, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+value.Shown(b["password"]))))
 		case "header", "api_key":

@@ -24,9 +24,9 @@ func (a *app) pollCmd() *cobra.Command {
 	var f listFlags
 	var dry bool
 	c := &cobra.Command{Use: "poll TRIGGER", Short: "Poll a trigger's service for new items now", Args: cobra.ExactArgs(1),
-		Long: `Polls through the running server, after a poll in progress. Any node of several will do:
-the one that polls gives its turn away when its poll has ended. With --dry-run nothing is
-stored and no server is needed: it shows what the request finds, which items are new to
+		Long: `Polls through the running server, after a poll in progress. With several nodes, any of
+them takes the command: the node that polls this trigger hands over after its current
+poll. With --dry-run nothing is stored and no server is needed: it shows what the request finds, which items are new to
 the history, and the cursor that would be stored. Use it to try a changed request or
 key: items shown as new would start runs.`,
 		Example: "  hookloom poll orders\n  hookloom poll orders --dry-run",

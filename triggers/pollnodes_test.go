@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestAPersonPollsAtAnyNode: the node that polls gives its turn away when no poll is under way, and a poll
+// TestAPersonPollsAtAnyNode: the node that polls hands over when no poll is under way, and a poll
 // that is under way ends before. No item is found twice.
 func TestAPersonPollsAtAnyNode(t *testing.T) {
 	s := newShop(t)
@@ -41,7 +41,7 @@ func TestAPersonPollsAtAnyNode(t *testing.T) {
 	select {
 	case <-asked:
 		t.Error("two nodes poll at once")
-	case <-time.After(600 * time.Millisecond): // until the order to give the turn away was read
+	case <-time.After(600 * time.Millisecond): // until the order to hand over was read
 	}
 	close(answer)
 	<-first

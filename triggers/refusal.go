@@ -32,9 +32,9 @@ type refusals struct {
 	open int
 	// bytes of bodies in the queue.
 	bytes int
-	// lost are those that were not kept since told, when their number was logged last.
-	lost int
-	told time.Time
+	// lost is the number of those that were not kept since loggedAt, when it was logged last.
+	lost     int
+	loggedAt time.Time
 	// shares are the queued deliveries and the remaining allowance of each trigger.
 	shares map[string]*refusalShare
 	// budget is the time that diagnoses may take.
@@ -118,8 +118,8 @@ func (r *refusals) run() {
 		x.share.open--
 		x.share.bytes -= len(x.in.body)
 		lost := 0
-		if r.lost > 0 && time.Since(r.told) >= lograte.Flood {
-			lost, r.lost, r.told = r.lost, 0, time.Now()
+		if r.lost > 0 && time.Since(r.loggedAt) >= lograte.Flood {
+			lost, r.lost, r.loggedAt = r.lost, 0, time.Now()
 		}
 		r.idle.Broadcast()
 		r.mu.Unlock()

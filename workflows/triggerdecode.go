@@ -270,8 +270,8 @@ func (d *decoder) auth(o *objectNode) *Auth {
 
 // What is said of a user with a colon: RFC 7617, section 2, ends the user at the first one.
 const (
-	basicUserColon = "the user of basic authentication contains a colon, and the receiver would take the rest for the password"
-	basicUserHint  = "write what is before the colon as user, and what is behind it as password"
+	basicUserColon = "the user of basic authentication contains a colon, and the receiver would read the rest as part of the password"
+	basicUserHint  = "write the part before the colon as user, and the part after it as password"
 )
 
 // fixedAuth reads the kinds of auth that send the same credential with each request.

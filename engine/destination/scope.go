@@ -74,8 +74,8 @@ func (ds *Table) nameOf(name string) string {
 }
 
 // limitOf returns the limits that the project sets for a destination, and whether there are any. A host
-// with this port goes before the host alone, which is for all of its other ports: people do not know
-// that names have the port of mail servers and databases, and lack that of https.
+// with this port takes precedence over the host alone, which applies to all of its other ports. Users need
+// not know that the name of a destination contains the port of a mail server or database, and not that of https.
 func (ds *Table) limitOf(name string) (workflows.Limit, bool) {
 	if len(ds.limits) == 0 {
 		return workflows.Limit{}, false

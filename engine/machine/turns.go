@@ -16,10 +16,10 @@ const (
 	turnOrder = 2 * time.Second
 )
 
-// turns knows for which leases this node is at work at the moment. A lease is given away only between two
-// pieces of work, so that no two nodes work at once.
+// turns records the leases under which this node is working. A lease is released only between two pieces
+// of work, so that no two nodes work at once.
 type turns struct {
-	// mu is held while a lease is given away: no work begins that relies on it.
+	// mu is held while a lease is released: no work that relies on it begins.
 	mu    sync.Mutex
 	works map[string]*turn
 }
@@ -50,8 +50,8 @@ func (e *Engine) Turn(ctx context.Context, work string) (end func(), ok bool) {
 	return end, true
 }
 
-// AskForTurn is Turn for a person who waits: a node that has the lease is asked to give it away, which it
-// does when the work that it is doing has ended.
+// AskForTurn is Turn for a person who waits: a node that has the lease is asked to release it, which it
+// does after its current work.
 func (e *Engine) AskForTurn(ctx context.Context, work string) (end func(), ok bool) {
 	var asked time.Time
 	for deadline := time.Now().Add(turnWait); ; {
@@ -71,7 +71,7 @@ func (e *Engine) AskForTurn(ctx context.Context, work string) (end func(), ok bo
 	}
 }
 
-// yield gives the lease of some work away, at once or when the work that is under way has ended.
+// yield releases the lease of some work, at once or after the work in progress.
 func (e *Engine) yield(ctx context.Context, work string) error {
 	e.turns.mu.Lock()
 	defer e.turns.mu.Unlock()

@@ -18,7 +18,7 @@ type Room struct {
 type roomKey struct{}
 
 // NewRoom returns the room of an attempt, from two budgets. pause is called before a wait for memory
-// and resume after it: the attempt's time stands still.
+// and resume after it: they pause the attempt's timeout.
 func NewRoom(answers, parsed *Budget, pause func() (resume func())) *Room {
 	return &Room{answers: answers, parsed: parsed, pause: pause}
 }

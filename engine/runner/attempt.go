@@ -88,12 +88,12 @@ func (ex *Execution) attempt(d plan.Due, allowed limit, permit *destination.Perm
 	if !d.Step.Spec.SideEffects {
 		r.Input, r.Notes = d.Shown, d.Notes // attempts with side effects have this on record since open
 	}
-	span, cancel := newAttemptTime(ex.ctx, allowed)
+	timed, cancel := newAttemptContext(ex.ctx, allowed)
 	defer cancel()
-	ctx := context.Context(span)
+	ctx := context.Context(timed)
 	r.Destination = permit.Name()
 	if d.Step.Spec.SideEffects {
-		room := memory.NewRoom(ex.rn.o.Budgets.Answers, ex.rn.o.Budgets.Parsed, span.pause)
+		room := memory.NewRoom(ex.rn.o.Budgets.Answers, ex.rn.o.Budgets.Parsed, timed.pause)
 		ctx = memory.WithRoom(ctx, room)
 		defer func() { ex.rooms.add(r, room) }()
 	}
@@ -112,7 +112,7 @@ func (ex *Execution) attempt(d plan.Due, allowed limit, permit *destination.Perm
 		permit.Give(destination.Outcome{Cut: true})
 		return ex.heldAttempt(r, d, held)
 	}
-	r.Status, r.Error = plan.Failed, ex.explain(span, d, err, time.Since(r.StartedAt))
+	r.Status, r.Error = plan.Failed, ex.explain(timed, d, err, time.Since(r.StartedAt))
 	r.Error.Bound()
 	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil || r.Error.Code == engine.CodeToken))
 	r.Output = r.Error.Details
@@ -177,17 +177,17 @@ func (ex *Execution) input(d plan.Due) engine.Input {
 }
 
 // explain converts an action's error into the error that is recorded.
-func (ex *Execution) explain(span *attemptTime, d plan.Due, err error, took time.Duration) *plan.Error {
+func (ex *Execution) explain(timed *attemptContext, d plan.Due, err error, took time.Duration) *plan.Error {
 	var known *plan.Error
 	out := &plan.Error{Message: err.Error(), Code: "failed", Retryable: true}
 	if errors.As(err, &known) {
 		c := *known
 		out = &c
 	}
-	if errors.Is(span.Err(), context.DeadlineExceeded) {
+	if errors.Is(timed.Err(), context.DeadlineExceeded) {
 		out.Code, out.Retryable = "timeout", true
 		switch {
-		case span.ownTimeout():
+		case timed.ownTimeout():
 			out.Message = fmt.Sprintf("no answer within %s", d.Step.Timeout)
 		case !d.Deadline.IsZero() && !time.Now().Before(d.Deadline):
 			out.Message = fmt.Sprintf("cut after %s: %s", took.Round(time.Millisecond), d.CutByGroup())

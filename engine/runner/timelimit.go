@@ -10,9 +10,9 @@ import (
 
 // limit is how long an attempt may take.
 type limit struct {
-	// step is the step's own timeout, in which the wait for memory does not count.
+	// step is the step's own timeout. Waits for memory do not count.
 	step time.Duration
-	// end is when the time of the run, or of the step's group, is up; zero if nothing ends it.
+	// end is when the timeout of the run or of the step's group ends; zero if there is none.
 	end time.Time
 }
 
@@ -38,10 +38,10 @@ func (l limit) duration(left time.Duration) time.Duration {
 	return max(left, time.Millisecond)
 }
 
-// attemptTime is the context of an attempt. It ends with context.DeadlineExceeded when the limit is
-// reached, and does not end while the attempt waits for memory for an answer that has come: the
-// receiver has done its part, and a repeat would do it twice.
-type attemptTime struct {
+// attemptContext is the context of an attempt. It ends with context.DeadlineExceeded when the limit is
+// reached. The step's timeout is paused while the attempt waits for memory to read a response: the
+// receiver has acted by then, and a retry would repeat the effect.
+type attemptContext struct {
 	context.Context
 	deadline time.Time
 	limit    limit
@@ -53,11 +53,11 @@ type attemptTime struct {
 	until time.Time
 }
 
-// newAttemptTime starts the time of an attempt. cancel must be called when the attempt has ended.
-func newAttemptTime(parent context.Context, l limit) (t *attemptTime, cancel func()) {
+// newAttemptContext starts the timeout of an attempt. cancel must be called when the attempt has ended.
+func newAttemptContext(parent context.Context, l limit) (t *attemptContext, cancel func()) {
 	ctx, end := context.WithCancelCause(parent)
 	now := time.Now()
-	t = &attemptTime{Context: ctx, limit: l, until: now.Add(l.step)}
+	t = &attemptContext{Context: ctx, limit: l, until: now.Add(l.step)}
 	allowed := l.duration(l.step)
 	t.deadline = now.Add(allowed)
 	t.timer = time.AfterFunc(allowed, func() { end(context.DeadlineExceeded) })
@@ -67,11 +67,11 @@ func newAttemptTime(parent context.Context, l limit) (t *attemptTime, cancel fun
 	}
 }
 
-// Deadline implements context.Context. Waits for memory may delay it.
-func (t *attemptTime) Deadline() (time.Time, bool) { return t.deadline, true }
+// Deadline implements context.Context. The context ends later if the attempt waits for memory.
+func (t *attemptContext) Deadline() (time.Time, bool) { return t.deadline, true }
 
 // Err implements context.Context.
-func (t *attemptTime) Err() error {
+func (t *attemptContext) Err() error {
 	err := t.Context.Err()
 	if err != nil && errors.Is(context.Cause(t.Context), context.DeadlineExceeded) {
 		return context.DeadlineExceeded
@@ -79,8 +79,8 @@ func (t *attemptTime) Err() error {
 	return err
 }
 
-// pause stops the time until resume, unless it is up.
-func (t *attemptTime) pause() (resume func()) {
+// pause pauses the step's timeout until resume, unless the context has ended.
+func (t *attemptContext) pause() (resume func()) {
 	if !t.timer.Stop() {
 		return func() {}
 	}
@@ -92,6 +92,6 @@ func (t *attemptTime) pause() (resume func()) {
 }
 
 // ownTimeout reports whether the step's timeout, and not the run's or the group's, ended the attempt.
-func (t *attemptTime) ownTimeout() bool {
+func (t *attemptContext) ownTimeout() bool {
 	return t.limit.end.IsZero() || !t.until.After(t.limit.end)
 }

@@ -30,10 +30,10 @@ func TestAWaitForMemoryDoesNotCountAsTheReceiversTime(t *testing.T) {
 			if c.end > 0 {
 				l.end = time.Now().Add(c.end)
 			}
-			span, cancel := newAttemptTime(t.Context(), l)
+			attempt, cancel := newAttemptContext(t.Context(), l)
 			defer cancel()
 			answers := memory.NewBudget(100)
-			room := memory.NewRoom(answers, memory.NewBudget(100), span.pause)
+			room := memory.NewRoom(answers, memory.NewBudget(100), attempt.pause)
 			time.Sleep(c.before)
 			if c.waited > 0 {
 				if !answers.Try(100) {
@@ -41,16 +41,16 @@ func TestAWaitForMemoryDoesNotCountAsTheReceiversTime(t *testing.T) {
 				}
 				time.AfterFunc(c.waited, func() { answers.Give(100) })
 			}
-			if err := room.Raw(span, 50); err != nil {
+			if err := room.Raw(attempt, 50); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
 			began := time.Now()
-			child, stop := context.WithCancel(span)
+			child, stop := context.WithCancel(attempt)
 			defer stop()
 			<-child.Done()
-			if got := time.Since(began); got != c.left || !errors.Is(span.Err(), context.DeadlineExceeded) ||
-				!errors.Is(context.Cause(child), context.DeadlineExceeded) || span.ownTimeout() != c.own {
-				t.Errorf("%s: ended after %s, want %s: %v, own timeout %v", c.name, got, c.left, span.Err(), span.ownTimeout())
+			if got := time.Since(began); got != c.left || !errors.Is(attempt.Err(), context.DeadlineExceeded) ||
+				!errors.Is(context.Cause(child), context.DeadlineExceeded) || attempt.ownTimeout() != c.own {
+				t.Errorf("%s: ended after %s, want %s: %v, own timeout %v", c.name, got, c.left, attempt.Err(), attempt.ownTimeout())
 			}
 		})
 	}

@@ -27,7 +27,7 @@ const (
 		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'
 			AND s.destination IS NOT NULL LIMIT 1) END, '')`
 	// deadCode is the code of a dead letter, and deadAt begins the condition that its host is one of some. PostgreSQL
-	// stores both (postgresqldead.go).
+	// stores both (postgresqldead.go). coalesce(NULL, x) is x; it makes a text that ownParts can replace.
 	deadCode = `coalesce(NULL, ` + errorCode + `)`
 	deadAt   = `((` + runHost
 	// failedRuns begins the condition that a run failed at a host, by the index of failed steps.

@@ -31,7 +31,7 @@ func longPage[T any](name string, get func(*store.History, context.Context, engi
 
 // longLists are the pages of all lists, for a history of at most 30 days that ends now.
 func longLists(now time.Time, middle engine.RunID) []longRead {
-	day, month := now.Add(-24*time.Hour), now.Add(-30*24*time.Hour)
+	day := now.Add(-24 * time.Hour)
 	runs := longPage("runs", (*store.History).RunPage, (*store.History).CountRuns)
 	events := longPage("events", (*store.History).EventPage, (*store.History).CountEvents)
 	refused := longPage("refused deliveries", func(h *store.History, ctx context.Context,
@@ -49,7 +49,7 @@ func longLists(now time.Time, middle engine.RunID) []longRead {
 		runs("of a workflow", engine.Query{Workflow: "fail"}), runs("of a trigger", engine.Query{Trigger: "pay"}),
 		runs("search without result", engine.Query{Grep: "nowhere"}), runs("of a host", engine.Query{Host: "api.example.com"}),
 		runs("of an unknown host", engine.Query{Host: "no.example.com"}), runs("of a reason", engine.Query{Reason: "http_status"}),
-		runs("since a day", engine.Query{Since: day}), runs("until a month ago", engine.Query{Until: month}),
+		runs("since a day", engine.Query{Since: day}), runs("until two months ago", engine.Query{Until: now.Add(-60 * 24 * time.Hour)}),
 		events("newest", engine.Query{}), events("of a trigger", engine.Query{Trigger: "pay"}),
 		events("of a type", engine.Query{Type: "gone"}), events("of an unknown type", engine.Query{Type: "none"}),
 		events("search without result", engine.Query{Grep: "nowhere"}), events("unmatched", engine.Query{Status: "unmatched"}),

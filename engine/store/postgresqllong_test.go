@@ -36,12 +36,12 @@ INSERT INTO decisions (event_id, workflow, version, outcome, trace, run_id, at)
 INSERT INTO decisions (event_id, workflow, version, outcome, reason, trace, at)
 	SELECT id, 'strict', 'v', CASE WHEN i % 300 = 0 THEN 'rule_failed' ELSE 'skipped' END, 'event.data.x is no number', '[]', at FROM made
 		WHERE i % 3 = 0;
+INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at)
+	SELECT id, 'tell', 1, 'log', 'succeeded', created_at + 100, created_at + 120 FROM runs WHERE status = 'succeeded';
 INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at, input, output, error, destination)
 	SELECT runs.id, 'book', 1, 'http/post', CASE WHEN status IN ('failed', 'waiting') THEN status ELSE 'succeeded' END, created_at,
 		finished_at, '{"url":"https://x"}', '{"status":200}', error,
 		CASE WHEN i % 8 = 0 THEN 'https://api.example.com' ELSE 'https://shop.example.com' END FROM runs JOIN made ON made.id = event_id;
-INSERT INTO steps (run_id, path, attempt, action, status, started_at, finished_at)
-	SELECT id, 'tell', 1, 'log', 'succeeded', created_at + 100, created_at + 120 FROM runs WHERE status = 'succeeded';
 INSERT INTO quarantine (at, trigger, reason, detail, size, body)
 	SELECT at, 'shop', CASE WHEN i % 200 = 0 THEN 'signature' ELSE 'stale' END, 'detail', 10, 'x' FROM made WHERE i % 100 = 0;
 INSERT INTO sightings (event_id, at, inlet, same) SELECT id, at + 60000, 'poll', 1 FROM made WHERE i % 9 = 0;
@@ -49,7 +49,13 @@ INSERT INTO audit (at, who, role, remote, action, target, status) SELECT at, 'ad
 	WHERE i % 100 = 0;`
 
 // longMost is the longest time that a read of a million runs may take at the median.
-const longMost = 150 * time.Millisecond
+const longMost = 50 * time.Millisecond
+
+// longer are the reads that take longer, by the beginning of their names, and their limits.
+var longer = map[string]time.Duration{
+	"runs: search without result": 80 * time.Millisecond, "events: search without result": 80 * time.Millisecond,
+	"dead letters by cause": 150 * time.Millisecond, "compare": 120 * time.Millisecond,
+}
 
 // TestALongHistoryOnPostgreSQL fills a database and reads each list, total, detail and chart. With HOOKLOOM_HISTORY=1000000
 // it reads each eleven times, prints how long that takes, and limits the median; that needs a machine that does
@@ -87,13 +93,11 @@ func TestALongHistoryOnPostgreSQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[string]int{}
-	// What these two find depends on the day of the test and on the order in which the rows are filled in.
-	either := []string{"runs: until a month ago", "a host"}
 	for _, x := range slices.Concat(longLists(now, middle), longCharts(now), longDetails(middle, last)) {
 		found[x.name] = timeRead(t, h, x, times)
 		none := strings.Contains(x.name, "unknown") || strings.Contains(x.name, "without result") ||
-			slices.Contains([]string{"runs: running", "events: unmatched"}, x.name)
-		if none != (found[x.name] == 0) && !slices.Contains(either, x.name) {
+			strings.Contains(x.name, "months ago") || slices.Contains([]string{"runs: running", "events: unmatched"}, x.name)
+		if none != (found[x.name] == 0) {
 			t.Errorf("%s: %d items", x.name, found[x.name])
 		}
 	}
@@ -138,8 +142,14 @@ func timeRead(t *testing.T, h *store.History, x longRead, times int) (n int) {
 	median := took[times/2]
 	t.Logf("%-40s first %8v, median %8v, least %8v", x.name, first.Round(100*time.Microsecond), median.Round(100*time.Microsecond),
 		took[0].Round(100*time.Microsecond))
-	if median > longMost {
-		t.Errorf("%s: %v at the median", x.name, median)
+	most := longMost
+	for name, limit := range longer {
+		if strings.HasPrefix(x.name, name) {
+			most = limit
+		}
+	}
+	if median > most {
+		t.Errorf("%s: %v at the median, at most %v", x.name, median, most)
 	}
 	return n
 }

@@ -91,7 +91,8 @@ var foreignOperators = map[string]string{
 	"like": `write a contains "x", a startsWith "x", a endsWith "x" or a matches "re"`, "LIKE": `write a contains "x" or a matches "re"`,
 	"between": "write a >= 1 and a <= 9, or a in 1..9", "AND": "write and", "OR": "write or", "NOT": "write not", "IN": "write in",
 	"&": "write and", "|": "write or", "xor": "write a != b", "includes": "write contains for texts; x in list for lists",
-	"~": `write a matches "re"`, "‘": straightQuotes, "’": straightQuotes, "“": straightQuotes, "”": straightQuotes, "„": straightQuotes,
+	"~": `write a matches "re"`,
+	"‘": straightQuotes, "’": straightQuotes, "“": straightQuotes, "”": straightQuotes, "„": straightQuotes,
 }
 
 const straightQuotes = `write texts in straight quotes: "x" or 'x'`
