@@ -54,6 +54,7 @@ const longMost = 50 * time.Millisecond
 // longer are the reads that take longer, by the beginning of their names, and their limits.
 var longer = map[string]time.Duration{
 	"dead letters by cause": 100 * time.Millisecond, "compare": 80 * time.Millisecond,
+	"events: search without result": 60 * time.Millisecond,
 }
 
 // TestALongHistoryOnPostgreSQL fills a database and reads each list, total, detail and chart. With HOOKLOOM_HISTORY=1000000
