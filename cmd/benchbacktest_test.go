@@ -3,9 +3,10 @@ package cmd
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"strconv"
 	"testing"
+
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestABacktestIsFast checks that 100,000 events take less than 60 seconds, and that memory does
@@ -15,10 +16,7 @@ func TestABacktestIsFast(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures")
 	}
-	events := 2000
-	if n, err := strconv.Atoi(os.Getenv("HOOKLOOM_BENCHBACKTEST")); err == nil {
-		events = n
-	}
+	events := testsize.Of(t, "HOOKLOOM_BENCHBACKTEST", 2000)
 	var out, errOut bytes.Buffer
 	if code := Main([]string{"bench", "backtest", "--events", strconv.Itoa(events), "-o", "json"}, &out, &errOut); code != 0 {
 		t.Fatalf("status %d\n%s", code, errOut.String())

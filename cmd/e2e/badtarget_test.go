@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/testsize"
 	"github.com/hookloom/hookloom/triggers"
 )
 
@@ -103,7 +104,7 @@ func (o *outsides) misbehave(w http.ResponseWriter, r *http.Request) {
 // than just before, when all targets were well. HOOKLOOM_BADTARGETS sets the seconds for each.
 func TestBadTargetsDoNotSpread(t *testing.T) {
 	realProcess(t)
-	each := sized(t, "HOOKLOOM_BADTARGETS", 2)
+	each := testsize.Of(t, "HOOKLOOM_BADTARGETS", 2)
 	o := newOutsides(t, 20)
 	x := &lively{project: newProject(t,
 		map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {provider: generic, secret: \"${{ secrets.S }}\", key: " +

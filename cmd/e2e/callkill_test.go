@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestKillMinusNineLosesNoCallAndNoWait kills a real process under load whose runs call others, which
@@ -18,7 +19,7 @@ import (
 // event of that run, and each ends with what the called run gave.
 func TestKillMinusNineLosesNoCallAndNoWait(t *testing.T) {
 	realProcess(t)
-	cycles := sized(t, "HOOKLOOM_KILLS", 8)
+	cycles := testsize.Of(t, "HOOKLOOM_KILLS", 8)
 	out := newLedger(t)
 	config := strings.Replace(hookConfig, "triggers: {", "triggers: {paid: {}, ", 1)
 	post := "uses: http/post, retry: 3, with: {url: \"" + out.url + "/%s\", body: {n: \"${{ %s }}\"}}"

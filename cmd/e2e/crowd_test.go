@@ -29,6 +29,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 const crowdSecret = "It's a Secret to Everybody"
@@ -58,7 +60,7 @@ var crowdKinds = []struct {
 // number of connections.
 func TestCrowdsDelayNobody(t *testing.T) {
 	realProcess(t)
-	crowd := sized(t, "HOOKLOOM_CROWD", 200)
+	crowd := testsize.Of(t, "HOOKLOOM_CROWD", 200)
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < uint64(crowd)+500 { //nolint:gosec // a small number
 		t.Skipf("SKIPPED: %d connections need more open files than %d", crowd, files.Cur)

@@ -23,6 +23,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // This file tests faults around a real server: its file is moved, it is suspended, it is killed
@@ -189,7 +190,7 @@ func closeStarts(t *testing.T, path, query string, limit, within int) (n int) {
 // destinations.
 func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
 	realProcess(t)
-	pause := time.Duration(sized(t, "HOOKLOOM_PAUSE", 4)) * time.Second
+	pause := time.Duration(testsize.Of(t, "HOOKLOOM_PAUSE", 4)) * time.Second
 	for _, c := range []struct{ name, flow, project string }{
 		{"runs", "rate: {limit: 5, per: 1s}\n", ""},
 		{"destination", "", "destinations: {127.0.0.1:PORT: {rate: 5/s}}\n"},
@@ -290,7 +291,7 @@ func TestFewDescriptorsAreEnough(t *testing.T) {
 			}
 		}()
 	}
-	time.Sleep(time.Duration(sized(t, "HOOKLOOM_SENDERS", 5)) * time.Second)
+	time.Sleep(time.Duration(testsize.Of(t, "HOOKLOOM_SENDERS", 5)) * time.Second)
 	cancel()
 	wg.Wait()
 	busy := acked.count()
@@ -335,7 +336,7 @@ func TestKilledAsItStartsOrEnds(t *testing.T) {
 		"/first, body: \"${{ event.key }}\"}}\n  - {sleep: 100ms}\n" +
 		"  - {id: second, uses: http/post, with: {url: " + out.url + "/second, body: \"${{ event.key }}\"}}\n"})
 	acked := newAcknowledged()
-	for c := range sized(t, "HOOKLOOM_KILLS", 6) {
+	for c := range testsize.Of(t, "HOOKLOOM_KILLS", 6) {
 		// As it starts, once or twice.
 		for range 1 + rand.IntN(2) {
 			early := launch(t, p.argv()...)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestAFloodOfLargeBodiesIsHeldOff sends a megabyte over each of many connections to a real process
@@ -21,7 +22,7 @@ import (
 // retry, and what was acknowledged is stored. HOOKLOOM_FLOOD sets the number of connections.
 func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
 	realProcess(t)
-	connections := sized(t, "HOOKLOOM_FLOOD", 500)
+	connections := testsize.Of(t, "HOOKLOOM_FLOOD", 500)
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("SKIPPED: strace, which makes the disk slow, is not installed")

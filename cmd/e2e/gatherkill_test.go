@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestKillMinusNineLosesNoGatheredEvent kills a real process under load whose workflows collect
@@ -15,7 +16,7 @@ import (
 // a batch, and each cancelled run has run its finally.
 func TestKillMinusNineLosesNoGatheredEvent(t *testing.T) {
 	realProcess(t)
-	cycles := sized(t, "HOOKLOOM_KILLS", 8)
+	cycles := testsize.Of(t, "HOOKLOOM_KILLS", 8)
 	out := newLedger(t)
 	p := gatherProject(t, out.url)
 	acked := newAcknowledged()

@@ -91,20 +91,6 @@ func realProcess(t *testing.T) {
 	}
 }
 
-// sized reads the size of a test from the environment.
-func sized(t *testing.T, name string, standard int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return standard
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
 // freeAddr returns an address that a server can listen on, even again after a restart.
 func freeAddr(t *testing.T) string {
 	t.Helper()

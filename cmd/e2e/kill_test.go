@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/testsize"
 	"github.com/hookloom/hookloom/triggers"
 )
 
@@ -18,7 +19,7 @@ import (
 // killed at random moments. HOOKLOOM_KILLS sets how often.
 func TestKillMinusNineLosesNothingAcknowledged(t *testing.T) {
 	realProcess(t)
-	cycles := sized(t, "HOOKLOOM_KILLS", 30)
+	cycles := testsize.Of(t, "HOOKLOOM_KILLS", 30)
 	out := newLedger(t)
 	flow := `on: hook
 when: event.data.n >= 0

@@ -15,6 +15,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // fillHistory writes runs with an event, a decision and two steps each, spread over
@@ -85,7 +87,7 @@ func history(runs int, each, bytes string) []string {
 // the number of runs.
 func TestPagesOverALongHistoryUnderLoad(t *testing.T) {
 	realProcess(t)
-	runs := sized(t, "HOOKLOOM_HISTORY", 20_000)
+	runs := testsize.Of(t, "HOOKLOOM_HISTORY", 20_000)
 	times := 10
 	if os.Getenv("HOOKLOOM_HISTORY") != "" {
 		times = 100

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // nodesConfig has the triggers of the cluster's projects.
@@ -241,9 +242,9 @@ func (c *nodeSet) standby(t *testing.T, name string) *postgrestest.Server {
 func TestNodesLoseNothingWhateverIsKilled(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)
-	c := newNodeSet(t, sized(t, "HOOKLOOM_NODES", 2), orderFlows(l.url))
-	longest := sized(t, "HOOKLOOM_PAUSE", 4)
-	promotions := sized(t, "HOOKLOOM_PROMOTIONS", 1)
+	c := newNodeSet(t, testsize.Of(t, "HOOKLOOM_NODES", 2), orderFlows(l.url))
+	longest := testsize.Of(t, "HOOKLOOM_PAUSE", 4)
+	promotions := testsize.Of(t, "HOOKLOOM_PROMOTIONS", 1)
 	var standby *postgrestest.Server
 	if promotions > 0 {
 		standby = c.standby(t, "s0")
@@ -257,10 +258,10 @@ func TestNodesLoseNothingWhateverIsKilled(t *testing.T) {
 		times int
 		do    func()
 	}{
-		"kill":   {sized(t, "HOOKLOOM_KILLS", 3), func() { anyNode().process().kill() }},
-		"stop":   {sized(t, "HOOKLOOM_STOPS", 1), func() { anyNode().pause(spell()) }},
-		"outage": {sized(t, "HOOKLOOM_OUTAGES", 1), func() { c.server.Kill(t); time.Sleep(200 * time.Millisecond); c.server.Up(t) }},
-		"cut": {sized(t, "HOOKLOOM_CUTS", 1), func() {
+		"kill":   {testsize.Of(t, "HOOKLOOM_KILLS", 3), func() { anyNode().process().kill() }},
+		"stop":   {testsize.Of(t, "HOOKLOOM_STOPS", 1), func() { anyNode().pause(spell()) }},
+		"outage": {testsize.Of(t, "HOOKLOOM_OUTAGES", 1), func() { c.server.Kill(t); time.Sleep(200 * time.Millisecond); c.server.Up(t) }},
+		"cut": {testsize.Of(t, "HOOKLOOM_CUTS", 1), func() {
 			x := anyNode()
 			x.way.cut()
 			time.Sleep(max(5*time.Second, time.Duration(longest)*time.Second))

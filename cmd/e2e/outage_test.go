@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/testsize"
 	"github.com/hookloom/hookloom/triggers"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestADatabaseThatGoesAwayIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	realProcess(t)
-	rounds := sized(t, "HOOKLOOM_OUTAGES", 2)
+	rounds := testsize.Of(t, "HOOKLOOM_OUTAGES", 2)
 	server := postgrestest.Start(t, postgrestest.Options{})
 	out := newLedger(t)
 	flow := "on: hook\nwhen: event.data.n >= 0\nsteps:\n" +

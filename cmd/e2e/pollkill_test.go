@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // growing is a service whose list grows, and that records what it receives.
@@ -81,7 +82,7 @@ func TestKillBetweenFetchAndCommitLosesNoItem(t *testing.T) {
 		return r.More, errors.Join(err, resp.Body.Close())
 	}
 	const each = 20
-	cycles := min(sized(t, "HOOKLOOM_KILLS", 15), 1000/each) // all fit on a page of the history
+	cycles := min(testsize.Of(t, "HOOKLOOM_KILLS", 15), 1000/each) // all fit on a page of the history
 	killed := 0
 	for c := range cycles {
 		g.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // slowProject has one workflow whose call takes a while.
@@ -44,7 +45,7 @@ func TestSIGTERMLetsWhatIsOpenFinish(t *testing.T) {
 	defer target.Close()
 	p := slowProject(t, target.URL)
 	acked := newAcknowledged()
-	for c := range sized(t, "HOOKLOOM_STOPS", 5) {
+	for c := range testsize.Of(t, "HOOKLOOM_STOPS", 5) {
 		s := p.start(t)
 		stopLoad := p.senders(t, acked, 4, fmt.Sprint(c))
 		time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond)
@@ -148,7 +149,7 @@ func TestABacklogTakesNoMemory(t *testing.T) {
 	defer target.Close()
 	p := slowProject(t, target.URL)
 	s := p.start(t)
-	events := sized(t, "HOOKLOOM_BACKLOG", 10_000)
+	events := testsize.Of(t, "HOOKLOOM_BACKLOG", 10_000)
 	acked := newAcknowledged()
 	stopLoad := p.senders(t, acked, 16, "k")
 	for acked.count() < events {

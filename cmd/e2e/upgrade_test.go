@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // migrationFiles is where the migrations of PostgreSQL are in the repository.
@@ -98,7 +99,7 @@ func (x *nodeOfSet) become(t *testing.T, bin string, kill bool) {
 // It is not run without: the earlier program must be built.
 func TestTheProgramBeforeWorksBesideThisOne(t *testing.T) {
 	realProcess(t)
-	rounds := sized(t, "HOOKLOOM_UPGRADES", 0)
+	rounds := testsize.Of(t, "HOOKLOOM_UPGRADES", 0)
 	if rounds == 0 {
 		t.Skip("SKIPPED: it builds an earlier program; HOOKLOOM_UPGRADES=1 runs it, and so does the proof")
 	}
@@ -147,7 +148,7 @@ func TestTheProgramBeforeWorksBesideThisOne(t *testing.T) {
 // ones need.
 func TestAProgramThatIsTooOldIsRefused(t *testing.T) {
 	realProcess(t)
-	if sized(t, "HOOKLOOM_UPGRADES", 0) == 0 {
+	if testsize.Of(t, "HOOKLOOM_UPGRADES", 0) == 0 {
 		t.Skip("SKIPPED: it builds an earlier program; HOOKLOOM_UPGRADES=1 runs it, and so does the proof")
 	}
 	list := migrations(t)

@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine/backtest"
 	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // constructs returns workflows that use each construct of the language, with the workflows that
@@ -62,11 +62,7 @@ func TestTheSameWorkflowChangesNothing(t *testing.T) {
 
 // TestRandomWorkflowsAreUnchanged checks the same for the history of random workflows.
 func TestRandomWorkflowsAreUnchanged(t *testing.T) {
-	histories := 2
-	if n, err := strconv.Atoi(os.Getenv("HOOKLOOM_BACKTESTS")); err == nil {
-		histories = n
-	}
-	for seed := range uint64(histories) {
+	for seed := range uint64(testsize.Of(t, "HOOKLOOM_BACKTESTS", 2)) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		flows := map[string]string{"callee": constructs(t)["callee"]}
 		for i := range 12 {

@@ -3,13 +3,13 @@ package machine_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestPoisonIsContained: among many good events are some that break something, one in
@@ -18,12 +18,7 @@ import (
 // ones all succeed, once, and the engine goes on. HOOKLOOM_POISON sets how many
 // events there are.
 func TestPoisonIsContained(t *testing.T) {
-	events := 3000
-	if n := os.Getenv("HOOKLOOM_POISON"); n != "" {
-		if _, err := fmt.Sscan(n, &events); err != nil {
-			t.Fatal(err)
-		}
-	}
+	events := testsize.Of(t, "HOOKLOOM_POISON", 3000)
 	kinds := map[string]struct {
 		body string
 		want string // in the cause

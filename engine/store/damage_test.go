@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestDamageIsSeenNotServed flips bits, swaps pages, and cuts a copy of a database at
@@ -20,12 +21,7 @@ import (
 // what an event is made of by its checksum. HOOKLOOM_DAMAGE sets the number of trials.
 func TestDamageIsSeenNotServed(t *testing.T) {
 	t.Parallel()
-	trials := 120
-	if n := os.Getenv("HOOKLOOM_DAMAGE"); n != "" {
-		if _, err := fmt.Sscan(n, &trials); err != nil {
-			t.Fatal(err)
-		}
-	}
+	trials := testsize.Of(t, "HOOKLOOM_DAMAGE", 120)
 	good := filepath.Join(t.TempDir(), "good.db")
 	s, err := store.Open(t.Context(), good, store.Options{})
 	if err != nil {

@@ -3,29 +3,22 @@ package store_test
 import (
 	"database/sql"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestALongHistoryIsReadByIndexOnly fills a database with runs and reads pages and
 // details from its newest, its middle and its end. It prints how long they take; what
 // it insists on is that no list reads the whole. HOOKLOOM_HISTORY sets the number.
 func TestALongHistoryIsReadByIndexOnly(t *testing.T) {
-	runs := 20_000
-	if text := os.Getenv("HOOKLOOM_HISTORY"); text != "" {
-		var err error
-		if runs, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	runs := testsize.Of(t, "HOOKLOOM_HISTORY", 20_000)
 	path := filepath.Join(t.TempDir(), "x.db")
 	if err := open(t, path, store.Options{}).Close(); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package store_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,25 +14,12 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/testsize"
 	"github.com/jackc/pgx/v5"
 )
 
 // What goes wrong if the transactions of nodes run side by side, as a port to PostgreSQL without the turn
 // would let them: each test finds nothing with the turn, and the anomaly without it.
-
-// sized returns a number that the environment may set.
-func sized(t *testing.T, name string, standard int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return standard
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
 
 // slowNodes opens nodes that wait up to 2 ms before each commit, as on a slow disk or network.
 func slowNodes(t *testing.T, address string, n int) (nodes []*store.Store) {
@@ -110,7 +96,7 @@ func begun(s *store.Store, n int) (*engine.Run, error) {
 // the event: neither is missed. HOOKLOOM_MEETINGS sets how many there are.
 func TestWaitsAndEventsOfTwoNodesMeet(t *testing.T) {
 	t.Parallel()
-	meetings := sized(t, "HOOKLOOM_MEETINGS", 60)
+	meetings := testsize.Of(t, "HOOKLOOM_MEETINGS", 60)
 	bothWays(t, "runs are never woken", 2, func(t *testing.T, nodes []*store.Store, address string, guarded bool) int {
 		inParallel(meetings, 8, func(i int) {
 			run, err := begun(nodes[0], i)
@@ -205,7 +191,7 @@ func number(t *testing.T, address, query string) int {
 // event, once. HOOKLOOM_TAIL sets how many events each node stores.
 func TestTheFeedOfFourNodesIsWhole(t *testing.T) {
 	t.Parallel()
-	each := sized(t, "HOOKLOOM_TAIL", 200)
+	each := testsize.Of(t, "HOOKLOOM_TAIL", 200)
 	bothWays(t, "events were skipped or told twice", 4, func(t *testing.T, nodes []*store.Store, _ string, guarded bool) int {
 		h := nodes[0].History()
 		cursor, err := h.FeedEnd(ctx)
@@ -272,7 +258,7 @@ func TestTheFeedOfFourNodesIsWhole(t *testing.T) {
 // of keys. The control writes the keys as they come.
 func TestNodesDoNotDeadlockOverTheSameKeys(t *testing.T) {
 	t.Parallel()
-	keys := sized(t, "HOOKLOOM_SAMEKEYS", 300)
+	keys := testsize.Of(t, "HOOKLOOM_SAMEKEYS", 300)
 	t.Run("with the turn", func(t *testing.T) {
 		t.Parallel()
 		address := postgrestest.Shared(t).Database(t)
@@ -383,7 +369,7 @@ func entered(s *store.Store, event, run int64, p *engine.SlotRequest) (begins bo
 // work than its limit says, and no more start in any stretch of time than its rate says.
 func TestNodesTogetherKeepToTheLimitsOfAWorkflow(t *testing.T) {
 	t.Parallel()
-	runs := sized(t, "HOOKLOOM_GROUP", 60)
+	runs := testsize.Of(t, "HOOKLOOM_GROUP", 60)
 	bothWays(t, "runs above the limit", 2, func(t *testing.T, nodes []*store.Store, address string, guarded bool) int {
 		inParallel(runs, 8, func(i int) {
 			s := nodes[i%2]
@@ -414,7 +400,7 @@ func TestAGroupKeepsItsOrderOverTwoNodes(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	nodes := slowNodes(t, address, 2)
-	n := sized(t, "HOOKLOOM_GROUP", 60)
+	n := testsize.Of(t, "HOOKLOOM_GROUP", 60)
 	slot := &engine.SlotRequest{Workflow: "w", Group: "g", Limit: 1, OnFull: "queue", MaxQueue: n}
 	behind := engine.FirstID(time.Now().Add(-time.Minute))
 	var sent, begun []engine.RunID

@@ -11,6 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/testsize"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -61,12 +62,8 @@ var longer = map[string]time.Duration{
 // it reads each eleven times, prints how long that takes, and limits the median; that needs a machine that does
 // nothing else.
 func TestALongHistoryOnPostgreSQL(t *testing.T) {
-	runs, days, times := 2000, 2, 1
-	if text := os.Getenv("HOOKLOOM_HISTORY"); text != "" {
-		var err error
-		if runs, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
+	runs, days, times := testsize.Of(t, "HOOKLOOM_HISTORY", 2000), 2, 1
+	if os.Getenv("HOOKLOOM_HISTORY") != "" {
 		days, times = 30, 11
 	}
 	address := postgrestest.Shared(t).Database(t)
