@@ -50,14 +50,13 @@ func (s *part) allow(now time.Time) bool {
 
 // opens is when the next attempt may go, as far as this node knows.
 func (s *part) opens(now time.Time) time.Time {
-	at := s.startsAt
 	if len(s.starts) > 0 {
-		at = s.starts[0]
+		return s.starts[0]
 	}
-	if at.Before(now.Add(askPause)) && len(s.starts) == 0 {
-		at = now.Add(askPause)
+	if soonest := now.Add(askPause); s.startsAt.Before(soonest) {
+		return soonest
 	}
-	return at
+	return s.startsAt
 }
 
 // share makes the limits of a host those of all nodes, or of none if it has none.
@@ -94,7 +93,7 @@ func (d *destination) allowedAt(now time.Time) time.Time {
 
 // ask makes Asks be called.
 func (ds *Table) ask(d *destination) {
-	if d.shared != nil && ds.o.Ask != nil {
+	if d.shared != nil {
 		ds.o.Ask()
 	}
 }
@@ -145,7 +144,7 @@ func (ds *Table) askFor(d *destination, now time.Time) (*permit.Ask, time.Time) 
 	if starts > 0 && s.startsAt.Before(at) {
 		at = s.startsAt
 	}
-	if needSlots && (s.held == 0 && wanted > 0 || d.inUse >= s.slots && s.held > d.inUse) {
+	if needSlots && (s.held == 0 || d.inUse >= s.slots && s.held > d.inUse) {
 		at = s.asked
 	}
 	if soonest := s.asked.Add(askPause); at.Before(soonest) {
