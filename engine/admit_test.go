@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestWhetherARunGetsItsSlot states concurrency, rate and the order check in one table.
-func TestWhetherARunGetsItsSlot(t *testing.T) {
+// TestSlotDecision states concurrency, rate and the order check in one table.
+func TestSlotDecision(t *testing.T) {
 	t.Parallel()
 	type (
 		slot  = engine.SlotRequest
@@ -67,8 +67,8 @@ func TestWhetherARunGetsItsSlot(t *testing.T) {
 	}
 }
 
-// TestADropNamesItsGroupBounded: a group's name comes from the event.
-func TestADropNamesItsGroupBounded(t *testing.T) {
+// TestDropReasonBoundsTheGroupName: a group's name comes from the event.
+func TestDropReasonBoundsTheGroupName(t *testing.T) {
 	t.Parallel()
 	p := engine.SlotRequest{Limit: 1, OnFull: "drop", Group: strings.Repeat("x", 5000)}
 	if drop := p.Admit(engine.GroupState{AtWork: 1}, time.Time{}).Drop; len(drop) > 260 {
@@ -86,7 +86,7 @@ func TestDurationsAreWrittenShort(t *testing.T) {
 	}
 }
 
-func TestAReplacedRunSaysWhy(t *testing.T) {
+func TestReplacedRunShowsTheReason(t *testing.T) {
 	t.Parallel()
 	if err := engine.ReplacedByNewer(); err == nil || err.Code != "replaced" || err.Message == "" {
 		t.Errorf("%v", err)

@@ -8,7 +8,7 @@ import (
 )
 
 // Each inlet has figures of its own, also where it is the late one.
-func TestCompareGivesEachInletItsOwnFigures(t *testing.T) {
+func TestCompareCountsEachInletSeparately(t *testing.T) {
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	see := func(webhook, poll time.Duration) engine.SeenEvent {
 		e := engine.SeenEvent{Time: at}
@@ -36,7 +36,7 @@ func TestCompareGivesEachInletItsOwnFigures(t *testing.T) {
 
 // A sample with a date of last year would make the delay months, and a test is no delivery of the
 // provider.
-func TestTestsAndFarTimesHaveNoDelay(t *testing.T) {
+func TestDelayIgnoresTestsAndImplausibleTimes(t *testing.T) {
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	see := func(own time.Duration, test bool) engine.SeenEvent {
 		e := engine.SeenEvent{Time: at.Add(own), Test: test}

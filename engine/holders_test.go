@@ -8,8 +8,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAQueuedRunAndTheOneAheadShowTimesInOneZone, that of the project.
-func TestAQueuedRunAndTheOneAheadShowTimesInOneZone(t *testing.T) {
+// TestQueuedRunAndTheOneAheadUseOneTimeZone, that of the project.
+func TestQueuedRunAndTheOneAheadUseOneTimeZone(t *testing.T) {
 	at := time.Date(2026, 11, 26, 2, 55, 0, 0, time.UTC)
 	ahead := &engine.RunDetail{RunItem: engine.RunItem{DueAt: &at}}
 	d := &engine.RunDetail{RunItem: engine.RunItem{DueAt: &at}, Queue: &engine.QueueItem{AtWork: 1,

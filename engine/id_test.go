@@ -34,7 +34,7 @@ func TestNodesMakeDifferentIDsInOneMillisecond(t *testing.T) {
 	})
 }
 
-func TestIDsRiseAfterThoseThatExist(t *testing.T) {
+func TestNewIDsAreLargerThanExistingOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(26 * 365 * 24 * time.Hour)
 		now := engine.FirstID(time.Now())

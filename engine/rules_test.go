@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-func TestHowLongAWebhookMayBeQuietIsLearnedFromEnoughHistory(t *testing.T) {
+func TestWebhookGapIsLearnedFromEnoughHistory(t *testing.T) {
 	at := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		events              int
@@ -27,7 +27,7 @@ func TestHowLongAWebhookMayBeQuietIsLearnedFromEnoughHistory(t *testing.T) {
 	}
 }
 
-func TestWhatBecomesOfAnItemOfAPoll(t *testing.T) {
+func TestPollItemOutcome(t *testing.T) {
 	const mine, other = 7, 5
 	for name, c := range map[string]struct {
 		inlet engine.Inlet
@@ -58,7 +58,7 @@ func TestWhatBecomesOfAnItemOfAPoll(t *testing.T) {
 	}
 }
 
-func TestWhomANewRunReplaces(t *testing.T) {
+func TestRunsReplacedByANewRun(t *testing.T) {
 	ids := func(list ...engine.RunID) []engine.RunID { return list }
 	for name, c := range map[string]struct {
 		limit                 int
@@ -78,7 +78,7 @@ func TestWhomANewRunReplaces(t *testing.T) {
 	}
 }
 
-func TestWhoseTurnItIs(t *testing.T) {
+func TestNextQueuedRunStarts(t *testing.T) {
 	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	later := now.Add(time.Minute)
 	for name, c := range map[string]struct {
@@ -98,7 +98,7 @@ func TestWhoseTurnItIs(t *testing.T) {
 	}
 }
 
-func TestWhenARateAllowsTheNextStart(t *testing.T) {
+func TestNextStartUnderARate(t *testing.T) {
 	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	later := now.Add(time.Minute)
 	for name, c := range map[string]struct{ last, back, want time.Time }{

@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestATraceGoesOnFromTheSender: the header of an attempt has the sender's trace and wish
+// TestTraceContinuesFromTheSender: the header of an attempt has the sender's trace and wish
 // (W3C Trace Context, 3.2).
-func TestATraceGoesOnFromTheSender(t *testing.T) {
+func TestTraceContinuesFromTheSender(t *testing.T) {
 	t.Parallel()
 	span := engine.Span("x")
 	const id, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -33,9 +33,9 @@ func TestATraceGoesOnFromTheSender(t *testing.T) {
 	}
 }
 
-// TestAHeaderThatIsNoTraceparentBeginsATrace, the same one each time it is asked for, and
+// TestInvalidTraceparentStartsANewTrace, the same one each time it is asked for, and
 // another one for each event.
-func TestAHeaderThatIsNoTraceparentBeginsATrace(t *testing.T) {
+func TestInvalidTraceparentStartsANewTrace(t *testing.T) {
 	t.Parallel()
 	const id, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 	own := engine.TraceOf(7, nil)

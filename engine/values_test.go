@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestWhatAWriteOfAValueMakes of what is stored. A write that is refused changes nothing and
+// TestResultOfAWrite: a write that is refused changes nothing and
 // says what it found.
-func TestWhatAWriteOfAValueMakes(t *testing.T) {
+func TestResultOfAWrite(t *testing.T) {
 	t.Parallel()
 	type (
 		change = engine.ValueChange
@@ -108,8 +108,8 @@ func TestAStoredValueIsBounded(t *testing.T) {
 	}
 }
 
-// TestTheInputsOfAStoreAction become one change, or an error that says what is wrong.
-func TestTheInputsOfAStoreAction(t *testing.T) {
+// TestStoreActionInputs become one change, or an error that says what is wrong.
+func TestStoreActionInputs(t *testing.T) {
 	t.Parallel()
 	type (
 		change = engine.ValueChange
@@ -170,9 +170,9 @@ func (v *values) ChangeValue(_ context.Context, c engine.ValueChange) (engine.Va
 	return v.next, v.err
 }
 
-// TestAPersonsChangeHasTheLimitsOfASteps: it is checked before the store is asked, and what
+// TestManualChangeOfAValueHasTheLimitsOfAStep: it is checked before the store is asked, and what
 // the store refuses is an error.
-func TestAPersonsChangeHasTheLimitsOfASteps(t *testing.T) {
+func TestManualChangeOfAValueHasTheLimitsOfAStep(t *testing.T) {
 	t.Parallel()
 	refused, broken := &plan.Error{Code: "conflict", Message: "expected 1"}, errors.New("the disk is gone")
 	for name, c := range map[string]struct {
@@ -201,8 +201,8 @@ func TestAPersonsChangeHasTheLimitsOfASteps(t *testing.T) {
 	}
 }
 
-// TestAListOfValuesGoesOnFromItsToken.
-func TestAListOfValuesGoesOnFromItsToken(t *testing.T) {
+// TestListOfValuesContinuesFromItsToken.
+func TestListOfValuesContinuesFromItsToken(t *testing.T) {
 	t.Parallel()
 	for _, ref := range []engine.ValueRef{{}, {Workflow: "w", Key: "k"}, {Key: "of the project"}, {Workflow: "w"}} {
 		if got, err := engine.ParseValueToken(ref.Token()); err != nil || got != ref {

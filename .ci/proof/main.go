@@ -117,7 +117,7 @@ var experiments = []experiment{
 	{promise: "one of twenty targets fails in five ways, half a minute each",
 		env: []string{"HOOKLOOM_BADTARGETS=30"}, packages: []string{"./cmd/e2e"}, run: "TestBadTargets"},
 	{promise: "10,000 runs wait for a target that is down for ten minutes; their retries are spread",
-		packages: []string{"./engine/destination", "./engine/plan"}, run: "TestAnOutage|TestNobodyAsks|TestPausesSpread"},
+		packages: []string{"./engine/destination", "./engine/plan"}, run: "TestAnOutage|TestNoRequestIsSent|TestPausesSpread"},
 	{promise: "the console over a million runs, under load",
 		env: []string{"HOOKLOOM_HISTORY=1000000"}, packages: []string{"./cmd/e2e"}, run: "TestPagesOverALongHistory"},
 	{promise: "a million runs of history",

@@ -156,8 +156,8 @@ func (r *testMonitor) holds(what string, types, open []string) {
 
 var failing = engine.Alert{Kind: engine.AlertPollFailing, Trigger: "shop", Message: "no answer"}
 
-// TestAConditionIsToldWhenItBeginsAndWhenItIsOver, once each, however often it is reported.
-func TestAConditionIsToldWhenItBeginsAndWhenItIsOver(t *testing.T) {
+// TestConditionIsReportedAtItsStartAndEnd, once each, however often it is reported.
+func TestConditionIsReportedAtItsStartAndEnd(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	r.AlertOver(failing.Kind, "shop") // nothing is open
@@ -181,9 +181,9 @@ func TestAConditionIsToldWhenItBeginsAndWhenItIsOver(t *testing.T) {
 	}
 }
 
-// TestAConditionThatPassesUntoldIsNotTold, neither one that begins and ends nor one that ends
+// TestConditionThatEndsUnreportedIsNotReported, neither one that begins and ends nor one that ends
 // and begins.
-func TestAConditionThatPassesUntoldIsNotTold(t *testing.T) {
+func TestConditionThatEndsUnreportedIsNotReported(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	r.Alert(t.Context(), failing)
@@ -210,9 +210,9 @@ func TestAConditionThatEndsWhileItIsPublishedIsClosed(t *testing.T) {
 	r.holds("over", []string{"alert.poll_failing", "alert.poll_failing.closed"}, nil)
 }
 
-// TestTheEventOfAnAlertSaysWhatHolds: its data cannot take the place of these facts, its
+// TestAlertEventContainsTheFacts: its data cannot take the place of these facts, its
 // message is masked and bounded, and each opening and closing has a key of its own.
-func TestTheEventOfAnAlertSaysWhatHolds(t *testing.T) {
+func TestAlertEventContainsTheFacts(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	r.o.Redactor.Learn("sk_abcdefghij12345")
@@ -252,8 +252,8 @@ func TestTheEventOfAnAlertSaysWhatHolds(t *testing.T) {
 	}
 }
 
-// TestAnAlertThatNobodyListensToMakesNoEvent; it is open all the same.
-func TestAnAlertThatNobodyListensToMakesNoEvent(t *testing.T) {
+// TestAlertWithoutSubscribersMakesNoEvent; it is open all the same.
+func TestAlertWithoutSubscribersMakesNoEvent(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, "on: hook\nsteps: [{stop: x}]")
 	r.Alert(t.Context(), failing)
@@ -261,8 +261,8 @@ func TestAnAlertThatNobodyListensToMakesNoEvent(t *testing.T) {
 	r.holds("open", nil, []string{"poll_failing shop"})
 }
 
-// TestWhatCannotBeStoredIsToldLater, also its end.
-func TestWhatCannotBeStoredIsToldLater(t *testing.T) {
+// TestReportThatCannotBeStoredIsSentLater, also its end.
+func TestReportThatCannotBeStoredIsSentLater(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	r.fails = 1
@@ -294,9 +294,9 @@ func TestWhatCannotBeStoredIsToldLater(t *testing.T) {
 	}
 }
 
-// TestOverARestartAConditionIsToldOnce: what the last process told stays told, what ended
+// TestConditionIsReportedOnceAcrossARestart: what the last process told stays told, what ended
 // while none ran is told then.
-func TestOverARestartAConditionIsToldOnce(t *testing.T) {
+func TestConditionIsReportedOnceAcrossARestart(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	stays := engine.Alert{Kind: engine.AlertReloadFailed, Subject: "stays", Message: "m"}
@@ -340,8 +340,8 @@ func (brokenAlerts) OpenAlerts(context.Context) ([]engine.OpenAlert, error) {
 func (brokenAlerts) SaveAlert(context.Context, engine.OpenAlert) error { return engine.ErrBusy }
 func (brokenAlerts) DropAlert(context.Context, string, string) error   { return engine.ErrBusy }
 
-// TestAnAlertThatIsNotOnRecordIsNotOpen: the next process would not know of it.
-func TestAnAlertThatIsNotOnRecordIsNotOpen(t *testing.T) {
+// TestAlertIsOpenOnlyOnceStored: the next process would not know of it.
+func TestAlertIsOpenOnlyOnceStored(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	whole := r.o.Store
@@ -362,8 +362,8 @@ func TestAnAlertThatIsNotOnRecordIsNotOpen(t *testing.T) {
 	}
 }
 
-// TestTheConditionsAreBounded: beyond ten thousand no new one is followed, but each end is.
-func TestTheConditionsAreBounded(t *testing.T) {
+// TestNumberOfConditionsIsBounded: beyond ten thousand no new one is followed, but each end is.
+func TestNumberOfConditionsIsBounded(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	for i := range maxAlerts + 5 {
@@ -389,8 +389,8 @@ func TestTheConditionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestOpenAlertsAreListedTheNewestFirst, those of one moment by kind and subject.
-func TestOpenAlertsAreListedTheNewestFirst(t *testing.T) {
+// TestOpenAlertsAreListedNewestFirst, those of one moment by kind and subject.
+func TestOpenAlertsAreListedNewestFirst(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	r := newTestMonitor(t, listens)
@@ -407,8 +407,8 @@ func TestOpenAlertsAreListedTheNewestFirst(t *testing.T) {
 	}
 }
 
-// TestWhatIsLeftIsToldAsTheProcessEnds.
-func TestWhatIsLeftIsToldAsTheProcessEnds(t *testing.T) {
+// TestPendingReportsAreSentAtShutdown.
+func TestPendingReportsAreSentAtShutdown(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	ctx, end := context.WithCancel(t.Context())
@@ -419,8 +419,8 @@ func TestWhatIsLeftIsToldAsTheProcessEnds(t *testing.T) {
 	r.holds("at the end", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
 }
 
-// TestAnEndThatComesWhileTheBeginningIsToldIsTold next.
-func TestAnEndThatComesWhileTheBeginningIsToldIsTold(t *testing.T) {
+// TestEndDuringTheReportOfTheStartIsReported next.
+func TestEndDuringTheReportOfTheStartIsReported(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	r.onOpen = func() { r.AlertOver(failing.Kind, "shop") }
@@ -434,9 +434,9 @@ func TestAnEndThatComesWhileTheBeginningIsToldIsTold(t *testing.T) {
 	r.holds("the end", []string{"alert.poll_failing", "alert.poll_failing.closed"}, nil)
 }
 
-// TestWhatCannotBeStoredIsTriedAgainAfterFiveSeconds, and what was reported before the load
+// TestFailedReportIsRetriedAfterFiveSeconds, and what was reported before the load
 // is told after it.
-func TestWhatCannotBeStoredIsTriedAgainAfterFiveSeconds(t *testing.T) {
+func TestFailedReportIsRetriedAfterFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTestMonitor(t, listens)
 		next := New(r.o)
@@ -472,8 +472,8 @@ func TestWhatCannotBeStoredIsTriedAgainAfterFiveSeconds(t *testing.T) {
 	})
 }
 
-// TestConditionsAreLookedAtEachFifteenSeconds, if nothing else is said.
-func TestConditionsAreLookedAtEachFifteenSeconds(t *testing.T) {
+// TestConditionsAreCheckedEveryFifteenSeconds, if nothing else is said.
+func TestConditionsAreCheckedEveryFifteenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTestMonitor(t, listens)
 		looks := 0

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestARunThatFailsIsReportedUntilOneSucceeds: a timeout is a failure, a cancellation is neither.
-func TestARunThatFailsIsReportedUntilOneSucceeds(t *testing.T) {
+// TestFailedRunIsReportedUntilARunSucceeds: a timeout is a failure, a cancellation is neither.
+func TestFailedRunIsReportedUntilARunSucceeds(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	run := func(status engine.RunStatus, err *plan.Error) {
@@ -48,8 +48,8 @@ func TestARunThatFailsIsReportedUntilOneSucceeds(t *testing.T) {
 	}
 }
 
-// TestARuleThatCannotBeEvaluatedIsReportedUntilOneCan.
-func TestARuleThatCannotBeEvaluatedIsReportedUntilOneCan(t *testing.T) {
+// TestRuleErrorIsReportedUntilAnEvaluationSucceeds.
+func TestRuleErrorIsReportedUntilAnEvaluationSucceeds(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	ev := &engine.Event{ID: 9, Delivery: engine.Delivery{Trigger: "hook"}}
@@ -65,8 +65,8 @@ func TestARuleThatCannotBeEvaluatedIsReportedUntilOneCan(t *testing.T) {
 	r.holds("it can", []string{"alert.rule_failed", "alert.rule_failed.closed"}, nil)
 }
 
-// TestARunThatWaitsForAPersonIsToldUntilItDoesNot, and until it ends.
-func TestARunThatWaitsForAPersonIsToldUntilItDoesNot(t *testing.T) {
+// TestRunThatWaitsForAPersonIsReportedUntilAnswered, and until it ends.
+func TestRunThatWaitsForAPersonIsReportedUntilAnswered(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	run := &engine.Run{ID: 7, Workflow: "w", Status: engine.Waiting}
@@ -140,8 +140,8 @@ func TestABacklogIsOldAfterFiveMinutes(t *testing.T) {
 	}
 }
 
-// TestAHostIsToldWhileItIsDown, and is over when nobody uses it any more.
-func TestAHostIsToldWhileItIsDown(t *testing.T) {
+// TestHostIsReportedWhileItIsDown, and is over when nobody uses it any more.
+func TestHostIsReportedWhileItIsDown(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	down := destination.State{Name: "https://a.example", Circuit: "open", Waiting: 3, Last: "refused"}
@@ -166,8 +166,8 @@ func TestAHostIsToldWhileItIsDown(t *testing.T) {
 	}
 }
 
-// TestAlertsOfWhatIsGoneAreClosed, and those of what is there are not.
-func TestAlertsOfWhatIsGoneAreClosed(t *testing.T) {
+// TestAlertsOfRemovedSubjectsAreClosed, and those of what is there are not.
+func TestAlertsOfRemovedSubjectsAreClosed(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	for _, a := range []engine.Alert{
@@ -189,8 +189,8 @@ func TestAlertsOfWhatIsGoneAreClosed(t *testing.T) {
 	}
 }
 
-// TestRefusalsOfAnUnknownPathAreNoAlert: anybody may ask for one.
-func TestRefusalsOfAnUnknownPathAreNoAlert(t *testing.T) {
+// TestRefusalsOfUnknownPathsRaiseNoAlert: anybody may ask for one.
+func TestRefusalsOfUnknownPathsRaiseNoAlert(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	for range 30 {

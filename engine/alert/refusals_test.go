@@ -63,9 +63,9 @@ func TestAWindowIsFiveMinutes(t *testing.T) {
 	}
 }
 
-// TestAFloodLastsUntilAWindowIsCalm: fewer than ten, or at most twice the usual. The flood
+// TestFloodLastsUntilACalmWindow: fewer than ten, or at most twice the usual. The flood
 // itself does not become usual.
-func TestAFloodLastsUntilAWindowIsCalm(t *testing.T) {
+func TestFloodLastsUntilACalmWindow(t *testing.T) {
 	t.Parallel()
 	const window = 5 * time.Minute
 	var x refusalRates
@@ -96,8 +96,8 @@ func TestAFloodLastsUntilAWindowIsCalm(t *testing.T) {
 	}
 }
 
-// TestAFloodOfAQuietTriggerIsOverBelowTen.
-func TestAFloodOfAQuietTriggerIsOverBelowTen(t *testing.T) {
+// TestFloodOfAQuietTriggerEndsBelowTenRefusals.
+func TestFloodOfAQuietTriggerEndsBelowTenRefusals(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]bool{10: false, 9: true} {
 		var x refusalRates
@@ -109,8 +109,8 @@ func TestAFloodOfAQuietTriggerIsOverBelowTen(t *testing.T) {
 	}
 }
 
-// TestAfterALongSilenceATriggerBeginsAnew.
-func TestAfterALongSilenceATriggerBeginsAnew(t *testing.T) {
+// TestTriggerCountsRestartAfterALongSilence.
+func TestTriggerCountsRestartAfterALongSilence(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		silence time.Duration

@@ -79,9 +79,9 @@ func TestTheAlertOfANodeThatIsGoneIsClosed(t *testing.T) {
 	isOpen(t, c, 0)
 }
 
-// TestANodeThatReadAClosedAlertLeavesTheNextOneOpen: it takes the lease of an alert that its node closes at the
+// TestStaleReadOfAClosedAlertLeavesTheNextOneOpen: it takes the lease of an alert that its node closes at the
 // same time, and does not keep it.
-func TestANodeThatReadAClosedAlertLeavesTheNextOneOpen(t *testing.T) {
+func TestStaleReadOfAClosedAlertLeavesTheNextOneOpen(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, _ := nodeMonitor(t, address, "a")

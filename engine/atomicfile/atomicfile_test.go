@@ -22,7 +22,7 @@ func names(t *testing.T, dir string) (out []string) {
 	return out
 }
 
-func TestTheOldFileStaysUntilTheNewOneIsWhole(t *testing.T) {
+func TestOldFileStaysUntilTheNewOneIsComplete(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets")
 	if err := atomicfile.Write(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestTheOldFileStaysUntilTheNewOneIsWhole(t *testing.T) {
 	}
 }
 
-func TestACommittedFileHasItsModeAndNothingIsLeftBeside(t *testing.T) {
+func TestCommitSetsTheModeAndLeavesNoTemporaryFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "public")
 	if err := atomicfile.Write(path, []byte("first"), 0o600); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestACommittedFileHasItsModeAndNothingIsLeftBeside(t *testing.T) {
 	}
 }
 
-func TestAFailedRenameLeavesNothingBeside(t *testing.T) {
+func TestFailedRenameLeavesNoTemporaryFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "taken")
 	if err := os.MkdirAll(filepath.Join(path, "child"), 0o700); err != nil {

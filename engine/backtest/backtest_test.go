@@ -201,8 +201,8 @@ func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 	}
 }
 
-// TestAWorkflowThatComesOrGoesSaysSo checks that a new name begins runs, and one without a file stops.
-func TestAWorkflowThatComesOrGoesSaysSo(t *testing.T) {
+// TestAddedAndRemovedWorkflowsAreReported checks that a new name begins runs, and one without a file stops.
+func TestAddedAndRemovedWorkflowsAreReported(t *testing.T) {
 	flows := map[string]string{"old": "on: hook\n" + acts}
 	path := record(t, flows, send(t, bodies[0]))
 	f := test(t, path, map[string]string{"fresh": flows["old"]}, nil)

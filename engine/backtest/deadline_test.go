@@ -68,9 +68,9 @@ func lateEvent(t *testing.T) func(context.Context, *machine.Engine) {
 	}
 }
 
-// TestPassedLimitsAreSimulatedAsTheyPassed checks that simulating the version that ran reproduces
+// TestExpiredLimitsAreSimulatedAsRecorded checks that simulating the version that ran reproduces
 // the record, whatever was open when a timeout or a deadline passed.
-func TestPassedLimitsAreSimulatedAsTheyPassed(t *testing.T) {
+func TestExpiredLimitsAreSimulatedAsRecorded(t *testing.T) {
 	flows := limitedFlows(t)
 	f := test(t, record(t, flows, lateEvent(t)), flows, nil)
 	if f.Unchanged != f.RunsBefore || f.RunsBefore < len(limited) || f.Assumed > 0 {

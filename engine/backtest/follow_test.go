@@ -59,10 +59,10 @@ func summary(f found) (out []string) {
 	return out
 }
 
-// TestWhatRunsMakeIsFollowed checks that an edit that makes a run emit, call or end otherwise is
+// TestEffectsOfRunsAreFollowed checks that an edit that makes a run emit, call or end otherwise is
 // followed to the further runs: those that begin, those that do not begin, and those that get other
 // data. Runs that the edit does not concern are unchanged.
-func TestWhatRunsMakeIsFollowed(t *testing.T) {
+func TestEffectsOfRunsAreFollowed(t *testing.T) {
 	path := record(t, maker, send(t, bodies[1])) // one event, with n: 6
 	same := test(t, path, maker, nil)
 	if same.Unchanged != 5 || len(same.changes)+len(same.unknown) > 0 || same.Assumed > 0 {
@@ -173,10 +173,10 @@ func TestACalledRunHasTheInputsOfTheEditedWorkflow(t *testing.T) {
 	}
 }
 
-// TestWhatChosenEventsMakeIsFollowed checks that the runs that an event to decide again makes otherwise are
+// TestEffectsOfChosenEventsAreFollowed checks that the runs that an event to decide again makes otherwise are
 // compared too, although their events are not chosen: the same as in a backtest of everything. The
 // same holds for --explain. Runs that are made as recorded are not listed.
-func TestWhatChosenEventsMakeIsFollowed(t *testing.T) {
+func TestEffectsOfChosenEventsAreFollowed(t *testing.T) {
 	path := record(t, maker, send(t, bodies[1]))
 	first, err := engine.ParseEventID(idsOf(t, path)[0])
 	if err != nil {
@@ -220,9 +220,9 @@ func mirrored(list []string) (out []string) {
 	return out
 }
 
-// TestANewListenerHearsTheEndsThatNobodyHeard checks that an edited workflow that begins to listen to
+// TestNewSubscriberGetsRunEndsWithoutSubscribers checks that an edited workflow that begins to listen to
 // the ends of another has runs for them, and that what it gets is what the other ended with.
-func TestANewListenerHearsTheEndsThatNobodyHeard(t *testing.T) {
+func TestNewSubscriberGetsRunEndsWithoutSubscribers(t *testing.T) {
 	path := record(t, maker, send(t, bodies[1], bodies[2]))
 	edited := maps.Clone(maker)
 	edited["other"] = "on: {workflow_run: {workflows: [callee], status: [succeeded]}}\n" +
@@ -236,9 +236,9 @@ func TestANewListenerHearsTheEndsThatNobodyHeard(t *testing.T) {
 	}
 }
 
-// TestWhatARunMakesWaitsForTheRun checks that the events of a run that waits in a stream are compared
+// TestEventsOfARunAreComparedAfterTheRun checks that the events of a run that waits in a stream are compared
 // after it, in whichever order the history has them.
-func TestWhatARunMakesWaitsForTheRun(t *testing.T) {
+func TestEventsOfARunAreComparedAfterTheRun(t *testing.T) {
 	flows := maps.Clone(maker)
 	flows["shop"] = strings.Replace(flows["shop"], "steps:", "concurrency: {limit: 1, on_full: replace}\nsteps:", 1) + "\n"
 	flows["shop"] = strings.Replace(flows["shop"], "output:", "  - sleep: 20s\noutput:", 1)

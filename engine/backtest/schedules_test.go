@@ -134,9 +134,9 @@ func schedulesOf(t *testing.T, o *backtest.Options) {
 	}
 }
 
-// TestNoFiringIsInventedOutsideTheWindow: a new schedule fires neither before the first event, nor before
+// TestScheduleFiresOnlyWithinTheWindow: a new schedule fires neither before the first event, nor before
 // the window, nor at its end or later; a removed one does not fire.
-func TestNoFiringIsInventedOutsideTheWindow(t *testing.T) {
+func TestScheduleFiresOnlyWithinTheWindow(t *testing.T) {
 	path, end := overTheClockChange(t, nightly(`cron: "30 0-5 * * *", timezone: UTC`))
 	two := map[string]string{"w": `on: {schedule: [{id: new, every: 10m, data: "${{ time }}"}, {id: old, cron: "30 2 * * *", timezone: UTC}]}
 steps: [{id: a, uses: test/act, with: {n: "${{ event.data }}", url: "https://x"}}]

@@ -170,9 +170,9 @@ func TestChosenEventsAreComparedByThemselves(t *testing.T) {
 	}
 }
 
-// TestAGentleBacktestFindsTheSame checks that a backtest that rests in between reports the same in the
+// TestBacktestWithPausesFindsTheSame checks that a backtest that rests in between reports the same in the
 // same order, and ends when it is told to while it rests.
-func TestAGentleBacktestFindsTheSame(t *testing.T) {
+func TestBacktestWithPausesFindsTheSame(t *testing.T) {
 	flows := map[string]string{"plain": "on: hook\n" + acts}
 	path := record(t, flows, bursts(t, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20))
 	edited := map[string]string{"plain": "on: hook\nwhen: event.data.n > 10\n" + acts}

@@ -60,7 +60,7 @@ func tokens(operate, view string) console.Options {
 	return console.Options{Loopback: true, Tokens: func() console.Tokens { return console.Tokens{Operate: operate, View: view} }}
 }
 
-func TestALoginMakesASessionOfItsRole(t *testing.T) {
+func TestLoginCreatesASessionWithItsRole(t *testing.T) {
 	c, op := made(t, tokens("a-token", "a-view-token"))
 	w := get(c, "GET", "/runs?status=failed", map[string]string{"Accept": "text/html"}, "")
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login?to=%2Fruns%3Fstatus%3Dfailed" {
@@ -112,7 +112,7 @@ func TestALoginMakesASessionOfItsRole(t *testing.T) {
 	}
 }
 
-func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
+func TestCrossSiteFormIsRefused(t *testing.T) {
 	guarded, op := made(t, tokens("a-token", ""))
 	k, _ := login(t, guarded, "a-token", "/", nil)
 	other, _ := login(t, guarded, "a-token", "/", nil)
@@ -201,8 +201,8 @@ func TestSessionsSurviveARestartAndEndWithTheirToken(t *testing.T) {
 	}
 }
 
-// TestASessionEndedAtOneNodeEndsAtTheOthersWithinASecond: two consoles with one database and key.
-func TestASessionEndedAtOneNodeEndsAtTheOthersWithinASecond(t *testing.T) {
+// TestLogoutAppliesToOtherNodesWithinASecond: two consoles with one database and key.
+func TestLogoutAppliesToOtherNodesWithinASecond(t *testing.T) {
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "hookloom.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -260,9 +260,9 @@ func (e *endedSessions) EndedSessions(context.Context) (map[string]time.Time, er
 	return maps.Clone(e.ids), nil
 }
 
-// TestGuessesAreSlowedByAddress checks that five wrong tokens have no effect and that the address
+// TestTokenGuessesAreThrottledByAddress checks that five wrong tokens have no effect and that the address
 // must wait after that, with a header or the form; other addresses and sessions are not affected.
-func TestGuessesAreSlowedByAddress(t *testing.T) {
+func TestTokenGuessesAreThrottledByAddress(t *testing.T) {
 	o := tokens("a-token", "")
 	from := netip.MustParseAddr("192.0.2.1")
 	o.Address = func(*http.Request) netip.Addr { return from }
@@ -292,9 +292,9 @@ func TestGuessesAreSlowedByAddress(t *testing.T) {
 	}
 }
 
-// TestNothingActsWithoutAProof checks that on loopback without tokens an API call needs a header
+// TestCallsWithoutTheCSRFHeaderAreRefused checks that on loopback without tokens an API call needs a header
 // that neither a form of another site nor a step's URL can send.
-func TestNothingActsWithoutAProof(t *testing.T) {
+func TestCallsWithoutTheCSRFHeaderAreRefused(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	path := "/api/v1/runs/run_0000000000000002/cancel"
 	if w := get(c, "POST", path, map[string]string{"Content-Type": "application/json"}, "{}"); w.Code != http.StatusForbidden ||
@@ -306,8 +306,8 @@ func TestNothingActsWithoutAProof(t *testing.T) {
 	}
 }
 
-// TestAnOpenAddressNeedsAWayThatCannotBeRead also checks that it needs a token for each role.
-func TestAnOpenAddressNeedsAWayThatCannotBeRead(t *testing.T) {
+// TestPublicAddressNeedsEncryption also checks that it needs a token for each role.
+func TestPublicAddressNeedsEncryption(t *testing.T) {
 	for _, c := range []struct {
 		loopback, https, proxied bool
 		operate, view            string
@@ -327,8 +327,8 @@ func TestAnOpenAddressNeedsAWayThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress.
-func TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress(t *testing.T) {
+// TestOnlyTrustedProxiesMayUseHTTPOnAPublicAddress.
+func TestOnlyTrustedProxiesMayUseHTTPOnAPublicAddress(t *testing.T) {
 	o := tokens("a-token", "")
 	o.Loopback, o.TLS = false, true
 	c, _ := made(t, o)
@@ -346,10 +346,10 @@ func TestOnlyTrustedProxiesSpeakHTTPToAnOpenAddress(t *testing.T) {
 	}
 }
 
-// TestOnlyATokenOfItsOwnProvesAName checks that a name given at login, in the request or as the
+// TestOnlyAPersonalTokenProvesAName checks that a name given at login, in the request or as the
 // user of basic authentication is marked as unverified, that none of them changes the name of a
 // token, and that a token gives no link that answers as the owner of another one.
-func TestOnlyATokenOfItsOwnProvesAName(t *testing.T) {
+func TestOnlyAPersonalTokenProvesAName(t *testing.T) {
 	o := tokens("a-shared-token", "")
 	now := console.Tokens{Operate: "a-shared-token", Named: map[string]string{"ada": "the-token-of-ada", "bob": "the-token-of-bob"}}
 	o.Tokens = func() console.Tokens { return now }

@@ -36,9 +36,9 @@ func (l *linked) Audit(_ context.Context, a engine.AuditEntry) error {
 	return nil
 }
 
-// TestALinkIsAnsweredByAPostOnly checks that fetching a link, as mail programs do, approves
+// TestApprovalLinkIsAnsweredByPostOnly checks that fetching a link, as mail programs do, approves
 // nothing, and that the question is shown as text.
-func TestALinkIsAnsweredByAPostOnly(t *testing.T) {
+func TestApprovalLinkIsAnsweredByPostOnly(t *testing.T) {
 	l := &linked{}
 	h := console.Approvals(l, slog.New(slog.DiscardHandler))
 	ask := func(method, path string, form url.Values) *httptest.ResponseRecorder {

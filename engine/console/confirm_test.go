@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAnActionOfAPageAsksFirst checks that one click changes nothing.
-func TestAnActionOfAPageAsksFirst(t *testing.T) {
+// TestPageActionAsksForConfirmation checks that one click changes nothing.
+func TestPageActionAsksForConfirmation(t *testing.T) {
 	c, op := made(t, tokens("a-token", ""))
 	k, _ := login(t, c, "a-token", "/", nil)
 	run, event := "/runs/run_0000000000000002", "/events/evt_0000000000000001"
@@ -44,8 +44,8 @@ func TestAnActionOfAPageAsksFirst(t *testing.T) {
 	}
 }
 
-// TestASampleIsJudgedUnlessItIsToBeSent checks that evaluating a sample sends nothing.
-func TestASampleIsJudgedUnlessItIsToBeSent(t *testing.T) {
+// TestSampleIsEvaluatedWithoutSending checks that evaluating a sample sends nothing.
+func TestSampleIsEvaluatedWithoutSending(t *testing.T) {
 	sent := 0
 	o := tokens("a-token", "")
 	o.Judge = func(context.Context, string, string) (string, string, []*engine.Delivery, error) {

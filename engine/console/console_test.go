@@ -171,8 +171,8 @@ func get(c http.Handler, method, path string, header map[string]string, body str
 	return w
 }
 
-// TestPruneOnAFullDiskDoesNotAdviseToPrune checks that the message says what frees space.
-func TestPruneOnAFullDiskDoesNotAdviseToPrune(t *testing.T) {
+// TestPruneOnAFullDiskAdvisesToFreeSpace checks that the message says what frees space.
+func TestPruneOnAFullDiskAdvisesToFreeSpace(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	op.full = true
 	w := get(c, "POST", "/api/v1/prune", map[string]string{"X-Hookloom": "1"}, `{"keep": "30d"}`)
@@ -210,7 +210,7 @@ func TestPagesShowPayloadsAsTextOnly(t *testing.T) {
 	}
 }
 
-func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
+func TestAPIResponsesFollowTheContract(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	for path, want := range map[string]string{
 		"/api/v1/events": `"next":""`, "/api/v1/events/evt_0000000000000001": `"decisions":[{`,
@@ -263,7 +263,7 @@ func TestTheAPIAnswersAsTheContractSays(t *testing.T) {
 	}
 }
 
-func TestNobodyElseGetsIn(t *testing.T) {
+func TestUnauthorizedRequestsAreRefused(t *testing.T) {
 	if _, err := console.New(console.Options{Project: func() *workflows.Project { return &workflows.Project{} }}); err == nil {
 		t.Error("a public address without a token is served")
 	}
@@ -302,7 +302,7 @@ func TestNobodyElseGetsIn(t *testing.T) {
 	}
 }
 
-func TestReadinessSaysWhenNothingCanBeStored(t *testing.T) {
+func TestReadinessFailsWhenNothingCanBeStored(t *testing.T) {
 	w := httptest.NewRecorder()
 	console.Health(w, httptest.NewRequest("GET", "/readyz", nil),
 		func() console.Readiness { return console.Readiness{Err: errors.New("disk")} })

@@ -84,8 +84,8 @@ func TestPagesShowTheFirstPartOfLargeValues(t *testing.T) {
 	}
 }
 
-// TestAllOfAValueNeedsTheRightsOfItsPage asks for it without a token.
-func TestAllOfAValueNeedsTheRightsOfItsPage(t *testing.T) {
+// TestFullValueNeedsTheRightsOfItsPage asks for it without a token.
+func TestFullValueNeedsTheRightsOfItsPage(t *testing.T) {
 	t.Parallel()
 	c := withLargeRun(t, console.Options{Loopback: true, Tokens: func() console.Tokens {
 		return console.Tokens{Operate: "0123456789abcdef0123456789abcdef"}

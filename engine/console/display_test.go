@@ -53,8 +53,8 @@ func TestUnknownFiltersAndValuesAreErrors(t *testing.T) {
 	}
 }
 
-// TestEmptyListsSayWhy distinguishes an empty result from an empty list.
-func TestEmptyListsSayWhy(t *testing.T) {
+// TestEmptyListsShowTheReason distinguishes an empty result from an empty list.
+func TestEmptyListsShowTheReason(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	for path, bad := range map[string]string{"/events?q=zzz": "No events yet", "/runs?q=zzz": "No runs yet",
 		"/deadletters?q=zzz": "No dead letters.", "/quarantine?q=zzz": "Nothing was refused", "/audit?q=zzz": "Nobody has done"} {
@@ -99,9 +99,9 @@ func TestTimesAreInOneNamedTimezone(t *testing.T) {
 	}
 }
 
-// TestTheAuditLogSaysWhat checks that entries contain the parameters, and that refused requests of
+// TestAuditLogContainsTheParameters checks that entries contain the parameters, and that refused requests of
 // viewers are recorded.
-func TestTheAuditLogSaysWhat(t *testing.T) {
+func TestAuditLogContainsTheParameters(t *testing.T) {
 	c, op, p := madeOf(t, tokens("operate-token", "view-token"))
 	p.Workflows["w"].Inputs = []workflows.Input{{Name: "card", Type: "string", Secret: true}}
 	auth := map[string]string{"Authorization": "Bearer operate-token"}
@@ -146,9 +146,9 @@ func (w *timedWriter) Write(b []byte) (int, error) {
 	return w.ResponseRecorder.Write(b)
 }
 
-// TestALiveReaderThatDoesNotReadLosesItsPlace checks that each write has a deadline, since the
+// TestStalledLiveReaderIsDisconnected checks that each write has a deadline, since the
 // number of readers is limited to 64.
-func TestALiveReaderThatDoesNotReadLosesItsPlace(t *testing.T) {
+func TestStalledLiveReaderIsDisconnected(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

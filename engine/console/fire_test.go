@@ -32,8 +32,8 @@ func TestAFormHasAControlForEachTypeAndTheDefaults(t *testing.T) {
 	}
 }
 
-// TestAWrongValueKeepsTheFormAndSaysWhere checks that all entered values except secrets are kept.
-func TestAWrongValueKeepsTheFormAndSaysWhere(t *testing.T) {
+// TestInvalidValueKeepsTheFormAndMarksTheField checks that all entered values except secrets are kept.
+func TestInvalidValueKeepsTheFormAndMarksTheField(t *testing.T) {
 	c, op := refunds(t)
 	k, _ := login(t, c, "a-token", "/", nil)
 	w := form(c, "/workflow/fire", k, url.Values{"csrf": {csrfOf(t, c, "/workflow?id=refund", k)}, "id": {"refund"},

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/docs"
 )
 
-// TestProgramsReadTheManualAsMarkdown follows llms.txt to each page.
-func TestProgramsReadTheManualAsMarkdown(t *testing.T) {
+// TestManualIsServedAsMarkdown follows llms.txt to each page.
+func TestManualIsServedAsMarkdown(t *testing.T) {
 	mux := http.NewServeMux()
 	(&Console{}).manualPages(mux)
 	get := func(path string) *httptest.ResponseRecorder {
@@ -32,8 +32,8 @@ func TestProgramsReadTheManualAsMarkdown(t *testing.T) {
 	}
 }
 
-// TestLinksOfThePagesLeadToPages checks the links as the console shows them.
-func TestLinksOfThePagesLeadToPages(t *testing.T) {
+// TestLinksOnPagesLeadToPages checks the links as the console shows them.
+func TestLinksOnPagesLeadToPages(t *testing.T) {
 	for _, p := range docs.Pages() {
 		text := forConsole(p)
 		if strings.HasPrefix(text, "# ") {
@@ -49,8 +49,8 @@ func TestLinksOfThePagesLeadToPages(t *testing.T) {
 	}
 }
 
-// TestPicturesOfPagesAreServed follows the pictures of each page.
-func TestPicturesOfPagesAreServed(t *testing.T) {
+// TestImagesOfPagesAreServed follows the pictures of each page.
+func TestImagesOfPagesAreServed(t *testing.T) {
 	mux := http.NewServeMux()
 	(&Console{}).manualPages(mux)
 	seen := 0
@@ -73,9 +73,9 @@ func TestPicturesOfPagesAreServed(t *testing.T) {
 	}
 }
 
-// TestASearchLeadsToThePlace follows the results of searches to the headings that they name. A page
+// TestSearchResultsLinkToHeadings follows the results of searches to the headings that they name. A page
 // about the words comes first.
-func TestASearchLeadsToThePlace(t *testing.T) {
+func TestSearchResultsLinkToHeadings(t *testing.T) {
 	mux := http.NewServeMux()
 	(&Console{}).manualPages(mux)
 	for query, first := range map[string]string{"dead letters": "retries", "oauth": "connections", "nginx": "deploy",

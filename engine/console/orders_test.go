@@ -68,9 +68,9 @@ func (o *operator) EndOrder(_ context.Context, key string, x engine.Order) error
 	return nil
 }
 
-// TestAnOrderWithAKeyIsCarriedOutOnce checks that the same request again gets the first response,
+// TestRequestWithAnIdempotencyKeyRunsOnce checks that the same request again gets the first response,
 // that another one with the same key is refused, and that a failed one may be retried.
-func TestAnOrderWithAKeyIsCarriedOutOnce(t *testing.T) {
+func TestRequestWithAnIdempotencyKeyRunsOnce(t *testing.T) {
 	c, op := made(t, console.Options{Loopback: true})
 	post := func(path, key, body string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("POST", "http://127.0.0.1"+path, strings.NewReader(body))

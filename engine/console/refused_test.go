@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAllOfAReasonAreJudgedAgainAtOnce checks that the page asks for confirmation first, and that
+// TestRefusalsOfOneReasonAreCheckedAgainTogether checks that the page asks for confirmation first, and that
 // the response gives the results and why others are still refused.
-func TestAllOfAReasonAreJudgedAgainAtOnce(t *testing.T) {
+func TestRefusalsOfOneReasonAreCheckedAgainTogether(t *testing.T) {
 	o := tokens("a-token", "")
 	var asked []string
 	var refused error

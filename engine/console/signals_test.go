@@ -101,9 +101,9 @@ func followed(t *testing.T, keep func(int) bool) (told, stored []string, longest
 	return told, stored, longest
 }
 
-// TestALiveReaderIsToldOfEverythingThoughHalfTheSignalsAreLost checks that it receives each event
+// TestLiveReaderGetsEachEventWhenSignalsAreLost checks that it receives each event
 // once and in order, and also, later, if all signals are lost.
-func TestALiveReaderIsToldOfEverythingThoughHalfTheSignalsAreLost(t *testing.T) {
+func TestLiveReaderGetsEachEventWhenSignalsAreLost(t *testing.T) {
 	for name, c := range map[string]struct {
 		keep    func(int) bool
 		longest time.Duration

@@ -22,9 +22,9 @@ func drawn(status string, steps ...engine.StepItem) *engine.RunDetail {
 	return &engine.RunDetail{RunItem: engine.RunItem{Status: status, CreatedAt: at, StartedAt: &at, FinishedAt: &end}, Steps: steps}
 }
 
-// TestTheWaterfallDrawsWaitingApart checks that waiting is hatched, work is solid, and both are
+// TestWaterfallSeparatesWaitingFromWork checks that waiting is hatched, work is solid, and both are
 // given in figures.
-func TestTheWaterfallDrawsWaitingApart(t *testing.T) {
+func TestWaterfallSeparatesWaitingFromWork(t *testing.T) {
 	picture := string(timeline(drawn("succeeded", attempt("call", 1, "succeeded", 0, 34700*time.Millisecond, 22*time.Millisecond))))
 	for _, want := range []string{`class="bar b-wait"`, `class="bar b-succeeded"`, "22 ms, waited 34.7 s",
 		"waited 34.7 s for https://a.example"} {
@@ -73,8 +73,8 @@ func TestALongLoopIsOneRow(t *testing.T) {
 	}
 }
 
-// TestAStepIsAsItsLastAttempt checks that the number of attempts is shown beside the status.
-func TestAStepIsAsItsLastAttempt(t *testing.T) {
+// TestStepShowsItsLastAttempt checks that the number of attempts is shown beside the status.
+func TestStepShowsItsLastAttempt(t *testing.T) {
 	g := &grapher{drawn: true, steps: []engine.StepItem{attempt("ship", 1, "failed", 0, 0, time.Second),
 		attempt("ship", 2, "succeeded", time.Second, 0, time.Second), attempt("ask", 1, "waiting", 0, 0, 0)}}
 	if status, at, tries := g.at("ship"); status != "succeeded" || at != 1 || tries != 2 {

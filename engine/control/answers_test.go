@@ -39,8 +39,8 @@ func TestAnAnswerThatIsNotStoredIsAnError(t *testing.T) {
 	}
 }
 
-// TestAnApprovalSaysWhoGaveIt in the output of its step.
-func TestAnApprovalSaysWhoGaveIt(t *testing.T) {
+// TestApprovalRecordsTheApprover in the output of its step.
+func TestApprovalRecordsTheApprover(t *testing.T) {
 	for verdict, approved := range map[string]bool{"approve": true, "reject": false} {
 		w := newWorld(t)
 		id := w.run(engine.Waiting, plan.Waiting)
@@ -58,8 +58,8 @@ func TestAnApprovalSaysWhoGaveIt(t *testing.T) {
 	}
 }
 
-// TestALinkIsForOneQuestionAndNeedsItsKey.
-func TestALinkIsForOneQuestionAndNeedsItsKey(t *testing.T) {
+// TestApprovalLinkIsBoundToItsQuestionAndKey.
+func TestApprovalLinkIsBoundToItsQuestionAndKey(t *testing.T) {
 	w := newWorld(t)
 	id := w.run(engine.Waiting, plan.Waiting)
 	ctl := w.withLinks(w.store, linkKey)

@@ -110,7 +110,7 @@ func (w *world) runOf(workflow string, status engine.RunStatus, step plan.Status
 	return id
 }
 
-func TestAnAnswerIsTakenOnceFromWhoMayGiveIt(t *testing.T) {
+func TestAnswerIsAcceptedOnceFromAnApprover(t *testing.T) {
 	w := newWorld(t)
 	id := w.run(engine.Waiting, plan.Waiting)
 	for _, c := range []struct {
@@ -169,7 +169,7 @@ func TestARunIsReplayedOnceAndOnlyWhenItHasEnded(t *testing.T) {
 	}
 }
 
-func TestASwitchIsStoredAndInForceAtOnce(t *testing.T) {
+func TestSwitchIsStoredAndAppliesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	if err := w.SetEnabled(t.Context(), "none", false, "ada"); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("a workflow that does not exist: %v", err)
@@ -185,7 +185,7 @@ func TestASwitchIsStoredAndInForceAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnOrderWithAKeyFindsTheFirst(t *testing.T) {
+func TestRepeatedKeyFindsTheFirstRequest(t *testing.T) {
 	w := newWorld(t)
 	if o, err := w.BeginOrder(t.Context(), "k", []byte("digest")); err != nil || o.Known {
 		t.Fatalf("%+v %v", o, err)
@@ -198,9 +198,9 @@ func TestAnOrderWithAKeyFindsTheFirst(t *testing.T) {
 	}
 }
 
-// TestASelectionIsCheckedFirst: what is missing or contradicts the project is an error that says
+// TestSelectionIsValidatedFirst: what is missing or contradicts the project is an error that says
 // what to write, and no event is read.
-func TestASelectionIsCheckedFirst(t *testing.T) {
+func TestSelectionIsValidatedFirst(t *testing.T) {
 	w := newWorld(t)
 	now := time.Now().UTC()
 	since := now.Add(-time.Hour)

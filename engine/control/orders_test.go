@@ -172,9 +172,9 @@ func TestABatchTakesTheEventsOfItsWorkflowAndTrigger(t *testing.T) {
 	}
 }
 
-// TestASelectionSaysOfEachEventWhatIsKnown: whether a workflow has had it, and for skip_done what its
+// TestSelectionReportsEarlierRunsOfEachEvent: whether a workflow has had it, and for skip_done what its
 // earlier runs did, of this workflow alone. An event that cannot be read again is counted.
-func TestASelectionSaysOfEachEventWhatIsKnown(t *testing.T) {
+func TestSelectionReportsEarlierRunsOfEachEvent(t *testing.T) {
 	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops, "b": "on: hook\n" + stops, "c": "on: other\n" + stops},
 		func(s *store.Store) control.Store { return s })
 	since := time.Now().Add(-time.Minute)
@@ -217,8 +217,8 @@ func TestASelectionSaysOfEachEventWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestABatchKeepsItsRateHoweverOftenItIsWoken, and events that start no run cost none of it.
-func TestABatchKeepsItsRateHoweverOftenItIsWoken(t *testing.T) {
+// TestBatchKeepsItsRateWhenWokenOften, and events that start no run cost none of it.
+func TestBatchKeepsItsRateWhenWokenOften(t *testing.T) {
 	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops, "none": "on: other\nwhen: \"1 == 2\"\n" + stops},
 		func(s *store.Store) control.Store { return s })
 	since := time.Now().Add(-time.Minute)
@@ -257,8 +257,8 @@ func TestABatchKeepsItsRateHoweverOftenItIsWoken(t *testing.T) {
 	}
 }
 
-// TestWhatAPersonDecidesAgainRunsByItself, once and each time, and not before the machine works.
-func TestWhatAPersonDecidesAgainRunsByItself(t *testing.T) {
+// TestManuallyRepeatedDecisionRunsAlone, once and each time, and not before the machine works.
+func TestManuallyRepeatedDecisionRunsAlone(t *testing.T) {
 	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops}, func(s *store.Store) control.Store { return s })
 	for _, again := range []bool{false, true} {
 		id := w.next()
@@ -280,8 +280,8 @@ func TestWhatAPersonDecidesAgainRunsByItself(t *testing.T) {
 	}
 }
 
-// TestABatchGoesOnAfterAnErrorOfTheStore, at the event where it was.
-func TestABatchGoesOnAfterAnErrorOfTheStore(t *testing.T) {
+// TestBatchContinuesAfterAStoreError, at the event where it was.
+func TestBatchContinuesAfterAStoreError(t *testing.T) {
 	t.Parallel() // it waits for a second
 	w, f := flakyWorld(t, map[string]string{"a": "on: hook\n" + stops})
 	w.event(w.next(), "hook")
@@ -297,8 +297,8 @@ func TestABatchGoesOnAfterAnErrorOfTheStore(t *testing.T) {
 	}
 }
 
-// TestAnErrorOfTheStoreIsTriedAgainAfterAPause: a database in trouble is not asked without end.
-func TestAnErrorOfTheStoreIsTriedAgainAfterAPause(t *testing.T) {
+// TestStoreErrorIsRetriedAfterAPause: a database in trouble is not asked without end.
+func TestStoreErrorIsRetriedAfterAPause(t *testing.T) {
 	const many = 1 << 20
 	w, f := flakyWorld(t, map[string]string{"a": "on: hook\n" + stops, "b": "on: other\n" + stops})
 	if _, err := w.Switch(t.Context(), engine.SwitchOrder{Workflow: "a", Hold: true, By: "ada"}); err != nil {
@@ -326,8 +326,8 @@ func TestAnErrorOfTheStoreIsTriedAgainAfterAPause(t *testing.T) {
 	}
 }
 
-// TestABatchGoesOnByItself at its rate: nothing wakes it between two runs.
-func TestABatchGoesOnByItself(t *testing.T) {
+// TestBatchContinuesByItself at its rate: nothing wakes it between two runs.
+func TestBatchContinuesByItself(t *testing.T) {
 	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops}, func(s *store.Store) control.Store { return s })
 	for range 5 {
 		w.event(w.next(), "hook")
@@ -344,8 +344,8 @@ func TestABatchGoesOnByItself(t *testing.T) {
 	}
 }
 
-// TestASelectionIsReadInPartsWithEachEventOnce.
-func TestASelectionIsReadInPartsWithEachEventOnce(t *testing.T) {
+// TestSelectionIsReadInPagesWithEachEventOnce.
+func TestSelectionIsReadInPagesWithEachEventOnce(t *testing.T) {
 	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops}, func(s *store.Store) control.Store { return s })
 	const events = 101 // one more than is read at once
 	for range events {
@@ -424,8 +424,8 @@ func TestAValueIsSetAndDeletedByHand(t *testing.T) {
 	}
 }
 
-// TestNoLinkIsMadeWithoutAKey, nor is one accepted.
-func TestNoLinkIsMadeWithoutAKey(t *testing.T) {
+// TestNoApprovalLinkIsMadeWithoutAKey, nor is one accepted.
+func TestNoApprovalLinkIsMadeWithoutAKey(t *testing.T) {
 	w := newWorld(t)
 	if token, _, err := w.Link(t.Context(), w.run(engine.Waiting, plan.Waiting), "ok", "ada"); err == nil || token != "" {
 		t.Errorf("%q %v", token, err)

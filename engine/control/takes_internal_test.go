@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestWhichWorkflowsDecideAgain: without again, none that an event matched or that has a run of it,
+// TestWorkflowsThatDecideAgain: without again, none that an event matched or that has a run of it,
 // which are counted; none that is switched off, and only those of the selection.
-func TestWhichWorkflowsDecideAgain(t *testing.T) {
+func TestWorkflowsThatDecideAgain(t *testing.T) {
 	listener := func(id string) engine.Listener { return engine.Listener{Workflow: &workflows.Workflow{ID: id}} }
 	p := &registry.Snapshot{Resting: map[string]bool{"off": true}, ByTrigger: map[string][]engine.Listener{
 		"hook": {listener("new"), listener("matched"), listener("ran"), listener("filtered"), listener("off")}}}

@@ -71,9 +71,9 @@ func TestFiveFailuresOfTenOpenTheCircuit(t *testing.T) {
 	}
 }
 
-// TestAnOpenCircuitTriesOneAttemptAfterPausesThatGrow: 5, 10, 20 and 30 seconds; one attempt
+// TestOpenCircuitProbesAfterGrowingPauses: 5, 10, 20 and 30 seconds; one attempt
 // goes at the end of each, and says which failure the others wait for.
-func TestAnOpenCircuitTriesOneAttemptAfterPausesThatGrow(t *testing.T) {
+func TestOpenCircuitProbesAfterGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newCrowd().table
 		bad := Outcome{Failed: true, Message: "connection refused"}
@@ -103,8 +103,8 @@ func TestAnOpenCircuitTriesOneAttemptAfterPausesThatGrow(t *testing.T) {
 	})
 }
 
-// TestAHostIsAskedToWaitForFiveMinutesAtMost: for all runs, whatever its Retry-After says.
-func TestAHostIsAskedToWaitForFiveMinutesAtMost(t *testing.T) {
+// TestRetryAfterHoldsAHostForFiveMinutesAtMost: for all runs, whatever its Retry-After says.
+func TestRetryAfterHoldsAHostForFiveMinutesAtMost(t *testing.T) {
 	for asks, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, 24 * time.Hour: 5 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			table := newCrowd().table
@@ -126,9 +126,9 @@ func TestAHostIsAskedToWaitForFiveMinutesAtMost(t *testing.T) {
 	}
 }
 
-// TestHostsThatNobodyUsesAreForgotten: from 4096 on, but none that has attempts under way,
+// TestUnusedHostsAreRemoved: from 4096 on, but none that has attempts under way,
 // runs that wait, or permits that are not used yet.
-func TestHostsThatNobodyUsesAreForgotten(t *testing.T) {
+func TestUnusedHostsAreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd()
 		table := c.table
@@ -169,8 +169,8 @@ func TestHostsThatNobodyUsesAreForgotten(t *testing.T) {
 	})
 }
 
-// TestABoundThatTheProjectChangesHoldsAtOnce: for hosts that are in use already.
-func TestABoundThatTheProjectChangesHoldsAtOnce(t *testing.T) {
+// TestChangedLimitAppliesAtOnce: for hosts that are in use already.
+func TestChangedLimitAppliesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newCrowd().table
 		attempts(t, table, Outcome{Status: 200}, 1)
@@ -198,9 +198,9 @@ func TestABoundThatTheProjectChangesHoldsAtOnce(t *testing.T) {
 	})
 }
 
-// TestAPermitThatIsNotUsedAtOnceAsksTheRateAgain: a process that was stopped between its
+// TestDelayedPermitIsCheckedAgainstTheRateAgain: a process that was stopped between its
 // permit and its attempt must not go beside those that went meanwhile.
-func TestAPermitThatIsNotUsedAtOnceAsksTheRateAgain(t *testing.T) {
+func TestDelayedPermitIsCheckedAgainstTheRateAgain(t *testing.T) {
 	for idle, waits := range map[time.Duration]time.Duration{50 * time.Millisecond: 0, time.Minute: 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			table := newCrowd().table
@@ -228,9 +228,9 @@ func TestAPermitThatIsNotUsedAtOnceAsksTheRateAgain(t *testing.T) {
 	}
 }
 
-// TestAHostThatAnswersMayHaveThreeQuartersOfAllRuns: one that has not answered within a
+// TestRespondingHostMayHaveThreeQuartersOfAllRuns: one that has not answered within a
 // second keeps its eighth.
-func TestAHostThatAnswersMayHaveThreeQuartersOfAllRuns(t *testing.T) {
+func TestRespondingHostMayHaveThreeQuartersOfAllRuns(t *testing.T) {
 	for since, want := range map[time.Duration]int{999 * time.Millisecond: 384, time.Second: 64} {
 		synctest.Test(t, func(t *testing.T) {
 			table := newCrowd().table

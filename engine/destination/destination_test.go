@@ -77,10 +77,10 @@ func (c *crowd) dispatch(d time.Duration) {
 	}
 }
 
-// TestAnOutageIsNoStorm: 10,000 runs want to go to a host that is down for ten
+// TestAnOutageCausesNoRetryStorm: 10,000 runs want to go to a host that is down for ten
 // minutes. It hears of few of them, and when it is back it is sent more little by
 // little: in no ten seconds more than twice as many as in the ten before.
-func TestAnOutageIsNoStorm(t *testing.T) {
+func TestAnOutageCausesNoRetryStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd()
 		c.down = true
@@ -127,8 +127,8 @@ func TestAnOutageIsNoStorm(t *testing.T) {
 	})
 }
 
-// TestNobodyAsksBeforeRetryAfter: what one run hears holds for all.
-func TestNobodyAsksBeforeRetryAfter(t *testing.T) {
+// TestNoRequestIsSentBeforeRetryAfter: what one run hears holds for all.
+func TestNoRequestIsSentBeforeRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd()
 		c.down, c.after = true, 2*time.Minute
@@ -154,9 +154,9 @@ func TestNobodyAsksBeforeRetryAfter(t *testing.T) {
 	})
 }
 
-// TestAPermitTakenFreelyLeavesNoTrace: it is given only where nothing has to be waited
+// TestFreePermitChangesNoCounters: it is given only where nothing has to be waited
 // for or counted, and giving it back unused changes nothing.
-func TestAPermitTakenFreelyLeavesNoTrace(t *testing.T) {
+func TestFreePermitChangesNoCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd()
 		ds, none := c.table, workflows.Limit{}

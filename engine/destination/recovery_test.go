@@ -44,9 +44,9 @@ func atOnce(c *called, limit workflows.Limit) (n int, why string) {
 	return n, ""
 }
 
-// TestAfterAnOutageTheLoadGrows: 20 attempts a second, doubled every ten seconds, and no limit above 1000; it
+// TestLoadGrowsAfterAnOutage: 20 attempts a second, doubled every ten seconds, and no limit above 1000; it
 // gets one notification that the host does not respond, and one that it does.
-func TestAfterAnOutageTheLoadGrows(t *testing.T) {
+func TestLoadGrowsAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()
 		attempts(t, c.Table, Outcome{Failed: true, Message: "refused"}, 5)
@@ -93,8 +93,8 @@ func TestAfterAnOutageTheLoadGrows(t *testing.T) {
 	})
 }
 
-// TestTheLaterOfTwoHoldsCounts: a delay that the host asked for, and its open circuit.
-func TestTheLaterOfTwoHoldsCounts(t *testing.T) {
+// TestLaterOfTwoHoldsApplies: a delay that the host asked for, and its open circuit.
+func TestLaterOfTwoHoldsApplies(t *testing.T) {
 	for asks, c := range map[time.Duration]struct {
 		until time.Duration
 		why   string
@@ -123,8 +123,8 @@ func TestTheLaterOfTwoHoldsCounts(t *testing.T) {
 	}
 }
 
-// TestAHostWithARateSaysWhenItOpens.
-func TestAHostWithARateSaysWhenItOpens(t *testing.T) {
+// TestHostWithARateReportsWhenItOpens.
+func TestHostWithARateReportsWhenItOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()
 		time.Sleep(time.Minute) // the process has not just begun
@@ -142,9 +142,9 @@ func TestAHostWithARateSaysWhenItOpens(t *testing.T) {
 	})
 }
 
-// TestPermitsGoToThoseWhoWaitInTheirOrder; a run that cannot use its permit now keeps its place, and one that
+// TestPermitsAreGrantedInQueueOrder; a run that cannot use its permit now keeps its place, and one that
 // needs it no more gives it to the next.
-func TestPermitsGoToThoseWhoWaitInTheirOrder(t *testing.T) {
+func TestPermitsAreGrantedInQueueOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()
 		c.Use(map[string]workflows.Limit{"api.example": {Concurrency: 1}})

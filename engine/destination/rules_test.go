@@ -42,8 +42,8 @@ func TestStatus500OpensTheCircuitAnd499DoesNot(t *testing.T) {
 	}
 }
 
-// TestAProbeThatWasCutLeavesTheCircuitHalfOpen, and the host's share at one.
-func TestAProbeThatWasCutLeavesTheCircuitHalfOpen(t *testing.T) {
+// TestCancelledProbeLeavesTheCircuitHalfOpen, and the host's share at one.
+func TestCancelledProbeLeavesTheCircuitHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()
 		attempts(t, c.Table, Outcome{Failed: true}, breakerFailures)
@@ -124,8 +124,8 @@ func TestAPermitIssuedBeforeAnOutageWaitsForItsEnd(t *testing.T) {
 	})
 }
 
-// TestAnAnswerWithoutRetryAfterEndsNoWait that another answer asked for.
-func TestAnAnswerWithoutRetryAfterEndsNoWait(t *testing.T) {
+// TestResponseWithoutRetryAfterEndsNoDelay that another answer asked for.
+func TestResponseWithoutRetryAfterEndsNoDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newCrowd().table
 		one, other := get(t, table, workflows.Limit{}, 1), get(t, table, workflows.Limit{}, 2)
@@ -138,9 +138,9 @@ func TestAnAnswerWithoutRetryAfterEndsNoWait(t *testing.T) {
 	})
 }
 
-// TestNobodyPassesOneWhoWaits, even if there is a free permit: not by the queue, and not by
+// TestWaitingRunIsNotOvertaken, even if there is a free permit: not by the queue, and not by
 // TakeFree.
-func TestNobodyPassesOneWhoWaits(t *testing.T) {
+func TestWaitingRunIsNotOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()
 		c.Use(map[string]workflows.Limit{"api.example": {Concurrency: 1}})
@@ -194,8 +194,8 @@ func TestAHostHasAtLeastOnePermit(t *testing.T) {
 	}
 }
 
-// TestAnIssuedPermitThatIsNotUsedAtOnceAsksTheRateAgain, as one that was taken.
-func TestAnIssuedPermitThatIsNotUsedAtOnceAsksTheRateAgain(t *testing.T) {
+// TestDelayedIssuedPermitIsCheckedAgainstTheRateAgain, as one that was taken.
+func TestDelayedIssuedPermitIsCheckedAgainstTheRateAgain(t *testing.T) {
 	for idle, waits := range map[time.Duration]time.Duration{99 * time.Millisecond: 0, 100 * time.Millisecond: 9900 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCalled()
@@ -220,8 +220,8 @@ func TestAnIssuedPermitThatIsNotUsedAtOnceAsksTheRateAgain(t *testing.T) {
 	}
 }
 
-// TestNoPermitIsNoMistake: steps without a host have none.
-func TestNoPermitIsNoMistake(t *testing.T) {
+// TestMissingPermitIsNoError: steps without a host have none.
+func TestMissingPermitIsNoError(t *testing.T) {
 	var p *Permit
 	p.Renew(t.Context())
 	p.Give(Outcome{Status: 200})
@@ -230,9 +230,9 @@ func TestNoPermitIsNoMistake(t *testing.T) {
 	}
 }
 
-// TestARateIsKeptOverReloads: the same rate goes on with what was sent, another one begins with
+// TestRateIsKeptAcrossReloads: the same rate goes on with what was sent, another one begins with
 // nothing to spare, and without one nothing waits.
-func TestARateIsKeptOverReloads(t *testing.T) {
+func TestRateIsKeptAcrossReloads(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit workflows.Limit
 		waits time.Duration
@@ -261,8 +261,8 @@ func TestARateIsKeptOverReloads(t *testing.T) {
 	}
 }
 
-// TestAProcessThatHasJustBegunOwesABurst, until the period of the rate is over.
-func TestAProcessThatHasJustBegunOwesABurst(t *testing.T) {
+// TestNewProcessStartsWithoutABurst, until the period of the rate is over.
+func TestNewProcessStartsWithoutABurst(t *testing.T) {
 	for after, owes := range map[time.Duration]bool{59 * time.Second: true, time.Minute: false} {
 		synctest.Test(t, func(t *testing.T) {
 			table := newCrowd().table
@@ -307,8 +307,8 @@ func TestAWindowOpensWhenItsOldestAttemptLeavesIt(t *testing.T) {
 	})
 }
 
-// TestDownIsAHostThatAttemptsWaitFor.
-func TestDownIsAHostThatAttemptsWaitFor(t *testing.T) {
+// TestHostIsDownWhileAttemptsWaitForIt.
+func TestHostIsDownWhileAttemptsWaitForIt(t *testing.T) {
 	for _, c := range []struct {
 		s    State
 		want bool

@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestReceiversOfASharedHostAreApart, and no name holds the token of an address.
-func TestReceiversOfASharedHostAreApart(t *testing.T) {
+// TestReceiversOfASharedHostAreSeparate, and no name holds the token of an address.
+func TestReceiversOfASharedHostAreSeparate(t *testing.T) {
 	for _, c := range []struct{ origin, path, want string }{
 		{"https://discord.com", "/api/webhooks/123/token", "https://discord.com/api/webhooks/123"},
 		{"https://hooks.slack.com", "/services/T1/B2/secret", "https://hooks.slack.com/services/T1/B2"},
@@ -44,9 +44,9 @@ func take(table *Table, name string, run int64) bool {
 	return h == nil
 }
 
-// TestOneReceiverHoldsNoOther of a host that they share; a host with bounds of its own
+// TestPausedReceiverHoldsNoOther of a host that they share; a host with bounds of its own
 // is one.
-func TestOneReceiverHoldsNoOther(t *testing.T) {
+func TestPausedReceiverHoldsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, other := "https://hooks.slack.com/services/T/1", "https://hooks.slack.com/services/T/2"
 		for _, limits := range []map[string]workflows.Limit{nil, {"hooks.slack.com": {Concurrency: 10}}} {
@@ -111,8 +111,8 @@ func TestAnOpenCircuitCanBeClosed(t *testing.T) {
 	})
 }
 
-// TestOneReceiverIsLiftedAlone, and all of a host by the host's name.
-func TestOneReceiverIsLiftedAlone(t *testing.T) {
+// TestOneReceiverIsResumedAlone, and all of a host by the host's name.
+func TestOneReceiverIsResumedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, other := "https://hooks.slack.com/services/T/1", "https://hooks.slack.com/services/T/2"
 		for by, want := range map[string]int{one: 1, "https://hooks.slack.com": 2, "hooks.slack.com": 2,
@@ -148,9 +148,9 @@ func TestOriginsOfADestination(t *testing.T) {
 	}
 }
 
-// TestALimitAppliesHoweverItsHostIsWritten: with or without the port that the scheme has anyway, and
+// TestLimitAppliesToEverySpellingOfItsHost: with or without the port that the scheme has anyway, and
 // for mail servers and databases, whose names always have a port.
-func TestALimitAppliesHoweverItsHostIsWritten(t *testing.T) {
+func TestLimitAppliesToEverySpellingOfItsHost(t *testing.T) {
 	for _, c := range []struct {
 		key, name string
 		want      bool
@@ -182,8 +182,8 @@ func TestALimitAppliesHoweverItsHostIsWritten(t *testing.T) {
 	}
 }
 
-// TestAPortsOwnLimitGoesBeforeItsHosts, whatever their order.
-func TestAPortsOwnLimitGoesBeforeItsHosts(t *testing.T) {
+// TestPortLimitOverridesTheHostLimit, whatever their order.
+func TestPortLimitOverridesTheHostLimit(t *testing.T) {
 	table := newCalled().Table
 	table.Use(map[string]workflows.Limit{"a.example": {Concurrency: 1}, "a.example:8443": {Concurrency: 2},
 		"a.example:443": {Concurrency: 3}})

@@ -18,8 +18,8 @@ func sharedTable(limit workflows.Limit) *Table {
 	return table
 }
 
-// TestANodeUsesOnlyTheSlotsItWasGiven, asks at once for the first, and gives back what it used.
-func TestANodeUsesOnlyTheSlotsItWasGiven(t *testing.T) {
+// TestNodeUsesOnlyTheSlotsItWasGranted, asks at once for the first, and gives back what it used.
+func TestNodeUsesOnlyTheSlotsItWasGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 3}
 		table := sharedTable(limit)
@@ -50,8 +50,8 @@ func TestANodeUsesOnlyTheSlotsItWasGiven(t *testing.T) {
 	})
 }
 
-// TestANodeMakesOnlyTheStartsItWasGiven, each at its time and not after others count on it being over.
-func TestANodeMakesOnlyTheStartsItWasGiven(t *testing.T) {
+// TestNodeUsesOnlyTheStartsItWasGranted, each at its time and not after others count on it being over.
+func TestNodeUsesOnlyTheStartsItWasGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Rate: 10, Per: time.Second}
 		table := sharedTable(limit)
@@ -89,8 +89,8 @@ func TestANodeMakesOnlyTheStartsItWasGiven(t *testing.T) {
 	})
 }
 
-// TestADelayFromAnotherNodeHoldsAHostThatThisNodeHasNotCalledYet.
-func TestADelayFromAnotherNodeHoldsAHostThatThisNodeHasNotCalledYet(t *testing.T) {
+// TestDelayFromAnotherNodeHoldsAHostNotYetCalled.
+func TestDelayFromAnotherNodeHoldsAHostNotYetCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := sharedTable(workflows.Limit{})
 		table.Delay(Delay{Name: api, Until: time.Now().Add(time.Minute)})
@@ -101,8 +101,8 @@ func TestADelayFromAnotherNodeHoldsAHostThatThisNodeHasNotCalledYet(t *testing.T
 	})
 }
 
-// TestAnAttemptThatCameLateNeedsAnotherStart, and asks for one only while it waits.
-func TestAnAttemptThatCameLateNeedsAnotherStart(t *testing.T) {
+// TestLateAttemptNeedsAnotherStart, and asks for one only while it waits.
+func TestLateAttemptNeedsAnotherStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Rate: 10, Per: time.Second}
 		table := sharedTable(limit)

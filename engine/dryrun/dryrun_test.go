@@ -95,9 +95,9 @@ output: "${{ steps.n.output }} ${{ steps.m.output }} ${{ steps.sub.output }}"
 	}
 }
 
-// TestTheClockOfADryRunStandsStill checks that sleeps, retry delays and waits end at once, and that
+// TestDryRunClockStandsStill checks that sleeps, retry delays and waits end at once, and that
 // every expression sees the time of the request.
-func TestTheClockOfADryRunStandsStill(t *testing.T) {
+func TestDryRunClockStandsStill(t *testing.T) {
 	p := project(t, map[string]string{"w": `on: hook
 steps:
   - {id: a, uses: http/get, with: {url: "https://example.com/${{ isoTime(now()) }}"}, retry: 5}
@@ -168,9 +168,9 @@ output: ${{ steps.pay.output.body.id }}
 tests:
 `
 
-// TestExpectationsNameWhatCameInstead checks that a failed test gives the position in its file, the
+// TestFailedExpectationShowsTheActualValue checks that a failed test gives the position in its file, the
 // expected and the actual value.
-func TestExpectationsNameWhatCameInstead(t *testing.T) {
+func TestFailedExpectationShowsTheActualValue(t *testing.T) {
 	const event = "event: {body: {id: e1, total: 150, lines: [a, b]}}, "
 	const paid = "mock: {pay: {output: {status: 200, body: {id: P1}}}}, "
 	for _, c := range []struct{ test, want string }{

@@ -71,7 +71,7 @@ func TestNoPacketReachesARefusedAddress(t *testing.T) {
 	}
 }
 
-func TestWhatTheFileAllowsIsReached(t *testing.T) {
+func TestAllowedTargetsAreReached(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/away" {
 			http.Redirect(w, r, "/here", http.StatusFound)
@@ -172,9 +172,9 @@ func TestOwnListenersAreNeverDialled(t *testing.T) {
 	resp.Body.Close()
 }
 
-// TestAWithdrawnExceptionHoldsAtOnce checks idle connections, and those in use when it is
+// TestWithdrawnExceptionAppliesAtOnce checks idle connections, and those in use when it is
 // withdrawn.
-func TestAWithdrawnExceptionHoldsAtOnce(t *testing.T) {
+func TestWithdrawnExceptionAppliesAtOnce(t *testing.T) {
 	hold := make(chan struct{})
 	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/egress"
 )
 
-// TestARequestIsNotWrittenWhileItMayNotBegin: it is sent once it may, and never if its context ends first.
-func TestARequestIsNotWrittenWhileItMayNotBegin(t *testing.T) {
+// TestRequestIsWrittenOnlyOnceItMayBegin: it is sent once it may, and never if its context ends first.
+func TestRequestIsWrittenOnlyOnceItMayBegin(t *testing.T) {
 	var served atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Add(1) }))
 	defer s.Close()

@@ -27,9 +27,9 @@ func guard(t *testing.T, allow ...string) *egress.Guard {
 	return g
 }
 
-// TestTheAddressInsideOfAnotherIsReadAtItsPlace: an octet beside it would allow a private address, or refuse a
+// TestEmbeddedIPv4AddressIsReadAtItsOffset: an octet beside it would allow a private address, or refuse a
 // public one.
-func TestTheAddressInsideOfAnotherIsReadAtItsPlace(t *testing.T) {
+func TestEmbeddedIPv4AddressIsReadAtItsOffset(t *testing.T) {
 	g := guard(t, "2001::/32")
 	for a, want := range map[string]bool{
 		"2002:10a:1:101::": true,  // 6to4 of 1.10.0.1
@@ -55,8 +55,8 @@ func TestTheAddressInsideOfAnotherIsReadAtItsPlace(t *testing.T) {
 	}
 }
 
-// TestANameThatIsAllowedReachesWhateverItResolvesTo, in any case and with its last dot; no other name does.
-func TestANameThatIsAllowedReachesWhateverItResolvesTo(t *testing.T) {
+// TestAllowedNameReachesAnyAddressItResolvesTo, in any case and with its last dot; no other name does.
+func TestAllowedNameReachesAnyAddressItResolvesTo(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer target.Close()
 	port := target.URL[strings.LastIndex(target.URL, ":"):]
@@ -79,8 +79,8 @@ func TestANameThatIsAllowedReachesWhateverItResolvesTo(t *testing.T) {
 	}
 }
 
-// TestAnOwnListenerIsKnownByEachAddressOfTheMachine, also written as IPv6.
-func TestAnOwnListenerIsKnownByEachAddressOfTheMachine(t *testing.T) {
+// TestOwnListenerIsRecognizedAtEachLocalAddress, also written as IPv6.
+func TestOwnListenerIsRecognizedAtEachLocalAddress(t *testing.T) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)
@@ -121,8 +121,8 @@ func TestAnOwnListenerIsKnownByEachAddressOfTheMachine(t *testing.T) {
 	}
 }
 
-// TestADialThatFailsIsAnErrorAndFreesItsPlace.
-func TestADialThatFailsIsAnErrorAndFreesItsPlace(t *testing.T) {
+// TestFailedDialIsAnErrorAndReleasesItsSlot.
+func TestFailedDialIsAnErrorAndReleasesItsSlot(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

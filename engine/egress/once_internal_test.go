@@ -99,9 +99,9 @@ func warm(t *testing.T, c *http.Client, url string, n int) {
 	}
 }
 
-// TestAnEffectIsRequestedOnce uses a server that reads a request on an idle connection and closes
+// TestUnsafeRequestIsSentOnce uses a server that reads a request on an idle connection and closes
 // it: the client returns the error and does not retry.
-func TestAnEffectIsRequestedOnce(t *testing.T) {
+func TestUnsafeRequestIsSentOnce(t *testing.T) {
 	const kept = 8
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		for _, body := range []string{"", "a body", strings.Repeat("long", 1<<16)} {
@@ -144,8 +144,8 @@ func TestAnEffectIsRequestedOnce(t *testing.T) {
 	}
 }
 
-// TestAQuestionMayBeAskedAgain checks that the transport retries safe requests.
-func TestAQuestionMayBeAskedAgain(t *testing.T) {
+// TestSafeRequestMayBeRetried checks that the transport retries safe requests.
+func TestSafeRequestMayBeRetried(t *testing.T) {
 	var asked atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1) == 2 {
@@ -162,8 +162,8 @@ func TestAQuestionMayBeAskedAgain(t *testing.T) {
 	}
 }
 
-// TestARequestWithoutABodyLooksAsItDid checks that it has length 0 and is not chunked.
-func TestARequestWithoutABodyLooksAsItDid(t *testing.T) {
+// TestRequestWithoutABodyHasLengthZero checks that it has length 0 and is not chunked.
+func TestRequestWithoutABodyHasLengthZero(t *testing.T) {
 	lines := make(chan string, 1)
 	l := listen(t)
 	serveConns(t, l, func(c net.Conn) {
@@ -233,8 +233,8 @@ func serveH2(c net.Conn, refuse func(stream uint32) []byte, effects *atomic.Int3
 	}
 }
 
-// TestAnEffectIsRequestedOnceOverHTTP2 checks it whatever the server claims to have done with it.
-func TestAnEffectIsRequestedOnceOverHTTP2(t *testing.T) {
+// TestUnsafeRequestIsSentOnceOverHTTP2 checks it whatever the server claims to have done with it.
+func TestUnsafeRequestIsSentOnceOverHTTP2(t *testing.T) {
 	certs := httptest.NewTLSServer(nil)
 	defer certs.Close()
 	code := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
@@ -283,9 +283,9 @@ func (s *staleFirst) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 }
 
-// TestAConnectionThatWasClosedBeforeIsGivenUp checks that the complete request is sent over another
+// TestRequestUsesANewConnectionIfTheOldOneIsClosed checks that the complete request is sent over another
 // connection, since no byte was sent.
-func TestAConnectionThatWasClosedBeforeIsGivenUp(t *testing.T) {
+func TestRequestUsesANewConnectionIfTheOldOneIsClosed(t *testing.T) {
 	for _, c := range []struct {
 		stale, tries int
 		ok           bool

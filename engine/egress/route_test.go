@@ -48,9 +48,9 @@ func (p *tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = from.Close()
 }
 
-// TestATargetBehindAProxyIsJudgedToo checks that requests go through the proxy, and that none is
+// TestTargetBehindAProxyIsCheckedToo checks that requests go through the proxy, and that none is
 // sent to it for a target that is known here to be refused.
-func TestATargetBehindAProxyIsJudgedToo(t *testing.T) {
+func TestTargetBehindAProxyIsCheckedToo(t *testing.T) {
 	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "from the target"+r.Header.Get("Proxy-Authorization"))
 	}))

@@ -25,8 +25,8 @@ func TestFourClosedConnectionsAreTried(t *testing.T) {
 	}
 }
 
-// TestABodyThatCannotBeReadAgainIsSentOnce; a request without a body is repeated like any other.
-func TestABodyThatCannotBeReadAgainIsSentOnce(t *testing.T) {
+// TestNonReplayableBodyIsSentOnce; a request without a body is repeated like any other.
+func TestNonReplayableBodyIsSentOnce(t *testing.T) {
 	failing := errors.New("no more")
 	for name, c := range map[string]struct {
 		change func(*http.Request)
@@ -52,9 +52,9 @@ func TestABodyThatCannotBeReadAgainIsSentOnce(t *testing.T) {
 	}
 }
 
-// TestOnlyAnIdleConnectionCanBeUntouched: not a new one, not one that is not known, and none with a
+// TestOnlyAReusedConnectionCanBeUnused: not a new one, not one that is not known, and none with a
 // byte written. Of TLS it is the connection below, unless requests share it (HTTP/2).
-func TestOnlyAnIdleConnectionCanBeUntouched(t *testing.T) {
+func TestOnlyAReusedConnectionCanBeUnused(t *testing.T) {
 	here, there := net.Pipe()
 	defer here.Close()
 	defer there.Close()
@@ -87,8 +87,8 @@ type closer struct {
 
 func (c *closer) CloseIdleConnections() { c.closed++ }
 
-// TestIdleConnectionsAreClosedThroughOnce, and a RoundTripper that has none is left alone.
-func TestIdleConnectionsAreClosedThroughOnce(t *testing.T) {
+// TestCloseIdleConnectionsReachesTheWrappedTransport, and a RoundTripper that has none is left alone.
+func TestCloseIdleConnectionsReachesTheWrappedTransport(t *testing.T) {
 	c := &closer{}
 	(&http.Client{Transport: Once(c)}).CloseIdleConnections()
 	(&http.Client{Transport: Once(&staleFirst{})}).CloseIdleConnections()
@@ -97,8 +97,8 @@ func TestIdleConnectionsAreClosedThroughOnce(t *testing.T) {
 	}
 }
 
-// TestAClosedConnectionFreesItsPlace, and its error is the connection's.
-func TestAClosedConnectionFreesItsPlace(t *testing.T) {
+// TestClosedConnectionReleasesItsSlot, and its error is the connection's.
+func TestClosedConnectionReleasesItsSlot(t *testing.T) {
 	l := listen(t)
 	defer l.Close()
 	conn, err := net.Dial("tcp", l.Addr().String())
@@ -188,9 +188,9 @@ func TestARouteNeedsAGuard(t *testing.T) {
 	}
 }
 
-// TestAClientCertificateGoesToNoProxy: with a certificate, the proxy's URL begins with http://. A
+// TestClientCertificateIsNotSentToAProxy: with a certificate, the proxy's URL begins with http://. A
 // client's own certificate counts as well.
-func TestAClientCertificateGoesToNoProxy(t *testing.T) {
+func TestClientCertificateIsNotSentToAProxy(t *testing.T) {
 	g, err := NewGuard(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -23,8 +23,8 @@ func write(t *testing.T, s *files.Store, run, name, content string, limit int64)
 	return w.Commit()
 }
 
-// TestFilesAreWholeBoundedAndGoWithTheirRun checks completeness, limits and removal.
-func TestFilesAreWholeBoundedAndGoWithTheirRun(t *testing.T) {
+// TestFilesAreCompleteBoundedAndRemovedWithTheirRun checks completeness, limits and removal.
+func TestFilesAreCompleteBoundedAndRemovedWithTheirRun(t *testing.T) {
 	dir := t.TempDir()
 	s := files.New(dir, 10)
 	info, err := write(t, s, "run_1", "a", "12345", 5)

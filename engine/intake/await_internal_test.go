@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
-// TestEachWaiterIsToldUntilItLeaves: all that wait for an event, and once only. What has been left takes no memory.
-func TestEachWaiterIsToldUntilItLeaves(t *testing.T) {
+// TestEachWaiterIsNotifiedUntilItLeaves: all that wait for an event, and once only. What has been left takes no memory.
+func TestEachWaiterIsNotifiedUntilItLeaves(t *testing.T) {
 	var c waiters
 	first, leaveFirst := c.add(1)
 	second, leaveSecond := c.add(1)
@@ -52,9 +52,9 @@ type signalled struct {
 func (signalled) Shared() bool                                                    { return true }
 func (s signalled) Subscribe(context.Context, engine.Signal) <-chan engine.Signal { return s.signals }
 
-// TestAWaitThatIsCutShortIsAnError, also while it looks what another node has done: the caller must not take it
+// TestInterruptedWaitIsAnError, also while it looks what another node has done: the caller must not take it
 // for an end without a run.
-func TestAWaitThatIsCutShortIsAnError(t *testing.T) {
+func TestInterruptedWaitIsAnError(t *testing.T) {
 	in := ready(t)
 	s := signalled{in.store.Store, make(chan engine.Signal, 1)}
 	in.store = persist.New(s, in.o.Log)
@@ -84,8 +84,8 @@ func TestAWaitThatIsCutShortIsAnError(t *testing.T) {
 	}
 }
 
-// TestARefusalIsOnRecord although nobody waits for it.
-func TestARefusalIsOnRecord(t *testing.T) {
+// TestRefusalIsRecorded although nobody waits for it.
+func TestRefusalIsRecorded(t *testing.T) {
 	db := storetest.New(t)
 	over(t, db.Store).Refuse(engine.Refusal{At: time.Now(), Trigger: "hook", Reason: "signature"})
 	list, err := db.History.Quarantine(t.Context(), engine.Query{Limit: 10})

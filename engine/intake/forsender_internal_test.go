@@ -7,9 +7,9 @@ import (
 	"github.com/hookloom/hookloom/engine/redact"
 )
 
-// TestASenderIsNotAnsweredWithASecret that a service echoed, in any form in which the
+// TestResponseToASenderContainsNoSecret that a service echoed, in any form in which the
 // engine sends one; numbers and the order of all else stay as they are.
-func TestASenderIsNotAnsweredWithASecret(t *testing.T) {
+func TestResponseToASenderContainsNoSecret(t *testing.T) {
 	r := &redact.Redactor{}
 	r.Set([]string{"secretPassw0rd2"})
 	in := &Intake{o: Options{Redactor: r}}

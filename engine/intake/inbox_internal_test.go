@@ -86,9 +86,9 @@ func occupy(t *testing.T, in *Intake, runs int) (list []*runner.Execution) {
 	return list
 }
 
-// TestEventsArePickedUpWhileTheirRunsFindRoom: those being decided count as runs, and runs that are slow do
+// TestEventsAreLoadedWhileSlotsAreFree: those being decided count as runs, and runs that are slow do
 // not count while slots are free.
-func TestEventsArePickedUpWhileTheirRunsFindRoom(t *testing.T) {
+func TestEventsAreLoadedWhileSlotsAreFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := ready(t)
 		in.o.MaxRuns = 16
@@ -122,9 +122,9 @@ func TestEventsArePickedUpWhileTheirRunsFindRoom(t *testing.T) {
 	})
 }
 
-// TestTheInboxIsReadForManyEventsAtOnce: for half of what may be decided or executed at once, at most 64; while
+// TestInboxIsReadInBatches: for half of what may be decided or executed at once, at most 64; while
 // the reader sleeps, for one.
-func TestTheInboxIsReadForManyEventsAtOnce(t *testing.T) {
+func TestInboxIsReadInBatches(t *testing.T) {
 	in := ready(t)
 	for _, c := range []struct {
 		maxRuns, maxMatches, room int
@@ -168,9 +168,9 @@ func TestTheInboxIsReadForManyEventsAtOnce(t *testing.T) {
 	}
 }
 
-// TestTheInboxIsReadRarelyWhileNothingWaits, often while something does, and less often while nothing may be
+// TestInboxIsReadRarelyWhileNothingWaits, often while something does, and less often while nothing may be
 // picked up.
-func TestTheInboxIsReadRarelyWhileNothingWaits(t *testing.T) {
+func TestInboxIsReadRarelyWhileNothingWaits(t *testing.T) {
 	in := ready(t)
 	for _, c := range []struct {
 		backlog  bool
@@ -189,9 +189,9 @@ func TestTheInboxIsReadRarelyWhileNothingWaits(t *testing.T) {
 	}
 }
 
-// TestATriggerTakesTheNormalPathForAWhile after one of its events was too slow for the fast path; others do
+// TestSlowTriggerLeavesTheFastPath after one of its events was too slow for the fast path; others do
 // not. So do all events while older ones wait, nothing is free, or the engine stops.
-func TestATriggerTakesTheNormalPathForAWhile(t *testing.T) {
+func TestSlowTriggerLeavesTheFastPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := ready(t)
 		fast := func(trigger string) bool {
@@ -241,8 +241,8 @@ func TestATriggerTakesTheNormalPathForAWhile(t *testing.T) {
 	})
 }
 
-// TestAPanicInAQueuedDecisionIsADecision: a replay of an event whose rule has a bug does not end the process.
-func TestAPanicInAQueuedDecisionIsADecision(t *testing.T) {
+// TestPanicInAQueuedDecisionIsRecorded: a replay of an event whose rule has a bug does not end the process.
+func TestPanicInAQueuedDecisionIsRecorded(t *testing.T) {
 	in := ready(t)
 	w := &workflows.Workflow{ID: "w", Version: "v", When: []*workflows.Expr{nil}}
 	ev := &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "hook", Inlet: "webhook"}}
@@ -258,9 +258,9 @@ func TestAPanicInAQueuedDecisionIsADecision(t *testing.T) {
 	}
 }
 
-// TestLaterEventsOfALaneDoNotOvertakeTheInbox: while earlier ones are there, a new one waits behind them, and what
+// TestLaterEventsOfAQueueDoNotOvertakeTheInbox: while earlier ones are there, a new one waits behind them, and what
 // the inbox gives is decided. An event that could not be loaded is read again.
-func TestLaterEventsOfALaneDoNotOvertakeTheInbox(t *testing.T) {
+func TestLaterEventsOfAQueueDoNotOvertakeTheInbox(t *testing.T) {
 	in := ready(t)
 	in.work = t.Context()
 	in.reg.Snapshot().Gated["hook"] = true

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestAFloodOfOneTextIsALineAPeriod: the first line comes at once, another text is not held up, and the
+// TestRepeatedMessageIsLoggedOncePerPeriod: the first line comes at once, another text is not held up, and the
 // numbers of those left out add up.
-func TestAFloodOfOneTextIsALineAPeriod(t *testing.T) {
+func TestRepeatedMessageIsLoggedOncePerPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		to := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
