@@ -100,6 +100,25 @@ func TestACountedListThatLosesItemsIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestALinkThatCountsLosesNoItem: a list whose links to the next page contain its number moves in the same
+// way, and one whose links contain the last item does not.
+func TestALinkThatCountsLosesNoItem(t *testing.T) {
+	s, n := &modelShop{now: time.Now(), filter: "gt", cursor: "seq", pages: "next", limit: 1}, 0
+	for range 3 {
+		s.sells(0)
+	}
+	s.between = func() {
+		if n++; n == 2 {
+			s.goods = s.goods[1:]
+		}
+	}
+	keys, said := pollAll(t, `key: item.id, cursor: item.at, overlap: 0s, request: {url: 'http://shop.test/goods', `+
+		`query: {since: "${{ cursor }}"}}, pages: {next: response.body.next, max: 50}`, s.ask, func() time.Time { return s.now }, 4)
+	if keys != "g1 g3 g2" || said != "" {
+		t.Errorf("came %s, said %q", keys, said)
+	}
+}
+
 // TestAnItemDatedAheadThatVanishesMovesOthers: it moves no cursor, and where it is deleted
 // from the first page of a counted list, the list is read again all the same.
 func TestAnItemDatedAheadThatVanishesMovesOthers(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hookloom/hookloom/actions"
 	"github.com/hookloom/hookloom/triggers"
@@ -213,6 +214,33 @@ func TestAListThatCannotBeReadToItsEndSaysSo(t *testing.T) {
 	}
 	if got := c.keys(); got != "pi ph pg" {
 		t.Errorf("events: %s", got)
+	}
+}
+
+// TestAFullAnswerThatReachesTheLastItemReadIsComplete, unless the service includes the moment that is asked
+// for: the answer may then be cut between items of this moment.
+func TestAFullAnswerThatReachesTheLastItemReadIsComplete(t *testing.T) {
+	for query, want := range map[string]string{"limit: 3": "2 new of 3",
+		`limit: 3, since: "${{ cursor }}"`: "the answer of 3 items does not reach back to the last item read, 3"} {
+		s := newShop(t)
+		c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, cursor: item.at, request: {url: "`+s.URL+
+			`/", query: {`+query+`}}`, nil)
+		s.says(`[{"id":"c","at":3},{"id":"b","at":2},{"id":"a","at":1}]`)
+		c.poll("0 new of 3")
+		s.says(`[{"id":"e","at":5},{"id":"d","at":4},{"id":"c","at":3}]`)
+		c.poll(want)
+	}
+}
+
+// TestAnItemDatedAheadWithinTheOverlapMovesTheCursor: the clock of the service may be ahead of ours.
+func TestAnItemDatedAheadWithinTheOverlapMovesTheCursor(t *testing.T) {
+	s := newShop(t)
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, cursor: item.at, overlap: 10m, request: {url: "`+s.URL+`/"}`, nil)
+	now := time.Now().UTC()
+	near, far := now.Add(5*time.Minute).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339)
+	s.says(fmt.Sprintf(`[{"id":"a","at":%q},{"id":"b","at":%q}]`, near, far))
+	if r, err := c.inlets.Poll(context.Background(), "orders"); err != nil || string(r.Cursor) != `"`+near+`"` {
+		t.Errorf("the cursor is %s, want %s: %v", r.Cursor, near, err)
 	}
 }
 

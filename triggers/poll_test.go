@@ -173,6 +173,23 @@ func TestAFailedPollMovesNothing(t *testing.T) {
 	}
 }
 
+// TestAFailureThatCannotBeStoredIsReportedToo, beside what the service said.
+func TestAFailureThatCannotBeStoredIsReportedToo(t *testing.T) {
+	s := newShop(t)
+	s.handle = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }
+	var full atomic.Bool
+	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL), func(int) error {
+		if full.Load() {
+			return engine.ErrFull
+		}
+		return nil
+	})
+	full.Store(true)
+	if _, err := c.inlets.Poll(context.Background(), "orders"); !errors.Is(err, engine.ErrFull) || !strings.Contains(err.Error(), "418") {
+		t.Errorf("the poll says: %v", err)
+	}
+}
+
 // TestABigListComesInParts, none of which is passed over, the newest first or last,
 // and a page of ten thousand stays within bounds.
 func TestABigListComesInParts(t *testing.T) {

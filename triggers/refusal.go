@@ -35,6 +35,8 @@ type refusals struct {
 	// lost is the number of those that were not kept since loggedAt, when it was logged last.
 	lost     int
 	loggedAt time.Time
+	// closed reports that nothing more is accepted.
+	closed bool
 	// shares are the queued deliveries and the remaining allowance of each trigger.
 	shares map[string]*refusalShare
 	// budget is the time that diagnoses may take.
@@ -161,10 +163,8 @@ func (r *refusals) keep(x refusal) {
 func (r *refusals) add(x refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	select {
-	case <-r.ended:
+	if r.closed {
 		return
-	default:
 	}
 	name := ""
 	if x.route != nil {
@@ -199,11 +199,10 @@ func (r *refusals) flush() {
 
 func (r *refusals) close() {
 	r.once.Do(func() {
-		r.flush()
 		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.closed = true
 		close(r.queue)
-		r.open = maxRefusals // nothing more is accepted
-		r.mu.Unlock()
 	})
 	<-r.ended
 }

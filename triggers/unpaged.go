@@ -27,7 +27,7 @@ func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) 
 	case cut && !w.First && !slices.ContainsFunc(rows, func(r row) bool { return !p.after(r.cursor, p.now().Add(p.poll.Overlap)) }):
 		f.lost = fmt.Errorf("all %d items of the answer are dated in the future: write pages: to read the rest", len(rows))
 		return true
-	case newestFirst && cut && !w.First && (w.Base == nil || p.poll.AsksFrom() || compareCursors(w.Lowest, p.asked(w)) > 0):
+	case newestFirst && cut && !w.First && (p.poll.AsksFrom() || compareCursors(w.Lowest, p.asked(w)) > 0):
 		f.lost = fmt.Errorf("the answer of %d items does not reach back to the last item read%s: write pages: to read the rest, "+
 			"or drop cursor: if every answer is complete", len(rows), cursorNamed(w.Base))
 		return true
