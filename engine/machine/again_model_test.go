@@ -12,10 +12,10 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestWhateverIsSwitchedEachEventRunsOnce switches a workflow off, to hold and on in a
+// TestEachEventRunsOnceWhateverIsSwitched switches a workflow off, to hold and on in a
 // random order, with batches, events and crashes in between: once it is on and a batch
 // has run what it missed, each acknowledged event has had one run.
-func TestWhateverIsSwitchedEachEventRunsOnce(t *testing.T) {
+func TestEachEventRunsOnceWhateverIsSwitched(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { switchModel(t, rand.New(rand.NewPCG(seed, 1))) })
 	}

@@ -71,9 +71,9 @@ func bothWays(t *testing.T, flows map[string]string, try func(t *testing.T, w *w
 
 const acts = "steps: [{id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}]"
 
-// TestARuleThatWasMendedRunsForAnOldEvent: the event is decided again by that workflow
+// TestFixedRuleRunsForAnOldEvent: the event is decided again by that workflow
 // alone, the earlier decision is kept, and asking again gives the run that was made.
-func TestARuleThatWasMendedRunsForAnOldEvent(t *testing.T) {
+func TestFixedRuleRunsForAnOldEvent(t *testing.T) {
 	other := "on: hook\n" + acts
 	bothWays(t, map[string]string{"w": "on: hook\nwhen: event.data.a.b == 1\n" + acts, "other": other}, func(t *testing.T, w *world) {
 		var log strings.Builder
@@ -133,9 +133,9 @@ func mustStop(t *testing.T, stop func() error) {
 	}
 }
 
-// TestAnEventThatCameBeforeItsWorkflowCanRun: no workflow listened, so that there is no
+// TestEventFromBeforeItsWorkflowCanBeRun: no workflow listened, so that there is no
 // decision at all.
-func TestAnEventThatCameBeforeItsWorkflowCanRun(t *testing.T) {
+func TestEventFromBeforeItsWorkflowCanBeRun(t *testing.T) {
 	w := newWorld(t, map[string]string{"x": "on: back\n" + acts})
 	e, s, stop := w.start(nil)
 	defer func() { mustStop(t, stop) }()
@@ -207,8 +207,8 @@ func TestARunIsReplayedOnce(t *testing.T) {
 	settled(t, s, 3)
 }
 
-// TestASwitchedOffWorkflowSaysWhatItMissed: each event is recorded, and a batch runs it.
-func TestASwitchedOffWorkflowSaysWhatItMissed(t *testing.T) {
+// TestSwitchedOffWorkflowRecordsMissedEvents: each event is recorded, and a batch runs it.
+func TestSwitchedOffWorkflowRecordsMissedEvents(t *testing.T) {
 	bothWays(t, map[string]string{"w": "on: hook\nwhen: event.data.ok\n" + acts}, func(t *testing.T, w *world) {
 		e, s, stop := w.start(nil)
 		defer func() { mustStop(t, stop) }()
@@ -279,9 +279,9 @@ func finished(t *testing.T, e *machine.Engine, text string) *engine.Batch {
 	return b
 }
 
-// TestWhatIsHeldRunsInOrderOverRestarts: what comes while a workflow is held, and while
+// TestHeldEventsRunInOrderAcrossRestarts: what comes while a workflow is held, and while
 // what was held is being decided, runs in the order in which it came, each once.
-func TestWhatIsHeldRunsInOrderOverRestarts(t *testing.T) {
+func TestHeldEventsRunInOrderAcrossRestarts(t *testing.T) {
 	bothWays(t, map[string]string{"w": "on: hook\nconcurrency: 1\n" + acts}, func(t *testing.T, w *world) {
 		var mu sync.Mutex
 		var order []string
@@ -335,9 +335,9 @@ func TestWhatIsHeldRunsInOrderOverRestarts(t *testing.T) {
 	})
 }
 
-// TestAHoldThatIsTakenUpAgainLosesNothing switches a workflow on and off again while what
+// TestRepeatedHoldLosesNothing switches a workflow on and off again while what
 // was held is being decided.
-func TestAHoldThatIsTakenUpAgainLosesNothing(t *testing.T) {
+func TestRepeatedHoldLosesNothing(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\n" + acts})
 	e, s, stop := w.start(nil)
 	ctx := context.Background()

@@ -80,8 +80,8 @@ func TestAFailedRunIsReportedOnceUntilOneSucceeds(t *testing.T) {
 	}
 }
 
-// TestAClosedAlertSaysThatItIsOver: what a person reads is not the opening again.
-func TestAClosedAlertSaysThatItIsOver(t *testing.T) {
+// TestClosedAlertReportsItsEnd: what a person reads is not the opening again.
+func TestClosedAlertReportsItsEnd(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{if: event.data.bad == true, fail: no luck}]",
 		"alerts": "on: hookloom.alerts\noutput: \"${{ event.data.message }}\"\nsteps: [{set: {x: 1}}]"})
 	e, s, stop := w.start(nil)
@@ -124,7 +124,7 @@ func TestAConditionIsReportedOnceAcrossARestart(t *testing.T) {
 }
 
 // An alert about a workflow that is gone would stay open for ever.
-func TestAlertsOfWhatIsGoneAreOver(t *testing.T) {
+func TestAlertsOfRemovedWorkflowsAreClosed(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{fail: no luck}]", "alerts": listens})
 	w.options.ConditionsEvery = 10 * time.Millisecond
 	e, s, stop := w.start(nil)
@@ -275,8 +275,8 @@ func TestALowDiskIsReported(t *testing.T) {
 	}
 }
 
-// TestEveryWorkflowCanBeWatched by one that names none of them.
-func TestEveryWorkflowCanBeWatched(t *testing.T) {
+// TestEveryWorkflowCanBeListenedTo by one that names none of them.
+func TestEveryWorkflowCanBeListenedTo(t *testing.T) {
 	watch := "on:\n  workflow_run: {workflows: ['*'], status: [failed, succeeded]}\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ " +
 		"event.data.workflow }} ${{ event.data.status }}"
 	w := newWorld(t, map[string]string{"a": "on: hook\nsteps: [{fail: no}]", "b": "on: hook\nsteps: [{uses: log, with: {message: x}}]",

@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestWhoWaitsForARunIsToldItsEnd, however many wait, before it ends and after,
+// TestWaitersAreNotifiedOfTheEndOfARun, however many wait, before it ends and after,
 // and also when no run begins or the time is up.
-func TestWhoWaitsForARunIsToldItsEnd(t *testing.T) {
+func TestWaitersAreNotifiedOfTheEndOfARun(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"a": "on: hook\nwhen: event.data.go == true\nsteps:\n  - {sleep: 5ms}\n  - {uses: test/act}\noutput: ${{ event.key }}",
 		"b": "on: hook\nwhen: event.data.go == true\nsteps: [{sleep: 30ms}]\noutput: not this one"})

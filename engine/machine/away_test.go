@@ -52,9 +52,9 @@ func (s *awayStore) Gathered(ctx context.Context, id engine.RunID) ([]engine.Eve
 	return s.Store.Gathered(ctx, id)
 }
 
-// TestARunThatIsTakenUpWhileTheDatabaseGoesAwayContinues: no read after the write that marks it as running
+// TestRunLoadedDuringADatabaseOutageContinues: no read after the write that marks it as running
 // may leave it without anyone who executes it, or fail it.
-func TestARunThatIsTakenUpWhileTheDatabaseGoesAwayContinues(t *testing.T) {
+func TestRunLoadedDuringADatabaseOutageContinues(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"one":   "on: hook\nsteps:\n  - {id: ok, wait: {approval: go}}\n  - {uses: test/act}\n  - {call: other}\n",
 		"many":  "on: hook\nbatch: {size: 2, wait: 1h}\nsteps:\n  - {id: ok, wait: {approval: go}}\n  - {uses: test/act}\n",

@@ -96,9 +96,9 @@ func TestARowThatCannotBeReadFailsItsRunAlone(t *testing.T) {
 	}
 }
 
-// TestAnEventThatCannotBeReadHoldsUpNoOther: what stands in the inbox is decided over a
+// TestUnreadableEventDelaysNoOther: what stands in the inbox is decided over a
 // start, whatever is wrong with one of them.
-func TestAnEventThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+func TestUnreadableEventDelaysNoOther(t *testing.T) {
 	for _, x := range []struct{ name, query string }{
 		{"its body", `UPDATE events SET body = x'7b7d' WHERE id = ?1`},
 		{"its row", `UPDATE events SET received_at = 'soon' WHERE id = ?1`},
@@ -163,9 +163,9 @@ func checkOf(t *testing.T, w *world) string {
 	return out
 }
 
-// TestABugThatOneRunBringsOutEndsThatRunAlone: the run is a dead letter that says so, its
+// TestPanicInARunEndsOnlyThatRun: the run is a dead letter that says so, its
 // steps are closed, and others go on.
-func TestABugThatOneRunBringsOutEndsThatRunAlone(t *testing.T) {
+func TestPanicInARunEndsOnlyThatRun(t *testing.T) {
 	w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act}, {sleep: 5ms}, {id: b, uses: test/act}]\n"})
 	w.options.Observe = func(c engine.Change) {
 		if c.Run != nil && c.Event.Key == "bad" && slices.ContainsFunc(c.Steps, func(x engine.StepChange) bool { return x.Path == "b" }) {

@@ -101,9 +101,9 @@ func TestABatchKeepsTheLimitsOfAWorkflow(t *testing.T) {
 	mustStop(t, stop)
 }
 
-// TestABatchAndAHoldOutliveACrashAtAnyWrite fails the n-th commit and all after it, for
+// TestBatchAndHoldSurviveACrashAtAnyWrite fails the n-th commit and all after it, for
 // every n: what was held and what the batch takes runs once, whatever was cut.
-func TestABatchAndAHoldOutliveACrashAtAnyWrite(t *testing.T) {
+func TestBatchAndHoldSurviveACrashAtAnyWrite(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newWorld(t, map[string]string{"x": "on: back\n" + acts})
 		e, _, stop := w.start(nil)
@@ -192,8 +192,8 @@ func TestABatchAndAHoldOutliveACrashAtAnyWrite(t *testing.T) {
 	}
 }
 
-// TestAnEventThatEndedAWaitSaysSo: it is not listed as one that nobody wanted.
-func TestAnEventThatEndedAWaitSaysSo(t *testing.T) {
+// TestEventThatEndedAWaitIsMarked: it is not listed as one that nobody wanted.
+func TestEventThatEndedAWaitIsMarked(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: pay, wait: {event: back, key: \"${{ event.key }}\"}}"})
 	e, s, stop := w.start(nil)
 	defer func() { mustStop(t, stop) }()
@@ -221,8 +221,8 @@ func TestAnEventThatEndedAWaitSaysSo(t *testing.T) {
 	}
 }
 
-// TestARuleFailureIsSeenBesideAMatch: the list does not hide it.
-func TestARuleFailureIsSeenBesideAMatch(t *testing.T) {
+// TestRuleFailureIsListedBesideAMatch: the list does not hide it.
+func TestRuleFailureIsListedBesideAMatch(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\n" + acts, "bad": "on: hook\nwhen: event.data.a.b == 1\n" + acts})
 	e, s, stop := w.start(nil)
 	defer func() { mustStop(t, stop) }()
@@ -233,9 +233,9 @@ func TestARuleFailureIsSeenBesideAMatch(t *testing.T) {
 	}
 }
 
-// TestWhatIsDecidedAgainBeforeTheEngineRunsWaitsForIt: the console is reachable a moment
+// TestRepeatedDecisionWaitsForTheEngineToRun: the console is reachable a moment
 // before.
-func TestWhatIsDecidedAgainBeforeTheEngineRunsWaitsForIt(t *testing.T) {
+func TestRepeatedDecisionWaitsForTheEngineToRun(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\n" + acts})
 	e, s, stop := w.start(nil)
 	id := accept(t, e, s, "k", `{}`)

@@ -38,8 +38,8 @@ func (w *world) run(t *testing.T, runs int) string {
 	return out
 }
 
-// TestACallGivesWhatTheCalledRunGave and fails as it failed.
-func TestACallGivesWhatTheCalledRunGave(t *testing.T) {
+// TestCallReturnsTheOutputOfTheCalledRun and fails as it failed.
+func TestCallReturnsTheOutputOfTheCalledRun(t *testing.T) {
 	for _, x := range []struct {
 		name, steps, want string
 		runs              int
@@ -63,9 +63,9 @@ func TestACallGivesWhatTheCalledRunGave(t *testing.T) {
 	}
 }
 
-// TestACallOutlivesACrashAtAnyWrite: the called workflow has one run and one
+// TestCallSurvivesACrashAtAnyWrite: the called workflow has one run and one
 // effect, and its caller goes on.
-func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
+func TestCallSurvivesACrashAtAnyWrite(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newWorld(t, map[string]string{"other": callee, "w": "on: hook\nsteps:\n  - {id: c, call: other, with: {n: 4}}\n  - {id: b, uses: " +
 			"test/act}\noutput: ${{ steps.c.output }}"})
@@ -111,8 +111,8 @@ func TestACallOutlivesACrashAtAnyWrite(t *testing.T) {
 	}
 }
 
-// TestACancelledCallEndsTheWaitForIt: the caller is told.
-func TestACancelledCallEndsTheWaitForIt(t *testing.T) {
+// TestCancelledCallEndsTheWaitOfItsCaller: the caller is told.
+func TestCancelledCallEndsTheWaitOfItsCaller(t *testing.T) {
 	w := newWorld(t, map[string]string{"slow": "on: call\nsteps: [{wait: {approval: ok}}]",
 		"w": "on: hook\nsteps: [{id: c, call: slow, on_failure: [{uses: log, with: {message: x}}]}]"})
 	e, s, stop := w.start(nil)
@@ -143,9 +143,9 @@ func TestACancelledCallEndsTheWaitForIt(t *testing.T) {
 	}
 }
 
-// TestTheEndOfARunStartsThoseThatListen with the facts of that run, whether it
+// TestRunEndStartsItsSubscribers with the facts of that run, whether it
 // ended at work or was cancelled while it waited, and to the states asked for.
-func TestTheEndOfARunStartsThoseThatListen(t *testing.T) {
+func TestRunEndStartsItsSubscribers(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{fail: no luck}]", "held": "on: hook\nsteps: [{wait: {approval: ok}}]",
 		"fine": "on: hook\nsteps: [{stop: x}]",
 		"alert": "on:\n  workflow_run: {workflows: [w, held, fine], status: [failed, cancelled]}\nsteps: [{uses: log, with: {message: " +

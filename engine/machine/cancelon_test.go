@@ -114,9 +114,9 @@ func runOf(t *testing.T, s database, of engine.EventID) (id engine.RunID) {
 	return id
 }
 
-// TestAnEventEndsRunsOverACrash fails the n-th commit after the run waits, and all later
+// TestEventEndsRunsAcrossACrash fails the n-th commit after the run waits, and all later
 // ones, for every n: once the event is acknowledged, the run ends.
-func TestAnEventEndsRunsOverACrash(t *testing.T) {
+func TestEventEndsRunsAcrossACrash(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.key}\nsteps: [{sleep: 1h}]\n" + cleaned})
 		var mu sync.Mutex
@@ -199,9 +199,9 @@ func TestAnEventDoesNotCutFinally(t *testing.T) {
 	}
 }
 
-// TestAnEventThatEndsManyRunsHoldsUpNobody: they are marked in one pass, while nothing
+// TestEventThatEndsManyRunsDelaysNoOther: they are marked in one pass, while nothing
 // else is stored.
-func TestAnEventThatEndsManyRunsHoldsUpNobody(t *testing.T) {
+func TestEventThatEndsManyRunsDelaysNoOther(t *testing.T) {
 	const many = 10_000
 	w := newFileWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.data.order}\nsteps: [{sleep: 1h}]\n"})
 	e, s, stop := w.start(nil)

@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestWhatWaitsGoesOnFromAClockThatWasSetBack: a sleep and the limit of a wait are not
+// TestWaitsContinueAfterTheClockIsSetBack: a sleep and the limit of a wait are not
 // longer by the step, a rate starts runs again, and a sleep until a moment keeps it.
-func TestWhatWaitsGoesOnFromAClockThatWasSetBack(t *testing.T) {
+func TestWaitsContinueAfterTheClockIsSetBack(t *testing.T) {
 	w := newFileWorld(t, map[string]string{
 		"sleeps": "on: hook\nsteps:\n  - {sleep: 1500ms}\n",
 		"waits":  "on: hook\nsteps:\n  - {wait: {approval: \"well?\"}, timeout: 1500ms}\n",

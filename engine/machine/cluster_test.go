@@ -81,9 +81,9 @@ func (m *member) kill() {
 	_ = m.stop() // its error is that it was fenced
 }
 
-// TestASuspectIsTakenUpByAnotherNodeWithoutARestart: a run that was executing when two nodes ended goes on
+// TestSuspectRunIsTakenOverWithoutARestart: a run that was executing when two nodes ended goes on
 // at a third, which began before.
-func TestASuspectIsTakenUpByAnotherNodeWithoutARestart(t *testing.T) {
+func TestSuspectRunIsTakenOverWithoutARestart(t *testing.T) {
 	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n"})
 	var mu sync.Mutex
 	calls := 0
@@ -227,10 +227,10 @@ func (d deaf) Subscribe(ctx context.Context, kinds engine.Signal) <-chan engine.
 	return d.Store.Subscribe(ctx, kinds&^engine.SignalSwitches)
 }
 
-// TestAnEventWakesARunOfAVersionThatItsNodeNeverLoaded: the node that accepts it has another project, in
+// TestEventWakesARunOfAVersionItsNodeNeverLoaded: the node that accepts it has another project, in
 // which nothing listens to the event or waits for it, and no hint of the other node's has reached it: the
 // database rejects its decision.
-func TestAnEventWakesARunOfAVersionThatItsNodeNeverLoaded(t *testing.T) {
+func TestEventWakesARunOfAVersionItsNodeNeverLoaded(t *testing.T) {
 	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n"})
 	c.change = func(name string, w *world) {
 		if name == "a" {
@@ -257,9 +257,9 @@ func TestAnEventWakesARunOfAVersionThatItsNodeNeverLoaded(t *testing.T) {
 	settled(t, b.database, 1)
 }
 
-// TestASwitchCountsAtAllNodesAtOnce: an event that is accepted anywhere after a workflow was switched off
+// TestSwitchAppliesToAllNodesAtOnce: an event that is accepted anywhere after a workflow was switched off
 // begins no run.
-func TestASwitchCountsAtAllNodesAtOnce(t *testing.T) {
+func TestSwitchAppliesToAllNodesAtOnce(t *testing.T) {
 	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 1}}\n"})
 	a, b := c.node("a"), c.node("b")
 	for i := range 20 {
@@ -310,9 +310,9 @@ func TestASenderKeepsItsOrderOnAnyNode(t *testing.T) {
 	}
 }
 
-// TestARunThatEndsItsNodeDoesNotEndNodeAfterNode: after its executions have ended several nodes it is set
+// TestRunThatCrashesSeveralNodesIsSetAside: after its executions have ended several nodes it is set
 // aside as a dead letter, and the nodes that are left do other work.
-func TestARunThatEndsItsNodeDoesNotEndNodeAfterNode(t *testing.T) {
+func TestRunThatCrashesSeveralNodesIsSetAside(t *testing.T) {
 	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}\n"})
 	ends := make(chan string, 10)
 	c.change = func(name string, w *world) { w.act = poison{name, ends} }

@@ -75,9 +75,9 @@ func waitingForCRM(t *testing.T, s database, n int) {
 	t.Fatalf("%d runs should wait for connection crm: %+v", n, items)
 }
 
-// TestStepsOfAConnectionThatNeedsAPersonWaitAndGoOn: none fails, no attempt is made while it
+// TestStepsWaitWhileTheirConnectionNeedsAPerson: none fails, no attempt is made while it
 // is held, people are told once, and all go on when it is ready, each with one attempt.
-func TestStepsOfAConnectionThatNeedsAPersonWaitAndGoOn(t *testing.T) {
+func TestStepsWaitWhileTheirConnectionNeedsAPerson(t *testing.T) {
 	w, revoked := heldWorld(t)
 	e, s, stop := w.start(nil)
 	acceptMany(t, e, "first")
@@ -115,8 +115,8 @@ type hosted struct{ connectedTarget }
 
 func (hosted) Destination(engine.Input) string { return "https://crm.example" }
 
-// TestAnAttemptThatIsHeldSaysNothingOfItsHost: its permit comes back, and the host has neither answered nor failed.
-func TestAnAttemptThatIsHeldSaysNothingOfItsHost(t *testing.T) {
+// TestHeldAttemptDoesNotCountForItsHost: its permit comes back, and the host has neither answered nor failed.
+func TestHeldAttemptDoesNotCountForItsHost(t *testing.T) {
 	w, _ := heldWorld(t)
 	w.act = hosted{connectedTarget{w.target}}
 	var e *machine.Engine
@@ -172,9 +172,9 @@ func (x *suspensions) CommitRun(ctx context.Context, u engine.RunUpdate) (time.T
 	return due, err
 }
 
-// TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing: the next process closes the
+// TestConnectionConnectedDuringDowntimeHoldsNoRuns: the next process closes the
 // alert that the one before left open, and the runs go on.
-func TestAConnectionThatWasConnectedBetweenTwoProcessesHoldsNothing(t *testing.T) {
+func TestConnectionConnectedDuringDowntimeHoldsNoRuns(t *testing.T) {
 	w, revoked := heldWorld(t)
 	e, s, stop := w.start(nil)
 	e.HoldConnection(context.Background(), "crm", whyHeld)
@@ -251,9 +251,9 @@ func (x readyMeanwhile) Match(ctx context.Context, list []engine.Match) ([]engin
 	return x.Store.Match(ctx, list)
 }
 
-// TestARunGoesOnWhoseConnectionBecomesReadyWhileItIsPutDown, at its start or later, at once and not when it looks by
+// TestRunContinuesIfItsConnectionIsReadyDuringSuspension, at its start or later, at once and not when it looks by
 // itself.
-func TestARunGoesOnWhoseConnectionBecomesReadyWhileItIsPutDown(t *testing.T) {
+func TestRunContinuesIfItsConnectionIsReadyDuringSuspension(t *testing.T) {
 	for _, steps := range []string{"", "  - {uses: test/act, with: {n: slow}}\n"} {
 		w, revoked := heldWorld(t)
 		w.project = project(t, map[string]string{"w": "on: hook\nsteps:\n" + steps + "  - {uses: test/act, with: {n: 1}, retry: 0}"})
@@ -286,9 +286,9 @@ func TestARunGoesOnWhoseConnectionBecomesReadyWhileItIsPutDown(t *testing.T) {
 	}
 }
 
-// TestAStepGoesOnWhenItsConnectionIsReadyWhileAnotherIsAtWork: the run is not put down, and
+// TestStepContinuesOnceItsConnectionIsReady: the run is not put down, and
 // must not wait for the other step's end.
-func TestAStepGoesOnWhenItsConnectionIsReadyWhileAnotherIsAtWork(t *testing.T) {
+func TestStepContinuesOnceItsConnectionIsReady(t *testing.T) {
 	w, _ := heldWorld(t)
 	w.project = project(t, map[string]string{"w": "on: hook\nsteps:\n  - parallel:\n      - {uses: test/act, with: {n: slow}}\n" +
 		"      - {uses: test/act, with: {n: 1}, retry: 0}"})

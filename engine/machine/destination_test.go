@@ -72,9 +72,9 @@ func ended(t *testing.T, e interface {
 	}
 }
 
-// TestAHostThatHangsHoldsUpNoOther: ten times as many runs wait for it as may be at
+// TestHangingHostDelaysNoOther: ten times as many runs wait for it as may be at
 // work, and all that go elsewhere end while it still hangs.
-func TestAHostThatHangsHoldsUpNoOther(t *testing.T) {
+func TestHangingHostDelaysNoOther(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": toHost})
 	w.act, w.options.MaxRuns = hosts{w.target}, 64
 	e, s, stop := w.start(nil)
@@ -110,10 +110,10 @@ func parseRun(t *testing.T, id string) engine.RunID {
 	return r
 }
 
-// TestAHostThatFailsIsLeftAloneUntilItAnswers: while it is down few attempts are
+// TestFailingHostIsPausedUntilItResponds: while it is down few attempts are
 // made and the others wait without losing one; when it is well again all go
 // through, also those that waited over a restart.
-func TestAHostThatFailsIsLeftAloneUntilItAnswers(t *testing.T) {
+func TestFailingHostIsPausedUntilItResponds(t *testing.T) {
 	const runs = 200
 	w := newWorld(t, map[string]string{"w": strings.Replace(toHost, "retry: 0", "retry: {max: 50, delay: 10ms, factor: 1}", 1)})
 	var down atomic.Bool
@@ -166,9 +166,9 @@ func TestAHostThatFailsIsLeftAloneUntilItAnswers(t *testing.T) {
 	}
 }
 
-// TestNobodyWaitsForADeadHostForEver: the wait counts as a failed attempt then, and
+// TestWaitForADeadHostIsBounded: the wait counts as a failed attempt then, and
 // the run ends as its schedule says.
-func TestNobodyWaitsForADeadHostForEver(t *testing.T) {
+func TestWaitForADeadHostIsBounded(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": strings.Replace(toHost, "retry: 0", "retry: {max: 1, delay: 1ms}", 1)})
 	w.target.do = func(engine.Input, int) (any, error) {
 		return nil, &plan.Error{Message: "no route", Code: "network", Retryable: true}
@@ -231,9 +231,9 @@ func TestARetryAfterHoldsAllRunsToThatHost(t *testing.T) {
 	}
 }
 
-// TestResumeOfADestinationEndsThePauseOfTheRunThatWasAskedToWait, also after a restart,
+// TestResumingADestinationEndsTheRetryPauseOfItsRun, also after a restart,
 // when the destination itself is not held any more.
-func TestResumeOfADestinationEndsThePauseOfTheRunThatWasAskedToWait(t *testing.T) {
+func TestResumingADestinationEndsTheRetryPauseOfItsRun(t *testing.T) {
 	for name, restart := range map[string]bool{"held": false, "after a restart": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, map[string]string{"w": strings.Replace(toHost, "retry: 0", "retry: {max: 3, delay: 1h, max_delay: 2h}", 1)})
@@ -267,9 +267,9 @@ func TestResumeOfADestinationEndsThePauseOfTheRunThatWasAskedToWait(t *testing.T
 	}
 }
 
-// TestAnEndpointThatIsGoneGetsNoMore until a person says so, over restarts, and
+// TestEndpointThatIsGoneGetsNoMoreRequests until a person says so, over restarts, and
 // nothing of a secret in its URL is kept.
-func TestAnEndpointThatIsGoneGetsNoMore(t *testing.T) {
+func TestEndpointThatIsGoneGetsNoMoreRequests(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": toHost})
 	w.target.do = func(_ engine.Input, nth int) (any, error) {
 		if w.target.calls() == 1 {

@@ -117,10 +117,10 @@ func TestACallThatTimedOutIsEndedBeforeItIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestTheOrderOfEndingHoldsOverACrashAtAnyWrite: the caller is cancelled, or its call
+// TestOrderOfEndingHoldsAcrossACrashAtAnyWrite: the caller is cancelled, or its call
 // times out, and the process ends at any write after that. At no moment two called runs
 // are open, and in the end none is.
-func TestTheOrderOfEndingHoldsOverACrashAtAnyWrite(t *testing.T) {
+func TestOrderOfEndingHoldsAcrossACrashAtAnyWrite(t *testing.T) {
 	for _, cancels := range []bool{true, false} {
 		retry := "timeout: 20ms, retry: {max: 1, delay: 1ms}"
 		if cancels {
@@ -200,9 +200,9 @@ func checkAfterCrash(t *testing.T, w *world, cancels bool, n int) {
 	}
 }
 
-// TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler, and its cut attempt says that the
+// TestRunTimeoutEndsItsCallsBeforeItsHandler, and its cut attempt says that the
 // run's time was over.
-func TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
+func TestRunTimeoutEndsItsCallsBeforeItsHandler(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"w": "on: hook\ntimeout: 100ms\nsteps: [{parallel: [{call: child}, {id: slow, uses: test/act}]}]\non_failure: [{id: h, uses: " +
 			"test/act}]",
@@ -244,8 +244,8 @@ func TestARunThatTimesOutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 	}
 }
 
-// TestAnAttemptThatItsGroupsTimeoutCutsSaysSo, and not that its own was over.
-func TestAnAttemptThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
+// TestAttemptCutByAGroupTimeoutNamesTheGroup, and not that its own was over.
+func TestAttemptCutByAGroupTimeoutNamesTheGroup(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: g, timeout: 50ms, steps: [{id: a, uses: test/act, timeout: 1h}]}]"})
 	w.act = acting(func(ctx context.Context, _ engine.Input) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
 	e, s, stop := w.start(nil)
@@ -266,8 +266,8 @@ func TestAnAttemptThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
 	}
 }
 
-// TestALoopThatFailsFastEndsWhatItsOtherItemsCalled before the run goes on.
-func TestALoopThatFailsFastEndsWhatItsOtherItemsCalled(t *testing.T) {
+// TestFailFastEndsTheCallsOfOtherItems before the run goes on.
+func TestFailFastEndsTheCallsOfOtherItems(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"w": "on: hook\nsteps: [{id: l, foreach: 1..3, max_parallel: 3, call: child, with: {n: \"${{ item }}\"}, continue_on_error: " +
 			"true}]\noutput: ${{ steps.l.error.message }}",
@@ -290,9 +290,9 @@ func TestALoopThatFailsFastEndsWhatItsOtherItemsCalled(t *testing.T) {
 	}
 }
 
-// TestAStopDoesNotWaitForCalledRunsThatEndLater: one that sleeps in finally is not at
+// TestShutdownDoesNotWaitForCalledRunsThatEndLater: one that sleeps in finally is not at
 // work, and goes on at the next start.
-func TestAStopDoesNotWaitForCalledRunsThatEndLater(t *testing.T) {
+func TestShutdownDoesNotWaitForCalledRunsThatEndLater(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"w":     "on: hook\nsteps: [{call: child}]",
 		"child": "on: call\nsteps: [{sleep: 1h}]\nfinally: [{id: last, sleep: 2s}]",

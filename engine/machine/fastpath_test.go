@@ -61,9 +61,9 @@ func (w *world) warm(t *testing.T) (e *machine.Engine, s database, count *ways, 
 	}
 }
 
-// TestAnAcknowledgedEventHasItsRunAlready: event, decision, run and first attempt are
+// TestAcknowledgedEventAlreadyHasItsRun: event, decision, run and first attempt are
 // one transaction; nothing of it waits to be decided when the sender is answered.
-func TestAnAcknowledgedEventHasItsRunAlready(t *testing.T) {
+func TestAcknowledgedEventAlreadyHasItsRun(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act}]", "no": "on: hook\nwhen: false\nsteps: [{stop: x}]"})
 	e, s, count, stop := w.warm(t)
 	r, err := e.Accept(context.Background(), delivery("x", `{}`))
@@ -81,9 +81,9 @@ func TestAnAcknowledgedEventHasItsRunAlready(t *testing.T) {
 	stop()
 }
 
-// TestDuplicatesTakeNothing: a duplicate is decided before it is known to be one, but
+// TestDuplicatesHoldNoSlotsOrPermits: a duplicate is decided before it is known to be one, but
 // no slot, no permit of its destination and no place in its queue stays with it.
-func TestDuplicatesTakeNothing(t *testing.T) {
+func TestDuplicatesHoldNoSlotsOrPermits(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": toHost})
 	w.options = machine.Options{MaxRuns: 16} // two attempts at once at a host that has not answered yet
 	w.act = hosts{w.target}
@@ -143,9 +143,9 @@ func TestADuplicateWritesNoLogLine(t *testing.T) {
 	}
 }
 
-// TestDecisionsThatTakeLongKeepNoSenderWaiting: the events are stored by themselves,
+// TestSlowDecisionsDelayNoSender: the events are stored by themselves,
 // and decided afterwards as if there had been no hurry.
-func TestDecisionsThatTakeLongKeepNoSenderWaiting(t *testing.T) {
+func TestSlowDecisionsDelayNoSender(t *testing.T) {
 	step := "  - set: {x: \"${{ event.key == 'warm' or all(1..8000, # > 0) }}\"}\n"
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n" + strings.Repeat(step, 300) + "  - {id: a, uses: test/act}"})
 	e, s, count, stop := w.warm(t)
@@ -175,9 +175,9 @@ func (faulty) Destination(in engine.Input) string {
 	return "https://fine"
 }
 
-// TestADecisionThatPanicsIsOnRecord: one event that brings a bug out ends neither the
+// TestPanicInADecisionIsRecorded: one event that brings a bug out ends neither the
 // request nor the process, on either way; the others go on.
-func TestADecisionThatPanicsIsOnRecord(t *testing.T) {
+func TestPanicInADecisionIsRecorded(t *testing.T) {
 	for name, way := range map[string]func(engine.Store) engine.Store{"short way": nil, "long way": viaInbox} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, map[string]string{"w": toHost, "other": "on: hook\nsteps: [{id: a, uses: test/act, with: {n: fine}}]"})
@@ -207,9 +207,9 @@ func TestADecisionThatPanicsIsOnRecord(t *testing.T) {
 	}
 }
 
-// TestSlowRunsKeepNoEventWaiting: runs that take long leave the slots that are free to
+// TestSlowRunsDelayNoEvent: runs that take long leave the slots that are free to
 // the events that come, which do not wait until the slow ones have ended.
-func TestSlowRunsKeepNoEventWaiting(t *testing.T) {
+func TestSlowRunsDelayNoEvent(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act, with: {n: \"${{ event.key }}\"}, timeout: 1h}]"})
 	w.options = machine.Options{MaxRuns: 16} // of which events take ten, when they are quick
 	hold := make(chan struct{})

@@ -130,8 +130,8 @@ func openRun(t *testing.T, s database, of engine.EventID) (id engine.RunID) {
 	return id
 }
 
-// TestAFailureOfFinallyIsNeverInPlaceOfTheFirst.
-func TestAFailureOfFinallyIsNeverInPlaceOfTheFirst(t *testing.T) {
+// TestFailureInFinallyDoesNotReplaceTheFirst.
+func TestFailureInFinallyDoesNotReplaceTheFirst(t *testing.T) {
 	for _, c := range []struct{ steps, want string }{
 		{"[{set: {x: 1}}]", "failed: broken at finally/0"},
 		{"[{fail: first}]", "failed: first at 0, beside it broken"},
@@ -162,9 +162,9 @@ func TestAFailureOfFinallyIsNeverInPlaceOfTheFirst(t *testing.T) {
 	}
 }
 
-// TestACancelledRunComesToFinallyOverACrash: the n-th commit after the cancellation and
+// TestCancelledRunReachesFinallyAcrossACrash: the n-th commit after the cancellation and
 // all later ones fail, for every n.
-func TestACancelledRunComesToFinallyOverACrash(t *testing.T) {
+func TestCancelledRunReachesFinallyAcrossACrash(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{sleep: 1h}]\n" + cleaned})
 		var mu sync.Mutex

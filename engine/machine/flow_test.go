@@ -73,8 +73,8 @@ func outcomes(t *testing.T, s database, key string) []engine.Decision {
 	return nil
 }
 
-// TestNoMoreRunsOfAGroupGoOnThanItsLimit, and those of other groups beside them.
-func TestNoMoreRunsOfAGroupGoOnThanItsLimit(t *testing.T) {
+// TestRunsOfAGroupStayWithinItsLimit, and those of other groups run beside them.
+func TestRunsOfAGroupStayWithinItsLimit(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": `on: hook
 concurrency: {group: "${{ event.data.g }}", limit: 2}
 steps:
@@ -109,9 +109,9 @@ steps:
 	}
 }
 
-// TestAGroupOfOneKeepsTheOrderOfArrivalOverRestarts: events come one after another
+// TestGroupOfOneKeepsArrivalOrderAcrossRestarts: events come one after another
 // while the process is ended again and again, now by a failing disk, now politely.
-func TestAGroupOfOneKeepsTheOrderOfArrivalOverRestarts(t *testing.T) {
+func TestGroupOfOneKeepsArrivalOrderAcrossRestarts(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": `on: hook
 concurrency: {group: "${{ event.data.g }}", limit: 1}
 steps:
@@ -163,8 +163,8 @@ steps:
 	}
 }
 
-// TestWhatAFullGroupTurnsAwayIsRecorded as dropped, with the reason.
-func TestWhatAFullGroupTurnsAwayIsRecorded(t *testing.T) {
+// TestRunsRefusedByAFullGroupAreRecorded as dropped, with the reason.
+func TestRunsRefusedByAFullGroupAreRecorded(t *testing.T) {
 	for _, x := range []struct{ flow, reason string }{
 		{"concurrency: {on_full: drop}", "concurrency: 1 running, on_full: drop"},
 		{"concurrency: {limit: 1, max_queue: 1, group: \"${{ event.type }}\"}",
@@ -205,9 +205,9 @@ func waitFor(t *testing.T, ok func() bool) {
 	}
 }
 
-// TestANewerRunReplacesTheOneAtWork and all that wait: only the newest goes on, and
+// TestNewerRunReplacesTheActiveOne and all that wait: only the newest goes on, and
 // the others say what became of them, also when the process ends in between.
-func TestANewerRunReplacesTheOneAtWork(t *testing.T) {
+func TestNewerRunReplacesTheActiveOne(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {on_full: replace}\nsteps:\n  - {wait: {event: back, key: " +
 		"\"${{ event.key }}\"}}\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
 	e, s, stop := w.start(nil)
@@ -287,8 +287,8 @@ func TestARateSpreadsStarts(t *testing.T) {
 	}
 }
 
-// TestWhatIsOlderThanTheLastAppliedIsDropped, and what failed was not applied.
-func TestWhatIsOlderThanTheLastAppliedIsDropped(t *testing.T) {
+// TestEventOlderThanTheLastAppliedIsDropped, and what failed was not applied.
+func TestEventOlderThanTheLastAppliedIsDropped(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": `on: hook
 concurrency: {group: "${{ event.data.id }}", stale: event.data.at}
 steps:
@@ -354,9 +354,9 @@ steps:
 	}
 }
 
-// TestAnEndedOrCancelledRunGivesItsPlaceOn, whichever way it ended, and a replay
+// TestEndedOrCancelledRunReleasesItsPlace, whichever way it ended, and a replay
 // waits in the queue like any other.
-func TestAnEndedOrCancelledRunGivesItsPlaceOn(t *testing.T) {
+func TestEndedOrCancelledRunReleasesItsPlace(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: 1\nsteps:\n  - {if: event.key == 'k0', wait: {approval: go " +
 		"on}}\n  - {if: event.key == 'k1', fail: no}\n  - {uses: test/act, with: {n: \"${{ event.key }}\"}}"})
 	e, s, stop := w.start(nil)
@@ -408,8 +408,8 @@ func TestAnEndedOrCancelledRunGivesItsPlaceOn(t *testing.T) {
 	}
 }
 
-// TestAQueuedRunSaysWhoHoldsItsPlace and what that run waits for itself.
-func TestAQueuedRunSaysWhoHoldsItsPlace(t *testing.T) {
+// TestQueuedRunShowsWhichRunHoldsItsPlace and what that run waits for itself.
+func TestQueuedRunShowsWhichRunHoldsItsPlace(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: {group: g, limit: 1}\nsteps: [{id: ok, wait: {approval: ok, by: " +
 		"[ada, bob]}}]"})
 	e, s, stop := w.start(nil)

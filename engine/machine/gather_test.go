@@ -40,8 +40,8 @@ func sortedCopy(list []string) []string {
 	return list
 }
 
-// TestABurstWithOneKeyIsOneRunOfItsLastEvent, and each key has a burst of its own.
-func TestABurstWithOneKeyIsOneRunOfItsLastEvent(t *testing.T) {
+// TestDebounceRunsTheLastEventOfABurst, and each key has a burst of its own.
+func TestDebounceRunsTheLastEventOfABurst(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": fmt.Sprintf(debounceFlow, "200ms", "1m")})
 	e, s, stop := w.start(nil)
 	for i := range 5 {
@@ -66,8 +66,8 @@ func TestABurstWithOneKeyIsOneRunOfItsLastEvent(t *testing.T) {
 	}
 }
 
-// TestMaxBoundsABurstThatDoesNotEnd.
-func TestMaxBoundsABurstThatDoesNotEnd(t *testing.T) {
+// TestDebounceMaxBoundsAnEndlessBurst.
+func TestDebounceMaxBoundsAnEndlessBurst(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": fmt.Sprintf(debounceFlow, "150ms", "300ms")})
 	e, s, stop := w.start(nil)
 	began := time.Now()
@@ -88,8 +88,8 @@ func TestMaxBoundsABurstThatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// TestABatchBeginsWhenItIsFullOrItsTimeIsOver.
-func TestABatchBeginsWhenItIsFullOrItsTimeIsOver(t *testing.T) {
+// TestBatchStartsWhenFullOrAfterItsTime.
+func TestBatchStartsWhenFullOrAfterItsTime(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": fmt.Sprintf(batchFlow, 3, "400ms")})
 	e, s, stop := w.start(nil)
 	began := time.Now()

@@ -111,8 +111,8 @@ func TestHeldEventsAreGatheredWhenTheWorkflowIsSwitchedOn(t *testing.T) {
 	}
 }
 
-// TestWhatIsGatheredIsNotPruned while its run is open, nor are its bodies; both go after.
-func TestWhatIsGatheredIsNotPruned(t *testing.T) {
+// TestGatheredEventsAreNotPruned while its run is open, nor are its bodies; both go after.
+func TestGatheredEventsAreNotPruned(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": fmt.Sprintf(batchFlow, 3, "1h")})
 	e, s, stop := w.start(nil)
 	ctx := context.Background()
@@ -195,8 +195,8 @@ func TestAGatheredRunCanBeCancelled(t *testing.T) {
 	}
 }
 
-// TestAGatheredRunIsOfTheVersionThatDecidedLast, when the workflow changes meanwhile.
-func TestAGatheredRunIsOfTheVersionThatDecidedLast(t *testing.T) {
+// TestGatheredRunHasTheVersionOfTheLastDecision, when the workflow changes meanwhile.
+func TestGatheredRunHasTheVersionOfTheLastDecision(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": fmt.Sprintf(debounceFlow, "300ms", "1m")})
 	e, s, stop := w.start(nil)
 	send(t, e, "0", "a")
@@ -215,11 +215,11 @@ func TestAGatheredRunIsOfTheVersionThatDecidedLast(t *testing.T) {
 	}
 }
 
-// TestGatheringOverRandomRestarts is a model: events of random keys go to a debounce and
+// TestGatheringAcrossRandomRestarts is a model: events of random keys go to a debounce and
 // a batch while the store fails at random commits and the process starts again. Each event
 // is in exactly one run of each, a batch is no larger than its size, and the run of a
 // burst has its newest event.
-func TestGatheringOverRandomRestarts(t *testing.T) {
+func TestGatheringAcrossRandomRestarts(t *testing.T) {
 	seeds, rounds := 3, 5
 	if testing.Short() {
 		seeds = 1

@@ -171,11 +171,11 @@ func (m *valueMaker) Do(_ context.Context, in engine.Input) (any, error) {
 	return nil, nil
 }
 
-// TestWhatMayBeWrittenCanBeReadBack: on every path by which a value comes on record, one
+// TestValuesWithinTheLimitsCanBeReadBack: on every path by which a value comes on record, one
 // below or at a limit goes through and comes back over a restart; one above fails its
 // step with too_large, which names the limit and how to stay under it. The engine goes
 // on in every case.
-func TestWhatMayBeWrittenCanBeReadBack(t *testing.T) {
+func TestValuesWithinTheLimitsCanBeReadBack(t *testing.T) {
 	flows, maker := map[string]string{}, &valueMaker{cases: map[string]valueCase{}}
 	for _, c := range valueCases() {
 		maker.cases[c.id()] = c
@@ -249,9 +249,9 @@ func atGate(e *machine.Engine, r engine.RunItem) bool {
 	return err == nil && len(q) == 1 && q[0].Path == "gate"
 }
 
-// TestWhatIsForTheRecordOnlyIsCut: the input of an attempt, what a failed answer says,
+// TestValuesForTheRecordOnlyAreTruncated: the input of an attempt, what a failed answer says,
 // and what an event's run hands to those who listen never fail a step, however large.
-func TestWhatIsForTheRecordOnlyIsCut(t *testing.T) {
+func TestValuesForTheRecordOnlyAreTruncated(t *testing.T) {
 	huge := strings.Repeat("y", 6<<20)
 	wide := slices.Repeat([]any{"z"}, 150_000)
 	w := newWorld(t, map[string]string{
@@ -303,9 +303,9 @@ type actFunc func(context.Context, engine.Input) (any, error)
 
 func (f actFunc) Do(ctx context.Context, in engine.Input) (any, error) { return f(ctx, in) }
 
-// TestAnEventIsAwaitedWithinTheLimits: an event whose data and body are too large
+// TestAwaitedEventIsHeldToTheLimits: an event whose data and body are too large
 // together fails the step that takes it, unless output: keeps less of it.
-func TestAnEventIsAwaitedWithinTheLimits(t *testing.T) {
+func TestAwaitedEventIsHeldToTheLimits(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"whole": "on: hook\nsteps:\n  - {id: e, wait: {event: back, key: one}, timeout: 1h}\n  - {sleep: 1ms}\n",
 		"part": "on: hook\nsteps:\n  - {id: e, wait: {event: back, key: one}, timeout: 1h, output: \"${{ result.data.id }}\"}\n  - {sleep: " +
@@ -387,9 +387,9 @@ func TestInputsOfAManualStartAreHeldToTheLimits(t *testing.T) {
 	}
 }
 
-// TestTheEndOfARunIsToldWhateverItsOutput: who listens to the end of a run gets an output
+// TestRunEndIsReportedWhateverItsOutput: who listens to the end of a run gets an output
 // that reaches the limits, which its event holds beside other facts.
-func TestTheEndOfARunIsToldWhateverItsOutput(t *testing.T) {
+func TestRunEndIsReportedWhateverItsOutput(t *testing.T) {
 	for _, kind := range []string{"bytes", "values", "depth"} {
 		w := newWorld(t, map[string]string{
 			"w":     "on: hook\nsteps: [{id: a, uses: test/act}]\noutput: ${{ steps.a.output }}\n",

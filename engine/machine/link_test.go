@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestALinkAnswersItsOwnQuestionOnce: no bit of it can be changed, it is bound to
+// TestApprovalLinkWorksOnceForItsQuestion: no bit of it can be changed, it is bound to
 // one run and step and to the name it was made for, and it serves once.
-func TestALinkAnswersItsOwnQuestionOnce(t *testing.T) {
+func TestApprovalLinkWorksOnceForItsQuestion(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: one, wait: {approval: first, by: [ada]}}\n  - {id: two, wait: " +
 		"{approval: second}}\noutput: ${{ steps.one.output.by }} ${{ steps.two.output.by }}"})
 	ctx := context.Background()

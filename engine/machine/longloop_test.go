@@ -25,9 +25,9 @@ func (h onLine) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h onLine) WithAttrs([]slog.Attr) slog.Handler { return h }
 
-// TestARunThatBeginsWithALongLoopIsStoredBeforeItsEnd: its event is decided and its first steps are
+// TestRunWithALongFirstLoopIsStoredBeforeItsEnd: its event is decided and its first steps are
 // stored while a loop without side effects goes on, so that a crash does not repeat all of it.
-func TestARunThatBeginsWithALongLoopIsStoredBeforeItsEnd(t *testing.T) {
+func TestRunWithALongFirstLoopIsStoredBeforeItsEnd(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - foreach: 1..12\n    as: o\n    max_parallel: 12\n    steps:\n" +
 		"      - {foreach: 1..150, max_parallel: 50, uses: log, with: {message: line}}\n  - {uses: test/act}\n"})
 	var s database

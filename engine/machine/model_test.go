@@ -61,11 +61,11 @@ func randomFlow(r *rapid.T) string {
 	return head + "steps:\n" + steps(0, 2)
 }
 
-// TestAnyWorkflowOutlivesAnyCrash carries random workflows through the engine and a
+// TestAnyWorkflowSurvivesAnyCrash carries random workflows through the engine and a
 // real store, whose disk fails at a random write, once or twice; the clock is
 // synctest's, so that hours pass at once. What was acknowledged runs to its end, no
 // finished step is repeated, and what is sent again is the same.
-func TestAnyWorkflowOutlivesAnyCrash(t *testing.T) {
+func TestAnyWorkflowSurvivesAnyCrash(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		flow := randomFlow(r)
 		crashes := rapid.SliceOfN(rapid.IntRange(1, 40), 0, 2).Draw(r, "crashes")
@@ -169,10 +169,10 @@ func modelHolds(t *testing.T, s database, acked map[string]bool, g *target) erro
 	return nil
 }
 
-// TestAClockThatIsSetLosesNoRun: while the process was down the clock was set an
+// TestClockChangeLosesNoRun: while the process was down the clock was set an
 // hour on, or back. What is ready goes on at once, a pause is not as long as the
 // step, a sleep ends by the clock on the wall, never early, and ids still rise.
-func TestAClockThatIsSetLosesNoRun(t *testing.T) {
+func TestClockChangeLosesNoRun(t *testing.T) {
 	for name, shift := range map[string]time.Duration{"set on": -time.Hour, "set back": time.Hour} {
 		w := newFileWorld(t, map[string]string{
 			"ready":  "on: hook\nsteps:\n  - {id: r, uses: test/act, timeout: 1h}",

@@ -23,10 +23,10 @@ var openStates = map[string]string{
 	"plain":   "steps: [{set: {a: 1}}]",
 }
 
-// TestOpenRunsOfTheSchemaBeforeEnd: a run in each state, stored by the build before, ends in
+// TestOpenRunsOfThePreviousSchemaEnd: a run in each state, stored by the build before, ends in
 // this one: at work when the process ended, paused before a retry, queued by a rate,
 // gathering events, held by a switch, and not decided yet.
-func TestOpenRunsOfTheSchemaBeforeEnd(t *testing.T) {
+func TestOpenRunsOfThePreviousSchemaEnd(t *testing.T) {
 	flows := map[string]string{}
 	for name, text := range openStates {
 		flows[name] = "on: hook\nwhen: event.data.go == '" + name + "'\n" + text

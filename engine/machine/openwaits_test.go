@@ -56,9 +56,9 @@ var openWaits = map[string]string{
 		"1}}]\noutput: sent",
 }
 
-// TestOpenWaitsOfTheSchemaBeforeGoOn: a run of each way to wait, stored by the build
+// TestOpenWaitsOfThePreviousSchemaContinue: a run of each way to wait, stored by the build
 // before, goes on in this one.
-func TestOpenWaitsOfTheSchemaBeforeGoOn(t *testing.T) {
+func TestOpenWaitsOfThePreviousSchemaContinue(t *testing.T) {
 	flows := map[string]string{"other": "on: call\nsteps: [{id: x, wait: {event: back, key: four}, timeout: 1h}]\noutput: ${{ " +
 		"steps.x.output.data.n }}"}
 	for name, text := range openWaits {

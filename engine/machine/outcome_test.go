@@ -49,9 +49,9 @@ func (u *unsure) AcceptDecided(ctx context.Context, id engine.EventID, d *engine
 	return r, result, err
 }
 
-// TestAnAcceptanceOfUnknownOutcomeIsOneEventWithOneRun: the connection to the database is
+// TestAcceptWithUnknownOutcomeIsOneEventWithOneRun: the connection to the database is
 // lost while it commits. The sender gets an answer, and each event has one run that ends.
-func TestAnAcceptanceOfUnknownOutcomeIsOneEventWithOneRun(t *testing.T) {
+func TestAcceptWithUnknownOutcomeIsOneEventWithOneRun(t *testing.T) {
 	for name, after := range map[string]bool{"not stored": false, "stored": true} {
 		for way, wrap := range map[string]func(engine.Store) engine.Store{"fast path": nil, "inbox": viaInbox} {
 			t.Run(name+", "+way, func(t *testing.T) {

@@ -89,9 +89,9 @@ func peakHeap() (*atomic.Uint64, chan struct{}) {
 	return peak, done
 }
 
-// TestALoopThatFindsNoMemoryGoesOnWhereItWas: a loop whose answers come back while the
+// TestLoopWithoutMemoryContinuesWhereItWas: a loop whose answers come back while the
 // run is being put down loses none of them and repeats none.
-func TestALoopThatFindsNoMemoryGoesOnWhereItWas(t *testing.T) {
+func TestLoopWithoutMemoryContinuesWhereItWas(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: l, foreach: \"1..12\", max_parallel: 6, uses: test/act, with: {n: " +
 		"\"${{ event.key }}-${{ item }}\"}}\n" +
 		"output: ${{ map(steps.l.output, len(#)) }}\n"})

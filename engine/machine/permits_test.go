@@ -105,9 +105,9 @@ func TestTheLimitsOfAHostHoldForAllNodesTogether(t *testing.T) {
 	}
 }
 
-// TestADelayThatAHostAsksForHoldsAtAllNodes: also at one that has not called it yet, until a person lifts it
+// TestDelayOfAHostAppliesToAllNodes: also at one that has not called it yet, until a person lifts it
 // at any node.
-func TestADelayThatAHostAsksForHoldsAtAllNodes(t *testing.T) {
+func TestDelayOfAHostAppliesToAllNodes(t *testing.T) {
 	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: \"limited x\"}, retry: 0}\n"})
 	var calls atomic.Int32
 	c.act = hosts{c.target}

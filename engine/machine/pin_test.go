@@ -50,9 +50,9 @@ func changed(t *testing.T, before, after map[string]string, restart bool) (strin
 	}
 }
 
-// TestAWaitingRunGoesOnWithWhatItBeganWith: its own text and the versions of what that
+// TestWaitingRunContinuesWithItsVersion: its own text and the versions of what that
 // names, whatever the files say by now, over a restart and a reload alike.
-func TestAWaitingRunGoesOnWithWhatItBeganWith(t *testing.T) {
+func TestWaitingRunContinuesWithItsVersion(t *testing.T) {
 	const caller = "on: hook\nsteps:\n  - {wait: {approval: ok}}\n  - {id: c, call: child, with: {n: 1}}\noutput: ${{ steps.c.output }}"
 	child := func(text string) string {
 		return "on: call\ninputs: {n: {type: number}}\nsteps:\n  - {id: g, call: grandchild}\noutput: " + text + " ${{ steps.g.output }}"
@@ -80,9 +80,9 @@ func TestAWaitingRunGoesOnWithWhatItBeganWith(t *testing.T) {
 	}
 }
 
-// TestWhatIsGoneFailsTheStepThatNeedsIt when it needs it, so that what comes before is
+// TestRemovedDependencyFailsTheStepThatNeedsIt when it is needed, so that what comes before is
 // done and on_failure runs; what is never come to harms nobody.
-func TestWhatIsGoneFailsTheStepThatNeedsIt(t *testing.T) {
+func TestRemovedDependencyFailsTheStepThatNeedsIt(t *testing.T) {
 	const config = "triggers:\n  hook: {webhook: {auth: none}}\n"
 	for name, x := range map[string]struct{ steps, want string }{
 		"a trigger": {"- {id: a, uses: test/act}\n  - {wait: {event: back, key: k}}",
@@ -112,9 +112,9 @@ func TestWhatIsGoneFailsTheStepThatNeedsIt(t *testing.T) {
 	}
 }
 
-// TestWhatAnOldBuildDidNotPinFailsItsStepOnly: of a run that was begun without what it
+// TestUnpinnedCallOfAnOldBuildFailsOnlyItsStep: of a run that was begun without what it
 // uses on record, a call of a workflow that is gone fails, and its handler runs.
-func TestWhatAnOldBuildDidNotPinFailsItsStepOnly(t *testing.T) {
+func TestUnpinnedCallOfAnOldBuildFailsOnlyItsStep(t *testing.T) {
 	p := project(t, map[string]string{"other": "on: manual\nsteps: [{stop: x}]"})
 	w, mistakes := p.Compile("w",
 		[]byte("on: hook\nsteps:\n  - {id: a, uses: gone/act}\n  - {if: \"1 > 2\", call: gone}\n  - {id: c, call: other}\n  - {wait: {event: "+
@@ -135,9 +135,9 @@ type lostText struct{ engine.Store }
 
 func (lostText) Version(context.Context, string) (string, error) { return "steps: {", nil }
 
-// TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead: what is asked is recorded. The
+// TestApprovalWithAnUnreadableTextCanBeAnswered: what is asked is recorded. The
 // run then fails with the reason.
-func TestAnApprovalCanBeAnsweredAlsoWhenTheTextCannotBeRead(t *testing.T) {
+func TestApprovalWithAnUnreadableTextCanBeAnswered(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t, map[string]string{"w": approval})
 	e, s, stop := w.start(nil)

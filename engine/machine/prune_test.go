@@ -31,9 +31,9 @@ func count(t *testing.T, path, query string) int {
 	return n
 }
 
-// TestPruningLeavesWhatIsOpenAndTheKeys: old runs and events go, whole; what waits
+// TestPruningKeepsOpenRunsAndKeys: old runs and events go, whole; what waits
 // stays and goes on; a repeated delivery is still a duplicate; bodies go earlier.
-func TestPruningLeavesWhatIsOpenAndTheKeys(t *testing.T) {
+func TestPruningKeepsOpenRunsAndKeys(t *testing.T) {
 	w := newFileWorld(t, map[string]string{"w": "on: hook\nconcurrency: {group: \"${{ event.key }}\"}\nsteps:\n  - {if: event.data.wait " +
 		"== true, " +
 		"wait: {event: back, key: \"${{ event.key }}\"}}\n  - {uses: test/act, with: {n: \"${{ event.data.big }}\"}}\noutput: ${{ " +
@@ -97,8 +97,8 @@ func TestPruningLeavesWhatIsOpenAndTheKeys(t *testing.T) {
 	}
 }
 
-// TestTheHistoryIsHeldBelowItsSize while deliveries come, none of which fails.
-func TestTheHistoryIsHeldBelowItsSize(t *testing.T) {
+// TestHistoryStaysBelowItsSize while deliveries come, none of which fails.
+func TestHistoryStaysBelowItsSize(t *testing.T) {
 	w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act}]"})
 	e, s, stop := w.start(nil)
 	ctx := context.Background()
@@ -167,9 +167,9 @@ func TestExpiredKeysArePruned(t *testing.T) {
 	}
 }
 
-// TestABackupOfARunningServerIsWhole: it is of one moment, sound, its owner's alone,
+// TestBackupOfARunningServerIsConsistent: it is of one moment, sound, its owner's alone,
 // and a server that starts from it goes on.
-func TestABackupOfARunningServerIsWhole(t *testing.T) {
+func TestBackupOfARunningServerIsConsistent(t *testing.T) {
 	w := newFileWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act}, {sleep: 1ms}, {uses: test/act}]"})
 	e, s, stop := w.start(nil)
 	ctx := context.Background()

@@ -63,8 +63,8 @@ func TestARateHoldsAfterAPause(t *testing.T) {
 	}
 }
 
-// TestWhatIsCancelledBeforeItsStartTakesNoPlaceOfARate, and the others start all the same.
-func TestWhatIsCancelledBeforeItsStartTakesNoPlaceOfARate(t *testing.T) {
+// TestRunCancelledBeforeItsStartUsesNoRate, and the others start all the same.
+func TestRunCancelledBeforeItsStartUsesNoRate(t *testing.T) {
 	w := newFileWorld(t, map[string]string{"w": "on: hook\nrate: {limit: 1, per: 1s}\nsteps:\n  - {uses: test/act, with: {n: " +
 		"\"${{ event.key }}\"}}"})
 	w.target.do = func(engine.Input, int) (any, error) { return nil, nil }

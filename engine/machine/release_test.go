@@ -37,9 +37,9 @@ func (l lastWord) CommitRun(ctx context.Context, u engine.RunUpdate) (time.Time,
 	return next, err
 }
 
-// TestARunThatIsCancelledAsItIsPutDownEnds: its last word, that it sleeps, is recorded when
+// TestRunCancelledDuringSuspensionEnds: its last word, that it sleeps, is recorded when
 // the cancellation comes.
-func TestARunThatIsCancelledAsItIsPutDownEnds(t *testing.T) {
+func TestRunCancelledDuringSuspensionEnds(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act, with: {n: a}}, {sleep: 1h}]"})
 	var e *machine.Engine
 	w.store = func(s engine.Store) engine.Store {
@@ -62,9 +62,9 @@ func TestARunThatIsCancelledAsItIsPutDownEnds(t *testing.T) {
 	mustStop(t, stop)
 }
 
-// TestARunThatIsCalledAsItIsPutDownGoesOn: the host that it waits for is free again after its
+// TestRunContinuesIfItsPermitComesDuringSuspension: the host that it waits for is free again after its
 // wait is recorded, and before it is put down.
-func TestARunThatIsCalledAsItIsPutDownGoesOn(t *testing.T) {
+func TestRunContinuesIfItsPermitComesDuringSuspension(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: test/act, with: {n: \"any.example ${{ event.key }}\"}}\n" +
 		"  - {uses: test/act, with: {n: \"one.example ${{ event.key }}\"}, timeout: 1h}"})
 	w.act = hosts{w.target}
@@ -113,9 +113,9 @@ func TestARunThatIsCalledAsItIsPutDownGoesOn(t *testing.T) {
 	mustStop(t, stop)
 }
 
-// TestASlotThatIsFreeIsTakenAtOnce by a run that is due, not when due runs are next looked
+// TestFreeSlotIsUsedAtOnce by a run that is due, not when due runs are next looked
 // for.
-func TestASlotThatIsFreeIsTakenAtOnce(t *testing.T) {
+func TestFreeSlotIsUsedAtOnce(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"sleeps": "on: hook\nwhen: event.key == 'sleeps'\nsteps: [{sleep: 100ms}, {uses: test/act, with: {n: sleeps}}]",
 		"works":  "on: hook\nwhen: event.key == 'works'\nsteps: [{uses: test/act, with: {n: works}}]"})
@@ -147,9 +147,9 @@ func TestASlotThatIsFreeIsTakenAtOnce(t *testing.T) {
 	mustStop(t, stop)
 }
 
-// TestWhatWasToBeReplacedIsAtTheStart: the process ended after the newer run was on record,
+// TestPendingReplacementsAreMadeAtTheStart: the process ended after the newer run was on record,
 // and before the older one was cancelled.
-func TestWhatWasToBeReplacedIsAtTheStart(t *testing.T) {
+func TestPendingReplacementsAreMadeAtTheStart(t *testing.T) {
 	w := newFileWorld(t, map[string]string{"w": "on: hook\nconcurrency: {limit: 1, on_full: replace}\nsteps: [{sleep: 1h}]"})
 	w.ownRows = true
 	e, s, stop := w.start(nil)
@@ -173,9 +173,9 @@ func (unreadReplaced) Replaced(context.Context) ([]engine.RunID, error) {
 	return nil, errors.New("no such table")
 }
 
-// TestAnEngineThatCannotReadWhatIsReplacedDoesNotStart: it would leave runs at work beside
+// TestEngineDoesNotStartIfReplacedRunsAreUnreadable: it would leave runs at work beside
 // those that took their place.
-func TestAnEngineThatCannotReadWhatIsReplacedDoesNotStart(t *testing.T) {
+func TestEngineDoesNotStartIfReplacedRunsAreUnreadable(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{set: {a: 1}}]"})
 	w.store = func(s engine.Store) engine.Store { return unreadReplaced{s} }
 	_, _, stop := w.start(nil)
@@ -185,9 +185,9 @@ func TestAnEngineThatCannotReadWhatIsReplacedDoesNotStart(t *testing.T) {
 	}
 }
 
-// TestWhatAStepWithoutSideEffectsGetsIsOnRecord, and only a step with side effects, whose
+// TestOutputOfAStepWithoutSideEffectsIsRecorded, and only a step with side effects, whose
 // answer may be large, has room for it.
-func TestWhatAStepWithoutSideEffectsGetsIsOnRecord(t *testing.T) {
+func TestOutputOfAStepWithoutSideEffectsIsRecorded(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: says, uses: log, with: {message: \"line ${{ event.key }}\"}}\n" +
 		"  - {id: acts, uses: test/act, with: {n: \"${{ event.key }}\"}}"})
 	rooms := map[string]bool{}

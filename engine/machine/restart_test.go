@@ -45,7 +45,7 @@ func TestAFinishedStepIsNotRepeatedAfterARestart(t *testing.T) {
 	}
 }
 
-func TestALostAnswerIsShownAsUnknownAndSentAgain(t *testing.T) {
+func TestLostResponseIsUnknownAndTheCallRepeated(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: a, uses: test/act, retry: {max: 2, delay: 1ms}, with: {n: " +
 		"\"${{ uuid() }}\"}}",
 		"strict": "on: hook\nsteps:\n  - {id: a, uses: test/act, on_unknown: fail}"})
@@ -242,7 +242,7 @@ func TestReplayFromFailedKeepsWhatSucceeded(t *testing.T) {
 	}
 }
 
-func TestCancelEndsARunAtWorkAndOneThatWaits(t *testing.T) {
+func TestCancelEndsActiveAndWaitingRuns(t *testing.T) {
 	w := newWorld(t, map[string]string{"hangs": "on: hook\nsteps:\n  - {id: a, uses: test/act}",
 		"waits": "on: hook\nsteps:\n  - {id: a, uses: test/act, retry: {max: 9, delay: 1h, max_delay: 1h}}"})
 	started := make(chan struct{}, 4)
@@ -359,9 +359,9 @@ func TestAThousandCopiesAtOnceMakeOneRun(t *testing.T) {
 	}
 }
 
-// TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt: it is put aside with its
+// TestRunThatCrashesTheProcessIsIdentified: it is put aside with its
 // reason, and the others, which were at work each time too, succeed.
-func TestTheRunThatEndsTheProcessIsToldFromThoseBesideIt(t *testing.T) {
+func TestRunThatCrashesTheProcessIsIdentified(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act, with: {n: \"${{ event.key }}\"}, timeout: 1h}]\noutput: ${{ " +
 		"event.key }}"})
 	for boot := 1; ; boot++ {

@@ -44,8 +44,8 @@ func goOn(t *testing.T, s database, n int) {
 	t.Logf("%d runs went on within %s", n, time.Since(began))
 }
 
-// TestAConnectionThatIsConnectedAtOneNodeGoesOnAtAll: the runs of both nodes wait, and those of both go on.
-func TestAConnectionThatIsConnectedAtOneNodeGoesOnAtAll(t *testing.T) {
+// TestConnectionConnectedAtOneNodeIsReadyAtAll: the runs of both nodes wait, and those of both go on.
+func TestConnectionConnectedAtOneNodeIsReadyAtAll(t *testing.T) {
 	c, revoked := heldCluster(t)
 	a, b := c.node("a"), c.node("b")
 	acceptMany(t, a.Engine, "first", "second")
@@ -58,9 +58,9 @@ func TestAConnectionThatIsConnectedAtOneNodeGoesOnAtAll(t *testing.T) {
 	goOn(t, b.database, 4)
 }
 
-// TestARunThatWaitsForAConnectionIsTriedAgainAfterTheEndOfItsNode: the node that takes it over never had to wait
+// TestRunWaitingForAConnectionIsRetriedAfterItsNodeEnds: the node that takes it over never had to wait
 // for the connection.
-func TestARunThatWaitsForAConnectionIsTriedAgainAfterTheEndOfItsNode(t *testing.T) {
+func TestRunWaitingForAConnectionIsRetriedAfterItsNodeEnds(t *testing.T) {
 	c, revoked := heldCluster(t)
 	a, b := c.node("a"), c.node("b")
 	acceptMany(t, a.Engine, "first")
@@ -70,8 +70,8 @@ func TestARunThatWaitsForAConnectionIsTriedAgainAfterTheEndOfItsNode(t *testing.
 	goOn(t, b.database, 1)
 }
 
-// TestALinkOfOneNodeIsAnsweredAtAnother: once in all.
-func TestALinkOfOneNodeIsAnsweredAtAnother(t *testing.T) {
+// TestApprovalLinkWorksAtAnotherNode: once in all.
+func TestApprovalLinkWorksAtAnotherNode(t *testing.T) {
 	c := newCluster(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: one, wait: {approval: first, by: [ada]}}\n"})
 	a, b := c.node("a"), c.node("b")
 	acceptMany(t, a.Engine, "k")

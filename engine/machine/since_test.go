@@ -17,9 +17,9 @@ func bank(key, body string, age time.Duration) *engine.Delivery {
 	return d
 }
 
-// TestAWaitSeesWhatCameBeforeIt as far back as since: says, and what came since the run
+// TestWaitSeesEarlierEvents as far back as since: says, and what came since the run
 // itself began however long that is ago.
-func TestAWaitSeesWhatCameBeforeIt(t *testing.T) {
+func TestWaitSeesEarlierEvents(t *testing.T) {
 	for _, x := range []struct {
 		name, since string
 		event, run  time.Duration // how long ago they came
@@ -124,9 +124,9 @@ func (s slowCommit) AcceptDecided(ctx context.Context, id engine.EventID, d *eng
 	return s.Store.AcceptDecided(ctx, id, d, m)
 }
 
-// TestAnEventThatIsCommittedLaterThanItsIDEndsTheWait: it was received before the run's
+// TestEventCommittedLaterThanItsIDEndsTheWait: it was received before the run's
 // own event, and is on disk after the run has begun to wait.
-func TestAnEventThatIsCommittedLaterThanItsIDEndsTheWait(t *testing.T) {
+func TestEventCommittedLaterThanItsIDEndsTheWait(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nwhen: event.type == 't'\nsteps: [{id: got, wait: {event: back, key: \"${{ event.key " +
 		"}}\"}, timeout: 1h}]\noutput: ${{ steps.got.output.data.n }}"})
 	slow := slowCommit{given: make(chan struct{}), commit: make(chan struct{})}
@@ -226,8 +226,8 @@ output: ${{ [steps.first.output.index, steps.first.output.kind, steps.first.outp
 	}
 }
 
-// TestDefaultsHoldForEveryWayARunBegins: not only for a manual start or a call.
-func TestDefaultsHoldForEveryWayARunBegins(t *testing.T) {
+// TestDefaultsApplyToEveryKindOfStart: not only for a manual start or a call.
+func TestDefaultsApplyToEveryKindOfStart(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: [hook, manual]\ninputs: {n: {type: integer, default: 7}}\nwhen: inputs.n == " +
 		"7\nsteps: [{id: " +
 		"a, set: {v: \"${{ inputs.n }}\"}}]\noutput: ${{ vars.v }}",

@@ -25,9 +25,9 @@ func (u unwritable) Match(ctx context.Context, ms []engine.Match) ([]engine.Matc
 	return u.Store.Match(ctx, ms)
 }
 
-// TestADecisionThatCannotBeRecordedFailsItsEventAlone: it is on record as failed for each workflow, and reported;
+// TestUnrecordableDecisionFailsOnlyItsEvent: it is on record as failed for each workflow, and reported;
 // the events that are decided with it begin their runs.
-func TestADecisionThatCannotBeRecordedFailsItsEventAlone(t *testing.T) {
+func TestUnrecordableDecisionFailsOnlyItsEvent(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nconcurrency: 10\nsteps: [{uses: test/act, with: {n: \"${{ event.key }}\"}}]",
 		"bad": "on: hook\nwhen: event.data.bad\nconcurrency: 10\nsteps: [{uses: test/act}]"})
 	w.store = func(s engine.Store) engine.Store { return unwritable{longWay{s}} }

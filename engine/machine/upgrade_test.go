@@ -16,9 +16,9 @@ func (described) Do(_ context.Context, in engine.Input) (any, error) {
 	return in.Spec.Action.Description, nil
 }
 
-// TestAWaitingRunKeepsTheBuiltInConnectorItBeganWith over an upgrade of the program that
+// TestWaitingRunKeepsItsBuiltInConnector over an upgrade of the program that
 // changes the action, and over one that no longer has it.
-func TestAWaitingRunKeepsTheBuiltInConnectorItBeganWith(t *testing.T) {
+func TestWaitingRunKeepsItsBuiltInConnector(t *testing.T) {
 	ctx := context.Background()
 	build := func(action, says string) *workflows.Actions {
 		c, err := workflows.ParseConnector("connectors/svc.yaml", []byte("connector: svc\nbase_url: https://svc.example.com\nactions:\n  "+action+

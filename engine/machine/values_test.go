@@ -45,8 +45,8 @@ steps:
 output: ${{ [steps.n.output, steps.old.output.n, steps.gone.output] }}
 `
 
-// TestWhatStepsKeepIsThereForLaterRuns, also of the next process; each scope is its own.
-func TestWhatStepsKeepIsThereForLaterRuns(t *testing.T) {
+// TestStoredValuesAreReadByLaterRuns, also of the next process; each scope is its own.
+func TestStoredValuesAreReadByLaterRuns(t *testing.T) {
 	w := inside(t, "", map[string]string{"w": counting})
 	w.onFile()
 	for i := range 3 {
@@ -76,9 +76,9 @@ func TestWhatStepsKeepIsThereForLaterRuns(t *testing.T) {
 	}
 }
 
-// TestAnIncrementIsMadeOnceWhereverACrashFalls fails each commit in turn: the count is
+// TestIncrementIsAppliedOnceWhereverACrashOccurs fails each commit in turn: the count is
 // always that of the events, and an emitted event is one.
-func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
+func TestIncrementIsAppliedOnceWhereverACrashOccurs(t *testing.T) {
 	flows := map[string]string{
 		"w": "on: hook\nsteps:\n  - {uses: store/increment, with: {key: n}}\n  - {uses: hookloom/emit, with: {trigger: paid, data: {n: " +
 			"1}}}\n  - {uses: hookloom/emit, with: {trigger: loose, key: k, data: {n: 1}}}\n  - {uses: store/increment, with: {key: n}}\n",
@@ -126,9 +126,9 @@ func TestAnIncrementIsMadeOnceWhereverACrashFalls(t *testing.T) {
 	}
 }
 
-// TestValuesEndWithTheirTimeAndCompareBeforeTheyAreSet: each row is a write to the same
+// TestValuesExpireAndCompareBeforeTheyAreSet: each row is a write to the same
 // key, a minute after the one before.
-func TestValuesEndWithTheirTimeAndCompareBeforeTheyAreSet(t *testing.T) {
+func TestValuesExpireAndCompareBeforeTheyAreSet(t *testing.T) {
 	w := inside(t, "", map[string]string{"w": counting})
 	w.onFile()
 	_, s, stop := w.start(nil)
@@ -255,9 +255,9 @@ func TestAChainOfEmittedEventsEnds(t *testing.T) {
 	}
 }
 
-// TestASenderCannotChooseHowDeepAChainIs by a header: it would end what is no chain, or
+// TestSenderCannotSetTheDepthOfAChain by a header: it would end what is no chain, or
 // let one go on for ever; a call does not hand it on.
-func TestASenderCannotChooseHowDeepAChainIs(t *testing.T) {
+func TestSenderCannotSetTheDepthOfAChain(t *testing.T) {
 	for _, header := range []string{"99;99;evil", "-1000;-1000;evil"} {
 		w := inside(t, "  ping: {}\n", map[string]string{
 			"start":  "on: hook\nsteps: [{call: called}]",

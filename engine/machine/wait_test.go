@@ -49,9 +49,9 @@ steps:
 output: paid, said ${{ steps.ok.output.by }}
 `
 
-// TestAnApprovalIsGivenOnceAndByWhoMay: others are told who may, the second word
+// TestApprovalIsGivenOnceByAnApprover: others are told who may, the second word
 // comes too late, and the answer outlives the process.
-func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
+func TestApprovalIsGivenOnceByAnApprover(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": approval})
 	ctx := context.Background()
 	e, s, stop := w.start(nil)
@@ -106,9 +106,9 @@ func TestAnApprovalIsGivenOnceAndByWhoMay(t *testing.T) {
 	}
 }
 
-// TestWhatWasRejectedIsNotDone: the steps after an approval are those that were
+// TestRejectedStepsAreNotExecuted: the steps after an approval are those that were
 // to be approved.
-func TestWhatWasRejectedIsNotDone(t *testing.T) {
+func TestRejectedStepsAreNotExecuted(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": approval})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{"n": 5}`)); err != nil {
@@ -192,8 +192,8 @@ output: ${{ steps.got.output.data.n }}
 	}
 }
 
-// TestAWaitRunsOutOfTime and fails with a word that a handler can tell.
-func TestAWaitRunsOutOfTime(t *testing.T) {
+// TestWaitTimesOut and fails with a code that a handler can test.
+func TestWaitTimesOut(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: ok, wait: {approval: now}, timeout: 30ms, continue_on_error: " +
 		"true}\noutput: ${{ steps.ok.error.code }}"})
 	e, s, stop := w.start(nil)
@@ -250,9 +250,9 @@ func TestAnAttemptInDoubtIsHeldForAPerson(t *testing.T) {
 	}
 }
 
-// TestARunAtWorkHearsItsAnswer: the branch that waited goes on while another is
+// TestActiveRunReceivesItsAnswer: the branch that waited goes on while another is
 // still busy.
-func TestARunAtWorkHearsItsAnswer(t *testing.T) {
+func TestActiveRunReceivesItsAnswer(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": `on: hook
 steps:
   - parallel:
@@ -289,9 +289,9 @@ steps:
 	}
 }
 
-// TestACancelledRunWaitsForNothing: no step of it is left waiting, and the event
+// TestCancelledRunLeavesNoWaits: no step of it is left waiting, and the event
 // that it waited for finds nobody.
-func TestACancelledRunWaitsForNothing(t *testing.T) {
+func TestCancelledRunLeavesNoWaits(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": approval})
 	e, s, stop := w.start(nil)
 	if _, err := e.Accept(context.Background(), delivery("k", `{"n": 1}`)); err != nil {
@@ -323,9 +323,9 @@ func (s slowLook) ClaimDue(ctx context.Context, owner engine.Owner, now time.Tim
 	return ids, next, err
 }
 
-// TestNoSleeperIsForgotten: runs that fall asleep while the dispatcher looks for
+// TestNoSleepingRunIsForgotten: runs that fall asleep while the dispatcher looks for
 // others are found all the same.
-func TestNoSleeperIsForgotten(t *testing.T) {
+func TestNoSleepingRunIsForgotten(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{sleep: 1ms}, {sleep: 1ms}, {sleep: 1ms}]"})
 	w.store = func(s engine.Store) engine.Store { return slowLook{s} }
 	e, s, stop := w.start(nil)

@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestABranchIsNotHeldUpByAnother: the slow branch ends only when the other has
+// TestBranchesDoNotWaitForEachOther: the slow branch ends only when the other has
 // made its second step, so that a common pace would never end.
-func TestABranchIsNotHeldUpByAnother(t *testing.T) {
+func TestBranchesDoNotWaitForEachOther(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": `on: hook
 steps:
   - parallel:
@@ -78,9 +78,9 @@ func TestALoopKeepsItsWidth(t *testing.T) {
 	}
 }
 
-// TestASleepOutlivesTheProcess: nothing waits for it, and it goes on after a
+// TestSleepSurvivesARestart: nothing waits for it, and it goes on after a
 // restart at the moment that was set.
-func TestASleepOutlivesTheProcess(t *testing.T) {
+func TestSleepSurvivesARestart(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: z, sleep: 400ms}\n  - {id: a, uses: test/act}"})
 	e, s, stop := w.start(nil)
 	began := time.Now()
@@ -108,8 +108,8 @@ func TestASleepOutlivesTheProcess(t *testing.T) {
 	}
 }
 
-// TestAGroupThatRunsOutOfTimeCutsWhatIsOpen in it, and the run goes on from there.
-func TestAGroupThatRunsOutOfTimeCutsWhatIsOpen(t *testing.T) {
+// TestGroupTimeoutCancelsItsOpenSteps, and the run goes on from there.
+func TestGroupTimeoutCancelsItsOpenSteps(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": `on: hook
 steps:
   - id: g

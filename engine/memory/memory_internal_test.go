@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine/content"
 )
 
-func TestMemoryIsLentInTheOrderOfAsking(t *testing.T) {
+func TestMemoryIsLentInRequestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
 		if err := b.Take(t.Context(), 1000); err != nil { // more than the budget borrows all of it
@@ -44,7 +44,7 @@ func TestMemoryIsLentInTheOrderOfAsking(t *testing.T) {
 	})
 }
 
-func TestWhoGivesUpWaitingTakesNoMemory(t *testing.T) {
+func TestAbandonedWaitTakesNoMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
 		if !b.Try(60) {

@@ -17,8 +17,8 @@ func lent(t *testing.T, what string, b *memory.Budget, n int64) {
 	}
 }
 
-// TestAShareGoesBackWhenItsLastHolderLetsGo checks that it is returned once.
-func TestAShareGoesBackWhenItsLastHolderLetsGo(t *testing.T) {
+// TestShareIsReturnedByItsLastHolder checks that it is returned once.
+func TestShareIsReturnedByItsLastHolder(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(100)
 	if !b.Try(60) {
@@ -39,8 +39,8 @@ func TestAShareGoesBackWhenItsLastHolderLetsGo(t *testing.T) {
 	none.Release()
 }
 
-// TestABudgetIsLentToItsLastByte checks that no more is lent.
-func TestABudgetIsLentToItsLastByte(t *testing.T) {
+// TestBudgetIsLentToTheLastByte checks that no more is lent.
+func TestBudgetIsLentToTheLastByte(t *testing.T) {
 	t.Parallel()
 	b := memory.NewBudget(100)
 	if !b.Try(40) || !b.Try(60) || b.Try(1) {
@@ -55,8 +55,8 @@ func TestABudgetIsLentToItsLastByte(t *testing.T) {
 	lent(t, "and given back", b, 0)
 }
 
-// TestOneWhoWaitsIsServedBeforeALaterOne checks it for a later one that needs less.
-func TestOneWhoWaitsIsServedBeforeALaterOne(t *testing.T) {
+// TestEarlierWaiterIsServedFirst checks it for a later one that needs less.
+func TestEarlierWaiterIsServedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.NewBudget(100)
 		if !b.Try(50) {
@@ -76,8 +76,8 @@ func TestOneWhoWaitsIsServedBeforeALaterOne(t *testing.T) {
 	})
 }
 
-// TestMemoryThatIsTakenInAnyCaseIsMissingElsewhere checks it until the memory is returned.
-func TestMemoryThatIsTakenInAnyCaseIsMissingElsewhere(t *testing.T) {
+// TestForcedReservationReducesTheBudget checks it until the memory is returned.
+func TestForcedReservationReducesTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.NewBudget(100)
 		b.Add(130)
@@ -112,9 +112,9 @@ func TestSmallOutputsNeedNoMemory(t *testing.T) {
 // running is the time of an attempt that goes on during waits.
 func running() (resume func()) { return func() {} }
 
-// TestAnAnswerTakesRoomOnceAndGivesItBack checks that raw bytes are held until they are decoded,
+// TestResponseReservesMemoryOnceAndReturnsIt checks that raw bytes are held until they are decoded,
 // and decoded data until it is recorded.
-func TestAnAnswerTakesRoomOnceAndGivesItBack(t *testing.T) {
+func TestResponseReservesMemoryOnceAndReturnsIt(t *testing.T) {
 	t.Parallel()
 	answers, parsed := memory.NewBudget(100), memory.NewBudget(100)
 	r := memory.NewRoom(answers, parsed, running)
@@ -155,8 +155,8 @@ func TestAnAnswerTakesRoomOnceAndGivesItBack(t *testing.T) {
 	}
 }
 
-// TestWithoutARoomAnAnswerIsUnbounded checks a context without a room.
-func TestWithoutARoomAnAnswerIsUnbounded(t *testing.T) {
+// TestResponseWithoutABudgetIsUnbounded checks a context without a room.
+func TestResponseWithoutABudgetIsUnbounded(t *testing.T) {
 	t.Parallel()
 	r := memory.RoomOf(t.Context())
 	if err := errors.Join(r.Raw(t.Context(), 1<<40), r.Decoded(t.Context(), 1<<40)); err != nil {
@@ -164,8 +164,8 @@ func TestWithoutARoomAnAnswerIsUnbounded(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatFindsNoRoomInTimeFails also checks that it holds nothing.
-func TestAnAnswerThatFindsNoRoomInTimeFails(t *testing.T) {
+// TestResponseWithoutMemoryInTimeFails also checks that it holds nothing.
+func TestResponseWithoutMemoryInTimeFails(t *testing.T) {
 	t.Parallel()
 	answers, parsed := memory.NewBudget(10), memory.NewBudget(10)
 	if !answers.Try(10) || !parsed.Try(10) {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestNodesTogetherHoldNoMoreSlotsThanThereAre: nodes ask at random moments, use what they were given, and
+// TestNodesShareSlotsWithinTheLimit: nodes ask at random moments, use what they were given, and
 // now and then one ends; and each node that wants slots gets some.
-func TestNodesTogetherHoldNoMoreSlotsThanThereAre(t *testing.T) {
+func TestNodesShareSlotsWithinTheLimit(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		limit := 1 + r.IntN(6)

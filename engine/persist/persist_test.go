@@ -35,10 +35,10 @@ func failed(s *persist.Store) error {
 // errRow is an error about the rows of one run.
 var errRow = errors.New("CHECK constraint failed")
 
-// TestAWriteIsRepeatedOnlyWhileTheDatabaseCannotTakeIt: a full or busy database is asked
+// TestWriteIsRetriedOnlyWhileTheDatabaseIsUnavailable: a full or busy database is asked
 // again, an error about the row goes to the caller, and one about the database ends the
 // process.
-func TestAWriteIsRepeatedOnlyWhileTheDatabaseCannotTakeIt(t *testing.T) {
+func TestWriteIsRetriedOnlyWhileTheDatabaseIsUnavailable(t *testing.T) {
 	for _, c := range []struct {
 		err    error
 		writes int
@@ -93,8 +93,8 @@ func TestPausesBetweenWritesDoubleUpToFiveSeconds(t *testing.T) {
 	})
 }
 
-// TestAWriteIsGivenUpWhenTheWorkHasToEnd.
-func TestAWriteIsGivenUpWhenTheWorkHasToEnd(t *testing.T) {
+// TestWriteIsAbandonedAtShutdown.
+func TestWriteIsAbandonedAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := logged(nil)
 		work, end := context.WithTimeout(t.Context(), time.Minute)
@@ -124,9 +124,9 @@ func TestTheFirstErrorEndsTheProcess(t *testing.T) {
 	}
 }
 
-// TestOnlyAnErrorAboutARowIsTheRowsFault: one run fails for it, and not for what is wrong with
+// TestOnlyARowErrorFailsItsRun: one run fails for it, and not for what is wrong with
 // the database or with the moment.
-func TestOnlyAnErrorAboutARowIsTheRowsFault(t *testing.T) {
+func TestOnlyARowErrorFailsItsRun(t *testing.T) {
 	t.Parallel()
 	s, _ := logged(nil)
 	for _, err := range []error{nil, engine.ErrStale, engine.ErrNotFound, engine.ErrDisk, engine.ErrClosed, engine.ErrUnknown,
@@ -247,8 +247,8 @@ func TestAnAcceptIsRepeatedUntilItIsKnown(t *testing.T) {
 	}
 }
 
-// TestWhatStaysUnknownEndsTheProcess after ten seconds: the next start finds what was stored.
-func TestWhatStaysUnknownEndsTheProcess(t *testing.T) {
+// TestUnknownOutcomeEndsTheProcess after ten seconds: the next start finds what was stored.
+func TestUnknownOutcomeEndsTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := logged(nil)
 		began := time.Now()
@@ -315,8 +315,8 @@ func TestAnEventWithoutABodyTakesNoMemory(t *testing.T) {
 	}
 }
 
-// TestAnEventThatWaitsForMemoryIsReadAgainWithItsShare.
-func TestAnEventThatWaitsForMemoryIsReadAgainWithItsShare(t *testing.T) {
+// TestEventReadAfterAWaitForMemoryHasItsShare.
+func TestEventReadAfterAWaitForMemoryHasItsShare(t *testing.T) {
 	t.Parallel()
 	s, ev := stored(t)
 	all := s.Decoded.Whole(1 << 62)
@@ -350,8 +350,8 @@ func TestAnEventThatWaitsForMemoryIsReadAgainWithItsShare(t *testing.T) {
 	}
 }
 
-// TestAnEventWhoseBodyIsNotInMemoryIsNotTakenAsItIs, even if memory is free.
-func TestAnEventWhoseBodyIsNotInMemoryIsNotTakenAsItIs(t *testing.T) {
+// TestEventWithoutItsBodyIsLoadedFirst, even if memory is free.
+func TestEventWithoutItsBodyIsLoadedFirst(t *testing.T) {
 	t.Parallel()
 	s, ev := stored(t)
 	absent := ev.WithoutBody()

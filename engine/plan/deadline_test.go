@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestADeadlineBoundsAllTheTimeThatGoesBy: attempts, pauses, sleeps and waits of a step
+// TestDeadlineCoversAttemptsPausesAndWaits: attempts, pauses, sleeps and waits of a step
 // or of the whole run; each case says when it ends, and how.
-func TestADeadlineBoundsAllTheTimeThatGoesBy(t *testing.T) {
+func TestDeadlineCoversAttemptsPausesAndWaits(t *testing.T) {
 	retryable := &plan.Error{Message: "503", Code: "http_status", Status: 503, Retryable: true}
 	for _, c := range []struct {
 		name, text string
@@ -102,9 +102,9 @@ func pass(t *testing.T, st *plan.State, with *plan.Error) *plan.End {
 	return nil
 }
 
-// TestAnAttemptThatADeadlineCutsSaysSo: not that there was no answer within the time that
+// TestAttemptCutByADeadlineNamesIt: not that there was no answer within the time that
 // was left.
-func TestAnAttemptThatADeadlineCutsSaysSo(t *testing.T) {
+func TestAttemptCutByADeadlineNamesIt(t *testing.T) {
 	for text, want := range map[string]string{
 		"steps:\n  - {id: a, uses: test/act, deadline: 5s}":                                 "failed a deadline",
 		"steps:\n  - {id: a, uses: test/act, deadline: 5s, retry: 3}":                       "failed a deadline",

@@ -33,8 +33,8 @@ func put(st *plan.State, path string, attempt int, status plan.Status, output an
 	return r
 }
 
-// TestAWaitForAPersonOrAnEventSaysWhatItWaitsFor, and ends with what comes.
-func TestAWaitForAPersonOrAnEventSaysWhatItWaitsFor(t *testing.T) {
+// TestWaitShowsThePersonOrEventItWaitsFor, and ends with what comes.
+func TestWaitShowsThePersonOrEventItWaitsFor(t *testing.T) {
 	for _, c := range []struct {
 		name, wait, kind, text string
 		answer                 *plan.Answer
@@ -279,8 +279,8 @@ func TestAGroupFailsAfterItsOpenAttemptsHaveEnded(t *testing.T) {
 	}
 }
 
-// TestAfterOneIterationFailedNoOtherBegins, and those that wait are cut.
-func TestAfterOneIterationFailedNoOtherBegins(t *testing.T) {
+// TestNoIterationStartsAfterAFailedOne, and those that wait are cut.
+func TestNoIterationStartsAfterAFailedOne(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: l, foreach: 1..4, max_parallel: 2, steps: [{id: s, wait: {approval: go}}, {id: a, uses: "+
 		"test/act}]}]"), nil)
 	plan.Next(st)
@@ -315,8 +315,8 @@ func TestAKeptCallIsRepeatedUnchanged(t *testing.T) {
 	}
 }
 
-// TestAHeldAttemptIsDueSinceItFirstWas.
-func TestAHeldAttemptIsDueSinceItFirstWas(t *testing.T) {
+// TestHeldAttemptKeepsItsFirstDueTime.
+func TestHeldAttemptKeepsItsFirstDueTime(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: a, uses: test/act}]"), nil)
 	put(st, "a", 1, plan.Waiting, nil, nil)
 	since := st.Now
@@ -367,8 +367,8 @@ func TestTheDeadlineOfARunNamesTheStepThatIsDue(t *testing.T) {
 	}
 }
 
-// TestATextThatIsTooLargeSaysWhatToDo: a text of fail that exceeds the limit of a value is too_large, with advice.
-func TestATextThatIsTooLargeSaysWhatToDo(t *testing.T) {
+// TestErrorOfATooLargeTextGivesAdvice: a text of fail that exceeds the limit of a value is too_large, with advice.
+func TestErrorOfATooLargeTextGivesAdvice(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: a, fail: '${{ event.data.text }}'}]"),
 		map[string]any{"text": strings.Repeat("x", value.MaxSize+1)})
 	d := plan.Next(st)
@@ -378,8 +378,8 @@ func TestATextThatIsTooLargeSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// TestALimitIsNamedWithItsAdvice, and what is no limit is an error of the expression.
-func TestALimitIsNamedWithItsAdvice(t *testing.T) {
+// TestLimitErrorNamesTheLimitWithAdvice, and what is no limit is an error of the expression.
+func TestLimitErrorNamesTheLimitWithAdvice(t *testing.T) {
 	for _, c := range []struct {
 		err           error
 		code, message string
@@ -398,8 +398,8 @@ func TestALimitIsNamedWithItsAdvice(t *testing.T) {
 	}
 }
 
-// TestAStepThatWaitedWhenItsRunEndedIsShownAsCancelled.
-func TestAStepThatWaitedWhenItsRunEndedIsShownAsCancelled(t *testing.T) {
+// TestWaitingStepOfAnEndedRunIsShownAsCancelled.
+func TestWaitingStepOfAnEndedRunIsShownAsCancelled(t *testing.T) {
 	for want, r := range map[string]*plan.Record{
 		"cancelled": {Status: plan.Failed, Error: &plan.Error{Code: plan.CutCode}},
 		"failed":    {Status: plan.Failed, Error: &plan.Error{Code: "timeout"}},

@@ -24,9 +24,9 @@ func TestAFailureNamesItsStepAndItsHandler(t *testing.T) {
 	}
 }
 
-// TestAHandlersErrorIsSeenOnlyInIt: a handler inside a handler sees its own failure, and afterwards
+// TestHandlersErrorIsVisibleOnlyInIt: a handler inside a handler sees its own failure, and afterwards
 // the outer one counts again.
-func TestAHandlersErrorIsSeenOnlyInIt(t *testing.T) {
+func TestHandlersErrorIsVisibleOnlyInIt(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: a, uses: test/act}]\non_failure:\n  - {id: b, uses: test/act, continue_on_error: true, "+
 		"on_failure: [{id: in, uses: test/act, with: {n: '${{ error.message }}'}}]}\n  - {id: c, uses: test/act, with: {n: "+
 		"'${{ error.message }}'}}"), nil)
@@ -139,8 +139,8 @@ func TestAnApprovalIsShownWithThoseWhoMayAnswer(t *testing.T) {
 	}
 }
 
-// TestACancelledRunReadsGroupsThatHaveBegun, and begins none.
-func TestACancelledRunReadsGroupsThatHaveBegun(t *testing.T) {
+// TestFinallyOfACancelledRunReadsStartedGroups, and begins none.
+func TestFinallyOfACancelledRunReadsStartedGroups(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps:\n  - {id: g, steps: [{id: a, uses: test/act}, {id: b, uses: test/act}]}\nfinally:\n  - {id: f, "+
 		"uses: test/act, with: {n: '${{ steps.a.output }} ${{ steps.b?.status }}'}}"), nil)
 	put(st, "g/a", 1, plan.Succeeded, "x", nil)

@@ -24,9 +24,9 @@ var kindExamples = map[string]string{
 	"fail":     "{fail: no}",
 }
 
-// TestEachKindOfStepIsKnownEverywhere: a kind in the table of package workflows is read
+// TestEachKindOfStepIsSupportedEverywhere: a kind in the table of package workflows is read
 // and checked, stands in the schema with its help, can be planned, and is named in README.
-func TestEachKindOfStepIsKnownEverywhere(t *testing.T) {
+func TestEachKindOfStepIsSupportedEverywhere(t *testing.T) {
 	b, err := json.Marshal(workflows.Schema("workflow", &workflows.Catalog{Actions: workflows.NewActions(acts, nil)}))
 	if err != nil {
 		t.Fatal(err)

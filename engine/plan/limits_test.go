@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// TestALoopOverCallsRunsAsManyAtOnceAsItMay: a called run takes a place as an attempt does.
-func TestALoopOverCallsRunsAsManyAtOnceAsItMay(t *testing.T) {
+// TestLoopOverCallsUsesItsFullWidth: a called run takes a place as an attempt does.
+func TestLoopOverCallsUsesItsFullWidth(t *testing.T) {
 	st := state(flowWith(t, "on: manual\nsteps: [{id: l, foreach: 1..5, max_parallel: 2, call: other, with: {n: 1}}]"), nil)
 	if d := plan.Next(st); len(d.Calls) != 2 {
 		t.Errorf("%d calls at once", len(d.Calls))

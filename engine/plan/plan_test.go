@@ -64,7 +64,7 @@ func carry(t testing.TB, st *plan.State, do func(d plan.Due) *plan.Error) *plan.
 	return nil
 }
 
-func TestRunsEndAsTheLanguageSays(t *testing.T) {
+func TestRunsEndAsDocumented(t *testing.T) {
 	fail := map[string]*plan.Error{"bad": {Message: "503", Code: "http_status", Status: 503, Retryable: true},
 		"gone": {Message: "404", Code: "http_status", Status: 404}}
 	for _, c := range []struct {
@@ -218,7 +218,7 @@ func TestRetryAfterIsObeyedUpToMaxDelay(t *testing.T) {
 	}
 }
 
-func TestACutAttemptIsSentAgainOrFailsAsTheStepSays(t *testing.T) {
+func TestInterruptedAttemptFollowsOnUnknown(t *testing.T) {
 	for policy, want := range map[string]string{"retry": "again", "fail": "interrupted"} {
 		st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, on_unknown: "+policy+
 			", with: {n: \"${{ uuid() }} ${{ now() }}\"}}"), nil)
@@ -397,9 +397,9 @@ func randomSteps(r *rapid.T, n *int, depth, indent int, handler bool) string {
 	return out
 }
 
-// TestWhatIsSentIsWhatIsOnRecord: expressions run once, with the true secrets, and
+// TestRecordedInputIsTheOneSent: expressions run once, with the true secrets, and
 // the record differs only where a secret stands.
-func TestWhatIsSentIsWhatIsOnRecord(t *testing.T) {
+func TestRecordedInputIsTheOneSent(t *testing.T) {
 	for _, c := range []struct{ name, n, with, shown string }{
 		{"whole", "${{ secrets.TOKEN }}", "whsec_abcdef0123", "***"},
 		{"in a text", "a ${{ secrets.TOKEN }} b", "a whsec_abcdef0123 b", "a *** b"},
@@ -442,7 +442,7 @@ func TestASecretThatIsNotSetIsAnError(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreNeverOnRecord(t *testing.T) {
+func TestCredentialsAreNeverRecorded(t *testing.T) {
 	acts["test/http"] = &workflows.ActionSpec{Name: "test/http", SideEffects: true, Inputs: []workflows.ActionInput{
 		{Name: "auth", Type: "object"}, {Name: "headers", Type: "object"}, {Name: "pin", Type: "string", Secret: true}}}
 	defer delete(acts, "test/http")

@@ -7,8 +7,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestWhatActsAgainIsRepeatedOnlyWhenItWasNotCarriedOut, unless the step says retry:.
-func TestWhatActsAgainIsRepeatedOnlyWhenItWasNotCarriedOut(t *testing.T) {
+// TestNonIdempotentStepIsRepeatedOnlyIfNotExecuted, unless the step says retry:.
+func TestNonIdempotentStepIsRepeatedOnlyIfNotExecuted(t *testing.T) {
 	for name, c := range map[string]struct {
 		status plan.Status
 		err    plan.Error

@@ -86,9 +86,9 @@ func TestAnAttemptWithoutATokenIsRepeatedWhateverTheMethod(t *testing.T) {
 	}
 }
 
-// TestAnAttemptThatACrashCutIsRepeatedWithoutBeingCounted, whatever the action is: its
+// TestAttemptCutByACrashIsRepeatedUncounted, whatever the action is: its
 // idempotency key stays the same.
-func TestAnAttemptThatACrashCutIsRepeatedWithoutBeingCounted(t *testing.T) {
+func TestAttemptCutByACrashIsRepeatedUncounted(t *testing.T) {
 	cut := plan.Record{Status: plan.Unknown, Error: &plan.Error{Message: "the process ended", Code: "interrupted"}}
 	if d := plan.Next(retryStep(t, `{id: a, uses: test/act}`, cut)); len(d.Due) != 1 {
 		t.Errorf("an attempt whose result is unknown is not repeated: %+v", d)
@@ -110,9 +110,9 @@ func TestAnAttemptThatACrashCutIsRepeatedWithoutBeingCounted(t *testing.T) {
 	}
 }
 
-// TestAnAnswerSaysWhenToTryAgain: Retry-After is kept when it is longer than the pause,
+// TestRetryAfterOrAPersonSetsTheNextAttempt: Retry-After is kept when it is longer than the pause,
 // up to max_delay, and a person who resumes a step ends the pause.
-func TestAnAnswerSaysWhenToTryAgain(t *testing.T) {
+func TestRetryAfterOrAPersonSetsTheNextAttempt(t *testing.T) {
 	step := `{id: a, uses: test/act, retry: {max: 3, delay: 10s, factor: 1, jitter: false, max_delay: 1m}}`
 	for name, c := range map[string]struct {
 		err   plan.Error

@@ -82,9 +82,9 @@ func sameStart(got, want string) bool {
 	return slices.Equal(a, b)
 }
 
-// TestAStepThatItsGroupsTimeoutCutsSaysSo: what waited has the reason on record, and the
+// TestStepCutByAGroupTimeoutNamesTheGroup: what waited has the reason on record, and the
 // run goes on to the group's handler.
-func TestAStepThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
+func TestStepCutByAGroupTimeoutNamesTheGroup(t *testing.T) {
 	for _, body := range []string{"{sleep: 1h}", "{wait: {approval: ok}}", "{id: s, foreach: 1..2, max_parallel: 2, wait: {approval: ok}}"} {
 		st := state(flow(t, "on: manual\nsteps: [{id: g, timeout: 5s, steps: ["+body+"], on_failure: [{id: h, uses: test/act}]}]"), nil)
 		plan.Next(st)
@@ -109,8 +109,8 @@ func TestAStepThatItsGroupsTimeoutCutsSaysSo(t *testing.T) {
 	}
 }
 
-// TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler runs, and so does fail_fast.
-func TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
+// TestGroupTimeoutEndsItsCallsBeforeItsHandler runs, and so does fail_fast.
+func TestGroupTimeoutEndsItsCallsBeforeItsHandler(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: g, timeout: 5s, steps: [{id: c, call: other}], on_failure: [{id: h, uses: test/act}]}]"),
 		nil)
 	d := plan.Next(st)
@@ -138,8 +138,8 @@ func TestAGroupsTimeoutEndsWhatItCalledBeforeItsHandler(t *testing.T) {
 	}
 }
 
-// TestALoopWhoseItemsAllFailTriesABoundedNumberOfThem before the first pause is over.
-func TestALoopWhoseItemsAllFailTriesABoundedNumberOfThem(t *testing.T) {
+// TestFailingLoopTriesABoundedNumberOfItems before the first pause is over.
+func TestFailingLoopTriesABoundedNumberOfItems(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: a, foreach: 1..1000, max_parallel: 4, fail_fast: false, uses: test/act, retry: {max: 1, "+
 		"delay: 1h}}]"), nil)
 	tried := 0
@@ -173,10 +173,10 @@ func TestALoopInsideALoopFailsFastByItself(t *testing.T) {
 	}
 }
 
-// TestASlotThatAWaitLeavesHasOneOwner: an iteration whose sleep ends has no slot until its next step
+// TestSlotFreedByAWaitHasOneOwner: an iteration whose sleep ends has no slot until its next step
 // begins. Asked twice, the planner gives the slot to the same iteration, so that no more than
 // max_parallel begin.
-func TestASlotThatAWaitLeavesHasOneOwner(t *testing.T) {
+func TestSlotFreedByAWaitHasOneOwner(t *testing.T) {
 	st := state(flow(t, `on: manual
 steps:
   - foreach: 0..2

@@ -7,9 +7,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAnInsertedPieceStaysInItsPlaceOfAURL: data cannot climb a path, add a
+// TestInsertedValueStaysInItsPartOfAURL: data cannot climb a path, add a
 // segment, a parameter or a host, alone or together with what stands beside it.
-func TestAnInsertedPieceStaysInItsPlaceOfAURL(t *testing.T) {
+func TestInsertedValueStaysInItsPartOfAURL(t *testing.T) {
 	for _, c := range []struct{ url, a, b, want string }{
 		{"https://x/v1/${{ event.data.a }}/orders", "..", "", ""},
 		{"https://x/v1/${{ event.data.a }}/orders", ".", "", ""},
