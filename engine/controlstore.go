@@ -48,7 +48,8 @@ type ControlStore interface {
 type DecisionStore interface {
 	// Redecide stores new decisions, keeps the earlier ones, and stores the progress of a batch,
 	// all or none. It returns ErrStale if the batch is not running, ErrPending for an event without
-	// a first decision. Running twice returns Known where Once forbids another run.
+	// a first decision, and an UnstorableError if the database refuses the rows of one workflow.
+	// Running twice returns Known where Once forbids another run.
 	Redecide(ctx context.Context, rs []Redecision, step *BatchStep) ([]Redecided, error)
 	// DoneSteps returns the attempts of the ended runs of an event and a workflow that succeeded, the
 	// newest of each step; those of on_failure and finally are not among them.

@@ -48,7 +48,7 @@ type EventStore interface {
 	// Match records, in order, what every workflow decided about events, with the runs that begin
 	// and the waiting runs that the events wake or end, all or none. The events leave the inbox.
 	// The intake calls it. It may run twice: an event that has left the inbox is not changed, and
-	// its result is Known.
+	// its result is Known. It returns an UnstorableError if the database refuses the rows of one workflow.
 	Match(ctx context.Context, ms []Match) ([]MatchResult, error)
 	// Event loads one event; ErrNotFound if there is none.
 	Event(ctx context.Context, id EventID) (*Event, error)

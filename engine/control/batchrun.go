@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -211,10 +212,42 @@ func (ctl *Control) doneSteps(ctx context.Context, id engine.EventID, w *workflo
 	return append([]engine.DoneStep{}, engine.DoneIn(w, all)...), nil
 }
 
-// storeStep stores the decisions of a batch, unless it was paused or cancelled in the meantime.
+// refusedOf returns which of some decisions the database has refused, -1 for none: the error has another cause,
+// and all of them are tried again later.
+func refusedOf(rs []engine.Redecision, err error) int {
+	at := (*engine.UnstorableError)(nil)
+	if !engine.RowsFault(err) || !errors.As(err, &at) {
+		return -1
+	}
+	return slices.IndexFunc(rs, func(r engine.Redecision) bool { return r.Decision.Workflow == at.Workflow })
+}
+
+// unrecorded replaces a decision that cannot be stored by one that says so.
+func unrecorded(r engine.Redecision, cause error) engine.Redecision {
+	r.Decision, r.Start, r.Done = engine.Unrecorded(r.Decision.Workflow, r.Decision.Version, cause), nil, nil
+	return r
+}
+
+// storeStep stores the decisions of a batch, unless it was paused or cancelled in the meantime. Decisions
+// that the database refuses are counted and do not block others.
 func (ctl *Control) storeStep(ctx context.Context, step *engine.BatchStep, rs []engine.Redecision) (made int, err error) {
 	step.At = time.Now().UTC()
-	out, err := ctl.redecide(ctx, step, rs...)
+	var out []engine.Redecided
+	for {
+		out, err = ctl.redecide(ctx, step, rs...)
+		i := refusedOf(rs, err)
+		if i < 0 {
+			break
+		}
+		ctl.o.Log.Error("a decision of a batch cannot be stored", "batch", step.ID, "event", rs[i].Event,
+			"workflow", rs[i].Decision.Workflow, "error", ctl.o.Redactor.Text(err.Error()))
+		if rs[i].Start != nil {
+			rs[i] = unrecorded(rs[i], err)
+			continue
+		}
+		rs = slices.Delete(rs, i, i+1)
+		step.Failed++
+	}
 	for _, x := range out {
 		if !x.Known && x.Run != 0 && !x.Folded {
 			made++

@@ -124,7 +124,9 @@ func (ctl *Control) decideHeld(ctx context.Context, x engine.Switch) (int, error
 			return 0, err
 		}
 		if err == nil {
-			_, err = ctl.redecide(ctx, nil, r)
+			if _, err = ctl.redecide(ctx, nil, r); r.Start != nil && refusedOf([]engine.Redecision{r}, err) == 0 {
+				_, err = ctl.redecide(ctx, nil, unrecorded(r, err))
+			}
 		}
 		if err != nil {
 			return 0, fmt.Errorf("event %s, held for workflow %s: %w", id, x.Workflow, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -19,12 +20,18 @@ import (
 // they start in one transaction. A run that has a slot has its first attempts stored in the same
 // transaction; it is returned to be executed.
 func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
+	return in.matchWithout(nil, events...)
+}
+
+// matchWithout is match for events whose decisions of some workflows the database has refused: these fail
+// with the reason.
+func (in *Intake) matchWithout(refused map[string]error, events ...*engine.Event) (going []*runner.Execution) {
 	ms := make([]engine.Match, len(events))
 	live := make([][]*runner.Execution, len(events))
 	rules := in.reg.Rules() // before what they are
 	p, decided := in.reg.Deciding()
 	for i, ev := range events {
-		ms[i], live[i] = in.evaluate(p, ev, time.Time{})
+		ms[i], live[i] = in.evaluate(p, ev, time.Time{}, refused)
 		ms[i].Rules = rules
 	}
 	var results []engine.MatchResult
@@ -34,10 +41,10 @@ func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 	})
 	decided()
 	if errors.Is(err, engine.ErrRules) {
-		return in.matchAgain(events, live)
+		return in.matchAgain(events, live, refused)
 	}
 	if in.store.RowsFault(err) {
-		return in.matchAlone(p, events, live, err)
+		return in.matchAlone(p, events, live, refused, err)
 	}
 	in.mu.Lock()
 	for _, ev := range events {
@@ -62,7 +69,7 @@ func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 }
 
 // matchAgain decides events anew, because another node has changed what the decisions rely on.
-func (in *Intake) matchAgain(events []*engine.Event, live [][]*runner.Execution) []*runner.Execution {
+func (in *Intake) matchAgain(events []*engine.Event, live [][]*runner.Execution, refused map[string]error) []*runner.Execution {
 	for _, list := range live {
 		for _, ex := range list {
 			in.runner.Release(ex)
@@ -79,12 +86,13 @@ func (in *Intake) matchAgain(events []*engine.Event, live [][]*runner.Execution)
 		in.mu.Unlock()
 		return nil
 	}
-	return in.match(events...)
+	return in.matchWithout(refused, events...)
 }
 
 // matchAlone handles a match that could not be stored because of its rows: each event is tried
-// alone, and one that still fails is recorded as rule_failed for all its workflows.
-func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live [][]*runner.Execution,
+// alone, then without the workflow whose row was refused, which is recorded as rule_failed. If the
+// database does not tell which workflow's row it is, this is recorded for all workflows.
+func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live [][]*runner.Execution, refused map[string]error,
 	cause error) (going []*runner.Execution) {
 	for _, list := range live {
 		for _, ex := range list {
@@ -98,11 +106,17 @@ func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live 
 		return going
 	}
 	ev := events[0]
+	if at := (*engine.UnstorableError)(nil); errors.As(cause, &at) && refused[at.Workflow] == nil {
+		without := maps.Clone(refused)
+		if without == nil {
+			without = map[string]error{}
+		}
+		without[at.Workflow] = cause
+		return in.matchWithout(without, ev)
+	}
 	m := engine.Match{Event: ev.ID, At: time.Now().UTC(), Called: ev.Inlet == "call", Rules: in.reg.Rules()}
 	for _, l := range p.Listeners(&ev.Delivery) {
-		m.Decisions = append(m.Decisions,
-			engine.Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: engine.RuleFailed,
-				Reason: "the decision cannot be recorded: " + cause.Error()})
+		m.Decisions = append(m.Decisions, engine.Unrecorded(l.Workflow.ID, l.Workflow.Version, cause))
 	}
 	err := in.store.Retry(func() error {
 		_, err := in.store.Match(in.work, []engine.Match{m})
@@ -122,8 +136,10 @@ func (in *Intake) matchAlone(p *registry.Snapshot, events []*engine.Event, live 
 }
 
 // evaluate evaluates the workflows that listen to an event. On the fast path (until set) it
-// has no side effects; results after until must be discarded.
-func (in *Intake) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Time) (m engine.Match, live []*runner.Execution) {
+// has no side effects; results after until must be discarded. refused are the workflows whose decision the
+// database has refused before.
+func (in *Intake) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Time, refused map[string]error) (m engine.Match,
+	live []*runner.Execution) {
 	m = engine.Match{Event: ev.ID, At: time.Now().UTC()}
 	if len(ev.Hidden) > 0 {
 		m.Mask = in.o.Redactor.With(ev.Hidden)
@@ -140,6 +156,10 @@ func (in *Intake) evaluate(p *registry.Snapshot, ev *engine.Event, until time.Ti
 		m.Decisions = append(m.Decisions, unreadable(ev, notRead))
 	}
 	for _, l := range listeners {
+		if cause := refused[l.Workflow.ID]; cause != nil {
+			m.Decisions = append(m.Decisions, engine.Unrecorded(l.Workflow.ID, l.Workflow.Version, cause))
+			continue
+		}
 		d, start, ex := in.evaluateWorkflow(l, ev, names, err, until)
 		m.Decisions = append(m.Decisions, d)
 		if start != nil {

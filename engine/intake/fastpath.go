@@ -50,7 +50,7 @@ func (in *Intake) acceptFast(ctx context.Context, id engine.EventID, d *engine.D
 	rules := in.reg.Rules() // before what they are
 	p, decided := in.reg.Deciding()
 	defer decided()
-	m, live := in.evaluate(p, ev, until)
+	m, live := in.evaluate(p, ev, until, nil)
 	defer func() {
 		if !ok || r.Duplicate {
 			for _, ex := range live {

@@ -85,13 +85,7 @@ func (s *Store) Retry(do func() error) error {
 // RowsFault reports whether a store error concerns only the rows of one run or event, which then
 // fails alone.
 func (s *Store) RowsFault(err error) bool {
-	for _, other := range []error{engine.ErrStale, engine.ErrNotFound, engine.ErrDisk, engine.ErrClosed, engine.ErrUnknown,
-		engine.ErrFull, engine.ErrBusy, engine.ErrRules} {
-		if errors.Is(err, other) {
-			return false
-		}
-	}
-	return err != nil && (s.work == nil || s.work.Err() == nil)
+	return engine.RowsFault(err) && (s.work == nil || s.work.Err() == nil)
 }
 
 // ReadError classifies an error of a query for due work. again means that the query should be

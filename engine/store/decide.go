@@ -41,8 +41,11 @@ func (s *Store) Redecide(ctx context.Context, rs []engine.Redecision, step *engi
 	out := make([]engine.Redecided, len(rs))
 	err := s.w.do(ctx, true, func(t *tx) (err error) {
 		for i, r := range encoded {
-			if out[i], err = t.redecide(r); err != nil {
-				return err
+			if out[i], err = t.redecide(r); err == nil {
+				err = t.writtenAlone()
+			}
+			if err != nil {
+				return &engine.UnstorableError{Workflow: r.of.Decision.Workflow, Err: err}
 			}
 		}
 		return t.advanceBatch(step, out)

@@ -59,7 +59,7 @@ func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
 	for _, st := range m.Starts {
 		r, err := s.encode(st)
 		if err != nil {
-			return out, err
+			return out, refusedRun(st.Run.Workflow, err)
 		}
 		out.starts = append(out.starts, r)
 	}
@@ -69,7 +69,7 @@ func (s *Store) encodeMatch(m engine.Match) (matchRows, error) {
 	for _, d := range m.Decisions {
 		trace, err := s.trace(d.Conditions, m.Mask)
 		if err != nil {
-			return out, err
+			return out, &engine.UnstorableError{Workflow: d.Workflow, Err: err}
 		}
 		var run driver.Value
 		if d.Run != 0 {
@@ -86,8 +86,11 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	open := false
 	for _, r := range m.starts {
 		dropped, err := m.start(t, r, &out)
+		if err == nil {
+			err = t.writtenAlone()
+		}
 		if err != nil {
-			return out, err
+			return out, refusedRun(r.of.Run.Workflow, err)
 		}
 		open = open || !dropped && !r.of.Run.Status.Ended()
 	}
@@ -100,8 +103,12 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 			d = slices.Clone(d)
 			foldDecision(d, f, m.kindOf(m.of.Decisions[i].Run))
 		}
-		if err := t.put(insertDecision, d...); err != nil {
-			return out, err
+		err := t.put(insertDecision, d...)
+		if err == nil {
+			err = t.writtenAlone()
+		}
+		if err != nil {
+			return out, &engine.UnstorableError{Workflow: m.of.Decisions[i].Workflow, Err: err}
 		}
 	}
 	if m.of.Called && !open {
@@ -120,6 +127,20 @@ func (m matchRows) write(t *tx) (out engine.MatchResult, err error) {
 	err = t.exec(wakeWaiting, m.of.At.UnixMilli(), m.of.Wakes.Trigger, m.wakes, m.of.Wakes.Key)
 	out.Woken += int(t.changes)
 	return out, err
+}
+
+// refusedRun says that a run cannot be stored.
+func refusedRun(workflow string, err error) error {
+	return &engine.UnstorableError{Workflow: workflow, Err: fmt.Errorf("the run that begins: %w", err)}
+}
+
+// writtenAlone sends the statements that PostgreSQL has not executed yet, if each command finds out for itself
+// why it failed: an error then belongs to the rows since the last call.
+func (t *tx) writtenAlone() error {
+	if t.w.pg == nil || !t.careful {
+		return nil
+	}
+	return t.w.pg.flush()
 }
 
 // start stores a run that begins or waits for its slot. It reports whether no run was made: it was
