@@ -136,7 +136,7 @@ func TestEveryPresetTakesTheGenuineAndRefusesTheRest(t *testing.T) {
 		for _, v := range p.Verify {
 			t.Run(name+"/"+v.Variant, func(t *testing.T) {
 				if v.Key != nil && v.Key.Format == "x5c" {
-					t.Skip("only a chain up to the pinned root signs: TestATokenWithAChainOfItsOwn")
+					t.Skip("only a chain up to the pinned root signs: TestTokenWithItsOwnCertificateChain")
 				}
 				tryVariant(t, p, v)
 			})

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestAFieldOfTheBodyIsNotLookedForInTheData also checks the reverse: where a trigger's data is a
+// TestFieldOfTheBodyIsNotMaskedInTheData also checks the reverse: where a trigger's data is a
 // part of the body, a path says which of the two it means.
-func TestAFieldOfTheBodyIsNotLookedForInTheData(t *testing.T) {
+func TestFieldOfTheBodyIsNotMaskedInTheData(t *testing.T) {
 	const body = `{"iban":"a","payload":{"iban":"b"}}`
 	for path, want := range map[string]string{
 		"event.body.iban":         `{"iban":"***:1234abcd","payload":{"iban":"b"}}`,
@@ -65,9 +65,9 @@ func TestFieldsInLinesOfJSONAreMasked(t *testing.T) {
 	}
 }
 
-// TestAMaskIsMaskedOnce checks that a body that is masked again keeps the digits of its first mask,
+// TestMaskIsNotMaskedAgain checks that a body that is masked again keeps the digits of its first mask,
 // and that only a complete mask counts.
-func TestAMaskIsMaskedOnce(t *testing.T) {
+func TestMaskIsNotMaskedAgain(t *testing.T) {
 	for text, want := range map[string]string{
 		"***": "***", "***:0123abcd": "***:0123abcd", "***:0123abc": "***:1234abcd", "***:0123abcde": "***:1234abcd",
 		"x***": "***:1234abcd", "***x": "***:1234abcd", "***:0123ABCD": "***:1234abcd",

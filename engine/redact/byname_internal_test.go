@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestTheValueBehindANameIsMaskedWhole uses bodies that cannot be parsed: a value is masked up to
+// TestValueAfterAFieldNameIsMaskedWhole uses bodies that cannot be parsed: a value is masked up to
 // its end, if it has one, and nothing after it is.
-func TestTheValueBehindANameIsMaskedWhole(t *testing.T) {
+func TestValueAfterAFieldNameIsMaskedWhole(t *testing.T) {
 	const m, part = "***:1234abcd", "content-disposition: form-data; name=pin\r\n\r\n"
 	for name, c := range map[string]struct{ in, want string }{
 		"nothing behind it":                  {`x pin:`, `x pin:`},
@@ -56,8 +56,8 @@ func TestAnElementOfAListIsMaskedByTheNameOfItsList(t *testing.T) {
 	}
 }
 
-// TestNoBodyEndsTheSearch tries bodies truncated at each offset.
-func TestNoBodyEndsTheSearch(t *testing.T) {
+// TestTruncatedBodiesDoNotStopTheMasking tries bodies truncated at each offset.
+func TestTruncatedBodiesDoNotStopTheMasking(t *testing.T) {
 	for _, text := range []string{`{"p":"{\\\"pin\\\":\\\"41\\\"`, `{"pin":{"a":"b\\`, `pin=\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\`} {
 		for n := range len(text) + 1 {
 			body := make([]byte, n)
@@ -76,10 +76,10 @@ func found(s string, forms ...form) string {
 	return string(out)
 }
 
-// TestTheEndOfABase64TextIsMaskedWithIt checks the one additional character, which contains bits of
+// TestEndOfABase64TextIsMaskedToo checks the one additional character, which contains bits of
 // the secret and of what follows, and the padding. A character that others follow is not part of
 // the secret alone.
-func TestTheEndOfABase64TextIsMaskedWithIt(t *testing.T) {
+func TestEndOfABase64TextIsMaskedToo(t *testing.T) {
 	t.Parallel()
 	f := form{text: "c2VjcmV0", base64: true}
 	for in, want := range map[string]string{
@@ -153,8 +153,8 @@ func TestLongSecretsAreFound(t *testing.T) {
 	}
 }
 
-// TestEitherMatcherFinds checks what only one of two matchers finds.
-func TestEitherMatcherFinds(t *testing.T) {
+// TestEachOfTwoMatchersFindsItsValues checks what only one of two matchers finds.
+func TestEachOfTwoMatchersFindsItsValues(t *testing.T) {
 	t.Parallel()
 	a, b := newMatcher([]form{{text: "alpha"}}), newMatcher([]form{{text: "beta"}, {text: "habit"}})
 	for in, want := range map[string]string{"alpha": "***", "beta": "***", "alpha beta": "*** ***", "alphabit": "***", "none": ""} {

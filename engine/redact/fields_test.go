@@ -171,9 +171,9 @@ func FuzzLooseRedaction(f *testing.F) {
 	})
 }
 
-// TestABodyWithoutTheFieldStaysAsItCame, to the byte and with its type, also where it has the name at another
+// TestBodyWithoutTheFieldIsUnchanged, to the byte and with its type, also where it has the name at another
 // place.
-func TestABodyWithoutTheFieldStaysAsItCame(t *testing.T) {
+func TestBodyWithoutTheFieldIsUnchanged(t *testing.T) {
 	const parts = "a preamble\r\n--B\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--B--\r\n"
 	for name, c := range map[string]struct{ path, kind, data, in string }{
 		"JSON":                          {"event.data.a.b", "application/json", "", ` { "b" : 1 } `},
@@ -199,8 +199,8 @@ func TestABodyWithoutTheFieldStaysAsItCame(t *testing.T) {
 	}
 }
 
-// TestTheDigitsAreThoseOfTheValue, whatever its type, so that equal values can be compared.
-func TestTheDigitsAreThoseOfTheValue(t *testing.T) {
+// TestMaskDigitsAreComputedFromTheValue, whatever its type, so that equal values can be compared.
+func TestMaskDigitsAreComputedFromTheValue(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"a": "x\ty"}`: "x\ty", `{"a" :12e3}`: "12e3", `{"a":true}`: "true", `{"a":false}`: "false",
 		`{"a": [1, {"b":2}] }`: `[1, {"b":2}]`, "{\"a\":\r\n\t{}}": "{}",

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestWhatAShortBase64SecretDecodesToIsMasked is for fromBase64(secrets.X) in inputs.
-func TestWhatAShortBase64SecretDecodesToIsMasked(t *testing.T) {
+// TestDecodedFormOfAShortBase64SecretIsMasked is for fromBase64(secrets.X) in inputs.
+func TestDecodedFormOfAShortBase64SecretIsMasked(t *testing.T) {
 	for secret, inner := range map[string]string{"c2VjcmV0dmFsdWU=": "secretvalue", "cGFzczQ3MTE": "pass4711"} {
 		if !slices.Contains(secretParts(secret), inner) {
 			t.Errorf("%s: %q is not among %q", secret, inner, secretParts(secret))
@@ -15,9 +15,9 @@ func TestWhatAShortBase64SecretDecodesToIsMasked(t *testing.T) {
 	}
 }
 
-// TestTheFormsThatAreSearchedFor checks each encoding as real encoders write it, and that only a
+// TestSearchedEncodings checks each encoding as real encoders write it, and that only a
 // form that ends within a base64 group may be followed by one more character.
-func TestTheFormsThatAreSearchedFor(t *testing.T) {
+func TestSearchedEncodings(t *testing.T) {
 	const secret = `Kä/~?o?~+"'<&=x??>`
 	has := secretForms(secret)
 	for _, c := range []struct {
@@ -94,9 +94,9 @@ func TestTheFormsThatAreSearchedFor(t *testing.T) {
 	}
 }
 
-// TestTheBoundsOfWhatIsSearchedFor checks 5 and 6 bytes, and that a value above 64 KiB is not
+// TestLimitsOfSearchedSecrets checks 5 and 6 bytes, and that a value above 64 KiB is not
 // searched for in other encodings.
-func TestTheBoundsOfWhatIsSearchedFor(t *testing.T) {
+func TestLimitsOfSearchedSecrets(t *testing.T) {
 	if got := secretForms("abcde"); len(got) != 0 {
 		t.Errorf("5 bytes are searched for: %v", got)
 	}

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// TestThePartsOfASecretThatAreSearchedFor checks the value without surrounding white space, its
+// TestSearchedPartsOfASecret checks the value without surrounding white space, its
 // lines of at least 12 bytes, its decoded forms of at least 6 bytes, and the secrets in a key file.
 // Shorter parts would mask ordinary text.
-func TestThePartsOfASecretThatAreSearchedFor(t *testing.T) {
+func TestSearchedPartsOfASecret(t *testing.T) {
 	for name, c := range map[string]struct {
 		secret string
 		want   []string
@@ -38,9 +38,9 @@ func TestThePartsOfASecretThatAreSearchedFor(t *testing.T) {
 	}
 }
 
-// TestALargeSecretIsSearchedForWholeOnly checks that values up to 64 KiB are searched for in every
+// TestLargeSecretIsSearchedForUnencodedOnly checks that values up to 64 KiB are searched for in every
 // encoding, and larger ones only as they are.
-func TestALargeSecretIsSearchedForWholeOnly(t *testing.T) {
+func TestLargeSecretIsSearchedForUnencodedOnly(t *testing.T) {
 	inner := strings.Repeat("x", 48<<10)
 	within := base64.StdEncoding.EncodeToString([]byte(inner)) // 64 KiB
 	if len(within) != 64<<10 || !slices.Contains(secretParts(within), inner) {

@@ -130,7 +130,7 @@ func TestLinesAndPartsOfASecretAreFound(t *testing.T) {
 	}
 }
 
-func TestSecretsThatOverlapLeaveNothing(t *testing.T) {
+func TestOverlappingSecretsAreMaskedCompletely(t *testing.T) {
 	var r Redactor
 	r.Set([]string{"abcdefgh", "efghijkl", "ghijklmnop"})
 	if got := r.Text("-abcdefghijklmnop-"); got != "-***-" {
@@ -141,9 +141,9 @@ func TestSecretsThatOverlapLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestAPartThatARunKnowsLeavesNothingOfTheWhole is for a run that extracts a part of a secret: its
+// TestSecretIsMaskedWholeBesideItsKnownPart is for a run that extracts a part of a secret: its
 // responses may contain the complete secret.
-func TestAPartThatARunKnowsLeavesNothingOfTheWhole(t *testing.T) {
+func TestSecretIsMaskedWholeBesideItsKnownPart(t *testing.T) {
 	const secret = "outpw-CANARY-0018-abcdef"
 	var r Redactor
 	r.Set([]string{secret})
@@ -179,7 +179,7 @@ func TestMaskedJSONStaysJSON(t *testing.T) {
 	}
 }
 
-func TestShortValuesOfARunAreMaskedWhereTheyAreAllOfAText(t *testing.T) {
+func TestShortValuesOfARunAreMaskedAsWholeTexts(t *testing.T) {
 	m := (&Redactor{}).With([]string{"123", "4111222233334444"})
 	got, changed := m.JSON([]byte(`{"cvv":"123","text":"room 1234","card":"4111222233334444","status":123}`))
 	if want := `{"cvv":"***","text":"room 1234","card":"***","status":123}`; string(got) != want || !changed {
@@ -187,7 +187,7 @@ func TestShortValuesOfARunAreMaskedWhereTheyAreAllOfAText(t *testing.T) {
 	}
 }
 
-func TestOldSecretsAreMaskedOn(t *testing.T) {
+func TestOldSecretsStayMasked(t *testing.T) {
 	var r Redactor
 	r.Set([]string{"old-value-1"})
 	r.Learn("learned-value")
@@ -203,8 +203,8 @@ func TestOldSecretsAreMaskedOn(t *testing.T) {
 	}
 }
 
-// TestSearchFindsWhatComparisonFinds compares the matcher with a plain search.
-func TestSearchFindsWhatComparisonFinds(t *testing.T) {
+// TestMatcherFindsWhatAPlainSearchFinds compares the matcher with a plain search.
+func TestMatcherFindsWhatAPlainSearchFinds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.StringOfN(rapid.RuneFrom([]rune("abc")), 3, 12, -1)
 		words := rapid.SliceOfN(word, 1, 6).Draw(t, "words")

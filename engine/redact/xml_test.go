@@ -64,8 +64,8 @@ func TestFieldsOfXMLAreMasked(t *testing.T) {
 	}
 }
 
-// TestXMLInsideOfJSONAndFormsIsMasked, and in other charsets.
-func TestXMLInsideOfJSONAndFormsIsMasked(t *testing.T) {
+// TestXMLInsideJSONAndFormsIsMasked, and in other charsets.
+func TestXMLInsideJSONAndFormsIsMasked(t *testing.T) {
 	for _, c := range []struct{ kind, in, want, as string }{
 		{"application/json", `{"x":"<a><pin>4111<\/pin><\/a>","y":1}`, `{"x":"<a><pin>***:1234abcd</pin></a>","y":1}`, "application/json"},
 		{"application/x-www-form-urlencoded", "x=%3Ca%3E%3Cpin%3E4111%3C%2Fpin%3E%3C%2Fa%3E&y=1",
@@ -103,8 +103,8 @@ func TestHostileXMLTakesLinearTime(t *testing.T) {
 	}
 }
 
-// TestNoValueOfAFieldIsLeftInXML builds documents, breaks some of them, and looks for the value.
-func TestNoValueOfAFieldIsLeftInXML(t *testing.T) {
+// TestNoValueOfAMaskedFieldRemainsInXML builds documents, breaks some of them, and looks for the value.
+func TestNoValueOfAMaskedFieldRemainsInXML(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		var b strings.Builder
 		var element func(depth int)

@@ -11,7 +11,7 @@ import (
 )
 
 // Where the list is that split names nobody can tell when it is not there.
-func TestFieldsAreMaskedAtAnyDepthWhereABodyCannotBeTakenApart(t *testing.T) {
+func TestFieldsAreMaskedAtAnyDepthIfABodyCannotBeParsed(t *testing.T) {
 	path, err := workflows.ParseRedactPath("event.data.iban")
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +71,8 @@ func TestSecretsInABodyAreMaskedInItsForm(t *testing.T) {
 	}
 }
 
-// TestARefusedBodyIsMaskedAndKeptWhole, which its signature covers; without a match it is kept once.
-func TestARefusedBodyIsMaskedAndKeptWhole(t *testing.T) {
+// TestRefusedBodyIsKeptMaskedAndOriginal: the signature covers the original. Without a match it is kept once.
+func TestRefusedBodyIsKeptMaskedAndOriginal(t *testing.T) {
 	path, err := workflows.ParseRedactPath("event.data.iban")
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestStaleValuesAreTimesOrNumbers, each in the form in which two of them are compared.
-func TestStaleValuesAreTimesOrNumbers(t *testing.T) {
+// TestDropStaleComparesTimesOrNumbers, each in the form in which two of them are compared.
+func TestDropStaleComparesTimesOrNumbers(t *testing.T) {
 	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		v    any
@@ -36,9 +36,9 @@ func TestStaleValuesAreTimesOrNumbers(t *testing.T) {
 	}
 }
 
-// TestHiddenInputsAreMaskedToTheirLastPart: those of a secret input, in lists and objects, besides those that the
+// TestEveryPartOfAHiddenInputIsMasked: those of a secret input, in lists and objects, besides those that the
 // caller hides; what is no text of its own stays.
-func TestHiddenInputsAreMaskedToTheirLastPart(t *testing.T) {
+func TestEveryPartOfAHiddenInputIsMasked(t *testing.T) {
 	inputs := map[string]any{"pin": json.Number("4711"), "card": map[string]any{"no": "4111", "ok": true, "none": nil},
 		"list": []any{"a", []any{"b", "4111"}, ""}, "open": "seen"}
 	hidden := []string{"before"}
@@ -73,8 +73,8 @@ func TestAChainIsReadFromEventsOfRunsOnly(t *testing.T) {
 	}
 }
 
-// TestTheEndOfARunIsToldToEachListenerOnce; workflows that listen to all others do not listen to each other.
-func TestTheEndOfARunIsToldToEachListenerOnce(t *testing.T) {
+// TestRunEndIsSentToEachSubscriberOnce; workflows that listen to all others do not listen to each other.
+func TestRunEndIsSentToEachSubscriberOnce(t *testing.T) {
 	on := func(id string) engine.Listener { return engine.Listener{Workflow: &workflows.Workflow{ID: id}} }
 	l := &Snapshot{byRun: map[string][]engine.Listener{"a": {on("x"), on("y")}, workflows.AnyWorkflow: {on("y"), on("z")}, "z": {on("x")}}}
 	for workflow, want := range map[string]string{"a": "x y z", "b": "y z", "y": "", "z": "x"} {
@@ -90,8 +90,8 @@ func TestTheEndOfARunIsToldToEachListenerOnce(t *testing.T) {
 	}
 }
 
-// TestASwitchDecidesBeforeTheFile: what a person held is held, and what he or the file switched off is disabled.
-func TestASwitchDecidesBeforeTheFile(t *testing.T) {
+// TestSwitchOverridesTheFile: what a person held is held, and what he or the file switched off is disabled.
+func TestSwitchOverridesTheFile(t *testing.T) {
 	l := &Snapshot{Off: map[string]engine.Switch{"off": {State: engine.SwitchOff}, "held": {State: engine.SwitchHold}}}
 	for _, c := range []struct {
 		workflow string
@@ -107,8 +107,8 @@ func TestASwitchDecidesBeforeTheFile(t *testing.T) {
 	}
 }
 
-// TestSecretsThatWereUsedStayMasked: an old value, and one that no file of the project names.
-func TestSecretsThatWereUsedStayMasked(t *testing.T) {
+// TestFormerlyUsedSecretsStayMasked: an old value, and one that no file of the project names.
+func TestFormerlyUsedSecretsStayMasked(t *testing.T) {
 	redactor := &redact.Redactor{}
 	values := map[string]string{"TOKEN": "first-secret-value"}
 	g := New(Options{Store: storetest.New(t).Store, Redactor: redactor,
@@ -159,8 +159,8 @@ func TestRulesOfCancelOnAreKeptOncePerVersion(t *testing.T) {
 	}
 }
 
-// TestARunUsesTheFilesOfItsTime: the last that were stored up to it, or the oldest for a run from before.
-func TestARunUsesTheFilesOfItsTime(t *testing.T) {
+// TestRunUsesTheFilesStoredAtItsTime: the last that were stored up to it, or the oldest for a run from before.
+func TestRunUsesTheFilesStoredAtItsTime(t *testing.T) {
 	list := []engine.VersionUses{{Version: "v", From: 10}, {Version: "v", From: 20}}
 	for run, want := range map[engine.RunID]engine.RunID{5: 10, 10: 10, 19: 10, 20: 20, 30: 20} {
 		if u, known := UsesAsOf(list, run); u.From != want || !known {

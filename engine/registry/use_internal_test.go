@@ -67,9 +67,9 @@ func names(set map[string]bool) string {
 const hooks = "a: {webhook: {auth: none, key: body.id}}, b: {webhook: {auth: none, key: body.id}}, " +
 	"c: {webhook: {auth: none, key: body.id, events: [x, y*]}}, d: {webhook: {auth: none, key: body.id, start: false}}"
 
-// TestEventsAreOrderedWhereOrderDecides: with limits, cancel_on or a hold, for the triggers that begin or end the
+// TestEventsAreOrderedWhereTheOrderMatters: with limits, cancel_on or a hold, for the triggers that begin or end the
 // runs. A workflow that is off orders nothing and begins nothing, unless its events are held.
-func TestEventsAreOrderedWhereOrderDecides(t *testing.T) {
+func TestEventsAreOrderedWhereTheOrderMatters(t *testing.T) {
 	const free, grouped, ended = "steps: [{sleep: 1h}]\n", "concurrency: 1\nsteps: [{sleep: 1h}]\n",
 		"cancel_on: {event: b, key: event.key}\nsteps: [{sleep: 1h}]\n"
 	for name, c := range map[string]struct {
@@ -110,8 +110,8 @@ func TestEventsAreOrderedWhereOrderDecides(t *testing.T) {
 	}
 }
 
-// TestWhatStartsNothingOnlyEndsWaits: a trigger with start: false has no listeners.
-func TestWhatStartsNothingOnlyEndsWaits(t *testing.T) {
+// TestTriggerWithoutStartOnlyEndsWaits: a trigger with start: false has no listeners.
+func TestTriggerWithoutStartOnlyEndsWaits(t *testing.T) {
 	g := using(t, hooks, map[string]string{"w": "on: [a, d]\nsteps: [{wait: {event: d, key: \"${{ event.key }}\"}, timeout: 1h}]\n"})
 	l := g.Snapshot()
 	if len(l.ByTrigger["a"]) != 1 || len(l.ByTrigger["d"]) != 0 {
@@ -143,8 +143,8 @@ func TestTriggersWithTwoInletsAreCompared(t *testing.T) {
 	}
 }
 
-// TestTriggersOfOneWorkflowAreOneLane, and those of workflows that share one; its name is the first of theirs.
-func TestTriggersOfOneWorkflowAreOneLane(t *testing.T) {
+// TestTriggersOfOneWorkflowShareAQueue, and those of workflows that share one; its name is the first of theirs.
+func TestTriggersOfOneWorkflowShareAQueue(t *testing.T) {
 	on := func(id string, ends string, starts ...string) *workflows.Workflow {
 		w := &workflows.Workflow{ID: id}
 		for _, s := range starts {
@@ -185,9 +185,9 @@ func contextOf(t *testing.T, g *Registry, ev *engine.Event) *RunContext {
 	return rc
 }
 
-// TestAKeyThatCannotBeEvaluatedBeginsNoRun: an event could not end it. A run without a key is not ended by events, and
+// TestKeyThatCannotBeEvaluatedStartsNoRun: an event could not end it. A run without a key is not ended by events, and
 // what is masked in the run is masked in its key.
-func TestAKeyThatCannotBeEvaluatedBeginsNoRun(t *testing.T) {
+func TestKeyThatCannotBeEvaluatedStartsNoRun(t *testing.T) {
 	g := using(t, hooks, map[string]string{"w": "on: a\ncancel_on: {event: b, key: event.data.order}\nsteps: [{sleep: 1h}]\n"})
 	for body, want := range map[string]string{`{"order": 7}`: "7", `{"order": ""}`: "", `{"order": {"no": 7}}`: "error",
 		`{"order": "secret-order"}`: "***"} {

@@ -45,8 +45,8 @@ func stored(t *testing.T) (*Runner, *arrivals, storetest.Opened) {
 	return rn, a, s
 }
 
-// TestAnEmittedEventIsHeldToItsBounds: what is refused says which one, and what is at its bound passes.
-func TestAnEmittedEventIsHeldToItsBounds(t *testing.T) {
+// TestEmittedEventIsHeldToItsLimits: what is refused says which one, and what is at its bound passes.
+func TestEmittedEventIsHeldToItsLimits(t *testing.T) {
 	rn, _, _ := stored(t)
 	text := func(n int) string { return strings.Repeat("x", n) }
 	masks := func(s string) string { return strings.ReplaceAll(s, "secretPassw0rd2", "***") }
@@ -115,8 +115,8 @@ func TestAChainOfEventsEnds(t *testing.T) {
 	}
 }
 
-// TestKeptValuesAreThoseOfTheirScope: a workflow's are its own, and a project's are everybody's.
-func TestKeptValuesAreThoseOfTheirScope(t *testing.T) {
+// TestStoredValuesBelongToTheirScope: a workflow's are its own, and a project's are everybody's.
+func TestStoredValuesBelongToTheirScope(t *testing.T) {
 	rn, _, _ := stored(t)
 	one, other := rn.newExecution(nil, &engine.Run{ID: 1, Workflow: "one"}), rn.newExecution(nil, &engine.Run{ID: 2, Workflow: "other"})
 	set := func(ex *Execution, project bool, op, v string) (any, error) {

@@ -16,8 +16,8 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// TestAnArrivalIsNewsForTheRunsThatWaitForIt, and for no other.
-func TestAnArrivalIsNewsForTheRunsThatWaitForIt(t *testing.T) {
+// TestArrivalWakesOnlyTheRunsThatWaitForIt.
+func TestArrivalWakesOnlyTheRunsThatWaitForIt(t *testing.T) {
 	rn, _ := idle(t)
 	mine, other := engine.EventWait{Trigger: "back", Key: "7"}, engine.EventWait{Trigger: "back", Key: "8"}
 	waits, beside := at(rn, 1), at(rn, 2)
@@ -86,8 +86,8 @@ func alter(rn *Runner) *altered {
 	return s
 }
 
-// TestLargeArrivalsAreHeldToTheirMemory: a run waits for it while it holds none, and gives all of it back.
-func TestLargeArrivalsAreHeldToTheirMemory(t *testing.T) {
+// TestLargeArrivalsWaitForTheirMemory: a run waits for it while it holds none, and gives all of it back.
+func TestLargeArrivalsWaitForTheirMemory(t *testing.T) {
 	rn, _ := idle(t)
 	s := alter(rn)
 	rn.o.Budgets.Lookups = memory.NewBudget(10 * storedGrowth * memory.LargeAnswer)
@@ -120,8 +120,8 @@ func TestLargeArrivalsAreHeldToTheirMemory(t *testing.T) {
 	}
 }
 
-// TestSuspectsOfOneKindAreTriedByOneGoroutine, and later ones after it.
-func TestSuspectsOfOneKindAreTriedByOneGoroutine(t *testing.T) {
+// TestSuspectsOfOneKindAreRunByOneGoroutine, and later ones after it.
+func TestSuspectsOfOneKindAreRunByOneGoroutine(t *testing.T) {
 	rn, _ := idle(t)
 	goOn := make(chan struct{})
 	var mu sync.Mutex
@@ -147,9 +147,9 @@ func TestSuspectsOfOneKindAreTriedByOneGoroutine(t *testing.T) {
 	}
 }
 
-// TestPausedEndpointsAreThoseOfTheDatabase: what another node pauses or resumes; one that is paused here just now
+// TestPausedEndpointsAreReadFromTheDatabase: what another node pauses or resumes; one that is paused here just now
 // stays. That they cannot be read is an error: a start must not send to them.
-func TestPausedEndpointsAreThoseOfTheDatabase(t *testing.T) {
+func TestPausedEndpointsAreReadFromTheDatabase(t *testing.T) {
 	rn, _ := idle(t)
 	s := alter(rn)
 	long := time.Now().Add(-time.Hour)

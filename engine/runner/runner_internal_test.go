@@ -122,8 +122,8 @@ func TestTheLoopSleepsUntilARunIsDue(t *testing.T) {
 	})
 }
 
-// TestReplaysAreSpread: each begins 50 milliseconds after the one before, and the first at once.
-func TestReplaysAreSpread(t *testing.T) {
+// TestReplaysStartAtIntervals: each begins 50 milliseconds after the one before, and the first at once.
+func TestReplaysStartAtIntervals(t *testing.T) {
 	rn, _ := idle(t)
 	now := time.Now()
 	for i, c := range []struct{ asked, want time.Duration }{
@@ -233,8 +233,8 @@ func TestWaitsFollowAClockThatIsSetBack(t *testing.T) {
 	}
 }
 
-// TestOutputsAreHeldToTheirMemory: a run that finds none is crowded, and what it holds goes back.
-func TestOutputsAreHeldToTheirMemory(t *testing.T) {
+// TestOutputsAreHeldToTheMemoryBudget: a run that finds none is crowded, and what it holds goes back.
+func TestOutputsAreHeldToTheMemoryBudget(t *testing.T) {
 	rn, _ := idle(t)
 	rn.o.Budgets.Outputs = memory.NewBudget(10 * memory.Small)
 	with := func(size int) *Execution {
@@ -291,9 +291,9 @@ func TestOutputsAreHeldToTheirMemory(t *testing.T) {
 	}
 }
 
-// TestAnAttemptIsHeldToTheTimeThatIsLeft: its own, that of its group, and that of the run, but for finally
+// TestAttemptIsHeldToTheRemainingTime: its own, that of its group, and that of the run, but for finally
 // steps and what handles a run that timed out.
-func TestAnAttemptIsHeldToTheTimeThatIsLeft(t *testing.T) {
+func TestAttemptIsHeldToTheRemainingTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
 			name     string
@@ -332,9 +332,9 @@ func TestAnAttemptIsHeldToTheTimeThatIsLeft(t *testing.T) {
 	})
 }
 
-// TestAnAttemptTellsItsDestination what counts against it: no answer, or a delay that is asked for, up to the
+// TestAttemptReportsToItsDestination what counts against that: no answer, or a delay that is asked for, up to the
 // step's own.
-func TestAnAttemptTellsItsDestination(t *testing.T) {
+func TestAttemptReportsToItsDestination(t *testing.T) {
 	step, patient := &workflows.Step{}, &workflows.Step{Retry: &workflows.Retry{MaxDelay: 3 * time.Hour}}
 	if o := outcome(step, nil, true); o.Failed || !o.Cut || o.Status != 0 {
 		t.Errorf("cut: %+v", o)
@@ -356,8 +356,8 @@ func TestAnAttemptTellsItsDestination(t *testing.T) {
 	}
 }
 
-// TestRunsThatAreEndedWithTheirCallerAreOrderedOnce, from what is recorded of their calls.
-func TestRunsThatAreEndedWithTheirCallerAreOrderedOnce(t *testing.T) {
+// TestCalledRunsAreEndedOnceWithTheirCaller, from what is recorded of their calls.
+func TestCalledRunsAreEndedOnceWithTheirCaller(t *testing.T) {
 	id := engine.EventID(1 << 40)
 	call := func(event string, ending *plan.Error) *plan.Record {
 		return &plan.Record{Status: plan.Waiting, Waits: []plan.Wait{{Kind: plan.WaitCall, Event: event, Ending: ending}}}
@@ -377,8 +377,8 @@ func TestRunsThatAreEndedWithTheirCallerAreOrderedOnce(t *testing.T) {
 	}
 }
 
-// TestEndpointsAreShownWithoutWhatStandsInThem: an address may hold a token, a password or a secret.
-func TestEndpointsAreShownWithoutWhatStandsInThem(t *testing.T) {
+// TestEndpointsAreShownWithoutTheirSecrets: an address may hold a token, a password or a secret.
+func TestEndpointsAreShownWithoutTheirSecrets(t *testing.T) {
 	rn, _ := idle(t)
 	rn.o.Redactor.Set([]string{"secretPassw0rd2"})
 	for raw, want := range map[string]string{

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// TestTheFormatOfSealedValuesStays checks that values sealed by an earlier version with this key
+// TestFormatOfSealedValuesIsStable checks that values sealed by an earlier version with this key
 // can be opened, and that marks and derived keys are unchanged.
-func TestTheFormatOfSealedValuesStays(t *testing.T) {
+func TestFormatOfSealedValuesIsStable(t *testing.T) {
 	t.Setenv(EnvName, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)))
 	r := New(t.TempDir())
 	k, err := r.get(false)
@@ -84,9 +84,9 @@ func TestADamagedValueIsAnErrorAndNoPanic(t *testing.T) {
 	}
 }
 
-// TestAKeyIsReadAsAPersonKeepsIt accepts surrounding white space, base64 of 32 bytes, or a text of
+// TestKeyIsReadInEachUsualForm accepts surrounding white space, base64 of 32 bytes, or a text of
 // at least 16 bytes, and nothing shorter.
-func TestAKeyIsReadAsAPersonKeepsIt(t *testing.T) {
+func TestKeyIsReadInEachUsualForm(t *testing.T) {
 	whole := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
 	for name, c := range map[string]struct {
 		text  string
@@ -165,8 +165,8 @@ func TestAKeyThatAnotherProcessMadeIsUsed(t *testing.T) {
 	}
 }
 
-// TestProcessesThatMakeTheKeyAtOnceUseOne checks that each can open what any of them sealed.
-func TestProcessesThatMakeTheKeyAtOnceUseOne(t *testing.T) {
+// TestConcurrentProcessesCreateOneKey checks that each can open what any of them sealed.
+func TestConcurrentProcessesCreateOneKey(t *testing.T) {
 	for range 20 {
 		dir := t.TempDir()
 		var wait sync.WaitGroup

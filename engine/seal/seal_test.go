@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestOnlyTheKeyOpens(t *testing.T) {
+func TestOnlyTheKeyOpensSealedValues(t *testing.T) {
 	dir := t.TempDir()
 	plain := []byte("4111222233334444")
 	sealed, err := New(dir).Seal(plain, "inputs")
@@ -41,7 +41,7 @@ func TestOnlyTheKeyOpens(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentsKeyIsUsedAndNoFileIsMade(t *testing.T) {
+func TestKeyOfTheEnvironmentIsUsedWithoutAFile(t *testing.T) {
 	t.Setenv(EnvName, "a long text that somebody chose")
 	dir := t.TempDir()
 	sealed, err := New(dir).Seal([]byte("x"), "c")
@@ -60,7 +60,7 @@ func TestTheEnvironmentsKeyIsUsedAndNoFileIsMade(t *testing.T) {
 	}
 }
 
-func TestMarksTellEqualTexts(t *testing.T) {
+func TestEqualTextsHaveEqualMarks(t *testing.T) {
 	a, b := New(t.TempDir()), New(t.TempDir())
 	x, err := a.Mark("4111")
 	if err != nil || len(x) != 8 {
@@ -77,9 +77,9 @@ func TestMarksTellEqualTexts(t *testing.T) {
 	}
 }
 
-// TestTheKeyMayBeACredential uses a systemd credential as in examples/deploy/hookloom.service:
+// TestKeyMayBeASystemdCredential uses a systemd credential as in examples/deploy/hookloom.service:
 // nothing is written to the project, and the same key opens what the project's file sealed.
-func TestTheKeyMayBeACredential(t *testing.T) {
+func TestKeyMayBeASystemdCredential(t *testing.T) {
 	made, dir, credentials := t.TempDir(), t.TempDir(), t.TempDir()
 	sealed, err := New(made).Seal([]byte("x"), "a value")
 	if err != nil {

@@ -57,8 +57,8 @@ func TestAFileIsReadUpToItsLimit(t *testing.T) {
 	}
 }
 
-// TestASourceThatTakesTimeIsKnownAsSuch: a program or a server, for one secret or for all.
-func TestASourceThatTakesTimeIsKnownAsSuch(t *testing.T) {
+// TestSlowSourcesAreRecognized: a program or a server, for one secret or for all.
+func TestSlowSourcesAreRecognized(t *testing.T) {
 	command, vault := []string{"print"}, &workflows.Vault{}
 	for name, c := range map[string]struct {
 		sources workflows.SecretSources
@@ -77,8 +77,8 @@ func TestASourceThatTakesTimeIsKnownAsSuch(t *testing.T) {
 	}
 }
 
-// TestAnAnswerOfVaultHasTheAdviceOfItsStatus.
-func TestAnAnswerOfVaultHasTheAdviceOfItsStatus(t *testing.T) {
+// TestVaultErrorHasTheAdviceForItsStatus.
+func TestVaultErrorHasTheAdviceForItsStatus(t *testing.T) {
 	for status, want := range map[int]string{299: "audit log", 300: "redirects", 399: "redirects", 400: "audit log", 429: "limits",
 		503: "sealed"} {
 		f := refused(status, []byte(`{"errors":["bad s3cret-token"]}`), []string{"", "s3cret-token"})
@@ -129,8 +129,8 @@ func TestTheEncryptedFileHasALimit(t *testing.T) {
 	}
 }
 
-// TestWhatTheNextSetKeeps of sources: what they gave, but neither failures nor the token of a login.
-func TestWhatTheNextSetKeeps(t *testing.T) {
+// TestNextSetKeepsValuesButNoFailures of sources, nor the token of a login.
+func TestNextSetKeepsValuesButNoFailures(t *testing.T) {
 	closed := make(chan struct{})
 	close(closed)
 	values := func(v string) map[string]string { return map[string]string{"K": v} }
@@ -152,8 +152,8 @@ func TestWhatTheNextSetKeeps(t *testing.T) {
 	}
 }
 
-// TestNoNameLeadsOutOfAFolderOfSecrets: a name is a file there only without separators.
-func TestNoNameLeadsOutOfAFolderOfSecrets(t *testing.T) {
+// TestNameCannotLeaveAFolderOfSecrets: a name is a file there only without separators.
+func TestNameCannotLeaveAFolderOfSecrets(t *testing.T) {
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "credentials")
 	if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(filepath.Join(dir, "KEY"), []byte("outside"), 0o600)); err != nil {

@@ -40,8 +40,8 @@ func project(t *testing.T, dir, yaml string, before *secrets.Set) *secrets.Set {
 	return s
 }
 
-// TestTheFirstSourceThatKnowsASecretCounts removes one source after the other.
-func TestTheFirstSourceThatKnowsASecretCounts(t *testing.T) {
+// TestFirstSourceWithASecretIsUsed removes one source after the other.
+func TestFirstSourceWithASecretIsUsed(t *testing.T) {
 	dir, credentials := t.TempDir(), t.TempDir()
 	v := newVault(t)
 	v.put("secret/data/shop", map[string]any{"KEY": "from vault"})
@@ -179,8 +179,8 @@ func TestAFailingSourceKeepsItsLastValues(t *testing.T) {
 	}
 }
 
-// TestWhatIsListedAsksNoProgram checks that lists and other commands do not wait for one.
-func TestWhatIsListedAsksNoProgram(t *testing.T) {
+// TestListingSecretsRunsNoProgram checks that lists and other commands do not wait for one.
+func TestListingSecretsRunsNoProgram(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, ".env", "HERE=abcdefgh\n")
 	s := project(t, dir, "secrets: {command: [touch, was-run]}\n", nil)
@@ -197,9 +197,9 @@ func TestWhatIsListedAsksNoProgram(t *testing.T) {
 
 const canary = "canary-of-the-command"
 
-// TestCommandsAreBoundedAndSayNothingOfValues checks that every program ends, and that no message
+// TestCommandsAreBoundedAndRevealNoValues checks that every program ends, and that no message
 // contains its output.
-func TestCommandsAreBoundedAndSayNothingOfValues(t *testing.T) {
+func TestCommandsAreBoundedAndRevealNoValues(t *testing.T) {
 	dir := t.TempDir()
 	script := func(text string) string {
 		return write(t, dir, "p"+time.Now().Format("150405.000000000"), "#!/bin/sh\n"+text)
@@ -253,9 +253,9 @@ func TestCommandsAreBoundedAndSayNothingOfValues(t *testing.T) {
 	}
 }
 
-// TestTheKeyOfTheProjectOpensItsFile checks that the same key gives the same age identity, and that
+// TestProjectKeyOpensItsEncryptedFile checks that the same key gives the same age identity, and that
 // another key and a damaged file have different errors.
-func TestTheKeyOfTheProjectOpensItsFile(t *testing.T) {
+func TestProjectKeyOpensItsEncryptedFile(t *testing.T) {
 	dir := t.TempDir()
 	keys := seal.New(dir)
 	if _, err := secrets.Decrypt(keys, []byte("age-encryption.org/v1\n")); err == nil {

@@ -81,9 +81,9 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestVaultIsAskedByEveryLogin checks that the paths, the namespace and the fields are the
+// TestVaultIsReadWithEachKindOfLogin checks that the paths, the namespace and the fields are the
 // configured ones.
-func TestVaultIsAskedByEveryLogin(t *testing.T) {
+func TestVaultIsReadWithEachKindOfLogin(t *testing.T) {
 	v := newVault(t)
 	v.put("secret/data/shop", map[string]any{"KEY": "of shop", "PORT": 5432, "LIVE": true, "LIST": []int{1}})
 	v.put("kv/team/data/shop/db", map[string]any{"url": "postgres://x"})
@@ -125,9 +125,9 @@ func TestVaultIsAskedByEveryLogin(t *testing.T) {
 	}
 }
 
-// TestWhatVaultRefusesHasRightAdvice checks the advice for each error, which must not contain what
+// TestVaultRefusalHasTheRightAdvice checks the advice for each error, which must not contain what
 // was sent.
-func TestWhatVaultRefusesHasRightAdvice(t *testing.T) {
+func TestVaultRefusalHasTheRightAdvice(t *testing.T) {
 	v := newVault(t)
 	v.put("secret/data/shop", map[string]any{"OTHER": "x"})
 	elsewhere := 0

@@ -88,9 +88,9 @@ func TestTheFixtureHasTheShapeOfItsEvents(t *testing.T) {
 	}
 }
 
-// TestTheGoTypeReadsEachKey uses keys that encoding/json treats specially, and checks that the
+// TestGoTypeDecodesEachKey uses keys that encoding/json treats specially, and checks that the
 // output is formatted.
-func TestTheGoTypeReadsEachKey(t *testing.T) {
+func TestGoTypeDecodesEachKey(t *testing.T) {
 	t.Parallel()
 	s := learn(t, `{"a-b": 1, "a_b": null, "": "x", "1x": [{"y": true}], "q\"": 1.5, "-": "dash", `+
 		`"a,b": 2, "a`+"`"+`c": 3, "type": {"long_name": 1}}`,

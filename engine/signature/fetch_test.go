@@ -114,9 +114,9 @@ func TestAKeyIsFetchedFromPinnedAddressesOnly(t *testing.T) {
 	}
 }
 
-// TestAKeyIsAskedForAsItsProviderWants: by the id that the request names, with the headers, the
+// TestKeyIsRequestedAsItsProviderRequires: by the id that the request names, with the headers, the
 // body and the access token that the scheme says.
-func TestAKeyIsAskedForAsItsProviderWants(t *testing.T) {
+func TestKeyIsRequestedAsItsProviderRequires(t *testing.T) {
 	k := newKeyPairs(t)
 	document := jsonText(map[string]any{"key": map[string]string{"pem": pemText("PUBLIC KEY", spki(t, k.ed.Public()), nil)}})
 	source := signature.KeySource{Method: "POST", URL: "https://keys.example/v1/{kid}", Hosts: []string{`keys\.example`}, Format: "pem",

@@ -38,9 +38,9 @@ func formRequest(method, publicURL, body string, header map[string]string) *sign
 	return r
 }
 
-// TestEachSignedFormIsWrittenAsItsProviderWritesIt compares each form byte for byte: any difference
+// TestEachSignedFormEqualsThatOfItsProvider compares each form byte for byte: any difference
 // would refuse every genuine delivery.
-func TestEachSignedFormIsWrittenAsItsProviderWritesIt(t *testing.T) {
+func TestEachSignedFormEqualsThatOfItsProvider(t *testing.T) {
 	const address = "https://h.example:8443/a%20b/c?q=1&p=2&q=0"
 	for _, c := range []struct{ template, body, want string }{
 		{"{body_sha256_hex}", "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}, // FIPS 180
@@ -74,9 +74,9 @@ func TestEachSignedFormIsWrittenAsItsProviderWritesIt(t *testing.T) {
 	}
 }
 
-// TestASignedFormThatCanBeReadInTwoWaysIsRefused checks content that is outside the signed form, or
+// TestAmbiguousSignedFormIsRefused checks content that is outside the signed form, or
 // could move from one field to another.
-func TestASignedFormThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
+func TestAmbiguousSignedFormIsRefused(t *testing.T) {
 	jsonBody := func(r *signature.Request) { r.Header.Set("Content-Type", "application/json") }
 	broken := func(r *signature.Request) { r.Form = func() (url.Values, error) { return nil, errors.New("no form") } }
 	for name, c := range map[string]struct {
@@ -147,8 +147,8 @@ func TestASignedFormThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	}
 }
 
-// TestAddressesAreWrittenAsTheyWereSigned is for schemes that sign parts of URLs.
-func TestAddressesAreWrittenAsTheyWereSigned(t *testing.T) {
+// TestURLsAreWrittenAsTheyWereSigned is for schemes that sign parts of URLs.
+func TestURLsAreWrittenAsTheyWereSigned(t *testing.T) {
 	for _, c := range []struct{ template, method, address, body, want string }{
 		{"{path_query_encoded}", "POST", "https://h.example", "", "/"},
 		{"{path_query_encoded}", "POST", "https://h.example/a", "", "/a"},
@@ -172,9 +172,9 @@ func TestAddressesAreWrittenAsTheyWereSigned(t *testing.T) {
 	}
 }
 
-// TestAPlaceIsReadOnlyWhereItIsClear checks that a header with two values, or an XML element after
+// TestAmbiguousPlaceIsNotRead checks that a header with two values, or an XML element after
 // a document type, is not used.
-func TestAPlaceIsReadOnlyWhereItIsClear(t *testing.T) {
+func TestAmbiguousPlaceIsNotRead(t *testing.T) {
 	deep := strings.Repeat("<a>", 65) + "x" + strings.Repeat("</a>", 65)
 	for name, c := range map[string]struct {
 		place  signature.Place

@@ -66,9 +66,9 @@ func TestAKnownKeyIsNotDelayedByUnknownOnes(t *testing.T) {
 	})
 }
 
-// TestMadeUpAddressesCostLittle checks that URLs invented by callers cause one fetch at a time, and
+// TestInventedKeyURLsCostLittle checks that URLs invented by callers cause one fetch at a time, and
 // a limited number per minute.
-func TestMadeUpAddressesCostLittle(t *testing.T) {
+func TestInventedKeyURLsCostLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{takes: 100 * time.Millisecond, err: errors.New("404")}
 		c := &keyCache{}
@@ -86,9 +86,9 @@ func TestMadeUpAddressesCostLittle(t *testing.T) {
 	})
 }
 
-// TestFetchedKeysOutliveFloodsAndOutages checks that cached keys survive many invented URLs, and an
+// TestFetchedKeysSurviveFloodsAndOutages checks that cached keys survive many invented URLs, and an
 // unreachable provider.
-func TestFetchedKeysOutliveFloodsAndOutages(t *testing.T) {
+func TestFetchedKeysSurviveFloodsAndOutages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good := &fetcher{keys: []PublicKey{{ID: "k"}}}
 		bad := &fetcher{err: errors.New("down")}
@@ -186,8 +186,8 @@ func TestFetchesAreBoundedByTheirLimits(t *testing.T) {
 	})
 }
 
-// TestAFailureIsRememberedForHalfAMinute, so that an address that gives nothing is not asked by each delivery.
-func TestAFailureIsRememberedForHalfAMinute(t *testing.T) {
+// TestFailedFetchIsCachedForHalfAMinute, so that an address that gives nothing is not asked by each delivery.
+func TestFailedFetchIsCachedForHalfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{err: errors.New("404")}
 		c := &keyCache{}
@@ -203,8 +203,8 @@ func TestAFailureIsRememberedForHalfAMinute(t *testing.T) {
 	})
 }
 
-// TestTheCacheKeepsTheAddressesThatAreUsed: 256 of them; the one that was not used for longest gives way.
-func TestTheCacheKeepsTheAddressesThatAreUsed(t *testing.T) {
+// TestCacheKeepsRecentlyUsedURLs: 256 of them; the one that was not used for longest gives way.
+func TestCacheKeepsRecentlyUsedURLs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fetcher{keys: []PublicKey{{ID: "k"}}}
 		c := &keyCache{}

@@ -108,8 +108,8 @@ func verifies(t *testing.T, algorithm, encoding, private, configured string) boo
 	return err == nil && v.Verify(req, []signature.Key{k}, now).OK()
 }
 
-// TestAPublicKeyIsReadInEachFormThatProvidersShow includes private keys in each format of openssl.
-func TestAPublicKeyIsReadInEachFormThatProvidersShow(t *testing.T) {
+// TestPublicKeyIsReadInEachFormatOfProviders includes private keys in each format of openssl.
+func TestPublicKeyIsReadInEachFormatOfProviders(t *testing.T) {
 	k := newKeyPairs(t)
 	pkcs8 := func(x any) string {
 		der, err := x509.MarshalPKCS8PrivateKey(x)
@@ -157,9 +157,9 @@ func TestAPublicKeyIsReadInEachFormThatProvidersShow(t *testing.T) {
 	}
 }
 
-// TestAKeyThatProvesNothingIsRefused checks keys that are too short, of another kind, or with which
+// TestWeakOrUnsuitableKeyIsRefused checks keys that are too short, of another kind, or with which
 // a signature is valid for many messages.
-func TestAKeyThatProvesNothingIsRefused(t *testing.T) {
+func TestWeakOrUnsuitableKeyIsRefused(t *testing.T) {
 	k := newKeyPairs(t)
 	edPublic := k.ed.Public().(ed25519.PublicKey)
 	public := func(x crypto.PublicKey) string { return pemText("PUBLIC KEY", spki(t, x), nil) }
@@ -238,8 +238,8 @@ func TestAJWKWithShortCoordinatesIsTheSameKey(t *testing.T) {
 	}
 }
 
-// TestASecretIsDecodedAsItsProviderSays checks each encoding.
-func TestASecretIsDecodedAsItsProviderSays(t *testing.T) {
+// TestSecretIsDecodedInEachEncoding checks each encoding.
+func TestSecretIsDecodedInEachEncoding(t *testing.T) {
 	for _, c := range []struct{ encoding, text, key string }{
 		{"", "abc", "abc"}, {"utf8", "abc=", "abc="},
 		{"base64", "YWI_", "ab?"}, {"base64", "YWI/", "ab?"}, {"base64", "YWI=", "ab"}, {"base64", "YWI", "ab"},

@@ -108,8 +108,8 @@ func TestSignaturesAreFoundInEachFormOfList(t *testing.T) {
 	}
 }
 
-// TestASignatureIsReadInItsEncodingAlone: one signature has one text.
-func TestASignatureIsReadInItsEncodingAlone(t *testing.T) {
+// TestSignatureHasOneEncoding: one signature has one text.
+func TestSignatureHasOneEncoding(t *testing.T) {
 	sig := hexOf(t, "body")
 	raw, err := hex.DecodeString(sig)
 	if err != nil {
@@ -166,9 +166,9 @@ func TestASignatureIsReadInItsEncodingAlone(t *testing.T) {
 	}
 }
 
-// TestASecretInTheAddressIsFoundWhereverItStands: in a parameter of any name, or at the end of the
+// TestSecretInTheURLIsFoundAnywhere: in a parameter of any name, or at the end of the
 // path.
-func TestASecretInTheAddressIsFoundWhereverItStands(t *testing.T) {
+func TestSecretInTheURLIsFoundAnywhere(t *testing.T) {
 	for address, want := range map[string]bool{
 		"https://h.example/in/tok-1":       true,
 		"https://h.example/in/tok-1/":      true,
@@ -192,8 +192,8 @@ func TestASecretInTheAddressIsFoundWhereverItStands(t *testing.T) {
 	}
 }
 
-// TestASignatureMayStandInOneOfSeveralHeaders, also in numbered ones.
-func TestASignatureMayStandInOneOfSeveralHeaders(t *testing.T) {
+// TestSignatureMayBeInOneOfSeveralHeaders, also in numbered ones.
+func TestSignatureMayBeInOneOfSeveralHeaders(t *testing.T) {
 	v := verifier(t, signature.Scheme{Algorithm: "static-token", From: signature.Place{Headers: []string{"x-a", "x-sig-#"}},
 		Encodings: []string{"raw"}})
 	for name, want := range map[string]bool{"X-A": true, "X-Sig-1": true, "X-Sig-100": true, "X-Sig-0": false, "X-Sig-101": false,
@@ -209,8 +209,8 @@ func TestASignatureMayStandInOneOfSeveralHeaders(t *testing.T) {
 	}
 }
 
-// TestPlacesAreNamedAsAPersonWouldLookForThem.
-func TestPlacesAreNamedAsAPersonWouldLookForThem(t *testing.T) {
+// TestPlacesHaveReadableNames.
+func TestPlacesHaveReadableNames(t *testing.T) {
 	for want, p := range map[string]signature.Place{
 		"header X-A": {Header: "X-A"}, "header X-B": {Headers: []string{"X-B"}},
 		"header X-B (or a similar one)": {Headers: []string{"X-B", "X-C"}},
@@ -223,8 +223,8 @@ func TestPlacesAreNamedAsAPersonWouldLookForThem(t *testing.T) {
 	}
 }
 
-// TestParametersNamePlaces: a scheme with parameters leaves the one that it was made of as it was.
-func TestParametersNamePlaces(t *testing.T) {
+// TestParametersSelectPlaces: a scheme with parameters leaves the one that it was made of as it was.
+func TestParametersSelectPlaces(t *testing.T) {
 	s := signature.Scheme{From: signature.Place{Header: "X-{param:a}-{param:b}-{param:none}"},
 		Timestamp: &signature.Timestamp{From: signature.Place{Query: "t{param:a}"}},
 		Require:   []signature.Requirement{{Place: signature.Place{Header: "{param:a}{param:open"}}}}
@@ -237,8 +237,8 @@ func TestParametersNamePlaces(t *testing.T) {
 	}
 }
 
-// TestASchemeSaysWhatItProvesWith: what stands in logs is cut only if it lets its reader send.
-func TestASchemeSaysWhatItProvesWith(t *testing.T) {
+// TestSchemeReportsItsKindOfCredential: what stands in logs is cut only if it lets its reader send.
+func TestSchemeReportsItsKindOfCredential(t *testing.T) {
 	for algorithm, want := range map[string][2]bool{ // asymmetric, secret
 		"hmac-sha256": {false, false}, "sha256": {false, false}, "static-token": {false, true}, "basic-auth": {false, true},
 		"ed25519": {true, false}, "ecdsa-p256-sha256": {true, false}, "ecdsa-sha1": {true, false}, "rsa-sha1": {true, false},
@@ -259,8 +259,8 @@ func TestASchemeSaysWhatItProvesWith(t *testing.T) {
 	}
 }
 
-// TestSchemesThatDoNotCompileSayWhy.
-func TestSchemesThatDoNotCompileSayWhy(t *testing.T) {
+// TestSchemeErrorsGiveTheReason.
+func TestSchemeErrorsGiveTheReason(t *testing.T) {
 	for want, s := range map[string]signature.Scheme{
 		`algorithm "x" is not known`: {Algorithm: "x"}, "needs jwt:": {Algorithm: "jwt"},
 		"require: ":        {Algorithm: "static-token", Require: []signature.Requirement{{Want: []string{"{x}"}}}},
@@ -313,8 +313,8 @@ func TestRequirementsHoldBesideTheSignature(t *testing.T) {
 	}
 }
 
-// TestABodyIsHeldToItsForm where what is signed could be a challenge.
-func TestABodyIsHeldToItsForm(t *testing.T) {
+// TestBodyIsHeldToItsFormat where what is signed could be a challenge.
+func TestBodyIsHeldToItsFormat(t *testing.T) {
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	for _, c := range []struct {
 		form, body string
@@ -338,8 +338,8 @@ func TestABodyIsHeldToItsForm(t *testing.T) {
 	}
 }
 
-// TestEachElementOfAListIsProved: one that is not refuses them all, and an empty list proves nothing.
-func TestEachElementOfAListIsProved(t *testing.T) {
+// TestEachElementOfAListIsVerified: one that is not refuses them all, and an empty list proves nothing.
+func TestEachElementOfAListIsVerified(t *testing.T) {
 	v := verifier(t, signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{JSON: "sig"}, Encodings: []string{"hex"},
 		SignedContent: []string{"{json:id}"}, Each: "items"})
 	type item map[string]string

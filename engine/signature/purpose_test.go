@@ -19,10 +19,10 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// TestAChainThatIsForAnotherPurposeProvesNothing checks that only certificates with the CA's mark
+// TestChainForAnotherPurposeIsRefused checks that only certificates with the CA's mark
 // for its store are accepted, and only for our app: a CA signs certificates of many kinds, and its
 // customers hold some of their keys.
-func TestAChainThatIsForAnotherPurposeProvesNothing(t *testing.T) {
+func TestChainForAnotherPurposeIsRefused(t *testing.T) {
 	leafMark, middleMark := asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 11, 1}, asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 2, 1}
 	rootKey, middleKey, leafKey := newECKey(t), newECKey(t), newECKey(t)
 	root := certificate(t, nil, nil, rootKey, rootKey, true)

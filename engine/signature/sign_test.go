@@ -15,8 +15,8 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// TestAKeyThatCannotBeReadSaysWhy, without a letter of it.
-func TestAKeyThatCannotBeReadSaysWhy(t *testing.T) {
+// TestUnreadableKeyIsAnErrorWithTheReason, without a letter of the key.
+func TestUnreadableKeyIsAnErrorWithTheReason(t *testing.T) {
 	x25519, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -39,8 +39,8 @@ func TestAKeyThatCannotBeReadSaysWhy(t *testing.T) {
 	}
 }
 
-// TestAKeySetWithUnusableKeysGivesTheOthers: exponents are from 3 to 31 bits.
-func TestAKeySetWithUnusableKeysGivesTheOthers(t *testing.T) {
+// TestUnusableKeysOfAKeySetAreSkipped: exponents are from 3 to 31 bits.
+func TestUnusableKeysOfAKeySetAreSkipped(t *testing.T) {
 	k := newKeyPairs(t)
 	good := jwkOf(&k.rsa2048.PublicKey, nil)
 	v := verifier(t, signature.Scheme{Algorithm: "rsa-sha256", Encodings: []string{"hex"}})
@@ -63,8 +63,8 @@ func TestAKeySetWithUnusableKeysGivesTheOthers(t *testing.T) {
 	}
 }
 
-// TestTheClockIsHeldToItsTolerance on both sides, and is told for people.
-func TestTheClockIsHeldToItsTolerance(t *testing.T) {
+// TestTimestampIsHeldToItsTolerance on both sides; the message is for people.
+func TestTimestampIsHeldToItsTolerance(t *testing.T) {
 	s := signature.Scheme{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"},
 		SignedContent: []string{"{body}"},
 		Timestamp:     &signature.Timestamp{From: signature.Place{Header: "X-Time"}, Unit: "unix_s", Tolerance: time.Minute}}
@@ -115,8 +115,8 @@ func TestFormsOfTimesAreWrittenAndRead(t *testing.T) {
 	}
 }
 
-// TestWhatProvedExpires: at the end of its clock's tolerance, or of its token.
-func TestWhatProvedExpires(t *testing.T) {
+// TestVerificationExpires: at the end of its clock's tolerance, or of its token.
+func TestVerificationExpires(t *testing.T) {
 	at := func(s int64) time.Time { return time.Unix(now.Unix()+s, 0) }
 	claims := func(names ...any) json.RawMessage {
 		m := map[string]any{}
@@ -152,9 +152,9 @@ func TestWhatProvedExpires(t *testing.T) {
 	}
 }
 
-// TestSignedContentIsToldApart: the same content is the same however its signature is written, and a
+// TestDigestIdentifiesTheSignedContent: the same content is the same however its signature is written, and a
 // shared token signs nothing.
-func TestSignedContentIsToldApart(t *testing.T) {
+func TestDigestIdentifiesTheSignedContent(t *testing.T) {
 	v := verifier(t, signature.Stripe())
 	k := []signature.Key{key(t, v, secret)}
 	digest := func(req *signature.Request) (sum [32]byte) {
@@ -189,9 +189,9 @@ func TestSignedContentIsToldApart(t *testing.T) {
 	}
 }
 
-// TestATokenIsToldByItsContent: by its claims, or its body where it is detached; only one with a time, an
+// TestTokenIsIdentifiedByItsContent: by its claims, or its body where it is detached; only one with a time, an
 // id or a nonce is one of its kind.
-func TestATokenIsToldByItsContent(t *testing.T) {
+func TestTokenIsIdentifiedByItsContent(t *testing.T) {
 	v := verifier(t, tokenScheme(signature.JWT{Algorithms: []string{"HS256"}}))
 	k := []signature.Key{key(t, v, secret)}
 	digest := func(v *signature.Verifier, req *signature.Request) ([32]byte, bool) {
@@ -240,9 +240,9 @@ func TestATokenIsToldByItsContent(t *testing.T) {
 	}
 }
 
-// TestWhatIsSignedForATrialVerifies: hookloom send writes each form of signature into the place where its
+// TestSampleSignaturesVerify: hookloom send writes each form of signature into the place where its
 // scheme reads it.
-func TestWhatIsSignedForATrialVerifies(t *testing.T) {
+func TestSampleSignaturesVerify(t *testing.T) {
 	hmac := func(s signature.Scheme) signature.Scheme {
 		s.Algorithm, s.Encodings = "hmac-sha256", []string{"hex"}
 		if s.From.Headers == nil {
@@ -317,8 +317,8 @@ func TestWhatIsSignedForATrialVerifies(t *testing.T) {
 	}
 }
 
-// TestASignatureThatBelongsIntoTheBodyComesBack, and one in the address is put there.
-func TestASignatureThatBelongsIntoTheBodyComesBack(t *testing.T) {
+// TestSignatureForTheBodyIsReturned, and one in the address is put there.
+func TestSignatureForTheBodyIsReturned(t *testing.T) {
 	for _, place := range []signature.Place{{JSON: "sig"}, {Form: "sig"}, {XML: "a/sig"}, {Body: true}} {
 		v := verifier(t, signature.Scheme{Algorithm: "static-token", From: place, Prefix: "p-", Encodings: []string{"raw"}})
 		req := request("body")
@@ -342,8 +342,8 @@ func TestASignatureThatBelongsIntoTheBodyComesBack(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeSignedSaysSo: only the provider has its private key, and what is signed must be there.
-func TestWhatCannotBeSignedSaysSo(t *testing.T) {
+// TestUnsignableSchemesAreErrors: only the provider has its private key, and what is signed must be there.
+func TestUnsignableSchemesAreErrors(t *testing.T) {
 	k := newKeyPairs(t)
 	public := pemText("PUBLIC KEY", spki(t, &k.rsa2048.PublicKey), nil)
 	jwtBody := tokenScheme(signature.JWT{Algorithms: []string{"HS256"}})
@@ -369,8 +369,8 @@ func TestWhatCannotBeSignedSaysSo(t *testing.T) {
 	}
 }
 
-// TestATokenThatIsTheBodyHoldsWhatWasInIt, with its times.
-func TestATokenThatIsTheBodyHoldsWhatWasInIt(t *testing.T) {
+// TestTokenSentAsTheBodyContainsTheBody, with its times.
+func TestTokenSentAsTheBodyContainsTheBody(t *testing.T) {
 	s := tokenScheme(signature.JWT{Algorithms: []string{"HS256"}, Present: []string{"iat", "exp", "order"},
 		Claims: []signature.Claim{{Name: "https://x.example/a", Want: []string{"3"}}}})
 	s.From = signature.Place{Body: true}

@@ -63,9 +63,9 @@ func request(body string) *signature.Request {
 		PublicURL: "https://hooks.example.com/in", Body: []byte(body)}
 }
 
-// TestWhatIsSignedVerifiesAndNothingElseDoes signs by each scheme and then
+// TestOnlyWhatWasSignedVerifies signs by each scheme and then
 // changes one thing at a time.
-func TestWhatIsSignedVerifiesAndNothingElseDoes(t *testing.T) {
+func TestOnlyWhatWasSignedVerifies(t *testing.T) {
 	for name, s := range schemes() {
 		t.Run(name, func(t *testing.T) {
 			v := verifier(t, s)
@@ -150,7 +150,7 @@ func sameBase64(encoding, a, b string) bool {
 		"=")[:max(0, len(strings.TrimRight(b, "="))-1)]
 }
 
-func TestSecretsThatCannotProveAreRefused(t *testing.T) {
+func TestUnusableSecretsAreRefused(t *testing.T) {
 	v := verifier(t, signature.Standard())
 	for _, text := range []string{"", "whsec_", "whsec_%%%"} {
 		if _, err := v.NewKey(text); err == nil {
@@ -250,8 +250,8 @@ func mechanisms(t testing.TB) map[string]struct {
 	return out
 }
 
-// TestEachMechanismTakesItsOwnAndNoOther signs by each and verifies by all.
-func TestEachMechanismTakesItsOwnAndNoOther(t *testing.T) {
+// TestEachMechanismVerifiesOnlyItsOwn signs by each and verifies by all.
+func TestEachMechanismVerifiesOnlyItsOwn(t *testing.T) {
 	all := mechanisms(t)
 	for name, m := range all {
 		v := verifier(t, m.scheme)
@@ -296,9 +296,9 @@ func TestHMACVerifiesWithoutGarbage(t *testing.T) {
 	}
 }
 
-// TestATokenWithAChainOfItsOwn checks that the chain must end in the pinned root, that each link
+// TestTokenWithItsOwnCertificateChain checks that the chain must end in the pinned root, that each link
 // must be valid, and that the first certificate must have signed the token.
-func TestATokenWithAChainOfItsOwn(t *testing.T) {
+func TestTokenWithItsOwnCertificateChain(t *testing.T) {
 	make := func(parent *x509.Certificate, signer *ecdsa.PrivateKey, ca bool) (*x509.Certificate, *ecdsa.PrivateKey) {
 		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {

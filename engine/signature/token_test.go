@@ -37,9 +37,9 @@ func withToken(t *testing.T, claims jwt.MapClaims) *signature.Request {
 	return req
 }
 
-// TestATokenHoldsWithinItsTimes: exp, nbf and iat count whenever they are there, with the leeway on
+// TestTokenIsValidWithinItsTimes: exp, nbf and iat count whenever they are there, with the leeway on
 // each side; what must be there is said.
-func TestATokenHoldsWithinItsTimes(t *testing.T) {
+func TestTokenIsValidWithinItsTimes(t *testing.T) {
 	at := func(s int) int64 { return now.Unix() + int64(s) }
 	for _, c := range []struct {
 		name   string
@@ -68,9 +68,9 @@ func TestATokenHoldsWithinItsTimes(t *testing.T) {
 	}
 }
 
-// TestAClaimMustHaveOneOfTheValuesThatAreAsked, by its name or its path; a parameter that is not
+// TestClaimMustHaveOneOfTheRequiredValues, by its name or its path; a parameter that is not
 // configured asks for nothing where it is optional.
-func TestAClaimMustHaveOneOfTheValuesThatAreAsked(t *testing.T) {
+func TestClaimMustHaveOneOfTheRequiredValues(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		claim  signature.Claim
@@ -110,8 +110,8 @@ func TestAClaimMustHaveOneOfTheValuesThatAreAsked(t *testing.T) {
 	}
 }
 
-// TestAHashInATokenBindsAPartOfTheRequest: only what it is the hash of passes.
-func TestAHashInATokenBindsAPartOfTheRequest(t *testing.T) {
+// TestHashInATokenCoversAPartOfTheRequest: only what it is the hash of passes.
+func TestHashInATokenCoversAPartOfTheRequest(t *testing.T) {
 	sum := sha256.Sum256([]byte("body"))
 	// The canonical request of https://hooks.example.com/in?b=2&a=1&jwt=x by POST.
 	query := sha256.Sum256([]byte("POST&/in&a=1&b=2"))
@@ -177,9 +177,9 @@ func TestTheCanonicalRequestIsWrittenAsAtlassianDoes(t *testing.T) {
 	}
 }
 
-// TestAlgorithmsOfTokensAreNeverMixed: a public key must not be taken as the secret of an HMAC, and
+// TestTokenAlgorithmsAreNotInterchangeable: a public key must not be taken as the secret of an HMAC, and
 // none proves nothing.
-func TestAlgorithmsOfTokensAreNeverMixed(t *testing.T) {
+func TestTokenAlgorithmsAreNotInterchangeable(t *testing.T) {
 	for _, list := range [][]string{nil, {"none"}, {"HS256", "none"}, {"HS256", "RS256"}, {"RS256", "HS256"}, {"RS256", "XS256"}, {"HS1"}} {
 		if _, err := signature.Compile(tokenScheme(signature.JWT{Algorithms: list})); err == nil {
 			t.Errorf("%q compiles", list)
@@ -199,9 +199,9 @@ func TestAlgorithmsOfTokensAreNeverMixed(t *testing.T) {
 	}
 }
 
-// TestACompiledSchemeSharesNothing: it stays as it is, whatever is compiled from the same values
+// TestCompiledSchemeSharesNoMemory: it stays as it is, whatever is compiled from the same values
 // afterwards.
-func TestACompiledSchemeSharesNothing(t *testing.T) {
+func TestCompiledSchemeSharesNoMemory(t *testing.T) {
 	j := &signature.JWT{Algorithms: []string{"HS256"}, Claims: []signature.Claim{{Name: "a", Want: []string{"1"}}}}
 	s := signature.Scheme{Algorithm: "jwt", From: signature.Place{Header: "X-Token"}, JWT: j}
 	first := verifier(t, s)
@@ -311,8 +311,8 @@ func TestTheKeysOfTokensAreFetched(t *testing.T) {
 	}
 }
 
-// TestADetachedTokenProvesTheBody in both forms of RFC 7797, and nothing that is not whole.
-func TestADetachedTokenProvesTheBody(t *testing.T) {
+// TestDetachedTokenVerifiesTheBody in both forms of RFC 7797, and nothing that is not whole.
+func TestDetachedTokenVerifiesTheBody(t *testing.T) {
 	v := verifier(t, tokenScheme(signature.JWT{Algorithms: []string{"HS256"}, Detached: true}))
 	enc := base64.RawURLEncoding.EncodeToString
 	sign := func(header, content string) string {
@@ -435,8 +435,8 @@ func TestTheChainOfATokenHasABoundedLength(t *testing.T) {
 	}
 }
 
-// TestATokenSaysWhyItsKeyWasNotFetched, and is read behind its prefix.
-func TestATokenSaysWhyItsKeyWasNotFetched(t *testing.T) {
+// TestTokenErrorNamesTheFailedFetch, and is read behind its prefix.
+func TestTokenErrorNamesTheFailedFetch(t *testing.T) {
 	k := newKeyPairs(t)
 	text, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{"a": 1}).SignedString(k.rsa2048)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine/signature"
 )
 
-// TestStandardWebhooksAreNotCutAnew checks ids with a dot: id, time and body are joined by dots, so
+// TestStandardWebhooksPartsCannotBeMoved checks ids with a dot: id, time and body are joined by dots, so
 // a dot in the id would let someone who controls part of the body move the boundaries.
-func TestStandardWebhooksAreNotCutAnew(t *testing.T) {
+func TestStandardWebhooksPartsCannotBeMoved(t *testing.T) {
 	v := verifier(t, signature.Standard())
 	k := key(t, v, secret)
 	later := strconv.FormatInt(now.Unix()+200, 10)
@@ -46,8 +46,8 @@ func TestStandardWebhooksAreNotCutAnew(t *testing.T) {
 	}
 }
 
-// TestTimesHaveOneForm checks it because a time with several forms does not separate parts.
-func TestTimesHaveOneForm(t *testing.T) {
+// TestTimesHaveOneSpelling checks it because a time with several forms does not separate parts.
+func TestTimesHaveOneSpelling(t *testing.T) {
 	for unit, odd := range map[string][]string{
 		"unix_s":    {"+1767225600", " 1767225600", "01767225600", "1767225600.0", "17672256000", "1_767225600", "１767225600", "1767225600000"},
 		"unix_ms":   {"1767225600", "+767225600000", "01767225600000", "1767225600000 "},
@@ -83,9 +83,9 @@ func TestTimesHaveOneForm(t *testing.T) {
 	}
 }
 
-// TestAHashThatBeginsWithTheSecretCannotBeContinued checks length extension of SHA-256 of secret
+// TestSecretPrefixHashResistsLengthExtension checks length extension of SHA-256 of secret
 // and body.
-func TestAHashThatBeginsWithTheSecretCannotBeContinued(t *testing.T) {
+func TestSecretPrefixHashResistsLengthExtension(t *testing.T) {
 	s := signature.GitHub()
 	s.Algorithm, s.SignedContent, s.Prefix = "sha256", []string{"{secret}{body}"}, ""
 	v := verifier(t, s)
@@ -110,8 +110,8 @@ func TestAHashThatBeginsWithTheSecretCannotBeContinued(t *testing.T) {
 	}
 }
 
-// TestABodyOutsideOfTheSignatureIsRefused is for schemes that sign only the URL and form fields.
-func TestABodyOutsideOfTheSignatureIsRefused(t *testing.T) {
+// TestUnsignedBodyIsRefused is for schemes that sign only the URL and form fields.
+func TestUnsignedBodyIsRefused(t *testing.T) {
 	v := verifier(t, signature.Scheme{Algorithm: "hmac-sha1", From: signature.Place{Header: "X-Twilio-Signature"},
 		Encodings: []string{"base64"}, SignedContent: []string{"{public_url}{form_sorted:concat_key_value}"}})
 	k := key(t, v, secret)
@@ -128,9 +128,9 @@ func TestABodyOutsideOfTheSignatureIsRefused(t *testing.T) {
 	}
 }
 
-// TestTokensHaveOneMeaning checks critical extensions, none of which are supported, and duplicate
+// TestAmbiguousTokensAreRefused checks critical extensions, none of which are supported, and duplicate
 // names.
-func TestTokensHaveOneMeaning(t *testing.T) {
+func TestAmbiguousTokensAreRefused(t *testing.T) {
 	v := verifier(t, signature.Scheme{Algorithm: "jwt", From: signature.Place{Header: "X-Token"},
 		JWT: &signature.JWT{Algorithms: []string{"HS256"}}})
 	k := key(t, v, secret)
@@ -164,9 +164,9 @@ func TestTokensHaveOneMeaning(t *testing.T) {
 	}
 }
 
-// TestAnAddressMayBeSignedWithItsDefaultPort, or without it, whichever of the two is configured; no other port
+// TestURLMayBeSignedWithItsDefaultPort, or without it, whichever of the two is configured; no other port
 // may be left out or put in.
-func TestAnAddressMayBeSignedWithItsDefaultPort(t *testing.T) {
+func TestURLMayBeSignedWithItsDefaultPort(t *testing.T) {
 	for _, c := range []struct {
 		public, signed string
 		want           bool
