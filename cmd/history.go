@@ -59,17 +59,26 @@ func (f *listFlags) addPlace(c *cobra.Command) { f.flags(c.Flags()) }
 
 // history opens the project's database for reading, beside a running server.
 func (f *listFlags) history() (*store.History, error) {
+	path, err := f.database()
+	if err != nil {
+		return nil, err
+	}
+	return store.OpenHistory(path)
+}
+
+// database returns the project's database, and prepares the query.
+func (f *listFlags) database() (string, error) {
 	path := database(f.dir, f.db, nil)
 	if err := workflows.CheckEnvironment(f.dir, chosenEnvironment()); err != nil {
-		return nil, usageError("%v", err)
+		return "", usageError("%v", err)
 	}
 	if l, err := load(f.dir); err == nil && f.db == "" {
 		path = database(f.dir, "", l.project)
 	}
 	if err := console.Window(&f.q, f.since, f.until, time.Now(), zone()); err != nil {
-		return nil, usageError("%v", err)
+		return "", usageError("%v", err)
 	}
-	return store.OpenHistory(path)
+	return path, nil
 }
 
 // reading opens the history, calls read with it, and closes it.

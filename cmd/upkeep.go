@@ -40,31 +40,47 @@ Back up DIR/.hookloom-key too, in another place: it is needed for these files an
 runs with masked data.`,
 		Example: "  hookloom backup /backups/hookloom-$(date +%F).db",
 		RunE: func(c *cobra.Command, args []string) error {
-			return f.reading(func(h *store.History) error {
-				if _, err := h.Backup(c.Context(), args[0], force); err != nil {
-					return fmt.Errorf("%s: %w", args[0], err)
-				}
-				info, err := os.Stat(args[0])
-				if err != nil {
-					return err
-				}
-				n, err := backupFiles(f.dir, args[0])
-				if err != nil {
-					return err
-				}
-				if a.json() {
-					return a.printJSON(map[string]any{"file": args[0], "bytes": info.Size(), "files": n})
-				}
-				a.printf("%s: %s, checked and synced\n", args[0], console.Bytes(info.Size()))
-				if n > 0 {
-					a.printf("%s: %s of runs, encrypted with the project's key\n", args[0]+filesOfBackup, counted(n, "file"))
-				}
-				return nil
-			})
+			return a.backup(c.Context(), &f, args[0], force)
 		}}
 	f.addPlace(c)
 	c.Flags().BoolVar(&force, "force", false, "replace FILE")
 	return c
+}
+
+// backup copies the project's database, and the files of its runs. The copy is made before an update of
+// the program too, when this program is the new one already.
+func (a *app) backup(ctx context.Context, f *listFlags, file string, replace bool) error {
+	path, err := f.database()
+	if err != nil {
+		return err
+	}
+	h, err := store.OpenForBackup(path)
+	if err != nil {
+		return err
+	}
+	_, err = h.Backup(ctx, file, replace)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", file, err)
+	}
+	if err = errors.Join(err, h.Close()); err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	n, err := backupFiles(f.dir, file)
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		return a.printJSON(map[string]any{"file": file, "bytes": info.Size(), "files": n})
+	}
+	a.printf("%s: %s, checked and synced\n", file, console.Bytes(info.Size()))
+	if n > 0 {
+		a.printf("%s: %s of runs, encrypted with the project's key\n", file+filesOfBackup, counted(n, "file"))
+	}
+	return nil
 }
 
 func (a *app) checkCmd() *cobra.Command {
@@ -284,6 +300,9 @@ func databaseHealth(ctx context.Context, path string) []diagnosis {
 // historyHealth checks the content of a database.
 func historyHealth(ctx context.Context, path string) (out []diagnosis) {
 	h, err := store.OpenHistory(path)
+	if errors.Is(err, store.ErrEarlierSchema) {
+		return append(out, diagnosis{"warn", "database", err.Error(), ""})
+	}
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), ""})
 	}

@@ -200,7 +200,8 @@ func (h *History) checksums(ctx context.Context) (Finding, error) {
 }
 
 // Backup writes a copy of the database as of one moment, also while a server runs. The copy is
-// checked and on disk when Backup returns. An existing file is replaced only if replace is true.
+// checked and on disk when Backup returns. An existing file is replaced only if replace is true. Of a
+// database with the schema of another version, only the structure is checked.
 func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Finding, error) {
 	if h.postgres {
 		return nil, errors.New("a database on a PostgreSQL server is backed up with its own tools: pg_dump --schema=hookloom, " +
@@ -252,7 +253,12 @@ func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Findin
 	if err != nil {
 		return nil, fmt.Errorf("opening the copy: %w", err)
 	}
-	found, err := (&History{db: db, path: temp}).Check(ctx)
+	copied := &History{db: db, path: temp}
+	check := copied.Check
+	if copied.schemaFits() != nil {
+		check = copied.structure
+	}
+	found, err := check(ctx)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return nil, fmt.Errorf("checking the copy: %w", err)
 	}

@@ -98,7 +98,7 @@ func withoutTables(a *postgres.Address, err error) error {
 	var pe *pgconn.PgError
 	switch {
 	case !errors.As(err, &pe):
-	case pe.Code == "42P01", pe.Code == "3F000": // undefined_table, invalid_schema_name
+	case pe.Code == "42P01", pe.Code == "42703", pe.Code == "3F000": // undefined_table, undefined_column, invalid_schema_name
 		return &postgres.Error{Address: a.String(), Problem: "the database has no tables of Hookloom, or those of an older version",
 			Fix: "hookloom db migrate makes them, and so does hookloom serve."}
 	case pe.Code == "42501": // insufficient_privilege

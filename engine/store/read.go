@@ -24,8 +24,25 @@ type History struct {
 	postgres bool
 }
 
-// OpenHistory opens an existing database for reading only.
+// OpenHistory opens an existing database for reading only. A database file with the schema of another
+// version of the program is rejected: its lists would fail, or lack what was added since. On PostgreSQL,
+// where nodes of two versions work side by side, each query reports what it lacks.
 func OpenHistory(path string) (*History, error) {
+	h, err := openAnySchema(path)
+	if err != nil || h.postgres {
+		return h, err
+	}
+	if err := h.schemaFits(); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// OpenForBackup is OpenHistory for the backup of a database whose schema may be that of another
+// version, as before an update of the program.
+func OpenForBackup(path string) (*History, error) { return openAnySchema(path) }
+
+func openAnySchema(path string) (*History, error) {
 	if postgres.IsAddress(path) {
 		a, err := postgres.Parse(path)
 		if err != nil {

@@ -84,7 +84,7 @@ func same(a, b string) bool {
 
 // copyBackup makes a checked and synced copy with the schema of this build.
 func copyBackup(ctx context.Context, file, temp string) error {
-	from, err := OpenHistory(file)
+	from, err := OpenForBackup(file)
 	if err != nil {
 		return fmt.Errorf("no backup at %s", file)
 	}
