@@ -72,8 +72,8 @@ func TestOneSecretIsCapturedWhileItsTriggerWaits(t *testing.T) {
 	}
 }
 
-// TestOneNodeAsksForACertificate: the others see the claim until it ends, and what was stored.
-func TestOneNodeAsksForACertificate(t *testing.T) {
+// TestOneNodeRequestsACertificate: the others see the claim until it ends, and what was stored.
+func TestOneNodeRequestsACertificate(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")
@@ -115,8 +115,8 @@ func TestOneNodeAsksForACertificate(t *testing.T) {
 	}
 }
 
-// TestAFileSharesNoSecrets: its only node keeps them in the project's folder.
-func TestAFileSharesNoSecrets(t *testing.T) {
+// TestSQLiteFileSharesNoSecrets: its only node keeps them in the project's folder.
+func TestSQLiteFileSharesNoSecrets(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "hookloom.db"), store.Options{})
 	if _, err := s.CaptureSecret(ctx, engine.CapturedSecret{Name: "KEY"}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestCheckFindsWaitsAndStepsThatHaveLostEachOther damages the rows of a waiting run.
-func TestCheckFindsWaitsAndStepsThatHaveLostEachOther(t *testing.T) {
+// TestCheckFindsWaitsWithoutStepsAndStepsWithoutWaits damages the rows of a waiting run.
+func TestCheckFindsWaitsWithoutStepsAndStepsWithoutWaits(t *testing.T) {
 	const orphan, bare = "each recorded wait belongs to a waiting step of an open run", "each waiting step has a recorded wait"
 	for name, c := range map[string]struct {
 		damage string
@@ -74,9 +74,9 @@ func TestCheckFindsWaitsAndStepsThatHaveLostEachOther(t *testing.T) {
 	}
 }
 
-// TestCheckSaysWhatADamagedTableStillGives, whichever table's first page is overwritten: no damage takes
+// TestCheckReportsWhatADamagedTableStillGives, whichever table's first page is overwritten: no damage takes
 // the place of what the other checks found.
-func TestCheckSaysWhatADamagedTableStillGives(t *testing.T) {
+func TestCheckReportsWhatADamagedTableStillGives(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})
 	if _, err := s.Accept(ctx, 7, delivery("shop", "k")); err != nil {

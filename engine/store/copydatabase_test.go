@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
-// TestACopyHasAllThatADatabaseHas: from SQLite to PostgreSQL and back, with rows in all tables that the
+// TestCopyHasAllRowsOfADatabase: from SQLite to PostgreSQL and back, with rows in all tables that the
 // contract's writes fill. A database that is not empty is refused.
-func TestACopyHasAllThatADatabaseHas(t *testing.T) {
+func TestCopyHasAllRowsOfADatabase(t *testing.T) {
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first.db"), filepath.Join(dir, "second.db")
 	server := postgrestest.Shared(t).Database(t)

@@ -35,8 +35,8 @@ func TestStatementsAreTranslatedForPostgreSQL(t *testing.T) {
 	}
 }
 
-// TestAnyTextComesBackFromPostgreSQL: senders choose keys and headers.
-func TestAnyTextComesBackFromPostgreSQL(t *testing.T) {
+// TestAnyTextIsReadBackFromPostgreSQL: senders choose keys and headers.
+func TestAnyTextIsReadBackFromPostgreSQL(t *testing.T) {
 	for _, s := range anyTexts {
 		stored := storable(s)
 		if got := original(stored); got != s {

@@ -83,7 +83,7 @@ func (x *shown) dead(workflow, host, step, code, message string) engine.RunID {
 }
 
 // All dead letters are counted, not those of a page; host and cause tell them apart.
-func TestDeadLettersAreAddedUpByHostAndCause(t *testing.T) {
+func TestDeadLettersAreCountedByHostAndCause(t *testing.T) {
 	x := openShown(t)
 	for i := range 30 {
 		x.dead("paid", "https://a.example", "ship", "http_status", fmt.Sprintf("order %d answered 503", 10_000+i))
@@ -148,7 +148,7 @@ func TestUnknownFilterValuesAreErrors(t *testing.T) {
 }
 
 // What a run waits for is told by its open steps, and a person comes first.
-func TestListsTellWhatRunsWaitFor(t *testing.T) {
+func TestListsShowWhatRunsWaitFor(t *testing.T) {
 	x := openShown(t)
 	until := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	wait := func(w plan.Wait) *plan.Record {
@@ -186,7 +186,7 @@ func TestListsTellWhatRunsWaitFor(t *testing.T) {
 
 // An attempt that waited for its destination has not worked meanwhile, and a step that
 // waits has not worked at all.
-func TestWaitingIsNotWorking(t *testing.T) {
+func TestWaitingTimeIsNotWorkingTime(t *testing.T) {
 	x := openShown(t)
 	id := x.run("w", engine.Running, nil, &plan.Record{Path: "call", Status: plan.Waiting, Destination: "https://a.example",
 		Waits: []plan.Wait{{Kind: plan.WaitDestination, Destination: "busy"}}},
@@ -232,7 +232,7 @@ func TestWaitingIsNotWorking(t *testing.T) {
 }
 
 // Success is over what ended, and nothing else.
-func TestSuccessIsOverWhatEnded(t *testing.T) {
+func TestSuccessRateCountsEndedRunsOnly(t *testing.T) {
 	for _, c := range []struct {
 		s    engine.WorkflowStats
 		want string

@@ -67,9 +67,9 @@ func acceptAt(t *testing.T, s *store.Store, id engine.EventID) {
 	}
 }
 
-// TestTheFeedHasTheOrderOfTheCommits: an event whose id was given first and that is committed
+// TestFeedIsInCommitOrder: an event whose id was given first and that is committed
 // last is told last; a reader by ids passes over it.
-func TestTheFeedHasTheOrderOfTheCommits(t *testing.T) {
+func TestFeedIsInCommitOrder(t *testing.T) {
 	s, start := openFeed(t, filepath.Join(t.TempDir(), "x.db"))
 	defer s.Close()
 	var ids engine.IDs
@@ -94,9 +94,9 @@ func TestTheFeedHasTheOrderOfTheCommits(t *testing.T) {
 	}
 }
 
-// TestReadersUnderLoadHearOfEachEventOnce: callers that are fast and slow between an event's
+// TestReadersUnderLoadGetEachEventOnce: callers that are fast and slow between an event's
 // id and its commit, readers in other processes, and a restart in between.
-func TestReadersUnderLoadHearOfEachEventOnce(t *testing.T) {
+func TestReadersUnderLoadGetEachEventOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s, start := openFeed(t, path)
 	var ids engine.IDs

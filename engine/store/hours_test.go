@@ -57,10 +57,10 @@ func hourHistory(t *testing.T, s *Store, now time.Time) {
 	}
 }
 
-// TestCountsOfHoursAreThoseOfTheRows: figures are the same before hours are counted, afterwards, after an event
+// TestHourlyCountsEqualTheRows: figures are the same before hours are counted, afterwards, after an event
 // that is stored late, after pruning in the middle of an hour, and after a node of an earlier program has pruned,
 // which does not drop counts.
-func TestCountsOfHoursAreThoseOfTheRows(t *testing.T) {
+func TestHourlyCountsEqualTheRows(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{filepath.Join(t.TempDir(), "x.db"), postgrestest.Shared(t).Database(t)} {
 		s, err := Open(t.Context(), path, Options{Synchronous: "OFF"})

@@ -51,9 +51,9 @@ func TestListsPageByKeyAndFilter(t *testing.T) {
 	}
 }
 
-// TestASearchLooksAtABoundedNumberOfRows: a page costs the same however long the
+// TestSearchReadsABoundedNumberOfRows: a page costs the same however long the
 // history is; what is further back is found by going on.
-func TestASearchLooksAtABoundedNumberOfRows(t *testing.T) {
+func TestSearchReadsABoundedNumberOfRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s, err := store.Open(t.Context(), path, store.Options{})
 	if err != nil {
@@ -108,8 +108,8 @@ func TestASearchLooksAtABoundedNumberOfRows(t *testing.T) {
 	}
 }
 
-// TestActivityCountsWhatIsThere compares the counts with the rows.
-func TestActivityCountsWhatIsThere(t *testing.T) {
+// TestActivityCountsTheRows compares the counts with the rows.
+func TestActivityCountsTheRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s, err := store.Open(t.Context(), path, store.Options{})
 	if err != nil {
@@ -140,8 +140,8 @@ func TestActivityCountsWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestALearnedGapIsTheLongestSilenceAndHalfAgain, once there are days of history.
-func TestALearnedGapIsTheLongestSilenceAndHalfAgain(t *testing.T) {
+// TestLearnedGapIsOneAndAHalfTimesTheLongestSilence, once there are days of history.
+func TestLearnedGapIsOneAndAHalfTimesTheLongestSilence(t *testing.T) {
 	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)

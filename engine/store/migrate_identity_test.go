@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestRowsOfEqualBodiesNameNoEventAfterTheMigration opens a database in which an older
+// TestMigrationClearsEventsOfEqualBodies opens a database in which an older
 // build took an equal body for the same event.
-func TestRowsOfEqualBodiesNameNoEventAfterTheMigration(t *testing.T) {
+func TestMigrationClearsEventsOfEqualBodies(t *testing.T) {
 	db, err := sql.Open("sqlite3", filepath.Join(t.TempDir(), "x.db"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestNothingIsAcknowledgedAfterAFileLeftItsPlace: SQLite would go on with the open
+// TestNothingIsAcknowledgedAfterAFileIsMoved: SQLite would go on with the open
 // files, and what was acknowledged would be gone with the process.
-func TestNothingIsAcknowledgedAfterAFileLeftItsPlace(t *testing.T) {
+func TestNothingIsAcknowledgedAfterAFileIsMoved(t *testing.T) {
 	replace := func(path string) error {
 		err := os.WriteFile(path+".new", []byte("another file"), 0o600)
 		return errors.Join(err, os.Rename(path+".new", path))
@@ -67,7 +67,7 @@ func TestNothingIsAcknowledgedAfterAFileLeftItsPlace(t *testing.T) {
 	}
 }
 
-func TestAnIdleServerNoticesWithinASecondThatItsFileWasMoved(t *testing.T) {
+func TestIdleServerDetectsAMovedFileWithinASecond(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})
 	if err := os.Rename(path, path+".away"); err != nil {
@@ -80,9 +80,9 @@ func TestAnIdleServerNoticesWithinASecondThatItsFileWasMoved(t *testing.T) {
 	}
 }
 
-// TestWhatIsAcknowledgedBeforeTheLogIsRemovedIsKept: at the close SQLite moves what the
+// TestEventsAcknowledgedBeforeTheLogIsRemovedAreKept: at the close SQLite moves what the
 // open log has into the database.
-func TestWhatIsAcknowledgedBeforeTheLogIsRemovedIsKept(t *testing.T) {
+func TestEventsAcknowledgedBeforeTheLogIsRemovedAreKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})
 	if _, err := s.Accept(ctx, 1, delivery("a", "k1")); err != nil {
@@ -122,7 +122,7 @@ func TestTheServerOfADatabaseIsFoundByItsLock(t *testing.T) {
 	}
 }
 
-func TestAStartWaitsForAShortVerbAndNotForAServer(t *testing.T) {
+func TestStartWaitsForAShortCommandButNotForAServer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{Verb: "prune"})
 	time.AfterFunc(300*time.Millisecond, func() { s.Close() })

@@ -132,9 +132,9 @@ func TestALeaseIsHeldByOneLivingNode(t *testing.T) {
 	}
 }
 
-// TestTheWorkOfAnEndedNodeIsTakenOver: its runs are queued with one more crash, its open attempts unknown,
+// TestWorkOfAnEndedNodeIsTakenOver: its runs are queued with one more crash, its open attempts unknown,
 // its events decided by another node, and it writes nothing more.
-func TestTheWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
+func TestWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")
@@ -182,9 +182,9 @@ func TestTheWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestWritesThatCannotGetTheTurnAreAnsweredTogether: a batch that has waited for another node does not
+// TestWritesWithoutTheWriterLockFailTogether: a batch that has waited for another node does not
 // wait again for each of its writes.
-func TestWritesThatCannotGetTheTurnAreAnsweredTogether(t *testing.T) {
+func TestWritesWithoutTheWriterLockFailTogether(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	s := node(t, address, "a")
@@ -243,8 +243,8 @@ func TestANodeWithAnotherKeyIsRefused(t *testing.T) {
 	}
 }
 
-// TestANodeIsToldToDrainFromOutside: by its name, and by no other; its database is read by its address.
-func TestANodeIsToldToDrainFromOutside(t *testing.T) {
+// TestNodeIsDrainedByACommand: by its name, and by no other; its database is read by its address.
+func TestNodeIsDrainedByACommand(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a := node(t, address, "a")

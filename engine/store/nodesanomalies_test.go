@@ -365,9 +365,9 @@ func entered(s *store.Store, event, run int64, p *engine.SlotRequest) (begins bo
 	return !m.Due.IsZero(), err
 }
 
-// TestNodesTogetherKeepToTheLimitsOfAWorkflow: of the runs of a group that two nodes begin, no more are at
+// TestNodesTogetherKeepTheLimitsOfAWorkflow: of the runs of a group that two nodes begin, no more are at
 // work than its limit says, and no more start in any stretch of time than its rate says.
-func TestNodesTogetherKeepToTheLimitsOfAWorkflow(t *testing.T) {
+func TestNodesTogetherKeepTheLimitsOfAWorkflow(t *testing.T) {
 	t.Parallel()
 	runs := testsize.Of(t, "HOOKLOOM_GROUP", 60)
 	bothWays(t, "runs above the limit", 2, func(t *testing.T, nodes []*store.Store, address string, guarded bool) int {

@@ -57,9 +57,9 @@ func accepts(s *store.Store) func() bool {
 	}
 }
 
-// TestNodesWorkWhateverTheDefaultsOfTheDatabaseAre: transactions wait for their turn and then read what
+// TestNodesWorkWithAnyDatabaseDefaults: transactions wait for their turn and then read what
 // was committed meanwhile, however long.
-func TestNodesWorkWhateverTheDefaultsOfTheDatabaseAre(t *testing.T) {
+func TestNodesWorkWithAnyDatabaseDefaults(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
 	address := server.Database(t)
@@ -86,9 +86,9 @@ func TestNodesWorkWhateverTheDefaultsOfTheDatabaseAre(t *testing.T) {
 	wg.Wait()
 }
 
-// TestADatabaseThatBecomesReadOnlyIsAway: whoever waits is answered, the process can end, and it tries
+// TestReadOnlyDatabaseIsUnavailable: whoever waits is answered, the process can end, and it tries
 // again with pauses.
-func TestADatabaseThatBecomesReadOnlyIsAway(t *testing.T) {
+func TestReadOnlyDatabaseIsUnavailable(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
 	address := server.Database(t)
@@ -112,8 +112,8 @@ func TestADatabaseThatBecomesReadOnlyIsAway(t *testing.T) {
 	until(t, "events are accepted again", accepts(s))
 }
 
-// TestNoNodeIsGoneBecauseTheDatabaseWas: after an outage the leases of all have ended.
-func TestNoNodeIsGoneBecauseTheDatabaseWas(t *testing.T) {
+// TestDatabaseOutageEndsNoNode: after an outage the leases of all have ended.
+func TestDatabaseOutageEndsNoNode(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")
@@ -133,9 +133,9 @@ func TestNoNodeIsGoneBecauseTheDatabaseWas(t *testing.T) {
 	}
 }
 
-// TestANodeLeavesInItsTurn: whoever takes over the work of others at that moment would else free its number
+// TestNodeLeavesUnderTheWriterLock: whoever takes over the work of others at that moment would else free its number
 // without its work.
-func TestANodeLeavesInItsTurn(t *testing.T) {
+func TestNodeLeavesUnderTheWriterLock(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	s := node(t, address, "a")
@@ -155,8 +155,8 @@ func TestANodeLeavesInItsTurn(t *testing.T) {
 	}
 }
 
-// TestANodeDoesNotOwnTheRunsOfAnEarlierOneOfItsNumber: nobody executes them, as after a restore.
-func TestANodeDoesNotOwnTheRunsOfAnEarlierOneOfItsNumber(t *testing.T) {
+// TestNodeDoesNotOwnRunsOfAnEarlierNodeOfItsNumber: nobody executes them, as after a restore.
+func TestNodeDoesNotOwnRunsOfAnEarlierNodeOfItsNumber(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a := node(t, address, "a")

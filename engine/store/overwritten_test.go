@@ -59,9 +59,9 @@ func closedDatabase(t *testing.T, path, key string) {
 	}
 }
 
-// TestADatabaseThatIsWrittenOverIsNoticedAndNotMixed: nothing more is acknowledged, and what is
+// TestOverwrittenDatabaseIsDetectedAndNotMixed: nothing more is acknowledged, and what is
 // in the file afterwards gets no page of the old database, now or from the log that is left.
-func TestADatabaseThatIsWrittenOverIsNoticedAndNotMixed(t *testing.T) {
+func TestOverwrittenDatabaseIsDetectedAndNotMixed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -153,8 +153,8 @@ func TestADatabaseThatIsWrittenOverIsNoticedAndNotMixed(t *testing.T) {
 	}
 }
 
-// TestACopyMadeByTheRunningServerIsNoticedToo: its application id is that of the process.
-func TestACopyMadeByTheRunningServerIsNoticedToo(t *testing.T) {
+// TestCopyByTheRunningServerIsDetectedToo: its application id is that of the process.
+func TestCopyByTheRunningServerIsDetectedToo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})
 	h, err := store.OpenHistory(path)
@@ -182,9 +182,9 @@ func TestACopyMadeByTheRunningServerIsNoticedToo(t *testing.T) {
 	}
 }
 
-// TestCheckpointsOfOtherProgramsAreNoOverwriting: backup programs such as Litestream move the
+// TestCheckpointsOfOtherProgramsAreNotOverwrites: backup programs such as Litestream move the
 // log into the database by themselves.
-func TestCheckpointsOfOtherProgramsAreNoOverwriting(t *testing.T) {
+func TestCheckpointsOfOtherProgramsAreNotOverwrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})
 	for i := range 200 {

@@ -11,10 +11,10 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestCommandsOfABatchFindOutAboutEachOther: statements of a batch are executed together, and still the second
+// TestCommandsOfABatchSeeEachOthersEffects: statements of a batch are executed together, and still the second
 // delivery of a key is a duplicate, a repeated call is the same event, and only the update of a run that is not
 // running fails.
-func TestCommandsOfABatchFindOutAboutEachOther(t *testing.T) {
+func TestCommandsOfABatchSeeEachOthersEffects(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
 	address := postgrestest.Shared(t).Database(t)

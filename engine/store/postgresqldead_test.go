@@ -12,10 +12,10 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestCausesOfDeadLettersAreThoseOfTheirErrors: dead letters by cause are those of SQLite when all causes are stored,
+// TestCausesOfDeadLettersFollowTheirErrors: dead letters by cause are those of SQLite when all causes are stored,
 // when a node of an earlier program has stored none or some, and after pruning, which stores the missing ones and
 // removes those of runs that are gone.
-func TestCausesOfDeadLettersAreThoseOfTheirErrors(t *testing.T) {
+func TestCausesOfDeadLettersFollowTheirErrors(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	lite := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})

@@ -112,8 +112,8 @@ func TestListsAreTheSameOnBothDatabases(t *testing.T) {
 	}
 }
 
-// TestTheTotalOfAPageIsThatOfItsList counts lists with their pages, which may show all items, and without.
-func TestTheTotalOfAPageIsThatOfItsList(t *testing.T) {
+// TestTotalOfAPageEqualsItsList counts lists with their pages, which may show all items, and without.
+func TestTotalOfAPageEqualsItsList(t *testing.T) {
 	t.Parallel()
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	listedHistory(t, s)

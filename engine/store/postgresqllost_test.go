@@ -45,9 +45,9 @@ func TestAnotherSchemaHasItsOwnEvents(t *testing.T) {
 	}
 }
 
-// TestSettingsOfTheDatabaseDoNotChangeTheSessionsOfANode: its statements have backslashes, and its writer has
+// TestDatabaseSettingsDoNotChangeNodeSessions: its statements have backslashes, and its writer has
 // nothing to send while no delivery comes. A setting of the database is that of a role, too.
-func TestSettingsOfTheDatabaseDoNotChangeTheSessionsOfANode(t *testing.T) {
+func TestDatabaseSettingsDoNotChangeNodeSessions(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	u, err := url.Parse(address)
@@ -77,8 +77,8 @@ func TestSettingsOfTheDatabaseDoNotChangeTheSessionsOfANode(t *testing.T) {
 	}
 }
 
-// TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer: the lease of the server holds.
-func TestACommandThatNeedsADatabaseForItselfIsRefusedBesideAServer(t *testing.T) {
+// TestExclusiveCommandIsRefusedBesideAServer: the lease of the server holds.
+func TestExclusiveCommandIsRefusedBesideAServer(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	s := open(t, address, store.Options{Verb: "serve"})
@@ -224,8 +224,8 @@ func untilCommitsWait(t *testing.T, server *postgrestest.Server) {
 	t.Fatal("commits do not wait for the standby")
 }
 
-// TestSettingsThatBecomeWeakerStopAcknowledgements: until they are what the start asked for.
-func TestSettingsThatBecomeWeakerStopAcknowledgements(t *testing.T) {
+// TestWeakenedSettingsStopAcknowledgements: until they are what the start asked for.
+func TestWeakenedSettingsStopAcknowledgements(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t, postgrestest.Options{})
 	s := open(t, server.Database(t), store.Options{})
@@ -267,8 +267,8 @@ func TestSettingsThatBecomeWeakerStopAcknowledgements(t *testing.T) {
 	}
 }
 
-// TestAWeakSettingIsNoticedWithoutDeliveries: the lease reads the settings too.
-func TestAWeakSettingIsNoticedWithoutDeliveries(t *testing.T) {
+// TestWeakSettingIsDetectedWithoutDeliveries: the lease reads the settings too.
+func TestWeakSettingIsDetectedWithoutDeliveries(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t, postgrestest.Options{})
 	s := open(t, server.Database(t), store.Options{})

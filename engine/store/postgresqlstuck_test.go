@@ -93,10 +93,10 @@ func (p *stalling) close() {
 	})
 }
 
-// TestANodeThatStopsReadingDoesNotStopTheOthers: a node that is stopped, or cut off, while it receives a
+// TestStoppedNodeDoesNotBlockTheOthers: a node that is stopped, or cut off, while it receives a
 // large result has the turn, and its session waits for it to read on. The other nodes, and one that joins,
 // go on when it has not extended its lease for some time.
-func TestANodeThatStopsReadingDoesNotStopTheOthers(t *testing.T) {
+func TestStoppedNodeDoesNotBlockTheOthers(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]func(t *testing.T, address string) func() bool{
 		"another node": func(t *testing.T, address string) func() bool { return accepts(node(t, address, "b")) },

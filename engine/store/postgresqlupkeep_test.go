@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestTheWritersConnectionIsRenewed after its life, between two transactions.
-func TestTheWritersConnectionIsRenewed(t *testing.T) {
+// TestWriterConnectionIsRenewed after its life, between two transactions.
+func TestWriterConnectionIsRenewed(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), postgrestest.Shared(t).Database(t), Options{})
 	if err != nil {

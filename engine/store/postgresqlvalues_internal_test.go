@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// TestNumbersOfPostgreSQLAreThoseOfSQLite: an integer that fits is one, others are floats.
-func TestNumbersOfPostgreSQLAreThoseOfSQLite(t *testing.T) {
+// TestNumbersOfPostgreSQLEqualThoseOfSQLite: an integer that fits is one, others are floats.
+func TestNumbersOfPostgreSQLEqualThoseOfSQLite(t *testing.T) {
 	for _, c := range []struct {
 		n    pgtype.Numeric
 		want driver.Value
@@ -33,8 +33,8 @@ func TestOnlyWhatPostgreSQLRefusesIsEncoded(t *testing.T) {
 	}
 }
 
-// TestRowsOfStepsAreToldApart by run, path and attempt: one command may change each of them.
-func TestRowsOfStepsAreToldApart(t *testing.T) {
+// TestStepRowsAreIdentifiedByRunPathAndAttempt: one command may change each of them.
+func TestStepRowsAreIdentifiedByRunPathAndAttempt(t *testing.T) {
 	seen := map[rowKey]bool{}
 	for _, run := range []int64{1, 2} {
 		for _, path := range []string{"a", "b"} {

@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestRulesThatNobodyNeedsArePruned: those stay that a node has loaded, that the history has runs of, or that
+// TestUnusedRulesArePruned: those stay that a node has loaded, that the history has runs of, or that
 // such runs may call. The others go, and the nodes hear of it; not while their projects differ.
-func TestRulesThatNobodyNeedsArePruned(t *testing.T) {
+func TestUnusedRulesArePruned(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")

@@ -52,7 +52,7 @@ func TestBodiesOfTheQuarantineAreBounded(t *testing.T) {
 	}
 }
 
-func TestARefusalIsMarkedWhenItIsAdmitted(t *testing.T) {
+func TestAdmittedRefusalIsMarked(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err := s.Refuse(ctx, engine.Refusal{At: time.Now(), Trigger: "a", Reason: "x", Headers: map[string]string{"h": "v"},
 		Body: []byte{0xff, 1}, Size: 2}); err != nil {
@@ -73,7 +73,7 @@ func TestARefusalIsMarkedWhenItIsAdmitted(t *testing.T) {
 	}
 }
 
-func TestARefusedBodyIsShownMaskedAndJudgedWhole(t *testing.T) {
+func TestRefusedBodyIsShownMaskedAndCheckedUnmasked(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, filepath.Join(dir, "x.db"), store.Options{Sealer: seal.New(dir)})
 	whole := `{"iban":"DE89 canary"}`
@@ -160,9 +160,9 @@ func TestTheQuarantineKeepsAShareForEachTrigger(t *testing.T) {
 	}
 }
 
-// TestRefusedDeliveriesAreAddedUpByTriggerAndReason: since when does a signature fail, and how much
+// TestRefusedDeliveriesAreCountedByTriggerAndReason: since when does a signature fail, and how much
 // of what comes does it concern?
-func TestRefusedDeliveriesAreAddedUpByTriggerAndReason(t *testing.T) {
+func TestRefusedDeliveriesAreCountedByTriggerAndReason(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	for i, r := range []engine.Refusal{

@@ -79,7 +79,7 @@ func TestListsOfWhatFailedReadNoOtherRuns(t *testing.T) {
 }
 
 // Lists by host and by what runs wait for, and the stream, must not read the whole history.
-func TestWhatPagesAskForOftenIsFoundByIndexes(t *testing.T) {
+func TestFrequentQueriesOfPagesUseIndexes(t *testing.T) {
 	db := explained(t)
 	host, _, _, err := runConditions(engine.Query{DeadOnly: true, Host: "a.example"})
 	if err != nil {
@@ -121,7 +121,7 @@ func TestMigrationsAreNumberedOneByOne(t *testing.T) {
 }
 
 // Figures name their index: SQLite refuses one that cannot serve.
-func TestFiguresOfPartsOfTheRunsHaveTheirIndexes(t *testing.T) {
+func TestStatisticsOfFewRunsUseIndexes(t *testing.T) {
 	db := explained(t)
 	for _, p := range append(openParts, failedPart("failed"), failedPart("timed_out"), failedPart("cancelled")) {
 		for _, query := range []string{p.perWorkflow(), p.perMoment() + ` GROUP BY 1`} {
@@ -133,7 +133,7 @@ func TestFiguresOfPartsOfTheRunsHaveTheirIndexes(t *testing.T) {
 }
 
 // A CHECK with an IN list of three makes one for each row that it looks at.
-func TestWhatIsWrittenOftenNeedsNoTemporaryTable(t *testing.T) {
+func TestFrequentWritesNeedNoTemporaryTable(t *testing.T) {
 	db := explained(t)
 	for _, query := range []string{claimKey, insertEvent, insertInbox, insertSighting, insertDecision, insertRun, updateRun, upsertStep} {
 		if ops := explain(t, db, "opcode", "EXPLAIN "+query); strings.Contains(ops, "OpenEphemeral") {
@@ -144,7 +144,7 @@ func TestWhatIsWrittenOftenNeedsNoTemporaryTable(t *testing.T) {
 
 // The texts of the tables are replaced in place (migration 0008): rows that are
 // there must stay, and what was refused must stay refused.
-func TestADatabaseOfTheLastSchemaKeepsItsRowsAndItsRules(t *testing.T) {
+func TestMigrationKeepsRowsAndConstraints(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
 	conn, err := openConn(path, "rwc", "FULL")
 	if err != nil {

@@ -46,8 +46,8 @@ func TestAnErrorIsReadAsItWasRecorded(t *testing.T) {
 	}
 }
 
-// TestAHostIsKnownOnceAnAttemptWentThere, with its scheme or without, whether the attempt failed or not.
-func TestAHostIsKnownOnceAnAttemptWentThere(t *testing.T) {
+// TestHostIsListedAfterItsFirstAttempt, with its scheme or without, whether the attempt failed or not.
+func TestHostIsListedAfterItsFirstAttempt(t *testing.T) {
 	x := openShown(t)
 	x.dead("w", "https://fails.example", "a", "network", "no answer")
 	x.run("w", engine.Succeeded, nil, &plan.Record{Path: "a", Status: plan.Succeeded, Destination: "http://works.example:8080"})
@@ -100,8 +100,8 @@ func TestATriggersEventsAreCountedSinceATime(t *testing.T) {
 	}
 }
 
-// TestTheHolderOfADatabaseIsNamed, with its command unless that is serve.
-func TestTheHolderOfADatabaseIsNamed(t *testing.T) {
+// TestHolderOfADatabaseIsNamed, with its command unless that is serve.
+func TestHolderOfADatabaseIsNamed(t *testing.T) {
 	for want, h := range map[string]store.Holder{"process": {}, "process 7": {PID: 7, Verb: "serve"}, "process 8": {PID: 8},
 		"process 9, hookloom prune": {PID: 9, Verb: "prune"}, "process 9, hookloom prune on db1": {PID: 9, Verb: "prune", Host: "db1"}} {
 		if got := h.String(); got != want {
@@ -110,8 +110,8 @@ func TestTheHolderOfADatabaseIsNamed(t *testing.T) {
 	}
 }
 
-// TestTheAuditIsCountedWhole: below the most that is counted, there are no more.
-func TestTheAuditIsCountedWhole(t *testing.T) {
+// TestAuditEntriesAreCountedWhole: below the most that is counted, there are no more.
+func TestAuditEntriesAreCountedWhole(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	for i := range 3 {
 		if err := s.Audit(ctx, engine.AuditEntry{At: time.Now(), Action: fmt.Sprint("a", i)}); err != nil {
@@ -124,9 +124,9 @@ func TestTheAuditIsCountedWhole(t *testing.T) {
 	}
 }
 
-// TestRulesThatFailedForOneEventStayTogether: the event is the cursor of the page, so that none of them is lost. They
+// TestFailedRulesOfOneEventStayOnOnePage: the event is the cursor of the page, so that none of them is lost. They
 // are listed with dead runs, or alone.
-func TestRulesThatFailedForOneEventStayTogether(t *testing.T) {
+func TestFailedRulesOfOneEventStayOnOnePage(t *testing.T) {
 	x := openShown(t)
 	first := x.dead("paid", "https://a.example", "ship", "network", "no answer")
 	x.at = x.at.Add(time.Second)
@@ -168,8 +168,8 @@ func TestRulesThatFailedForOneEventStayTogether(t *testing.T) {
 	}
 }
 
-// TestWhatOnlyAPollFoundIsMarked, and no other item of the poll.
-func TestWhatOnlyAPollFoundIsMarked(t *testing.T) {
+// TestEventFoundOnlyByAPollIsMarked, and no other item of the poll.
+func TestEventFoundOnlyByAPollIsMarked(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	missed, found := delivery("shop", "missed"), delivery("shop", "found")
 	missed.Inlet, found.Inlet, missed.Recovered = "poll", "poll", true
@@ -228,8 +228,8 @@ func TestADamagedRowIsAnError(t *testing.T) {
 	}
 }
 
-// TestADatabaseFitsWhereItsFolderIs: where there is none, nothing fits.
-func TestADatabaseFitsWhereItsFolderIs(t *testing.T) {
+// TestDatabaseFitsOnlyIntoAnExistingFolder: where there is none, nothing fits.
+func TestDatabaseFitsOnlyIntoAnExistingFolder(t *testing.T) {
 	dir := t.TempDir()
 	if !store.Fits(filepath.Join(dir, "x.db")) {
 		t.Error("a database does not fit into an empty folder")

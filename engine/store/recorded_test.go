@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-func TestPagesOfTheRecordEndWhereTheirBodiesAreLarge(t *testing.T) {
+func TestPagesOfEventsEndEarlyIfBodiesAreLarge(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hookloom.db")
 	s := open(t, file, store.Options{})
 	var want []engine.EventID

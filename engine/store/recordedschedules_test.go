@@ -13,12 +13,12 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestSchedulesAreReadFromTheRecord checks both databases: what backtests of schedules read is the same.
-func TestSchedulesAreReadFromTheRecord(t *testing.T) {
+// TestRecordedSchedulesAreRead checks both databases: what backtests of schedules read is the same.
+func TestRecordedSchedulesAreRead(t *testing.T) {
 	schedulesAreRead(t, filepath.Join(t.TempDir(), "x.db"))
 }
 
-func TestSchedulesAreReadFromTheRecordOfPostgreSQL(t *testing.T) {
+func TestRecordedSchedulesAreReadFromPostgreSQL(t *testing.T) {
 	schedulesAreRead(t, postgrestest.Shared(t).Database(t))
 }
 

@@ -60,9 +60,9 @@ func eventsIn(t *testing.T, path string) int {
 	return len(items)
 }
 
-// TestARestoreIsTheBackupWhateverLogTheOldDatabaseLeft: the old log is not applied to the
+// TestRestoreIgnoresTheLogOfTheOldDatabase: the old log is not applied to the
 // copy, the old set is aside and whole, and what may be repeated is told.
-func TestARestoreIsTheBackupWhateverLogTheOldDatabaseLeft(t *testing.T) {
+func TestRestoreIgnoresTheLogOfTheOldDatabase(t *testing.T) {
 	dir := t.TempDir()
 	path, backup := filepath.Join(dir, "x.db"), filepath.Join(dir, "backup.db")
 	fillRange(t, path, 1, 5)
@@ -122,7 +122,7 @@ func TestARestoreIsTheBackupWhateverLogTheOldDatabaseLeft(t *testing.T) {
 	}
 }
 
-func TestARestoreRefusesWhatIsNoSoundBackup(t *testing.T) {
+func TestRestoreRefusesADamagedBackup(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.db")
 	fillRange(t, path, 1, 300)
@@ -157,7 +157,7 @@ func TestARestoreRefusesWhatIsNoSoundBackup(t *testing.T) {
 	}
 }
 
-func TestNoServerStartsOnARestoreThatWasCut(t *testing.T) {
+func TestServerDoesNotStartOnAnInterruptedRestore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	fillRange(t, path, 1, 2)
 	if err := os.WriteFile(path+".restoring", []byte("x"), 0o600); err != nil {
@@ -169,9 +169,9 @@ func TestNoServerStartsOnARestoreThatWasCut(t *testing.T) {
 	}
 }
 
-// TestRecoverReadsWhatADamagedDatabaseStillGives: pages of every kind are overwritten; the
+// TestRecoverReadsWhatADamagedDatabaseStillHas: pages of every kind are overwritten; the
 // new file is sound, has no wrong event, and the damaged files are as they were.
-func TestRecoverReadsWhatADamagedDatabaseStillGives(t *testing.T) {
+func TestRecoverReadsWhatADamagedDatabaseStillHas(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.db")

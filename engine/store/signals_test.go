@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestASlowReaderGetsOneSignalForAllThatItMissed, and only of the kinds that it asked for.
-func TestASlowReaderGetsOneSignalForAllThatItMissed(t *testing.T) {
+// TestSlowReaderGetsOneSignalForAllMissedChanges, and only of the kinds that it asked for.
+func TestSlowReaderGetsOneSignalForAllMissedChanges(t *testing.T) {
 	s := store.NewSignals()
 	got := s.Subscribe(t.Context(), engine.SignalEvents|engine.SignalAnswers)
 	for _, x := range []engine.Signal{engine.SignalEvents, engine.SignalTokens, engine.SignalAnswers | engine.SignalDue, engine.SignalEvents} {

@@ -135,8 +135,8 @@ func TestAFullDiskIsPrunedAndStoresAgain(t *testing.T) {
 	}
 }
 
-// TestADiskFilledByOthersIsSurvived: also a start meanwhile, with nothing free at all.
-func TestADiskFilledByOthersIsSurvived(t *testing.T) {
+// TestServerSurvivesADiskFilledByOthers: also a start meanwhile, with nothing free at all.
+func TestServerSurvivesADiskFilledByOthers(t *testing.T) {
 	for _, size := range []int{12 << 20, 48 << 20} {
 		t.Run(fmt.Sprint(size>>20, "MB"), func(t *testing.T) {
 			dir := smallDisk(t, size)
@@ -170,8 +170,8 @@ func TestADiskFilledByOthersIsSurvived(t *testing.T) {
 	}
 }
 
-// TestACommitThatFindsTheDiskFullIsRepeated where moving the WAL gave room.
-func TestACommitThatFindsTheDiskFullIsRepeated(t *testing.T) {
+// TestCommitOnAFullDiskIsRepeated where moving the WAL gave room.
+func TestCommitOnAFullDiskIsRepeated(t *testing.T) {
 	var times atomic.Int32
 	s := open(t, filepath.Join(t.TempDir(), "x.db"), store.Options{Fault: func(n int) error {
 		if n == 3 {
@@ -190,8 +190,8 @@ func TestACommitThatFindsTheDiskFullIsRepeated(t *testing.T) {
 	}
 }
 
-// TestTheReserveIsMadeAndMadeAgain: a whole file, without holes.
-func TestTheReserveIsMadeAndMadeAgain(t *testing.T) {
+// TestReserveFileIsCreatedAgain: a whole file, without holes.
+func TestReserveFileIsCreatedAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	for range 2 {
 		s := open(t, path, store.Options{})

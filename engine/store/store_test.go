@@ -85,7 +85,7 @@ func TestAnotherDatabaseOrSchemaIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheViewsShowWhatTheContractNames(t *testing.T) {
+func TestViewsShowTheDocumentedRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})
 	if _, err := s.Accept(ctx, 0x1234, delivery("shop", "k")); err != nil {
@@ -200,7 +200,7 @@ func TestTheDatabaseIsForItsOwnerOnly(t *testing.T) {
 	}
 }
 
-func TestAFloodIsToldToComeAgain(t *testing.T) {
+func TestFullQueueReturnsErrBusy(t *testing.T) {
 	release := make(chan struct{})
 	var once sync.Once
 	s := open(t, filepath.Join(t.TempDir(), "x.db"),

@@ -14,9 +14,9 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// TestPutStoresByteByByteWhatExecStores: the driver binds the values of the two in
+// TestPutStoresTheSameBytesAsExec: the driver binds the values of the two in
 // different ways.
-func TestPutStoresByteByByteWhatExecStores(t *testing.T) {
+func TestPutStoresTheSameBytesAsExec(t *testing.T) {
 	s, err := Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 // What a switched-off workflow missed, and rules that failed, are found without
 // reading the decisions that were made.
-func TestWhatIsUndoneIsFoundByItsIndexes(t *testing.T) {
+func TestMissedAndFailedDecisionsAreFoundByIndexes(t *testing.T) {
 	db := explained(t)
 	one, _ := ofTriggers([]string{"t"}, 0, 1)
 	for query, index := range map[string]string{
@@ -28,7 +28,7 @@ func TestWhatIsUndoneIsFoundByItsIndexes(t *testing.T) {
 }
 
 // The table of decisions was made before the outcomes disabled and held.
-func TestDecisionsTakeTheNewOutcomesAndNoOthers(t *testing.T) {
+func TestDecisionsAcceptNewOutcomesAndNoOthers(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir()+"/h.db", Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -44,9 +44,9 @@ func TestDecisionsTakeTheNewOutcomesAndNoOthers(t *testing.T) {
 	}
 }
 
-// TestTheKeysOfOrdersAreBounded: the same key tells whether its order is the same, and
+// TestIdempotencyKeysOfCommandsAreBounded: the same key tells whether its order is the same, and
 // one that failed is given back.
-func TestTheKeysOfOrdersAreBounded(t *testing.T) {
+func TestIdempotencyKeysOfCommandsAreBounded(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir()+"/h.db", Options{})
 	if err != nil {
 		t.Fatal(err)

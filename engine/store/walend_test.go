@@ -26,9 +26,9 @@ func accepting(s *store.Store) func() error {
 	}
 }
 
-// TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase: the next start finds what the
+// TestTruncatedLogIsNeitherExtendedNorCheckpointed: the next start finds what the
 // log has left, in a database that is whole.
-func TestALogThatLostAPartIsNotWrittenOnNorMovedIntoTheDatabase(t *testing.T) {
+func TestTruncatedLogIsNeitherExtendedNorCheckpointed(t *testing.T) {
 	t.Parallel()
 	cut := func(part func(size int64) int64) func(string, int64, []byte) error {
 		return func(wal string, size int64, _ []byte) error { return os.Truncate(wal, part(size)) }
@@ -127,9 +127,9 @@ func queryOne(t *testing.T, path, query string) (text string) {
 	return text
 }
 
-// TestALogThatAnotherProgramMovesIsNoDamage checkpoints in each way, and writes, beside a
+// TestCheckpointByAnotherProgramIsNoDamage checkpoints in each way, and writes, beside a
 // store at work and an idle one.
-func TestALogThatAnotherProgramMovesIsNoDamage(t *testing.T) {
+func TestCheckpointByAnotherProgramIsNoDamage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := open(t, path, store.Options{})

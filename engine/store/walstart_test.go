@@ -12,10 +12,10 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestACommitThatAKilledServerLeftBehindTheIndexIsNoDamage: a server that is killed after it
+// TestCommitBeyondTheWALIndexIsNoDamage: a server that is killed after it
 // wrote a commit, and before it noted that in the log's index, leaves frames that the next
 // server overwrites, where another process has kept the index.
-func TestACommitThatAKilledServerLeftBehindTheIndexIsNoDamage(t *testing.T) {
+func TestCommitBeyondTheWALIndexIsNoDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	first, err := store.Open(ctx, path, store.Options{})
 	if err == nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestAPayloadChoosesNoSeries checks that payloads do not determine the number of series, and that
+// TestPayloadCannotCreateMetricSeries checks that payloads do not determine the number of series, and that
 // hosts in the project's files always have their own.
-func TestAPayloadChoosesNoSeries(t *testing.T) {
+func TestPayloadCannotCreateMetricSeries(t *testing.T) {
 	m := fresh(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"),
@@ -57,8 +57,8 @@ func TestAPayloadChoosesNoSeries(t *testing.T) {
 	}
 }
 
-// TestReceiversOfASharedHostAreOneSeries checks that paths are not labels.
-func TestReceiversOfASharedHostAreOneSeries(t *testing.T) {
+// TestReceiversOfASharedHostShareOneSeries checks that paths are not labels.
+func TestReceiversOfASharedHostShareOneSeries(t *testing.T) {
 	m := fresh(t)
 	const host = "https://hooks.slack.com"
 	m.hosts.used(host)

@@ -13,9 +13,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestMetricsAreSentWhereTheEnvironmentSays checks that a collector receives the counters and
+// TestMetricsAreSentToTheConfiguredCollector checks that a collector receives the counters and
 // histograms of /metrics by OTLP, at the latest when the server stops.
-func TestMetricsAreSentWhereTheEnvironmentSays(t *testing.T) {
+func TestMetricsAreSentToTheConfiguredCollector(t *testing.T) {
 	sent := make(chan *collector.ExportMetricsServiceRequest, 16)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)

@@ -66,8 +66,8 @@ func ended(at time.Time) engine.Change {
 			{Path: "next", Action: "http/post", Status: "running"}}}
 }
 
-// TestOnPostgreSQLThereIsNoSizeOfALog: it is that of the whole server.
-func TestOnPostgreSQLThereIsNoSizeOfALog(t *testing.T) {
+// TestPostgreSQLHasNoLogSizeMetric: it is that of the whole server.
+func TestPostgreSQLHasNoLogSizeMetric(t *testing.T) {
 	m := over(t, postgrestest.Shared(t).Database(t))
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
@@ -77,7 +77,7 @@ func TestOnPostgreSQLThereIsNoSizeOfALog(t *testing.T) {
 	}
 }
 
-func TestMetricsTellWhatHappened(t *testing.T) {
+func TestMetricsCountWhatHappened(t *testing.T) {
 	m := fresh(t)
 	m.Answered("shop", "accepted", 3*time.Millisecond)
 	m.Answered("", "unknown", time.Millisecond)
@@ -120,9 +120,9 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	}
 }
 
-// TestOneTraceLeadsFromTheDeliveryToTheLastStep checks that the parts belong to one trace even if
+// TestOneTraceSpansFromTheDeliveryToTheLastStep checks that the parts belong to one trace even if
 // they are reported at different times by different processes.
-func TestOneTraceLeadsFromTheDeliveryToTheLastStep(t *testing.T) {
+func TestOneTraceSpansFromTheDeliveryToTheLastStep(t *testing.T) {
 	const sender = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for name, headers := range map[string]map[string]string{"a sender with a trace": {"traceparent": sender}, "a sender without": {},
 		"a trace that cannot be read": {"traceparent": "00-zz"}} {
@@ -230,7 +230,7 @@ func TestSpansFollowTheConventionsForHTTP(t *testing.T) {
 	}
 }
 
-func TestASenderThatIsNotSampledIsNotTraced(t *testing.T) {
+func TestUnsampledSenderIsNotTraced(t *testing.T) {
 	kept := tracetest.NewInMemoryExporter()
 	m := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))
 	c := ended(time.Now())
@@ -245,7 +245,7 @@ func TestASenderThatIsNotSampledIsNotTraced(t *testing.T) {
 	}
 }
 
-func TestTracesAreSentWhereTheEnvironmentSays(t *testing.T) {
+func TestTracesAreSentToTheConfiguredCollector(t *testing.T) {
 	got := make(chan *http.Request, 1)
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -276,9 +276,9 @@ func TestTracesAreSentWhereTheEnvironmentSays(t *testing.T) {
 	}
 }
 
-// TestTheDashboardAndAlertsAskForMetricsThatExist also checks that the metrics follow promlint's
+// TestDashboardAndAlertsUseExistingMetrics also checks that the metrics follow promlint's
 // conventions.
-func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
+func TestDashboardAndAlertsUseExistingMetrics(t *testing.T) {
 	m := fresh(t)
 	m.Answered("shop", "accepted", time.Millisecond)
 	m.Stored(&engine.Delivery{Trigger: "shop", Inlet: "poll", Recovered: true}, engine.Receipt{Event: 7})
@@ -318,9 +318,9 @@ func TestTheDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 	}
 }
 
-// TestSeriesOfTroubleBeginAtZero checks it because an alert on an increase would miss the first
+// TestFailureSeriesStartAtZero checks it because an alert on an increase would miss the first
 // failure of a series that starts with it.
-func TestSeriesOfTroubleBeginAtZero(t *testing.T) {
+func TestFailureSeriesStartAtZero(t *testing.T) {
 	m := fresh(t)
 	m.Use(&workflows.Project{Workflows: map[string]*workflows.Workflow{"pay": {ID: "pay"}},
 		Triggers: map[string]*workflows.Trigger{"shop": {Name: "shop", Webhook: &workflows.Webhook{}}}})
@@ -337,9 +337,9 @@ func TestSeriesOfTroubleBeginAtZero(t *testing.T) {
 	}
 }
 
-// TestATriggerIsNotSilentBeforeItCouldBe checks that a server that started ten seconds ago does not
+// TestSilenceOfATriggerStartsWithTheServer checks that a server that started ten seconds ago does not
 // report an hour of silence.
-func TestATriggerIsNotSilentBeforeItCouldBe(t *testing.T) {
+func TestSilenceOfATriggerStartsWithTheServer(t *testing.T) {
 	s := fresh(t).standing
 	s.began = time.Now()
 	got := -1.0
@@ -353,8 +353,8 @@ func TestATriggerIsNotSilentBeforeItCouldBe(t *testing.T) {
 	}
 }
 
-// TestEachMetricIsInTheTable scrapes and looks up each series in the table for the manual.
-func TestEachMetricIsInTheTable(t *testing.T) {
+// TestEachMetricIsInTheManualsTable scrapes and looks up each series in the table for the manual.
+func TestEachMetricIsInTheManualsTable(t *testing.T) {
 	m := fresh(t)
 	m.Answered("shop", "accepted", 3*time.Millisecond)
 	m.Stored(&engine.Delivery{Trigger: "shop", Inlet: "poll", Recovered: true}, engine.Receipt{Event: 7})

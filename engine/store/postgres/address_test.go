@@ -50,9 +50,9 @@ func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
 	}
 }
 
-// TestTheParametersOfAnAddress: libpq's and Hookloom's own.
-// TestSpacesAndPlusesOfParametersArriveAsWritten: as with libpq, + is no space.
-func TestSpacesAndPlusesOfParametersArriveAsWritten(t *testing.T) {
+// TestParametersOfAnAddress: libpq's and Hookloom's own.
+// TestSpacesAndPlusSignsOfParametersAreKept: as with libpq, + is no space.
+func TestSpacesAndPlusSignsOfParametersAreKept(t *testing.T) {
 	clean(t)
 	const address = "postgres://a@db/x?options=-c%20statement_timeout%3D5s&application_name=a+b&password=p%2Bq"
 	other, err := postgres.WithSchema(address, "bench")
@@ -72,7 +72,7 @@ func TestSpacesAndPlusesOfParametersArriveAsWritten(t *testing.T) {
 	}
 }
 
-func TestTheParametersOfAnAddress(t *testing.T) {
+func TestParametersOfAnAddress(t *testing.T) {
 	clean(t)
 	for text, want := range map[string]string{
 		"postgres://a:p@db/x":                             "hookloom true false tls",

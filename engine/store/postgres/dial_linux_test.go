@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestALostConnectionIsNoticedInSeconds, and not after the 15 minutes and more of the system's defaults: what
+// TestLostConnectionIsDetectedInSeconds, and not after the 15 minutes and more of the system's defaults: what
 // was sent is confirmed in time, and a connection that waits is probed.
-func TestALostConnectionIsNoticedInSeconds(t *testing.T) {
+func TestLostConnectionIsDetectedInSeconds(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

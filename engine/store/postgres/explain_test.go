@@ -89,8 +89,8 @@ func role(t *testing.T, s *postgrestest.Server) string {
 	return name
 }
 
-// TestAServerThatCannotBeReached says whether the host, the port or the socket is wrong.
-func TestAServerThatCannotBeReached(t *testing.T) {
+// TestUnreachableServerError says whether the host, the port or the socket is wrong.
+func TestUnreachableServerError(t *testing.T) {
 	clean(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -111,9 +111,9 @@ func TestAServerThatCannotBeReached(t *testing.T) {
 	refused(t, "postgres://ada:hunter2@/x?host=/nowhere", true, "no server listens on this socket", "folder of the server's socket")
 }
 
-// TestARoleThatMayNotConnect: each reason has its own words, with statements to paste. The fix is
+// TestErrorsOfARoleThatMayNotConnect: each reason has its own words, with statements to paste. The fix is
 // carried out, and helps.
-func TestARoleThatMayNotConnect(t *testing.T) {
+func TestErrorsOfARoleThatMayNotConnect(t *testing.T) {
 	clean(t)
 	s := postgrestest.Shared(t)
 	db := s.Database(t)
@@ -134,8 +134,8 @@ func TestARoleThatMayNotConnect(t *testing.T) {
 	refused(t, db+"?nonsense=1", false, `unrecognized configuration parameter "nonsense"`, "sslrootcert")
 }
 
-// TestARoleWithoutRightsIsGivenTheGrants: those of the message are enough.
-func TestARoleWithoutRightsIsGivenTheGrants(t *testing.T) {
+// TestErrorOfARoleWithoutRightsListsTheGrants: those of the message are enough.
+func TestErrorOfARoleWithoutRightsListsTheGrants(t *testing.T) {
 	clean(t)
 	s := postgrestest.Shared(t)
 	db, name := s.Database(t), role(t, s)
@@ -168,8 +168,8 @@ func TestARoleWithoutRightsIsGivenTheGrants(t *testing.T) {
 	opened(t, postgrestest.As(db, other, hidden))
 }
 
-// TestWeakerSettingsThanPromisedAreRefused: each of them, with what it costs.
-func TestWeakerSettingsThanPromisedAreRefused(t *testing.T) {
+// TestSettingsWeakerThanPromisedAreRefused: each of them, with what it costs.
+func TestSettingsWeakerThanPromisedAreRefused(t *testing.T) {
 	clean(t)
 	s := postgrestest.Start(t, postgrestest.Options{})
 	db := s.Database(t)
@@ -194,8 +194,8 @@ func TestWeakerSettingsThanPromisedAreRefused(t *testing.T) {
 	refused(t, db, false, "transactions are read-only", "ALTER ROLE ada SET default_transaction_read_only = off;")
 }
 
-// TestAnAnswerIsWorthTheStandbysThatConfirm: by name, and without the right to see them.
-func TestAnAnswerIsWorthTheStandbysThatConfirm(t *testing.T) {
+// TestDurabilityDependsOnConfirmingStandbys: by name, and without the right to see them.
+func TestDurabilityDependsOnConfirmingStandbys(t *testing.T) {
 	clean(t)
 	s := postgrestest.Start(t, postgrestest.Options{})
 	name := role(t, s)
@@ -335,8 +335,8 @@ func certify(t *testing.T, folder string) string {
 	return ca
 }
 
-// TestAServerThatStartsOrStopsMayBeTriedAgain: its answer is temporary.
-func TestAServerThatStartsOrStopsMayBeTriedAgain(t *testing.T) {
+// TestStartingOrStoppingServerIsATemporaryError.
+func TestStartingOrStoppingServerIsATemporaryError(t *testing.T) {
 	clean(t)
 	s := postgrestest.Start(t, postgrestest.Options{})
 	db := s.Database(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestTheMeterCountsWhatTheServerUsed: of all its processes, also of those that have ended.
-func TestTheMeterCountsWhatTheServerUsed(t *testing.T) {
+// TestMeterCountsTheServersUsage: of all its processes, also of those that have ended.
+func TestMeterCountsTheServersUsage(t *testing.T) {
 	s := postgrestest.Start(t, postgrestest.Options{})
 	address := s.Database(t)
 	a, err := postgres.Parse(address)

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestACommitOutlivesKillMinusNine: the rig's servers are durable, and come back on the same address.
-func TestACommitOutlivesKillMinusNine(t *testing.T) {
+// TestCommitSurvivesKillMinusNine: the rig's servers are durable, and come back on the same address.
+func TestCommitSurvivesKillMinusNine(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Start(t, postgrestest.Options{})
 	db := s.Database(t)
@@ -34,8 +34,8 @@ func TestACommitOutlivesKillMinusNine(t *testing.T) {
 	}
 }
 
-// TestAPromotedStandbyHasWhatItConfirmed: the tools of failover tests work.
-func TestAPromotedStandbyHasWhatItConfirmed(t *testing.T) {
+// TestPromotedStandbyHasAllConfirmedCommits: the tools of failover tests work.
+func TestPromotedStandbyHasAllConfirmedCommits(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.Start(t, postgrestest.Options{})
 	standby := s.Standby(t, "s1")
