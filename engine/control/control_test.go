@@ -29,6 +29,7 @@ type noted struct {
 	starting bool
 	alone    atomic.Bool
 	runs     atomic.Int64
+	noShare  error // of AwaitShare
 }
 
 func (m *noted) Answered(id engine.RunID, _ time.Time)   { m.answered = append(m.answered, id) }

@@ -100,6 +100,11 @@ func (ctl *Control) LinkQuestion(ctx context.Context, token string) (plan.Questi
 	if err != nil {
 		return plan.Question{}, err
 	}
+	return ctl.questionOf(ctx, id, l)
+}
+
+// questionOf is the question of a link, while it is open.
+func (ctl *Control) questionOf(ctx context.Context, id engine.RunID, l link) (plan.Question, error) {
 	questions, err := ctl.Questions(ctx, id)
 	if err != nil {
 		return plan.Question{}, errors.Join(engine.ErrLink, err)
@@ -115,11 +120,11 @@ func (ctl *Control) LinkQuestion(ctx context.Context, token string) (plan.Questi
 // AnswerLink answers the question of a link. It returns who answered which step of which run, even
 // if the answer was not accepted.
 func (ctl *Control) AnswerLink(ctx context.Context, token, verdict, comment string) (engine.Answer, error) {
-	if _, err := ctl.LinkQuestion(ctx, token); err != nil {
-		return engine.Answer{}, err
-	}
 	id, l, err := ctl.openLink(token)
 	if err != nil {
+		return engine.Answer{}, err
+	}
+	if _, err := ctl.questionOf(ctx, id, l); err != nil {
 		return engine.Answer{}, err
 	}
 	_, err = ctl.Answer(ctx, id, engine.Response{Path: l.Path, Verdict: verdict, By: l.By, Proof: "link", Comment: comment})
