@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgres"
@@ -177,7 +178,11 @@ func (a *app) copyCmd() *cobra.Command {
 server first: the command is refused while a process uses one of them. Ids, keys and the
 name of the installation stay, so open runs go on in the copy with the same idempotency
 keys. The source keeps its rows, and a mark: hookloom serve refuses it from then on, since
-its open runs would run twice. hookloom db reopen removes the mark.`,
+its open runs would run twice. hookloom db reopen removes the mark.
+
+Secrets from handshakes and certificates are in the database on PostgreSQL alone, encrypted
+with the project's key. A copy to another PostgreSQL server has them as they are; with a
+SQLite file they belong in the project's folder, and the answer names what stays behind.`,
 		Example: "  hookloom db copy --from hookloom.db --to postgres://hookloom@db.example.com/hookloom",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" || to == "" {
@@ -195,11 +200,14 @@ its open runs would run twice. hookloom db reopen removes the mark.`,
 			}
 			t := newTable("TABLE", "ROWS")
 			for _, x := range list {
-				t.row(x.Table, fmt.Sprint(x.Rows))
+				if len(x.Left) == 0 {
+					t.row(x.Table, fmt.Sprint(x.Rows))
+				}
 			}
 			if err := t.print(a.out); err != nil {
 				return err
 			}
+			a.printLeft(list)
 			a.printf("%s is copied to %s; each row was compared. Serve %s from now on: hookloom serve refuses the source.\n",
 				postgres.Name(from), postgres.Name(to), postgres.Name(to))
 			return nil
@@ -207,6 +215,24 @@ its open runs would run twice. hookloom db reopen removes the mark.`,
 	c.Flags().StringVar(&from, "from", "", "the database to copy: a file, or postgres://...")
 	c.Flags().StringVar(&to, "to", "", "the new database, which must be empty: a file, or postgres://...")
 	return c
+}
+
+// printLeft says what a copy from PostgreSQL to a SQLite file does not have.
+func (a *app) printLeft(list []store.CopiedTable) {
+	for _, x := range list {
+		if len(x.Left) == 0 {
+			continue
+		}
+		switch x.Table {
+		case "captured_secrets":
+			a.printf("Not in the copy: the secrets %s, which providers sent in handshakes. With a SQLite file they belong in .env of the "+
+				"project's folder: hookloom triggers --await-secret NAME lets a provider send its secret again.\n", strings.Join(x.Left, ", "))
+		case "awaited_secrets":
+			a.printf("Not in the copy: the wait for a handshake at %s; hookloom triggers --await-secret begins it again.\n", strings.Join(x.Left, ", "))
+		default:
+			a.printf("Not in the copy: %d certificates and keys of server.tls.acme; they are requested again.\n", len(x.Left))
+		}
+	}
 }
 
 // reopenCmd removes the mark of a copied database, so that it can be served again.

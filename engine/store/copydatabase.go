@@ -14,12 +14,14 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgres"
 )
 
-// This file copies a whole database into an empty one of the other kind, and compares both.
+// This file copies a whole database into an empty one, usually of the other kind, and compares both.
 
 // CopiedTable is a table that was copied and compared.
 type CopiedTable struct {
 	Table string `json:"table"`
 	Rows  int64  `json:"rows"`
+	// Left are the keys of rows that only the source has: a SQLite file has no such table.
+	Left []string `json:"left,omitempty"`
 }
 
 // copyStep is how many rows are written in one transaction.
@@ -27,8 +29,12 @@ const copyStep = 500
 
 // notCopied are the tables that belong to one database.
 var notCopied = []string{"nodes", "turn", "beats", "leases", "deciding", "shared_rules", "orders_to_nodes",
-	"permit_starts", "permit_slots", "captured_secrets", "awaited_secrets", "certificates", "certificate_claims",
-	"hour_counts", "dead_causes", "migrations", "events_view", "runs_view", "steps_view"}
+	"permit_starts", "permit_slots", "certificate_claims", "hour_counts", "dead_causes", "migrations", "events_view", "runs_view",
+	"steps_view"}
+
+// onlyPostgres are tables that a SQLite file does not have: what they hold is in the project's folder
+// there. Their rows are encrypted with the project's key, and copied as they are.
+var onlyPostgres = []string{"captured_secrets", "awaited_secrets", "certificates"}
 
 // CopyDatabase copies all rows of one database into another one, which must be empty, and compares
 // them row by row. No process may use either of them. The copy keeps the ids, the keys and the name of
@@ -61,6 +67,16 @@ func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTa
 			continue
 		}
 		c := &copier{source: source, target: target, table: table}
+		if slices.Contains(onlyPostgres, table) && (source.w.pg == nil || target.w.pg == nil) {
+			left, err := c.left(ctx)
+			if err != nil {
+				return out, fmt.Errorf("reading table %s: %w", table, err)
+			}
+			if len(left) > 0 {
+				out = append(out, CopiedTable{Table: table, Left: left})
+			}
+			continue
+		}
 		if err := c.run(ctx); err != nil {
 			return out, fmt.Errorf("copying table %s: %w", table, err)
 		}
@@ -79,6 +95,20 @@ type copier struct {
 	// rest is the end of the statement that reads the rows: their condition or their order.
 	rest string
 	rows int64
+}
+
+// left lists what the source has and the target has no table for.
+func (c *copier) left(ctx context.Context) ([]string, error) {
+	key := "name"
+	switch {
+	case c.source.w.pg == nil:
+		return nil, nil
+	case c.table == "awaited_secrets":
+		key = "trigger"
+	}
+	return collect(ctx, c.source.readers, "SELECT "+key+" FROM "+c.table+" ORDER BY 1", nil, func(r scanner) (name string, err error) {
+		return name, r.Scan(&name)
+	})
 }
 
 func (c *copier) run(ctx context.Context) error {

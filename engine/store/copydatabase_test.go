@@ -2,10 +2,14 @@ package store_test
 
 import (
 	"errors"
+	"maps"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
@@ -58,6 +62,63 @@ func content(t *testing.T, path string, fill bool) string {
 		storetest.Fill(t, opened)
 	}
 	return s.Instance() + storetest.Content(t, opened)
+}
+
+// TestACopyToAnotherServerHasTheEncryptedSecrets: and certificates, unchanged and compared. A SQLite file has no
+// table for them: the copy says what only the source has.
+func TestACopyToAnotherServerHasTheEncryptedSecrets(t *testing.T) {
+	t.Parallel()
+	first, second := postgrestest.Shared(t).Database(t), postgrestest.Shared(t).Database(t)
+	secret := engine.CapturedSecret{Name: "KEY", Trigger: "hooks", Sealed: []byte{0, 255, 1}, At: time.UnixMilli(7).UTC()}
+	useOf(t, first, func(s *store.Store) {
+		until := secret.At.Add(time.Hour)
+		ok, err := false, errors.Join(s.AwaitSecret(ctx, "hooks", until), s.SaveCertificate(ctx, "a.example", []byte("sealed")))
+		if err == nil {
+			ok, err = s.CaptureSecret(ctx, secret)
+		}
+		if err = errors.Join(err, s.AwaitSecret(ctx, "later", until)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	})
+	if _, err := store.CopyDatabase(ctx, first, second, store.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	useOf(t, second, func(s *store.Store) {
+		list, err := s.CapturedSecrets(ctx)
+		if err != nil || len(list) != 1 || !reflect.DeepEqual(list[0], secret) {
+			t.Errorf("secrets: %+v, %v", list, err)
+		}
+		if sealed, err := s.Certificate(ctx, "a.example"); string(sealed) != "sealed" || err != nil {
+			t.Errorf("the certificate: %q, %v", sealed, err)
+		}
+		if waits, err := s.AwaitedSecrets(ctx); len(waits) != 1 || waits["later"].IsZero() || err != nil {
+			t.Errorf("triggers wait: %v, %v", waits, err)
+		}
+	})
+	list, err := store.CopyDatabase(ctx, second, filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	left := map[string]string{}
+	for _, x := range list {
+		if len(x.Left) > 0 {
+			left[x.Table] = strings.Join(x.Left, " ")
+		}
+	}
+	want := map[string]string{"captured_secrets": "KEY", "awaited_secrets": "later", "certificates": "a.example"}
+	if err != nil || !maps.Equal(left, want) {
+		t.Errorf("only the source has %v, want %v, %v", left, want, err)
+	}
+}
+
+// useOf opens a database, uses it and closes it.
+func useOf(t *testing.T, path string, use func(s *store.Store)) {
+	t.Helper()
+	s, err := store.Open(ctx, path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	use(s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestACopyThatDiffersNamesTheRow: triggers of the target change what is written, as a fault would.
