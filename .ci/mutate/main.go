@@ -52,13 +52,17 @@ const (
 	notCompiled = "not compiled"
 )
 
-// testedBy are the packages that hold tests of other packages besides their own.
-var testedBy = map[string]string{
-	"engine/alert": "engine/machine", "engine/control": "engine/machine", "engine/destination": "engine/machine",
-	"engine/intake":  "engine/machine",
-	"engine/persist": "engine/machine", "engine/registry": "engine/machine", "engine/runner": "engine/machine",
-	"workflows":    "triggers",
-	"engine/store": "engine/machine",
+// testedBy are the packages that hold tests of other packages besides their own, in the order in which
+// they are tried.
+var testedBy = map[string][]string{
+	"engine": {"engine/machine", "engine/store"}, "engine/alert": {"engine/machine"}, "engine/backtest": {"cmd"}, "engine/console": {"cmd"},
+	"engine/content": {"triggers"}, "engine/control": {"engine/machine"}, "engine/destination": {"engine/machine"},
+	"engine/dryrun": {"cmd", "engine/backtest"}, "engine/egress": {"actions"}, "engine/intake": {"engine/machine"},
+	"engine/memory": {"engine/machine"}, "engine/persist": {"engine/machine"}, "engine/plan": {"engine/machine"},
+	"engine/redact": {"engine/machine"}, "engine/registry": {"engine/machine"}, "engine/runner": {"engine/machine"},
+	"engine/secrets": {"cmd"}, "engine/shape": {"cmd"}, "engine/signature": {"triggers"}, "engine/store": {"engine/machine"},
+	"engine/telemetry": {"cmd"}, "workflows": {"triggers", "cmd"}, "workflows/expr": {"workflows", "engine/plan"},
+	"workflows/value": {"workflows", "engine/machine"},
 }
 
 // errUnfinished is the end of -for before that of the work.
@@ -145,7 +149,6 @@ func measure(ctx context.Context, o options, args []string) error {
 // tryAll tries the mutants with the tests of their packages, and what survives with those
 // that other packages hold.
 func tryAll(ctx context.Context, o options, packages []*pkg, sample []*mutant) error {
-	elsewhere := map[string][]*mutant{}
 	for _, p := range packages {
 		mine := slices.DeleteFunc(slices.Clone(sample), func(m *mutant) bool { return m.pkg != p || m.Result == equivalent })
 		if len(mine) == 0 {
@@ -154,15 +157,24 @@ func tryAll(ctx context.Context, o options, packages []*pkg, sample []*mutant) e
 		if err := try(ctx, o, p.dir, mine); err != nil {
 			return fmt.Errorf("%s: %w", p.dir, err)
 		}
-		for _, m := range mine {
-			if by := testedBy[p.dir]; by != "" && !o.own && (m.Result == survived || m.Result == unreached) {
-				elsewhere[by] = append(elsewhere[by], m)
+	}
+	for turn := 0; !o.own; turn++ {
+		elsewhere := map[string][]*mutant{}
+		last := true
+		for _, m := range sample {
+			by := testedBy[m.Package]
+			last = last && turn >= len(by)
+			if turn < len(by) && (m.Result == survived || m.Result == unreached) {
+				elsewhere[by[turn]] = append(elsewhere[by[turn]], m)
 			}
 		}
-	}
-	for _, tested := range slices.Sorted(maps.Keys(elsewhere)) {
-		if err := try(ctx, o, tested, elsewhere[tested]); err != nil {
-			return fmt.Errorf("%s: %w", tested, err)
+		if last {
+			break
+		}
+		for _, tested := range slices.Sorted(maps.Keys(elsewhere)) {
+			if err := try(ctx, o, tested, elsewhere[tested]); err != nil {
+				return fmt.Errorf("%s: %w", tested, err)
+			}
 		}
 	}
 	return nil
