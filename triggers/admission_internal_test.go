@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestAnAddressIsProvedForADay: an address that never sent a genuine delivery is not proved,
+// TestAddressStaysVerifiedForADay: an address that never sent a genuine delivery is not proved,
 // and one that did is so until proofHolds has passed.
-func TestAnAddressIsProvedForADay(t *testing.T) {
+func TestAddressStaysVerifiedForADay(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
 		at   time.Time
@@ -35,9 +35,9 @@ func TestAnAddressIsProvedForADay(t *testing.T) {
 	}
 }
 
-// TestAnAddressThatFailsTooOftenIsVerifiedInTurn: above the burst, until failures have drained
+// TestAddressWithManyFailuresIsVerifiedInTurn: above the burst, until failures have drained
 // by their rate; not an address that is proved.
-func TestAnAddressThatFailsTooOftenIsVerifiedInTurn(t *testing.T) {
+func TestAddressWithManyFailuresIsVerifiedInTurn(t *testing.T) {
 	a, c, now := newAdmission(), newCaller(), time.Unix(1_800_000_000, 0)
 	for range failuresBurst - 1 {
 		a.failed(c, now)
@@ -65,8 +65,8 @@ func TestAnAddressThatFailsTooOftenIsVerifiedInTurn(t *testing.T) {
 	}
 }
 
-// TestAddressesShareAState: IPv6 by /64 and without a zone, IPv4 each its own.
-func TestAddressesShareAState(t *testing.T) {
+// TestAddressesShareStateByPrefix: IPv6 by /64 and without a zone, IPv4 each its own.
+func TestAddressesShareStateByPrefix(t *testing.T) {
 	a, now := newAdmission(), time.Unix(1_800_000_000, 0)
 	of := func(text string) *caller { return a.caller(netip.MustParseAddr(text), now) }
 	for _, c := range []struct {
@@ -85,9 +85,9 @@ func TestAddressesShareAState(t *testing.T) {
 	}
 }
 
-// TestAddressesAreForgotten: those that were not seen for a minute, unless they are proved or
+// TestUnusedAddressesAreRemoved: those that were not seen for a minute, unless they are proved or
 // hold memory; and at most once a second.
-func TestAddressesAreForgotten(t *testing.T) {
+func TestUnusedAddressesAreRemoved(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	names := []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}
 	known := func(after time.Duration) (left []string) {
@@ -128,10 +128,10 @@ func TestAddressesAreForgotten(t *testing.T) {
 	}
 }
 
-// TestRoomForBodies: half of a pool, and a part of it for each address, is for addresses that are
+// TestMemoryForBodies: half of a pool, and a part of it for each address, is for addresses that are
 // not proved; a proved one may take three quarters; the first body of an address may be larger
 // than its part.
-func TestRoomForBodies(t *testing.T) {
+func TestMemoryForBodies(t *testing.T) {
 	type held struct{ own, theirs, others, othersUnproved int64 }
 	for pool, total := range []int64{smallPool, largePool} {
 		part := []int64{smallPart, largePart}[pool]
@@ -172,9 +172,9 @@ func TestRoomForBodies(t *testing.T) {
 	}
 }
 
-// TestSlowBodiesMakeRoom: the oldest of the same pool are ended until there is room; if that is not
+// TestOldestSlowBodiesAreAbortedForRoom: the oldest of the same pool are ended until there is room; if that is not
 // enough, the new body is refused.
-func TestSlowBodiesMakeRoom(t *testing.T) {
+func TestOldestSlowBodiesAreAbortedForRoom(t *testing.T) {
 	now := time.Now()
 	a := newAdmission()
 	body := func(pool int, size int64, began time.Time) *arriving {
@@ -210,9 +210,9 @@ func TestSlowBodiesMakeRoom(t *testing.T) {
 	}
 }
 
-// TestWhatCountsAsSlow: no byte, or no further one, for longer than stallsAfter; or less than the
+// TestSlowBodyLimits: no byte, or no further one, for longer than stallsAfter; or less than the
 // pace after the first second.
-func TestWhatCountsAsSlow(t *testing.T) {
+func TestSlowBodyLimits(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {
 		age, sinceMove time.Duration // sinceMove is negative if nothing came
@@ -237,9 +237,9 @@ func TestWhatCountsAsSlow(t *testing.T) {
 	}
 }
 
-// TestAGenuineDeliveryProvesItsOwnAddressOnly: not the addresses that share the state of those
+// TestGenuineDeliveryVerifiesOnlyItsOwnAddress: not the addresses that share the state of those
 // above the limit, where one sender would vouch for all.
-func TestAGenuineDeliveryProvesItsOwnAddressOnly(t *testing.T) {
+func TestGenuineDeliveryVerifiesOnlyItsOwnAddress(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("triggers: {t: {webhook: {auth: {bearer: '${{ secrets.S }}'}}}}\n"),
 		0o600); err != nil {

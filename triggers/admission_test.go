@@ -77,10 +77,10 @@ func genuine(t *testing.T, client *http.Client, p *workflows.Project, base, trig
 	return resp.StatusCode
 }
 
-// TestConnectionsThatSendNothingRefuseNobody: connections that declare bodies and send
+// TestSilentConnectionsBlockNoDelivery: connections that declare bodies and send
 // little or nothing refuse no genuine delivery, not even of a sender who has the same
 // address and has proved nothing yet.
-func TestConnectionsThatSendNothingRefuseNobody(t *testing.T) {
+func TestSilentConnectionsBlockNoDelivery(t *testing.T) {
 	megabyte := strings.Repeat("x", 1<<20-1)
 	for name, c := range map[string]struct {
 		n    int
@@ -106,8 +106,8 @@ func TestConnectionsThatSendNothingRefuseNobody(t *testing.T) {
 	}
 }
 
-// TestOpenStreamsRefuseNobody: one connection with a hundred open streams holds up nobody.
-func TestOpenStreamsRefuseNobody(t *testing.T) {
+// TestOpenStreamsBlockNoDelivery: one connection with a hundred open streams holds up nobody.
+func TestOpenStreamsBlockNoDelivery(t *testing.T) {
 	s, p, _, _ := served(t, admissionProject)
 	s.StartTLS()
 	flood := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
@@ -147,8 +147,8 @@ func TestDeclaredBodiesTakeNoMemory(t *testing.T) {
 	}
 }
 
-// TestASilentBodyIsEnded: a body that does not begin to come is ended, and says so.
-func TestASilentBodyIsEnded(t *testing.T) {
+// TestSilentBodyIsAborted: a body that does not begin to come is ended, and says so.
+func TestSilentBodyIsAborted(t *testing.T) {
 	s, _, _, _ := served(t, `triggers: {quick: {webhook: {auth: none, timeout: 1s}}}`)
 	s.Start()
 	c, err := net.Dial("tcp", s.Listener.Addr().String())
@@ -167,9 +167,9 @@ func TestASilentBodyIsEnded(t *testing.T) {
 	}
 }
 
-// TestAnUnknownPathIsAnsweredBeforeItsBody: an unknown path is answered at once, whatever
+// TestUnknownPathIsAnsweredBeforeItsBodyIsRead: an unknown path is answered at once, whatever
 // is still to come of the body.
-func TestAnUnknownPathIsAnsweredBeforeItsBody(t *testing.T) {
+func TestUnknownPathIsAnsweredBeforeItsBodyIsRead(t *testing.T) {
 	s, _, _, _ := served(t, admissionProject)
 	s.Start()
 	for _, head := range []string{"Content-Length: 100000\r\n", "Transfer-Encoding: chunked\r\n"} {
@@ -187,10 +187,10 @@ func TestAnUnknownPathIsAnsweredBeforeItsBody(t *testing.T) {
 	}
 }
 
-// TestASenderThatWritesAllBeforeItReadsHears413: nginx with its defaults sends the whole
+// TestSenderThatWritesBeforeReadingGets413: nginx with its defaults sends the whole
 // body by HTTP/1.0 before it reads the answer: a connection that is reset meanwhile
 // becomes a 502, and the sender tries for days.
-func TestASenderThatWritesAllBeforeItReadsHears413(t *testing.T) {
+func TestSenderThatWritesBeforeReadingGets413(t *testing.T) {
 	s, _, _, _ := served(t, admissionProject)
 	s.Start()
 	for _, c := range []struct {
@@ -224,8 +224,8 @@ func TestASenderThatWritesAllBeforeItReadsHears413(t *testing.T) {
 	}
 }
 
-// TestARateCountsWhatIsProved: forged requests use nothing up of a trigger's rate.
-func TestARateCountsWhatIsProved(t *testing.T) {
+// TestRateCountsVerifiedDeliveriesOnly: forged requests use nothing up of a trigger's rate.
+func TestRateCountsVerifiedDeliveriesOnly(t *testing.T) {
 	s, p, _, _ := served(t, admissionProject)
 	s.Start()
 	for i := range 40 {
@@ -249,9 +249,9 @@ func TestARateCountsWhatIsProved(t *testing.T) {
 	}
 }
 
-// TestAForgedFloodRefusesNobody: under a flood of forged requests from one address a
+// TestForgedFloodBlocksNoGenuineDelivery: under a flood of forged requests from one address a
 // genuine delivery from there is taken, even if none was before.
-func TestAForgedFloodRefusesNobody(t *testing.T) {
+func TestForgedFloodBlocksNoGenuineDelivery(t *testing.T) {
 	s, p, sink, h := served(t, admissionProject)
 	s.Start()
 	done := make(chan struct{})

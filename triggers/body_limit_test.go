@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestABodyMayBeAsLargeAsItsProviderSends: GitHub sends pushes of up to 25 MB and never
+// TestBodyLimitCoversTheLargestBodyOfTheProvider: GitHub sends pushes of up to 25 MB and never
 // repeats them: the preset's own largest body holds unless the trigger says otherwise.
-func TestABodyMayBeAsLargeAsItsProviderSends(t *testing.T) {
+func TestBodyLimitCoversTheLargestBodyOfTheProvider(t *testing.T) {
 	const config = `triggers:
   hub: {webhook: {provider: github, secret: "${{ secrets.S }}"}}
   small: {webhook: {provider: github, secret: "${{ secrets.S }}", max_body: 1KiB}}
@@ -31,7 +31,7 @@ func TestABodyMayBeAsLargeAsItsProviderSends(t *testing.T) {
 	}
 }
 
-func TestAPresetCannotTakeMoreThanAFileMaySay(t *testing.T) {
+func TestPresetBodyLimitIsBounded(t *testing.T) {
 	text := "provider: p\ntitle: P\nconfidence: memory\nverify: [{variant: v, algorithm: static-token, signature: {from: {header: X}, " +
 		"encoding: raw}}]\nsample: {body: {}}\nmax_body: 33MiB\n"
 	if _, err := workflows.ParsePreset("p.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), "max_body is at most 32MiB") {

@@ -31,8 +31,8 @@ func TestDiagnosesHaveABudget(t *testing.T) {
 	}
 }
 
-// TestAHeaderIsNamedByAParameter, which must then be set.
-func TestAHeaderIsNamedByAParameter(t *testing.T) {
+// TestParameterSelectsTheHeader, which must then be set.
+func TestParameterSelectsTheHeader(t *testing.T) {
 	for _, name := range []string{"{param:header}", "X-{param:header}"} {
 		for _, v := range []signature.Place{{Header: name}, {Query: name}} {
 			v := &workflows.Verify{Scheme: signature.Scheme{From: v}}
@@ -46,8 +46,8 @@ func TestAHeaderIsNamedByAParameter(t *testing.T) {
 	}
 }
 
-// TestUsesAreCountedOfTheSecretThatProved, and of none for an index outside of its list.
-func TestUsesAreCountedOfTheSecretThatProved(t *testing.T) {
+// TestUsesOfTheMatchingSecretAreCounted, and of none for an index outside of its list.
+func TestUsesOfTheMatchingSecretAreCounted(t *testing.T) {
 	p := &proof{secret: []int{1, 0}}
 	for key, want := range map[int]int{-1: -1, 0: 1, 1: 0, 2: -1} {
 		if got := p.secretOf(key); got != want {
@@ -63,8 +63,8 @@ func TestUsesAreCountedOfTheSecretThatProved(t *testing.T) {
 	}
 }
 
-// TestARateOfSeveralNodesIsThatOfOne: as many deliveries at once, and the same time between them.
-func TestARateOfSeveralNodesIsThatOfOne(t *testing.T) {
+// TestRateOfSeveralNodesEqualsThatOfOne: as many deliveries at once, and the same time between them.
+func TestRateOfSeveralNodesEqualsThatOfOne(t *testing.T) {
 	none := func(context.Context, []permit.Ask) ([]permit.Grant, error) { return nil, nil }
 	shared, ok := newLimiter("t", 5, time.Minute, none).(*sharedRate)
 	if want := (permit.Ask{Name: "trigger t", Every: 12 * time.Second, Ahead: 48 * time.Second}); !ok || shared.ask != want {
@@ -76,9 +76,9 @@ func TestARateOfSeveralNodesIsThatOfOne(t *testing.T) {
 	}
 }
 
-// TestWhatAKeyReadsIsKnown: a key that reads unsigned parts of a request is not covered by a signature
+// TestUnsignedPartsOfAKeyAreFound: a key that reads unsigned parts of a request is not covered by a signature
 // of the body.
-func TestWhatAKeyReadsIsKnown(t *testing.T) {
+func TestUnsignedPartsOfAKeyAreFound(t *testing.T) {
 	for text, want := range map[string]struct {
 		outside bool
 		headers string
@@ -104,9 +104,9 @@ func TestWhatAKeyReadsIsKnown(t *testing.T) {
 	}
 }
 
-// TestAFloodWaitsForItsTurn: while a request of such an address is verified, another one gives up
+// TestFloodIsVerifiedOneRequestAtATime: while a request of such an address is verified, another one gives up
 // when its sender does.
-func TestAFloodWaitsForItsTurn(t *testing.T) {
+func TestFloodIsVerifiedOneRequestAtATime(t *testing.T) {
 	h, c, now := &Hooks{admission: newAdmission()}, newCaller(), time.Now()
 	for range failuresBurst {
 		h.admission.failed(c, now)
@@ -119,8 +119,8 @@ func TestAFloodWaitsForItsTurn(t *testing.T) {
 	}
 }
 
-// TestAHandshakesKeyIsDecodedAtLoad: one that cannot be is an error of the file, not of each handshake.
-func TestAHandshakesKeyIsDecodedAtLoad(t *testing.T) {
+// TestHandshakeKeyIsDecodedAtLoad: one that cannot be is an error of the file, not of each handshake.
+func TestHandshakeKeyIsDecodedAtLoad(t *testing.T) {
 	for text, ok := range map[string]bool{"a1b2": true, "no hex": false} {
 		r := &route{secrets: []*secretUse{{text: text}}}
 		err := r.prepareCompute(&handshake{Handshake: &workflows.Handshake{

@@ -7,9 +7,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAnEditedCronOfAPollCountsFromNow: what the new times would have fired before the
+// TestEditedCronOfAPollAppliesFromNow: what the new times would have fired before the
 // edit is not late; the same times after a downtime are made up by one poll, soon.
-func TestAnEditedCronOfAPollCountsFromNow(t *testing.T) {
+func TestEditedCronOfAPollAppliesFromNow(t *testing.T) {
 	now := time.Date(2026, 7, 1, 19, 59, 51, 0, time.UTC)
 	table := func(cron string) *timetable {
 		x, err := newTimetable(0, cron, time.UTC)

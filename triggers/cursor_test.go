@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// TestCursorsCompareAsWhatTheyAre: numbers by value also as text, times by moment,
+// TestCursorsCompareByType: numbers by value also as text, times by moment,
 // all else as text.
-func TestCursorsCompareAsWhatTheyAre(t *testing.T) {
+func TestCursorsCompareByType(t *testing.T) {
 	for _, x := range []struct{ less, more any }{
 		{9, 10}, {"9", "10"}, {"9", 10}, {9.5, "10"}, {"-2", "1"},
 		{9007199254740992, 9007199254740993}, {"9223372036854775807", "9223372036854775808"},
@@ -28,8 +28,8 @@ func TestCursorsCompareAsWhatTheyAre(t *testing.T) {
 	}
 }
 
-// TestACursorLooksBackInItsOwnForm, whatever that is; what is no time stays.
-func TestACursorLooksBackInItsOwnForm(t *testing.T) {
+// TestCursorOverlapKeepsTheFormOfTheCursor, whatever that is; what is no time stays.
+func TestCursorOverlapKeepsTheFormOfTheCursor(t *testing.T) {
 	for _, x := range []struct{ cursor, want any }{
 		{1767225600, 1767225540}, {"1767225600", "1767225540"}, {1767225600000, 1767225540000}, {1767225600.5, 1767225540.5},
 		{"1767225600.5", "1767225540.5"},
@@ -48,8 +48,8 @@ func TestACursorLooksBackInItsOwnForm(t *testing.T) {
 	}
 }
 
-// TestAnIDIsNoTime: a cap at now must not stop a poll whose ids look like seconds.
-func TestAnIDIsNoTime(t *testing.T) {
+// TestIDIsNotReadAsATime: a cap at now must not stop a poll whose ids look like seconds.
+func TestIDIsNotReadAsATime(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, x := range []struct {
 		path   string
@@ -153,8 +153,8 @@ func TestSendersWithoutAPresetNameEventsInTheirHeaders(t *testing.T) {
 	}
 }
 
-// TestDigestsTellTheirPartsApart: what moves from one part into the next is another content.
-func TestDigestsTellTheirPartsApart(t *testing.T) {
+// TestDigestsSeparateTheirParts: what moves from one part into the next is another content.
+func TestDigestsSeparateTheirParts(t *testing.T) {
 	if string(claimOf([]byte("ab"), "c")) == string(claimOf([]byte("a"), "bc")) || len(claimOf(nil, "")) != 16 {
 		t.Error("two claims are one")
 	}
@@ -171,8 +171,8 @@ func TestDigestsTellTheirPartsApart(t *testing.T) {
 	}
 }
 
-// TestASecretInANextPageIsNotKept, and is there again when the next poll goes on.
-func TestASecretInANextPageIsNotKept(t *testing.T) {
+// TestSecretInANextPageURLIsNotStored, and is there again when the next poll goes on.
+func TestSecretInANextPageURLIsNotStored(t *testing.T) {
 	p := &poller{poll: &workflows.Poll{}, env: &expr.Env{Names: expr.Names{"secrets": map[string]any{"KEY": "s3cr+et/value"}}}}
 	next := "https://a.test/?access_token=s3cr%2Bet%2Fvalue&raw=s3cr+et/value&n=2"
 	raw, err := p.seal(&progress{Walk: &walk{Next: next, Greatest: 9007199254740993}})
@@ -190,8 +190,8 @@ func TestASecretInANextPageIsNotKept(t *testing.T) {
 	}
 }
 
-// TestAnEventsTimeIsAPlausibleOne: a zero or absurd time of a sender is left out.
-func TestAnEventsTimeIsAPlausibleOne(t *testing.T) {
+// TestImplausibleEventTimeIsIgnored: a zero or absurd time of a sender is left out.
+func TestImplausibleEventTimeIsIgnored(t *testing.T) {
 	e, err := expr.Compile("date(body.at)", "body")
 	if err != nil {
 		t.Fatal(err)
@@ -209,16 +209,16 @@ func TestAnEventsTimeIsAPlausibleOne(t *testing.T) {
 	}
 }
 
-// TestEqualElementsOfAListHaveKeysOfTheirOwn, which are stored and must stay as they are.
-func TestEqualElementsOfAListHaveKeysOfTheirOwn(t *testing.T) {
+// TestEqualListElementsHaveSeparateKeys, which are stored and must stay as they are.
+func TestEqualListElementsHaveSeparateKeys(t *testing.T) {
 	first := splitKey("list", []byte("{}"), 0)
 	if got := splitKey("list", []byte("{}"), 1); got != first+"#2" || first != "list/44136fa355b3678a" {
 		t.Errorf("%s, then %s", first, got)
 	}
 }
 
-// TestURLsThatCount: a page or an offset; a token or an id that looks like a number of seconds is neither.
-func TestURLsThatCount(t *testing.T) {
+// TestRecognizedPageCounters: a page or an offset; a token or an id that looks like a number of seconds is neither.
+func TestRecognizedPageCounters(t *testing.T) {
 	for next, want := range map[string]bool{
 		"https://x.example/a?page=2&q=b": true, "https://x.example/a?page=1&q=b": false, "https://x.example/a?page=0&q=b": true,
 		"https://x.example/a?page=-1&q=b": false, "https://x.example/a?page=b&q=b": false, "https://x.example/a?page=999999999&q=b": true,
@@ -230,8 +230,8 @@ func TestURLsThatCount(t *testing.T) {
 	}
 }
 
-// TestOnlyManyEmptyPagesAreDoubted, and an item begins the count anew.
-func TestOnlyManyEmptyPagesAreDoubted(t *testing.T) {
+// TestOnlyManyEmptyPagesAreReported, and an item begins the count anew.
+func TestOnlyManyEmptyPagesAreReported(t *testing.T) {
 	pr := &progress{Walk: &walk{}}
 	for range maxEmpty - 1 {
 		pr.empties(0)
@@ -250,9 +250,9 @@ func TestOnlyManyEmptyPagesAreDoubted(t *testing.T) {
 	}
 }
 
-// TestATimetableWithoutAnEndIsListed: a day that comes once in four years has its times too, and one
+// TestTimetableOfRareDatesIsListed: a day that comes once in four years has its times too, and one
 // that never comes has none.
-func TestATimetableWithoutAnEndIsListed(t *testing.T) {
+func TestTimetableOfRareDatesIsListed(t *testing.T) {
 	at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	for cron, want := range map[string]int{"0 0 29 2 *": 2, "0 0 30 2 *": 0} {
 		list := Timings(nil, &workflows.Trigger{Schedules: []*workflows.Schedule{{Cron: cron, Timezone: time.UTC}}}, at, 2)

@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestAPreviewOfAnEventNeedsAWebhookAndABodyThatIsJSON.
-func TestAPreviewOfAnEventNeedsAWebhookAndABodyThatIsJSON(t *testing.T) {
+// TestEventPreviewNeedsAWebhookAndAJSONBody.
+func TestEventPreviewNeedsAWebhookAndAJSONBody(t *testing.T) {
 	p := load(t, "triggers:\n  t: {webhook: {auth: none, key: body.id}}\n  s: {schedule: {every: 1h}}\n")
 	now := time.Now()
 	if d, err := triggers.ParseUnverified(p, "t", map[string]any{"id": "k-1"}, nil, now); err != nil || d.Key != "k-1" {
@@ -30,9 +30,9 @@ func TestAPreviewOfAnEventNeedsAWebhookAndABodyThatIsJSON(t *testing.T) {
 	}
 }
 
-// TestASynchronousAnswerThatIsNotFoundIsAnAcceptance: the event is stored, so the sender must not
+// TestSynchronousResponseWithoutARunIs202: the event is stored, so the sender must not
 // send it again.
-func TestASynchronousAnswerThatIsNotFoundIsAnAcceptance(t *testing.T) {
+func TestSynchronousResponseWithoutARunIs202(t *testing.T) {
 	run := &engine.AwaitResult{Run: &engine.Run{ID: 7, Status: engine.Running}}
 	for _, x := range []struct {
 		name  string
@@ -54,8 +54,8 @@ func TestASynchronousAnswerThatIsNotFoundIsAnAcceptance(t *testing.T) {
 	}
 }
 
-// TestAChallengeOfTheGreatestLengthIsAnswered, and no longer one.
-func TestAChallengeOfTheGreatestLengthIsAnswered(t *testing.T) {
+// TestLongestAllowedChallengeIsAnswered, and no longer one.
+func TestLongestAllowedChallengeIsAnswered(t *testing.T) {
 	for n, want := range map[int]int{4096: 200, 4097: 400} {
 		h, _, header := handshakeHooks(t, "dropbox", "", "", false, nil)
 		challenge := strings.Repeat("c", n)
@@ -66,8 +66,8 @@ func TestAChallengeOfTheGreatestLengthIsAnswered(t *testing.T) {
 	}
 }
 
-// TestVerifyNamesTheSecretThatProved, the first of a list as well as a later one.
-func TestVerifyNamesTheSecretThatProved(t *testing.T) {
+// TestVerifyNamesTheMatchingSecret, the first of a list as well as a later one.
+func TestVerifyNamesTheMatchingSecret(t *testing.T) {
 	p := load(t, eachPreset)
 	for secret, config := range map[string]string{
 		"S":   strings.Replace(eachPreset, `["${{ secrets.S }}", "${{ secrets.OLD }}"]`, `"${{ secrets.S }}"`, 1),

@@ -26,9 +26,9 @@ func mac256(text string) []byte {
 	return h.Sum(nil)
 }
 
-// TestHandshakesAreAnsweredAsProvidersAsk sends, for each provider that checks a
+// TestHandshakesAreAnsweredAsDocumented sends, for each provider that checks a
 // URL, the request it sends, and the same in ways that must be refused.
-func TestHandshakesAreAnsweredAsProvidersAsk(t *testing.T) {
+func TestHandshakesAreAnsweredAsDocumented(t *testing.T) {
 	braintree := hmac.New(sha1.New, func() []byte { s := sha1.Sum([]byte(handshakeSecret)); return s[:] }())
 	braintree.Write([]byte("20f9f8ed05f77439fe955c977e4c8a53"))
 	ebay := sha256.Sum256([]byte("abc123" + "token-of-ours" + "https://hooks.example.com/hooks/hook"))
@@ -190,9 +190,9 @@ func handshakeHooks(t *testing.T, provider, params, body string, signed bool, mo
 	return hooksWith(t, p, sink, lookup), sink, header
 }
 
-// TestASecretThatAProviderHandsOverIsTakenOnce: only while an operator awaits it; other
+// TestHandshakeSecretIsCapturedOnce: only while an operator awaits it; other
 // handshakes are refused, and change nothing.
-func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
+func TestHandshakeSecretIsCapturedOnce(t *testing.T) {
 	for _, c := range []struct{ provider, header, body, secret, echo string }{
 		{"asana", "X-Hook-Secret: b537207f20cbfa02357cf448134da559", "{}", "b537207f20cbfa02357cf448134da559", "X-Hook-Secret"},
 		{"notion", "", `{"verification_token":"secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"}`,
@@ -277,8 +277,8 @@ func TestASecretThatAProviderHandsOverIsTakenOnce(t *testing.T) {
 	}
 }
 
-// TestProvidersHearTheWordsThatTheyWant: some count anything else as a failure.
-func TestProvidersHearTheWordsThatTheyWant(t *testing.T) {
+// TestProvidersGetTheirExpectedResponse: some count anything else as a failure.
+func TestProvidersGetTheirExpectedResponse(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

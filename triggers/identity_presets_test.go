@@ -86,10 +86,10 @@ func identityCases(t *testing.T) map[string]identityCase {
 	return all
 }
 
-// TestARetryIsTheSameEventAndAnotherStateIsAnother holds, for each preset, what
+// TestRetryIsTheSameEventAndANewStateIsAnother holds, for each preset, what
 // its key is for: what the provider repeats is one event, and nothing that it
 // sends once is taken for a repetition.
-func TestARetryIsTheSameEventAndAnotherStateIsAnother(t *testing.T) {
+func TestRetryIsTheSameEventAndANewStateIsAnother(t *testing.T) {
 	t.Parallel()
 	library, err := triggers.Presets()
 	if err != nil {
@@ -148,9 +148,9 @@ func tryIdentity(t *testing.T, p *workflows.Preset, c identityCase) {
 	}
 }
 
-// TestRetriesUnderTheFirstSignatureAreProved: where a provider repeats a delivery
+// TestRetriesWithTheFirstSignatureAreAccepted: where a provider repeats a delivery
 // with its first signature, the last repetition is within the tolerance.
-func TestRetriesUnderTheFirstSignatureAreProved(t *testing.T) {
+func TestRetriesWithTheFirstSignatureAreAccepted(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
@@ -196,9 +196,9 @@ func TestRetriesUnderTheFirstSignatureAreProved(t *testing.T) {
 // headerInKey finds the headers that a key reads.
 var headerInKey = regexp.MustCompile(`headers\["([^"]+)"\]`)
 
-// TestAKeyOutsideOfWhatIsSignedSaysSo: where a key reads a header that some scheme
+// TestUnsignedKeyIsReported: where a key reads a header that some scheme
 // does not sign, somebody else can give a captured delivery another key.
-func TestAKeyOutsideOfWhatIsSignedSaysSo(t *testing.T) {
+func TestUnsignedKeyIsReported(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

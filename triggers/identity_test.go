@@ -163,8 +163,8 @@ func TestEqualBodiesOfTwoEventsAreTwoEvents(t *testing.T) {
 	}
 }
 
-// TestWithoutAnyIDTheContentIsTheEventForAMinute tries senders that name nothing.
-func TestWithoutAnyIDTheContentIsTheEventForAMinute(t *testing.T) {
+// TestContentIdentifiesAnEventWithoutIDForAMinute tries senders that name nothing.
+func TestContentIdentifiesAnEventWithoutIDForAMinute(t *testing.T) {
 	token := http.Header{"X-Token": {"a-long-shared-token"}}
 	with := func(name, value string) http.Header {
 		h := token.Clone()
@@ -253,9 +253,9 @@ func TestOneCapturedMailgunSignatureAdmitsNothingElse(t *testing.T) {
 	}
 }
 
-// TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance captures whole
+// TestUsedSignatureIsRememberedForItsTolerance captures whole
 // deliveries and sends them again when their content is no longer remembered.
-func TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance(t *testing.T) {
+func TestUsedSignatureIsRememberedForItsTolerance(t *testing.T) {
 	verify := `{verify: {algorithm: hmac-sha256, signature: {from: {header: X-Signature}, encoding: hex},
     timestamp: {from: {header: X-Time}, unit: unix_s, tolerance: 10m},
     signed_content: "{timestamp}.{body}"}`
@@ -286,9 +286,9 @@ func TestASignatureIsSpentLongerThanADedupeThatIsShorterThanItsTolerance(t *test
 	}
 }
 
-// TestARepeatThatIsSignedAnewInItsBodyIsNoConflict compares what Mailgun says, not how
+// TestRepeatWithANewSignatureInItsBodyIsNoConflict compares what Mailgun says, not how
 // it signed.
-func TestARepeatThatIsSignedAnewInItsBodyIsNoConflict(t *testing.T) {
+func TestRepeatWithANewSignatureInItsBodyIsNoConflict(t *testing.T) {
 	x := newInlet(t, `{provider: mailgun, key: 'body["event-data"].id'`+withSecret)
 	now := time.Now()
 	first, _ := x.signed(triggers.SampleOrder{ID: "event-1", Now: now.Add(-10 * time.Second)})
@@ -298,8 +298,8 @@ func TestARepeatThatIsSignedAnewInItsBodyIsNoConflict(t *testing.T) {
 	}
 }
 
-// TestWhatIsComparedOfABodyLeavesItsSignatureOut: also if data: chooses what the event is.
-func TestWhatIsComparedOfABodyLeavesItsSignatureOut(t *testing.T) {
+// TestComparedBodyOmitsItsSignature: also if data: chooses what the event is.
+func TestComparedBodyOmitsItsSignature(t *testing.T) {
 	for _, data := range []string{"", ", data: 'body.signature'", ", data: 'body[\"event-data\"].id'"} {
 		x := newInlet(t, "{provider: mailgun"+data+withSecret)
 		sum := func(id string, at time.Time) int64 {
@@ -317,7 +317,7 @@ func TestWhatIsComparedOfABodyLeavesItsSignatureOut(t *testing.T) {
 	}
 }
 
-func TestReplaysBodyTakesAnEqualBodyForTheSameEvent(t *testing.T) {
+func TestReplaysBodyTreatsEqualBodiesAsOneEvent(t *testing.T) {
 	x := newInlet(t, "{provider: github, replays: body"+withSecret)
 	first, s := x.signed(triggers.SampleOrder{Type: "push", Body: []byte(`{"ref":"a"}`)})
 	s.Header.Set("X-GitHub-Delivery", "another")
@@ -329,7 +329,7 @@ func TestReplaysBodyTakesAnEqualBodyForTheSameEvent(t *testing.T) {
 	}
 }
 
-func TestAListUnderOneIDNamesEachElement(t *testing.T) {
+func TestElementsOfAListWithOneIDHaveSeparateKeys(t *testing.T) {
 	x := newInlet(t, "{provider: generic, split: body.events"+withSecret)
 	batch := func(id, body string) []engine.Receipt {
 		before := len(x.ledger.receipts)
@@ -352,11 +352,11 @@ func TestAListUnderOneIDNamesEachElement(t *testing.T) {
 	}
 }
 
-// TestTheSignedContentIsWhatCounts holds, for every scheme of every preset: the same
+// TestSignedContentIdentifiesADelivery holds, for every scheme of every preset: the same
 // signed content under another unsigned id is the same delivery where a moment is
 // signed, and is marked where only the body is; another signed time with an equal body
 // is never a replay of it.
-func TestTheSignedContentIsWhatCounts(t *testing.T) {
+func TestSignedContentIdentifiesADelivery(t *testing.T) {
 	t.Parallel()
 	library, err := triggers.Presets()
 	if err != nil {
@@ -438,8 +438,8 @@ func trySignedContent(t *testing.T, p *workflows.Preset, v *workflows.Verify) {
 	}
 }
 
-// TestVerifyAndServerNameAnEventAlike compares hookloom verify with what is stored.
-func TestVerifyAndServerNameAnEventAlike(t *testing.T) {
+// TestVerifyAndServerGiveTheSameKey compares hookloom verify with what is stored.
+func TestVerifyAndServerGiveTheSameKey(t *testing.T) {
 	for _, webhook := range []string{"{auth: none}", "{auth: none, key: body.id}", "{provider: generic" + withSecret,
 		"{provider: stripe, secret: \"${{ secrets.S }}\"}"} {
 		x := newInlet(t, webhook)

@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-func TestPartsOfAKeyDoNotRunIntoEachOther(t *testing.T) {
+func TestPartsOfAKeyAreSeparated(t *testing.T) {
 	x := newInlet(t, `{auth: none, key: ["body.a", "body.b"]}`)
 	header := http.Header{"Content-Type": {"application/json"}}
 	for _, c := range []struct{ body, key string }{
@@ -27,7 +27,7 @@ func TestPartsOfAKeyDoNotRunIntoEachOther(t *testing.T) {
 	}
 }
 
-func TestAKeyOfOnePartIsKeptAsItIs(t *testing.T) {
+func TestKeyOfOnePartIsNotEncoded(t *testing.T) {
 	x := newInlet(t, `{auth: none, key: body.url}`)
 	x.plain("POST", "/hooks/t", http.Header{"Content-Type": {"application/json"}}, []byte(`{"url":"https://example.com/a%2Fb"}`))
 	if got := x.ledger.taken[0].Key; got != "https://example.com/a%2Fb" {
@@ -35,7 +35,7 @@ func TestAKeyOfOnePartIsKeptAsItIs(t *testing.T) {
 	}
 }
 
-func TestSourceAndIDOfACloudEventDoNotRunIntoEachOther(t *testing.T) {
+func TestSourceAndIDOfACloudEventAreSeparated(t *testing.T) {
 	x := newInlet(t, `{auth: none}`)
 	for _, ids := range [][2]string{{"a/b", "c"}, {"a", "b/c"}, {"https://example.com/orders", "1"}} {
 		r := x.plain("POST", "/hooks/t", http.Header{"Ce-Source": {ids[0]}, "Ce-Id": {ids[1]}}, []byte(`{}`))
@@ -48,9 +48,9 @@ func TestSourceAndIDOfACloudEventDoNotRunIntoEachOther(t *testing.T) {
 	}
 }
 
-// TestOnlyAKeyThatAPersonWroteIsFlaggedWhenItIsEmpty: a preset's key may be empty on
+// TestOnlyAUsersKeyIsFlaggedWhenEmpty: a preset's key may be empty on
 // purpose: GitLab before 17.4 sends no id.
-func TestOnlyAKeyThatAPersonWroteIsFlaggedWhenItIsEmpty(t *testing.T) {
+func TestOnlyAUsersKeyIsFlaggedWhenEmpty(t *testing.T) {
 	x := newInlet(t, `{provider: gitlab`+withSecret)
 	x.signed(triggers.SampleOrder{})
 	header := http.Header{"Content-Type": {"application/json"}, "X-Gitlab-Token": {secrets["T"]}, "X-Gitlab-Event": {"Push Hook"}}

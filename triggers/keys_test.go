@@ -152,8 +152,8 @@ func snsMessage(version string, change func(map[string]string)) string {
 	return asJSON(m)
 }
 
-// TestSNSMessagesAreProvedByAmazonsCertificateAndTheTopic: any account can sign.
-func TestSNSMessagesAreProvedByAmazonsCertificateAndTheTopic(t *testing.T) {
+// TestSNSMessagesAreVerifiedByCertificateAndTopic: any account can sign.
+func TestSNSMessagesAreVerifiedByCertificateAndTopic(t *testing.T) {
 	_, cert := certificate(rsaKey, nil, nil)
 	n := &internet{answers: map[string]string{"https://sns.eu-central-1.amazonaws.com/cert.pem": string(cert),
 		"https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t": "<ok/>",
@@ -215,9 +215,9 @@ func TestSNSMessagesAreProvedByAmazonsCertificateAndTheTopic(t *testing.T) {
 	}
 }
 
-// TestWithoutTheKeyASenderIsAskedToComeAgain: a provider's outage is no proof of
+// TestMissingPublishedKeyIsATemporaryRefusal: a provider's outage is no proof of
 // forgery, and the failure is remembered for a while.
-func TestWithoutTheKeyASenderIsAskedToComeAgain(t *testing.T) {
+func TestMissingPublishedKeyIsATemporaryRefusal(t *testing.T) {
 	n := &internet{down: true}
 	h, sink := serveFetched(t, n, "provider: aws-sns, params: {topic_arn: 'arn:aws:sns:eu-central-1:1:orders'}")
 	for range 5 {
@@ -239,9 +239,9 @@ func token(method jwt.SigningMethod, key any, kid string, claims jwt.MapClaims) 
 	return must(tk.SignedString(key))
 }
 
-// TestTokensAreProvedByPublishedKeysAndTheirClaims covers the providers that sign
+// TestTokensAreVerifiedByPublishedKeysAndClaims covers the providers that sign
 // tokens with keys that are fetched.
-func TestTokensAreProvedByPublishedKeysAndTheirClaims(t *testing.T) {
+func TestTokensAreVerifiedByPublishedKeysAndClaims(t *testing.T) {
 	now := time.Now()
 	body := `{"webhook_type":"TRANSACTIONS","webhook_code":"SYNC"}`
 	hash := fmt.Sprintf("%x", sha256Of([]byte(body)))
@@ -329,9 +329,9 @@ func TestTokensAreProvedByPublishedKeysAndTheirClaims(t *testing.T) {
 
 var rsaOther = must(rsa.GenerateKey(rand.Reader, 2048))
 
-// TestSignaturesAreProvedByPublishedKeys covers the providers that sign the body
+// TestSignaturesAreVerifiedByPublishedKeys covers the providers that sign the body
 // with keys that are fetched.
-func TestSignaturesAreProvedByPublishedKeys(t *testing.T) {
+func TestSignaturesAreVerifiedByPublishedKeys(t *testing.T) {
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -404,8 +404,8 @@ func TestSignaturesAreProvedByPublishedKeys(t *testing.T) {
 	}
 }
 
-// TestTravisIsProvedByItsPublishedConfiguration: the key lies deep in an answer.
-func TestTravisIsProvedByItsPublishedConfiguration(t *testing.T) {
+// TestTravisIsVerifiedByItsPublishedKey: the key lies deep in an answer.
+func TestTravisIsVerifiedByItsPublishedKey(t *testing.T) {
 	n := &internet{answers: map[string]string{
 		"https://api.travis-ci.com/config": asJSON(
 			map[string]any{"config": map[string]any{"notifications": map[string]any{"webhook": map[string]any{"public_key": publicPEM(rsaKey)}}}})}}

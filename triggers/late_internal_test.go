@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestLateBodiesAreEndedAndNoOthers: within lateCheck of the time when they had to be
+// TestOnlyLateBodiesAreAborted: within lateCheck of the time when they had to be
 // complete, which more bytes defer; also those that come after a time without any.
-func TestLateBodiesAreEndedAndNoOthers(t *testing.T) {
+func TestOnlyLateBodiesAreAborted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission()
 		begin := func(within time.Duration) *arriving {

@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestOneOfSeveralProcessesFiresASchedule: a process without the lease fires nothing, and goes on from
+// TestOnlyTheLeaseHolderFiresASchedule: a process without the lease fires nothing, and goes on from
 // what the other one has stored when it gets it.
-func TestOneOfSeveralProcessesFiresASchedule(t *testing.T) {
+func TestOnlyTheLeaseHolderFiresASchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		d := &diary{states: map[string]engine.InletState{}}

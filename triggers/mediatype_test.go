@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestSignedBytesAreReadAsWhatTheProviderSends: the Content-Type is not signed, so it
+// TestSignedBytesAreReadAsTheProvidersType: the Content-Type is not signed, so it
 // cannot make other data, another type or another event of signed bytes.
-func TestSignedBytesAreReadAsWhatTheProviderSends(t *testing.T) {
+func TestSignedBytesAreReadAsTheProvidersType(t *testing.T) {
 	const form = "application/x-www-form-urlencoded"
 	project := load(t, eachPreset+
 		`  custom: {webhook: {verify: {algorithm: hmac-sha256, signature: {from: {header: X-Sig}, encoding: hex}}, secret: "${{ secrets.S }}"}}

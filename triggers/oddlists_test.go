@@ -56,11 +56,11 @@ func pollAll(t *testing.T, poll string, ask triggers.Ask, now func() time.Time, 
 	return strings.Join(came, " "), strings.Join(all, "\n")
 }
 
-// TestACountedListThatLosesItemsIsReadAgain: what is deleted on a page that was read moves
+// TestNumberedPagesThatLoseItemsAreReadAgain: what is deleted on a page that was read moves
 // an item of the next page to it, where nobody sees it. Such a list is read again and
 // compared with all that the reading before had seen. If items vanish during each
 // reading, the poll says so, and the next one reads from the same cursor.
-func TestACountedListThatLosesItemsIsReadAgain(t *testing.T) {
+func TestNumberedPagesThatLoseItemsAreReadAgain(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		// at is what happens before a request, by its number: +n sells n goods, -n deletes good n.
@@ -119,9 +119,9 @@ func TestALinkThatCountsLosesNoItem(t *testing.T) {
 	}
 }
 
-// TestAnItemDatedAheadThatVanishesMovesOthers: it moves no cursor, and where it is deleted
+// TestDeletedItemWithAFutureDateLosesNoOthers: it moves no cursor, and where it is deleted
 // from the first page of a counted list, the list is read again all the same.
-func TestAnItemDatedAheadThatVanishesMovesOthers(t *testing.T) {
+func TestDeletedItemWithAFutureDateLosesNoOthers(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	s, n := &modelShop{now: now, newest: true, filter: "gte", cursor: "seconds", pages: "page", limit: 1}, 0
 	for i, at := range []time.Time{now.Add(-4 * time.Second), now.Add(-4 * time.Second), now.Add(-2 * time.Second),
@@ -181,9 +181,9 @@ func items(of string) []any {
 	return out
 }
 
-// TestOddListsGiveEachItemOnceOrAreSpokenOf: an item of an odd list is one event, or the
+// TestOddListsGiveEachItemOnceOrAreReported: an item of an odd list is one event, or the
 // poll says what is wrong with the list.
-func TestOddListsGiveEachItemOnceOrAreSpokenOf(t *testing.T) {
+func TestOddListsGiveEachItemOnceOrAreReported(t *testing.T) {
 	// pages are answers by page, each with the next page after a bar.
 	pages := func(of map[string]string) oddShop {
 		return func(_ int, page string) ([]any, map[string]any) {
@@ -244,10 +244,10 @@ func TestOddListsGiveEachItemOnceOrAreSpokenOf(t *testing.T) {
 	}
 }
 
-// TestALinkWithACredentialIsNotStored: a service may repeat the credential of a request in the
+// TestLinkIsStoredWithoutItsCredential: a service may repeat the credential of a request in the
 // links to its next pages. What is stored of a list that is being read names the
 // secret, or is a digest.
-func TestALinkWithACredentialIsNotStored(t *testing.T) {
+func TestLinkIsStoredWithoutItsCredential(t *testing.T) {
 	n, asked := 0, ""
 	const secret = "a secret & 24 letters long"
 	find := func(name string) (string, bool) { return secret, name == "KEY" }

@@ -16,9 +16,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// TestNoHandshakeSignsADelivery: what a handshake computes for a stranger is tried as
+// TestHandshakeResponseIsNoDeliverySignature: what a handshake computes for a stranger is tried as
 // the signature of a delivery that holds the stranger's text, for each preset.
-func TestNoHandshakeSignsADelivery(t *testing.T) {
+func TestHandshakeResponseIsNoDeliverySignature(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

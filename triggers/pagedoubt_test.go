@@ -10,10 +10,10 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage: the poll fails where the answer
+// TestWrongNextPageNameIsReported: the poll fails where the answer
 // says that the list continues, and warns where it may; with the names that are there.
 // What does end is left in peace.
-func TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage(t *testing.T) {
+func TestWrongNextPageNameIsReported(t *testing.T) {
 	const next, token = "next: response.body.nxt", "token: response.body.cursr, query: c"
 	for _, x := range []struct {
 		name, pages, more, link string
@@ -65,8 +65,8 @@ func TestAWrongNameOfTheNextPageIsNotTakenForTheLastPage(t *testing.T) {
 	}
 }
 
-// TestALastPageWithoutItsKeyIsNoDoubt once that key has led to a page.
-func TestALastPageWithoutItsKeyIsNoDoubt(t *testing.T) {
+// TestLastPageWithoutItsNextKeyIsAccepted once that key has led to a page.
+func TestLastPageWithoutItsNextKeyIsAccepted(t *testing.T) {
 	s := newShop(t)
 	s.handle = func(w http.ResponseWriter, r *http.Request) {
 		more := `"token":"2"`
@@ -84,8 +84,8 @@ func TestALastPageWithoutItsKeyIsNoDoubt(t *testing.T) {
 	}
 }
 
-// TestADryRunSaysThatAListMayGoOn.
-func TestADryRunSaysThatAListMayGoOn(t *testing.T) {
+// TestDryRunReportsThatAListMayContinue.
+func TestDryRunReportsThatAListMayContinue(t *testing.T) {
 	ask := func(context.Context, map[string]any) (map[string]any, error) {
 		return map[string]any{"status": 200, "headers": map[string]any{}, "url": "http://shop.test/",
 			"body": map[string]any{"items": []any{map[string]any{"id": 1}}, "next": nil}}, nil

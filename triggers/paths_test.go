@@ -44,9 +44,9 @@ func TestSlashesMakeNoDifference(t *testing.T) {
 	}
 }
 
-// TestAWrongPathLeavesATrace: a provider that was given a wrong path is seen in the
+// TestWrongPathIsRecorded: a provider that was given a wrong path is seen in the
 // quarantine, with the trigger that it may mean; what scanners ask for is not.
-func TestAWrongPathLeavesATrace(t *testing.T) {
+func TestWrongPathIsRecorded(t *testing.T) {
 	sink := &memory{events: map[string]engine.EventID{}}
 	h := hooks(t, load(t, pathsProject), sink)
 	for _, path := range []string{"/hooks/tokk", "/hooks/github", "/HOOKS/TOK", "/wp-login.php", "/hooks/hub/" + secrets["S"]} {

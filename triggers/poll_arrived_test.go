@@ -39,9 +39,9 @@ func sorted(keys string) string {
 	return strings.Join(list, " ")
 }
 
-// TestWhatComesAfterTheFirstPollStartsRuns also where the cursor is a number, and the
+// TestNewItemsAfterTheFirstPollStartRuns also where the cursor is a number, and the
 // first reading of a list whose pages are counted is confirmed by a second one.
-func TestWhatComesAfterTheFirstPollStartsRuns(t *testing.T) {
+func TestNewItemsAfterTheFirstPollStartRuns(t *testing.T) {
 	for name, newest := range map[string]bool{"newest first": true, "oldest first": false} {
 		for _, cursor := range []string{"item.id", "string(item.id)"} {
 			s, ids := newShop(t), []int{0, 1, 2, 3}
@@ -60,9 +60,9 @@ func TestWhatComesAfterTheFirstPollStartsRuns(t *testing.T) {
 	}
 }
 
-// TestAReportSaysWhyTheListIsReadAgain: a list of several counted pages that was read to its end is
+// TestPollReportExplainsTheSecondReading: a list of several counted pages that was read to its end is
 // read a second time by the next poll, which is reported as that, and not as a list that continues.
-func TestAReportSaysWhyTheListIsReadAgain(t *testing.T) {
+func TestPollReportExplainsTheSecondReading(t *testing.T) {
 	s, ids := newShop(t), []int{0, 1, 2, 3}
 	numbered(s, &ids, false)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
@@ -75,10 +75,10 @@ func TestAReportSaysWhyTheListIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestAnOldItemStartsNothingWhenAWalkIsResumed: what came between two polls of one walk
+// TestOldItemStartsNothingWhenAListIsResumed: what came between two polls of one walk
 // has moved items that were read to the page that is read next. That does not make a list
 // that begins with the newest one without order, which would be read to its oldest item.
-func TestAnOldItemStartsNothingWhenAWalkIsResumed(t *testing.T) {
+func TestOldItemStartsNothingWhenAListIsResumed(t *testing.T) {
 	s := newShop(t)
 	var ids []int
 	for id := range 14 {
@@ -101,10 +101,10 @@ func TestAnOldItemStartsNothingWhenAWalkIsResumed(t *testing.T) {
 	}
 }
 
-// TestALongFirstReadingLosesNothingThatComesAfterIt: a list that is longer than
+// TestLongFirstPollLosesNoLaterItems: a list that is longer than
 // pages.max is read to its end by the first poll, in any order and however its items are
 // told apart, so that all that is added behind it starts runs.
-func TestALongFirstReadingLosesNothingThatComesAfterIt(t *testing.T) {
+func TestLongFirstPollLosesNoLaterItems(t *testing.T) {
 	for _, cursor := range []string{"", "cursor: item.id, ", `cursor: "string(item.id)", `} {
 		for _, pages := range []string{"next: response.body.next", "offset: {query: o}"} {
 			for _, newest := range []bool{false, true} {
@@ -135,9 +135,9 @@ func TestALongFirstReadingLosesNothingThatComesAfterIt(t *testing.T) {
 	}
 }
 
-// TestAFirstReadingKeepsWhatItReadWhenThePageAfterFails beyond pages.max: else a limit of
+// TestFirstPollKeepsItsPagesIfALaterOneFails beyond pages.max: else a limit of
 // the service would have it begin again for ever.
-func TestAFirstReadingKeepsWhatItReadWhenThePageAfterFails(t *testing.T) {
+func TestFirstPollKeepsItsPagesIfALaterOneFails(t *testing.T) {
 	s, limited := newShop(t), true
 	s.handle = func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.URL.Query().Get("t")) // none is the first page

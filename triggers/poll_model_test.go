@@ -200,11 +200,11 @@ func (s *modelShop) paging(pages, size int) string {
 	return ""
 }
 
-// TestEveryItemOfAnyShopComesOnce: whatever the order of a list, its pages, limits and
+// TestEveryItemOfAnyShopIsDeliveredOnce: whatever the order of a list, its pages, limits and
 // cursors, when goods come late, all at once or with the year 2099, and others go
 // between two pages, every good that stays is one event, or the poll has said aloud
 // that it cannot read the list.
-func TestEveryItemOfAnyShopComesOnce(t *testing.T) {
+func TestEveryItemOfAnyShopIsDeliveredOnce(t *testing.T) {
 	dir, n := t.TempDir(), 0
 	if checks := flag.Lookup("rapid.checks"); testing.Short() && checks != nil {
 		was := checks.Value.String()

@@ -16,9 +16,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestPagesAreAskedInEachWay: by number, offset and token, in the query and in the
+// TestPagesAreRequestedByEachMethod: by number, offset and token, in the query and in the
 // body, each to the end of the list and no further.
-func TestPagesAreAskedInEachWay(t *testing.T) {
+func TestPagesAreRequestedByEachMethod(t *testing.T) {
 	for _, x := range []struct{ name, pages, want string }{
 		{"page", `{page: {query: p}}`, "p=1 p=2 p=3"},
 		{"page from 0", `{page: {query: p, from: 0}}`, "p=0 p=1 p=2"},
@@ -64,9 +64,9 @@ func TestPagesAreAskedInEachWay(t *testing.T) {
 	}
 }
 
-// TestWhatNamesNothingFailsThePoll with the names that are there, instead of finding
+// TestEmptyPathsFailThePoll with the names that are there, instead of finding
 // nothing for ever.
-func TestWhatNamesNothingFailsThePoll(t *testing.T) {
+func TestEmptyPathsFailThePoll(t *testing.T) {
 	const body = `{"data":[{"id":"a","updated_at":5},{"id":"b","updated_at":6}],"next":2,"token":"abc"}`
 	for _, x := range []struct{ poll, body, want string }{
 		{`key: item.id, items: response.body.items`, body, "items: response.body.items is nil; such as response.body.data; response.body has " +
@@ -123,8 +123,8 @@ func TestAPathOfTheBaseURLIsNotDoubled(t *testing.T) {
 	}
 }
 
-// TestAFullPageThatHasNotChangedHidesNothing: what is added behind it is found.
-func TestAFullPageThatHasNotChangedHidesNothing(t *testing.T) {
+// TestUnchangedFullPageHidesNoNewItems: what is added behind it is found.
+func TestUnchangedFullPageHidesNoNewItems(t *testing.T) {
 	s := newShop(t)
 	second := `[]`
 	s.handle = func(w http.ResponseWriter, r *http.Request) {
@@ -148,8 +148,8 @@ func TestAFullPageThatHasNotChangedHidesNothing(t *testing.T) {
 	c.poll("1 new of 3 in 2")
 }
 
-// TestTheFirstPollRemembersAllPages, over several polls, and starts nothing of them.
-func TestTheFirstPollRemembersAllPages(t *testing.T) {
+// TestFirstPollRemembersAllPages, over several polls, and starts nothing of them.
+func TestFirstPollRemembersAllPages(t *testing.T) {
 	s := newShop(t)
 	s.handle = func(w http.ResponseWriter, r *http.Request) {
 		var n int
@@ -170,8 +170,8 @@ func TestTheFirstPollRemembersAllPages(t *testing.T) {
 	}
 }
 
-// TestAForgottenPageBeginsTheListAnew and what is left still comes.
-func TestAForgottenPageBeginsTheListAnew(t *testing.T) {
+// TestExpiredPageTokenRestartsTheList and what is left still comes.
+func TestExpiredPageTokenRestartsTheList(t *testing.T) {
 	s := newShop(t)
 	forgotten := false
 	s.handle = func(w http.ResponseWriter, r *http.Request) {
@@ -198,8 +198,8 @@ func TestAForgottenPageBeginsTheListAnew(t *testing.T) {
 	}
 }
 
-// TestAListThatCannotBeReadToItsEndSaysSo, while what is new in it still comes.
-func TestAListThatCannotBeReadToItsEndSaysSo(t *testing.T) {
+// TestIncompleteListIsReported, while what is new in it still comes.
+func TestIncompleteListIsReported(t *testing.T) {
 	s := newShop(t)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), `key: item.id, cursor: item.at, request: {url: "`+s.URL+
 		`/", query: {limit: 3}}`, nil)
@@ -244,8 +244,8 @@ func TestAnItemDatedAheadWithinTheOverlapMovesTheCursor(t *testing.T) {
 	}
 }
 
-// TestHintsOfAPollAreRight when they are followed.
-func TestHintsOfAPollAreRight(t *testing.T) {
+// TestHintsOfAPollWork when they are followed.
+func TestHintsOfAPollWork(t *testing.T) {
 	presets, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

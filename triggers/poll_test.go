@@ -19,10 +19,10 @@ import (
 const asList = `key: item.id, cursor: item.at, items: response.body.orders, request: {url: "HOST/orders", query: {since: "${{ ` +
 	`cursor ?? 0 }}"}}`
 
-// TestAPollEmitsWhatIsNewOnce: the first remembers, later ones emit what was not
+// TestPollEmitsNewItemsOnce: the first remembers, later ones emit what was not
 // there, whether the webhook or the poll saw it first it is one event, and what the
 // service has not changed costs a 304.
-func TestAPollEmitsWhatIsNewOnce(t *testing.T) {
+func TestPollEmitsNewItemsOnce(t *testing.T) {
 	s := newShop(t)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL), nil)
 	s.says(`{"orders":[{"id":"a","at":10},{"id":"b","at":11}]}`)
@@ -120,9 +120,9 @@ func TestPagesAreFollowedWithinBounds(t *testing.T) {
 	}
 }
 
-// TestAFailedPollMovesNothing: not the cursor, and no item of its first pages; what
+// TestFailedPollKeepsItsState: not the cursor, and no item of its first pages; what
 // the service says about coming again is kept.
-func TestAFailedPollMovesNothing(t *testing.T) {
+func TestFailedPollKeepsItsState(t *testing.T) {
 	s := newShop(t)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL)+
 		", backfill: true, pages: {next: response.body.next}", nil)
@@ -265,8 +265,8 @@ func TestACrashAtAnyWriteOfAPollLosesAndRepeatsNothing(t *testing.T) {
 	}
 }
 
-// TestAPollThatOnlyComparesStartsNothing and still shows what the webhook missed.
-func TestAPollThatOnlyComparesStartsNothing(t *testing.T) {
+// TestComparingPollStartsNoRuns and still shows what the webhook missed.
+func TestComparingPollStartsNoRuns(t *testing.T) {
 	s := newShop(t)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL)+", compare: true", nil)
 	c.webhook("a")
@@ -321,8 +321,8 @@ func TestReconcilingFindsWhatTheWebhookMissed(t *testing.T) {
 	}
 }
 
-// TestAPresetKnowsHowToList: for Stripe a poll needs nothing but its interval.
-func TestAPresetKnowsHowToList(t *testing.T) {
+// TestPresetDefinesItsList: for Stripe a poll needs nothing but its interval.
+func TestPresetDefinesItsList(t *testing.T) {
 	p := load(t, "connections: {stripe: {connector: http, auth: {bearer: \"${{ secrets.T }}\"}}}\ntriggers:\n  pay:\n    webhook: {provider: "+
 		"stripe, secret: \"${{ secrets.S }}\", reconcile: {every: 15m}}\n    poll: {provider: stripe, every: 5m}\n")
 	asked := []map[string]any{}
@@ -343,8 +343,8 @@ func TestAPresetKnowsHowToList(t *testing.T) {
 	}
 }
 
-// TestWhatTwoInletsSayDifferentlyIsKept, and what they say alike is the same event.
-func TestWhatTwoInletsSayDifferentlyIsKept(t *testing.T) {
+// TestDifferencesBetweenWebhookAndPollAreRecorded, and what they say alike is the same event.
+func TestDifferencesBetweenWebhookAndPollAreRecorded(t *testing.T) {
 	s := newShop(t)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"), strings.ReplaceAll(asList, "HOST", s.URL), nil)
 	s.says(`{"orders":[]}`)
@@ -362,9 +362,9 @@ func TestWhatTwoInletsSayDifferentlyIsKept(t *testing.T) {
 	c.differs(again.Event, `{"at":[10,null],"id":[2,1]}`)
 }
 
-// TestADifferenceIsKeptFromBeforeTheStart: a delivery that comes before the engine runs is compared
+// TestDifferenceFromBeforeTheStartIsRecorded: a delivery that comes before the engine runs is compared
 // with what the poll found as any other is.
-func TestADifferenceIsKeptFromBeforeTheStart(t *testing.T) {
+func TestDifferenceFromBeforeTheStartIsRecorded(t *testing.T) {
 	s := newShop(t)
 	c := stoppedCounter(t, filepath.Join(t.TempDir(), "x.db"), asTrigger(strings.ReplaceAll(asList, "HOST", s.URL)+", backfill: true"), nil)
 	s.says(`{"orders":[{"id":2,"at":10}]}`)
@@ -374,9 +374,9 @@ func TestADifferenceIsKeptFromBeforeTheStart(t *testing.T) {
 	c.differs(again.Event, `{"at":[10,null],"id":[2,1]}`)
 }
 
-// TestWhatIsStillListedStaysKnown when its key is older than the trigger's dedupe, and
+// TestListedItemsStayRemembered when their keys are older than the trigger's dedupe, and
 // what the first poll remembered too.
-func TestWhatIsStillListedStaysKnown(t *testing.T) {
+func TestListedItemsStayRemembered(t *testing.T) {
 	s := newShop(t)
 	c := newCounter(t, filepath.Join(t.TempDir(), "x.db"),
 		strings.ReplaceAll(strings.Replace(strings.Replace(asList, "cursor: item.at, ", "dedupe: 2s, ", 1), "${{ cursor ?? 0 }}", "x", 1),
@@ -394,9 +394,9 @@ func TestWhatIsStillListedStaysKnown(t *testing.T) {
 	}
 }
 
-// TestADetailIsAskedForNewItemsOnly, once each, and is what the event's data is made
+// TestDetailIsRequestedForNewItemsOnly, once each, and is what the event's data is made
 // of; an item that is gone by then is taken as the list shows it.
-func TestADetailIsAskedForNewItemsOnly(t *testing.T) {
+func TestDetailIsRequestedForNewItemsOnly(t *testing.T) {
 	s := newShop(t)
 	list := `{"orders":[{"id":"a"},{"id":"gone"}]}`
 	s.handle = func(w http.ResponseWriter, r *http.Request) {

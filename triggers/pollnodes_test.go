@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestAPersonPollsAtAnyNode: the node that polls hands over when no poll is under way, and a poll
+// TestManualPollRunsAtAnyNode: the node that polls hands over when no poll is under way, and a poll
 // that is under way ends before. No item is found twice.
-func TestAPersonPollsAtAnyNode(t *testing.T) {
+func TestManualPollRunsAtAnyNode(t *testing.T) {
 	s := newShop(t)
 	address := postgrestest.Shared(t).Database(t)
 	poll := `request: {url: "` + s.URL + `/orders"}, items: response.body, key: item.id, backfill: true`

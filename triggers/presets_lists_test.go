@@ -241,9 +241,9 @@ func (s *stand) list(q url.Values) ([]any, error) {
 	return list, nil
 }
 
-// TestTheListsOfThePresetsLoseNothing: a burst of ten thousand within a minute, more
+// TestTheListsOfThePresetsLoseNoItems: a burst of ten thousand within a minute, more
 // than one poll reads, comes whole and once, and what follows it too.
-func TestTheListsOfThePresetsLoseNothing(t *testing.T) {
+func TestTheListsOfThePresetsLoseNoItems(t *testing.T) {
 	n := 10_000
 	if testing.Short() {
 		n = 700 // more than a poll takes

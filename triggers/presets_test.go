@@ -119,10 +119,10 @@ func presetProject(t testing.TB, p *workflows.Preset, v *workflows.Verify, more 
 	return project, func(n string) (string, bool) { s, ok := values[n]; return s, ok }
 }
 
-// TestEveryPresetTakesTheGenuineAndRefusesTheRest holds promise 2 for each
+// TestEveryPresetAcceptsOnlyGenuineDeliveries holds promise 2 for each
 // variant of each preset: genuine, tampered, signed by another secret, stale,
 // repeated, and signed by the old secret while two are configured.
-func TestEveryPresetTakesTheGenuineAndRefusesTheRest(t *testing.T) {
+func TestEveryPresetAcceptsOnlyGenuineDeliveries(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
@@ -225,8 +225,8 @@ func noProof(t *testing.T, project *workflows.Project, lookup func(string) (stri
 	}
 }
 
-// TestAliasesAreThoseThatTheFilesName: the index is read by a shortcut.
-func TestAliasesAreThoseThatTheFilesName(t *testing.T) {
+// TestAliasIndexMatchesThePresetFiles: the index is read by a shortcut.
+func TestAliasIndexMatchesThePresetFiles(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)
@@ -292,10 +292,10 @@ func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
 
-// TestAProvidersListAndItsWebhookMakeOneEvent: poll: {provider: X, every: 5m} beside
+// TestPollAndWebhookOfAProviderMakeOneEvent: poll: {provider: X, every: 5m} beside
 // the webhook is enough. Whichever inlet sees an event first, it is one, of the same
 // key, type and data.
-func TestAProvidersListAndItsWebhookMakeOneEvent(t *testing.T) {
+func TestPollAndWebhookOfAProviderMakeOneEvent(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

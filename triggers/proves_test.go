@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestAProofThatDoesNotTellCustomersApartIsSaidAloud: where a provider signs alike for
+// TestSignatureSharedByAllCustomersIsReported: where a provider signs alike for
 // all of its customers, validate says so, unless a parameter tells them apart.
-func TestAProofThatDoesNotTellCustomersApartIsSaidAloud(t *testing.T) {
+func TestSignatureSharedByAllCustomersIsReported(t *testing.T) {
 	presets, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

@@ -30,9 +30,9 @@ triggers:
   twilio: {webhook: {provider: twilio, secret: "${{ secrets.S }}"}}
 `
 
-// TestTheDiagnosisNamesWhatWasWrong spoils a genuine delivery in the ways in
+// TestDiagnosisNamesTheCause spoils a genuine delivery in the ways in
 // which deliveries are spoilt in practice; each must be found out by trying.
-func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
+func TestDiagnosisNamesTheCause(t *testing.T) {
 	const good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	body := []byte(`{"id":"1","text":"Grüße & <b>/","n":[1,2.50]}`)
 	ascii := []byte(`{"id":"1","text":"Gr\u00fc\u00dfe & <b>/","n":[1,2.50]}`)
@@ -127,9 +127,9 @@ func TestTheDiagnosisNamesWhatWasWrong(t *testing.T) {
 	}
 }
 
-// TestARefusedDeliveryIsAdmittedOnceTheCauseIsMended judges it as of the moment
+// TestRefusedDeliveryIsAcceptedOnceTheCauseIsFixed judges it as of the moment
 // that it came, so that its age does not count against it.
-func TestARefusedDeliveryIsAdmittedOnceTheCauseIsMended(t *testing.T) {
+func TestRefusedDeliveryIsAcceptedOnceTheCauseIsFixed(t *testing.T) {
 	p := load(t, diagnosed)
 	have := map[string]string{"S": "the-wrong-secret-of-this-server", "STANDARD": "whsec_d3JvbmcgZm9yIHRoaXMgdGVzdA==",
 		"OTHER": "x-other-secret"}
@@ -184,9 +184,9 @@ func TestARefusedDeliveryIsAdmittedOnceTheCauseIsMended(t *testing.T) {
 	}
 }
 
-// TestTokensAreNeverKept: what lets its reader send deliveries is masked in the
+// TestTokensAreNeverStored: what lets its reader send deliveries is masked in the
 // quarantine too.
-func TestTokensAreNeverKept(t *testing.T) {
+func TestTokensAreNeverStored(t *testing.T) {
 	p := load(t, `triggers:
   figma: {webhook: {provider: figma, secret: "${{ secrets.S }}"}}
   gitlab: {webhook: {provider: gitlab, secret: "${{ secrets.T }}"}}
@@ -296,8 +296,8 @@ triggers:
 	}
 }
 
-// TestASlowBodyIsNotWaitedFor holds the time limit of a trigger over real sockets.
-func TestASlowBodyIsNotWaitedFor(t *testing.T) {
+// TestSlowBodyIsAborted holds the time limit of a trigger over real sockets.
+func TestSlowBodyIsAborted(t *testing.T) {
 	p := load(t, `triggers: {slow: {webhook: {provider: github, secret: "${{ secrets.S }}", timeout: 200ms}}}`)
 	server := httptest.NewServer(hooks(t, p, &memory{events: map[string]engine.EventID{}}))
 	defer server.Close()
@@ -319,9 +319,9 @@ func TestASlowBodyIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestACompressedBodyIsProvedAsItCameAndReadUnpacked: Nylas signs the bytes as
+// TestCompressedBodyIsVerifiedBeforeDecompression: Nylas signs the bytes as
 // they are sent.
-func TestACompressedBodyIsProvedAsItCameAndReadUnpacked(t *testing.T) {
+func TestCompressedBodyIsVerifiedBeforeDecompression(t *testing.T) {
 	p := load(t, `triggers: {nylas: {webhook: {provider: nylas, secret: "${{ secrets.S }}", max_body: 4KiB}}}`)
 	pack := func(text string) []byte {
 		var b bytes.Buffer
@@ -360,8 +360,8 @@ func TestACompressedBodyIsProvedAsItCameAndReadUnpacked(t *testing.T) {
 	}
 }
 
-// TestTheUseOfSecretsIsCounted feeds "safe to drop".
-func TestTheUseOfSecretsIsCounted(t *testing.T) {
+// TestUseOfSecretsIsCounted feeds "safe to drop".
+func TestUseOfSecretsIsCounted(t *testing.T) {
 	p := load(t, `triggers: {a: {webhook: {provider: stripe, secret: ["${{ secrets.S }}", "${{ secrets.OLD }}"]}}}`)
 	sink := &memory{events: map[string]engine.EventID{}}
 	h := hooks(t, p, sink)

@@ -125,10 +125,10 @@ func (p parts) request(v *signature.Verifier, params map[string]string) *signatu
 	return r
 }
 
-// TestSignedTextIsReadInOneWay: for each scheme of each preset, a delivery is signed
+// TestSignedTextIsUnambiguous: for each scheme of each preset, a delivery is signed
 // whose parts hold what may part them, and its bytes are cut in every other way. None
 // of them is genuine, or the content counts once only.
-func TestSignedTextIsReadInOneWay(t *testing.T) {
+func TestSignedTextIsUnambiguous(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

@@ -16,9 +16,9 @@ import (
 
 var jsonHeader = http.Header{"Content-Type": {"application/json"}}
 
-// TestASynchronousAnswerIsTheRunsOutput, or its failure without the message, or 202
+// TestSynchronousResponseIsTheRunsOutput, or its failure without the message, or 202
 // when there is no run or it takes too long.
-func TestASynchronousAnswerIsTheRunsOutput(t *testing.T) {
+func TestSynchronousResponseIsTheRunsOutput(t *testing.T) {
 	const id = engine.RunID(7)
 	ended := func(s engine.RunStatus, output any, e *plan.Error) *engine.AwaitResult {
 		return &engine.AwaitResult{Run: &engine.Run{ID: id, Status: s, Error: e}, Names: expr.Names{"output": output,
@@ -75,8 +75,8 @@ func inert(h http.Header) bool {
 	return plain || h.Get("Content-Security-Policy") != ""
 }
 
-// TestAnAnswersHeaderCannotBeSplit by what the run gave.
-func TestAnAnswersHeaderCannotBeSplit(t *testing.T) {
+// TestResponseHeaderCannotBeSplit by what the run gave.
+func TestResponseHeaderCannotBeSplit(t *testing.T) {
 	p := load(t, "triggers:\n  t: {webhook: {auth: none, respond: {mode: sync, headers: {X-Key: \"${{ event.key }}\"}}}}\n")
 	m := &memory{events: map[string]engine.EventID{}, await: func(context.Context, engine.EventID) (*engine.AwaitResult, error) {
 		return &engine.AwaitResult{Run: &engine.Run{Status: engine.Succeeded, FinishedAt: time.Now()},

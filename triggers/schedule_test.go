@@ -14,9 +14,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestTheNightsOfTheClockChange: a reading that does not exist comes at the first
+// TestScheduleTimesAtClockChanges: a reading that does not exist comes at the first
 // moment after the gap, one that comes twice comes once, and days in between stay.
-func TestTheNightsOfTheClockChange(t *testing.T) {
+func TestScheduleTimesAtClockChanges(t *testing.T) {
 	for _, x := range []struct{ name, zone, cron, from, want string }{
 		{"half past two in spring", "Europe/Berlin", "30 2 * * *", "2026-03-28T00:00:00Z", "2026-03-28T01:30 2026-03-29T01:00 2026-03-30T00:30"},
 		{"half past two in autumn", "Europe/Berlin", "30 2 * * *", "2026-10-24T00:00:00Z", "2026-10-24T00:30 2026-10-25T00:30 2026-10-26T01:30"},
@@ -66,8 +66,8 @@ func TestTheNightsOfTheClockChange(t *testing.T) {
 	}
 }
 
-// TestATimetableOnlyRises over years, in zones with odd changes, from any moment.
-func TestATimetableOnlyRises(t *testing.T) {
+// TestTimetableIsMonotonic over years, in zones with odd changes, from any moment.
+func TestTimetableIsMonotonic(t *testing.T) {
 	for _, name := range []string{"Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Tehran",
 		"Pacific/Apia"} {
 		zone, err := time.LoadLocation(name)
@@ -94,11 +94,11 @@ func TestATimetableOnlyRises(t *testing.T) {
 	}
 }
 
-// TestATimetableAgreesWithAClockThatIsWatched holds the due times to a clock that is read each
+// TestTimetableMatchesASimulatedClock holds the due times to a clock that is read each
 // minute around its changes. A cron of fixed hours is due when the clock reaches one of its
 // readings, or passes it in a gap, for the first time; one of every hour whenever the clock
 // shows it, or passes it.
-func TestATimetableAgreesWithAClockThatIsWatched(t *testing.T) {
+func TestTimetableMatchesASimulatedClock(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Africa/Casablanca", "Antarctica/Troll"} {
 		zone, err := time.LoadLocation(name)
@@ -209,8 +209,8 @@ func (d *diary) Fired(_ context.Context, f engine.Firing) error {
 	return nil
 }
 
-// TestWhatADowntimeMissedComesAsTheFileSays.
-func TestWhatADowntimeMissedComesAsTheFileSays(t *testing.T) {
+// TestTimesMissedByADowntimeFollowTheFile.
+func TestTimesMissedByADowntimeFollowTheFile(t *testing.T) {
 	at := func(clock string) time.Time {
 		x, err := time.Parse("15:04:05", clock)
 		if err != nil {
@@ -284,8 +284,8 @@ func TestAScheduleOfAnyLengthFires(t *testing.T) {
 	}
 }
 
-// TestEachMinuteComesEachMinute through a year of odd clocks: none is left out or doubled.
-func TestEachMinuteComesEachMinute(t *testing.T) {
+// TestEveryMinuteFiresOnce through a year of odd clocks: none is left out or doubled.
+func TestEveryMinuteFiresOnce(t *testing.T) {
 	for _, name := range []string{"Europe/Berlin", "America/New_York", "Africa/Casablanca", "Asia/Kolkata"} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
@@ -306,10 +306,10 @@ func TestEachMinuteComesEachMinute(t *testing.T) {
 	}
 }
 
-// TestAnEditOfTheTimesFiresNothing: a new cron or time zone, whose time lay a moment ago,
+// TestEditOfAScheduleFiresNothing: a new cron or time zone, whose time lay a moment ago,
 // counts from the edit, whatever missed: says; the same cron after a restart goes on. A row
 // without a timetable is one of before it was kept, and no edit.
-func TestAnEditOfTheTimesFiresNothing(t *testing.T) {
+func TestEditOfAScheduleFiresNothing(t *testing.T) {
 	now := time.Date(2026, 5, 1, 19, 56, 30, 0, time.UTC)
 	d := &diary{states: map[string]engine.InletState{}}
 	var key string
@@ -345,8 +345,8 @@ func TestAnEditOfTheTimesFiresNothing(t *testing.T) {
 	due("58 18 * * *", elsewhere, 2)
 }
 
-// TestCronsSayWhatIsWrongInOurWords.
-func TestCronsSayWhatIsWrongInOurWords(t *testing.T) {
+// TestCronErrorsUseOurOwnMessages.
+func TestCronErrorsUseOurOwnMessages(t *testing.T) {
 	for text, want := range map[string]string{
 		"0 0 L * *": "last one of the month", "0 0 LW * *": "last one", "0 0 * * 5L": "last one", "0 0 * * 1#2": "n-th weekday",
 		"H * * * *": "jitter:", "0 0 15W * *": "working day",

@@ -52,10 +52,10 @@ func scheduleOf(t *testing.T, in Inbox, cron string, schedule workflows.Schedule
 		log: slog.New(slog.NewTextHandler(log, nil))}
 }
 
-// TestAScheduleFiresOnTimeAndGoesOnAfterAStoreThatFailed: a read that fails is tried again,
+// TestScheduleFiresOnTimeAndContinuesAfterStoreErrors: a read that fails is tried again,
 // a write that fails is tried again after a second, and both are logged. When the context
 // ends, the schedule ends, and says nothing of it.
-func TestAScheduleFiresOnTimeAndGoesOnAfterAStoreThatFailed(t *testing.T) {
+func TestScheduleFiresOnTimeAndContinuesAfterStoreErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		reads, writes int
 		logged        string
@@ -88,9 +88,9 @@ func TestAScheduleFiresOnTimeAndGoesOnAfterAStoreThatFailed(t *testing.T) {
 	}
 }
 
-// TestAScheduleSaysWhenItIsDueNext, and stops at a store that fails: no time is taken for
+// TestScheduleReportsItsNextTime, and stops at a store that fails: no time is taken for
 // fired that is not recorded.
-func TestAScheduleSaysWhenItIsDueNext(t *testing.T) {
+func TestScheduleReportsItsNextTime(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 1, 10, 0, 30, 0, time.UTC)
 	const aDay = 23*time.Hour + 56*time.Minute + 30*time.Second // to 9:57
@@ -126,9 +126,9 @@ func TestAScheduleSaysWhenItIsDueNext(t *testing.T) {
 	}
 }
 
-// TestAllMissedTimesAreBounded: after a downtime of years, missed: all gives the newest
+// TestNumberOfMissedTimesIsBounded: after a downtime of years, missed: all gives the newest
 // thousand times.
-func TestAllMissedTimesAreBounded(t *testing.T) {
+func TestNumberOfMissedTimesIsBounded(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	d := &diary{states: map[string]engine.InletState{}}
@@ -148,9 +148,9 @@ func TestAllMissedTimesAreBounded(t *testing.T) {
 	}
 }
 
-// TestAScheduleWhoseStateCannotBeReadForgetsNothing: what was missed comes once the store
+// TestScheduleWithUnreadableStateMissesNoTimes: what was missed comes once the store
 // answers. The state is not taken for that of a new schedule.
-func TestAScheduleWhoseStateCannotBeReadForgetsNothing(t *testing.T) {
+func TestScheduleWithUnreadableStateMissesNoTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		d := &failingDiary{diary: diary{states: map[string]engine.InletState{}}, readFails: 1}
@@ -167,8 +167,8 @@ func TestAScheduleWhoseStateCannotBeReadForgetsNothing(t *testing.T) {
 	})
 }
 
-// TestAScheduleWaitsASecondAfterAWriteThatFailed, so that a full disk is not hammered.
-func TestAScheduleWaitsASecondAfterAWriteThatFailed(t *testing.T) {
+// TestScheduleWaitsASecondAfterAFailedWrite, so that a full disk is not hammered.
+func TestScheduleWaitsASecondAfterAFailedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		d := &failingDiary{diary: diary{states: map[string]engine.InletState{}}, writeFails: 3}
@@ -183,8 +183,8 @@ func TestAScheduleWaitsASecondAfterAWriteThatFailed(t *testing.T) {
 	})
 }
 
-// TestATimeThatFiresIsOneWrite: the event and that it has come are stored together.
-func TestATimeThatFiresIsOneWrite(t *testing.T) {
+// TestFiringIsOneWrite: the event and that it has come are stored together.
+func TestFiringIsOneWrite(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	d := &failingDiary{diary: diary{states: map[string]engine.InletState{}}}
@@ -221,9 +221,9 @@ func TestTheMissedTimesAreTheNewestThousand(t *testing.T) {
 	}
 }
 
-// TestAScheduledEventIsAsItsFileSays: its key has the schedule's id and the planned time,
+// TestScheduledEventFollowsItsFile: its key has the schedule's id and the planned time,
 // its data sees that time, and it is remembered as long as dedupe: says, 30 days by default.
-func TestAScheduledEventIsAsItsFileSays(t *testing.T) {
+func TestScheduledEventFollowsItsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const text = `triggers:
@@ -271,8 +271,8 @@ func TestAScheduledEventIsAsItsFileSays(t *testing.T) {
 	}
 }
 
-// TestJitterDelaysATimeByLessThanItSaysAndTheSameEachTime, also after a restart.
-func TestJitterDelaysATimeByLessThanItSaysAndTheSameEachTime(t *testing.T) {
+// TestJitterIsBoundedAndDeterministic, also after a restart.
+func TestJitterIsBoundedAndDeterministic(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	later := map[time.Duration]bool{}
@@ -297,8 +297,8 @@ func TestJitterDelaysATimeByLessThanItSaysAndTheSameEachTime(t *testing.T) {
 	}
 }
 
-// TestATimetableOfAWrongCronIsAnError, although crons are checked before.
-func TestATimetableOfAWrongCronIsAnError(t *testing.T) {
+// TestTimetableOfAnInvalidCronIsAnError, although crons are checked before.
+func TestTimetableOfAnInvalidCronIsAnError(t *testing.T) {
 	t.Parallel()
 	if _, err := newTimetable(0, "60 * * * *", time.UTC); err == nil {
 		t.Error("no error")

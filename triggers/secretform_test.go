@@ -55,9 +55,9 @@ func TestWeakSecretsAreRefusedAtLoad(t *testing.T) {
 	}
 }
 
-// TestASecretIsTheSameHoweverItWasPasted: with a line break behind it, or with the
+// TestPastedSecretIsNormalized: with a line break behind it, or with the
 // scheme word of the header in which the provider sends it.
-func TestASecretIsTheSameHoweverItWasPasted(t *testing.T) {
+func TestPastedSecretIsNormalized(t *testing.T) {
 	const token = "k3v9-a-secret-that-nobody-guesses"
 	for _, c := range []struct{ config, pasted, header, sent string }{
 		{`provider: auth0, secret: "${{ secrets.S }}"`, token, "Authorization", "Bearer " + token},

@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestARequestIsReportedOnceItsEventIsStored: with its route, its status and its event, and not at
+// TestRequestSpanIsReportedAfterTheEventIsStored: with its route, its status and its event, and not at
 // all when the delivery was refused.
-func TestARequestIsReportedOnceItsEventIsStored(t *testing.T) {
+func TestRequestSpanIsReportedAfterTheEventIsStored(t *testing.T) {
 	var got []engine.ServedRequest
 	h, err := triggers.NewHooks(&memory{events: map[string]engine.EventID{}}, slog.New(slog.DiscardHandler), triggers.Deps{
 		Served: func(r engine.ServedRequest) { got = append(got, r) }})

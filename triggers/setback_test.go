@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestASchedulesTimesComeAgainWhenTheClockIsSetBack: from the new time on, as events of
+// TestScheduleFiresAgainAfterTheClockIsSetBack: from the new time on, as events of
 // their own; but a job at a fixed time that has run is not run again within hours.
-func TestASchedulesTimesComeAgainWhenTheClockIsSetBack(t *testing.T) {
+func TestScheduleFiresAgainAfterTheClockIsSetBack(t *testing.T) {
 	for _, x := range []struct {
 		name, cron string
 		every      time.Duration
@@ -78,7 +78,7 @@ func TestASchedulesTimesComeAgainWhenTheClockIsSetBack(t *testing.T) {
 	}
 }
 
-func TestAPollGoesOnFromAClockThatWasSetBack(t *testing.T) {
+func TestPollContinuesAfterTheClockIsSetBack(t *testing.T) {
 	table, err := newTimetable(time.Minute, "", time.UTC)
 	if err != nil {
 		t.Fatal(err)

@@ -21,9 +21,9 @@ type finds struct {
 
 func (f finds) Poll(context.Context, *engine.PollBatch) (int, error) { return f.fresh, nil }
 
-// TestSilenceIsJudgedByAsking: a quiet world is no alert, a broken webhook is one,
+// TestSilenceIsCheckedByAPoll: a quiet world is no alert, a broken webhook is one,
 // and where nobody can be asked the alert says so.
-func TestSilenceIsJudgedByAsking(t *testing.T) {
+func TestSilenceIsCheckedByAPoll(t *testing.T) {
 	for name, x := range map[string]struct {
 		fresh int
 		asks  bool
@@ -65,9 +65,9 @@ func TestSilenceIsJudgedByAsking(t *testing.T) {
 	}
 }
 
-// TestAGapIsLearned: as long as there is too little history nothing is said; then
+// TestWebhookGapIsLearned: as long as there is too little history nothing is said; then
 // silence is longer than the trigger ever was quiet.
-func TestAGapIsLearned(t *testing.T) {
+func TestWebhookGapIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{states: map[string]engine.InletState{}}
 		w := &watcher{trigger: "t", within: workflows.Learned, in: d, since: time.Now()}

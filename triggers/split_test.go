@@ -13,9 +13,9 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestAnElementOfAListIsNamedByItself: a provider may group what it repeats anew.
+// TestListElementHasItsOwnKey: a provider may group what it repeats anew.
 // Of two requests that share an element, each element is one event.
-func TestAnElementOfAListIsNamedByItself(t *testing.T) {
+func TestListElementHasItsOwnKey(t *testing.T) {
 	for _, x := range []struct{ provider, split, first, second string }{
 		{"fastspring", "", `{"events":[{"id":"E1","type":"a"},{"id":"E2","type":"b"}]}`,
 			`{"events":[{"id":"E2","type":"b"},{"id":"E3","type":"c"}]}`},
@@ -68,9 +68,9 @@ func TestAnElementOfAListIsNamedByItself(t *testing.T) {
 	}
 }
 
-// TestElementsUnderOneIDOfTheListAreEventsOfTheirOwn: where only the list has an id, each element
+// TestElementsOfAListWithOneIDAreSeparateEvents: where only the list has an id, each element
 // is an event with its own type, and a repetition of the list brings none.
-func TestElementsUnderOneIDOfTheListAreEventsOfTheirOwn(t *testing.T) {
+func TestElementsOfAListWithOneIDAreSeparateEvents(t *testing.T) {
 	for _, x := range []struct{ provider, header, body string }{
 		{"sparkpost", "X-MessageSystems-Batch-ID", `[{"msys":{"e":{"type":"a"}}},{"msys":{"e":{"type":"b"}}},{"msys":{"e":{"type":"b"}}}]`},
 		{"pandadoc", "X-PandaDoc-Webhook-Event-Id", `[{"event":"a","data":{"id":"1"}},{"event":"b","data":{"id":"1"}},` +
@@ -99,9 +99,9 @@ func TestElementsUnderOneIDOfTheListAreEventsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestAPresetSaysWhereSeveralEventsMayBe: a type that is read from the first of a list is that of
+// TestPresetDeclaresListsOfEvents: a type that is read from the first of a list is that of
 // none of the others, so that validate must know of the list.
-func TestAPresetSaysWhereSeveralEventsMayBe(t *testing.T) {
+func TestPresetDeclaresListsOfEvents(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

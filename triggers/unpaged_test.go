@@ -14,10 +14,10 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestALateItemOfAListWithoutPagesComes: an item that shows up within the overlap is
+// TestLateItemOfAnUnpagedListIsFound: an item that shows up within the overlap is
 // found, also between items that were read before and fill whole answers. Where an answer
 // does not reach it, the poll fails.
-func TestALateItemOfAListWithoutPagesComes(t *testing.T) {
+func TestLateItemOfAnUnpagedListIsFound(t *testing.T) {
 	// Times are seconds since the first poll.
 	type item struct{ at, visible int }
 	shown := func(at ...int) (out []item) {

@@ -238,7 +238,7 @@ func TestSlackChallengeIsAnsweredOnlyWhenSigned(t *testing.T) {
 	}
 }
 
-func TestBothSecretsOfARotationAreTaken(t *testing.T) {
+func TestBothSecretsOfARotationAreAccepted(t *testing.T) {
 	p := load(t, eachPreset)
 	old := load(t, strings.Replace(eachPreset, `["${{ secrets.S }}", "${{ secrets.OLD }}"]`, `"${{ secrets.OLD }}"`, 1))
 	h := hooks(t, p, &memory{events: map[string]engine.EventID{}})
@@ -248,7 +248,7 @@ func TestBothSecretsOfARotationAreTaken(t *testing.T) {
 	}
 }
 
-func TestAMissingSecretNeverOpensTheDoor(t *testing.T) {
+func TestMissingSecretRefusesDeliveries(t *testing.T) {
 	p := load(t, `triggers: {a: {webhook: {provider: github, secret: "${{ secrets.NOT_SET }}"}}, b: {webhook: {auth: {bearer: "${{ `+
 		`secrets.NOT_SET }}"}}}}`)
 	h := newHooks(t, &memory{})
@@ -289,9 +289,9 @@ func TestTypesAndKeysOfProvidersAreFound(t *testing.T) {
 	}
 }
 
-// TestDocumentedExamplesAreJudgedAsDocumented runs requests that providers and
+// TestDocumentedExamplesGiveDocumentedResults runs requests that providers and
 // their SDKs publish, with source, through the presets.
-func TestDocumentedExamplesAreJudgedAsDocumented(t *testing.T) {
+func TestDocumentedExamplesGiveDocumentedResults(t *testing.T) {
 	b, err := os.ReadFile("testdata/vectors.json")
 	if err != nil {
 		t.Fatal(err)
@@ -322,7 +322,7 @@ func TestDocumentedExamplesAreJudgedAsDocumented(t *testing.T) {
 				v.Config.Secrets = []string{v.Config.Primary, v.Config.Secondary}
 			}
 			if v.Config.Secrets[0] == "" {
-				t.Skip("an example without a secret") // a trigger without one is not loaded: TestAMissingSecretNeverOpensTheDoor
+				t.Skip("an example without a secret") // a trigger without one is not loaded: TestMissingSecretRefusesDeliveries
 			}
 			for i, s := range v.Config.Secrets {
 				name := fmt.Sprintf("V%d", i)
@@ -373,7 +373,7 @@ func FuzzCapturedRequest(f *testing.F) {
 	})
 }
 
-func TestCronTrapsAreClosed(t *testing.T) {
+func TestAmbiguousCronsAreRefused(t *testing.T) {
 	for _, bad := range []string{"TZ=Asia/Tokyo", "TZ=Asia/Tokyo 0 7 * * *", "CRON_TZ=UTC 0 7 * * *", "0 0 31 2 *", "1,2, * * * *",
 		"0 0 7 * * 1", "60 * * * *", "* * * *", "", "@sometimes"} {
 		if err := triggers.CheckCron(bad); err == nil {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestWhatWouldActWronglyIsSaidAtLoad guards that slips of other languages and tools are reported
+// TestLikelyMistakesAreReportedAtLoad guards that slips of other languages and tools are reported
 // when a project is loaded, with what to write in their place.
-func TestWhatWouldActWronglyIsSaidAtLoad(t *testing.T) {
+func TestLikelyMistakesAreReportedAtLoad(t *testing.T) {
 	say := func(text string) string { return `{uses: log, with: {message: "` + text + `"}}` }
 	get := `{uses: http/get, with: {url: "https://api.example.com", %s}}`
 	for step, want := range map[string]string{
@@ -46,8 +46,8 @@ func TestWhatWouldActWronglyIsSaidAtLoad(t *testing.T) {
 	}
 }
 
-// TestOftenDueSchedulesAreSaidInBothForms guards that @every is warned of like every.
-func TestOftenDueSchedulesAreSaidInBothForms(t *testing.T) {
+// TestFrequentSchedulesGiveAWarningInBothForms guards that @every is warned of like every.
+func TestFrequentSchedulesGiveAWarningInBothForms(t *testing.T) {
 	for cron, want := range map[string]int{"@every 2s": 1, "@every 1m": 0} {
 		_, mistakes := loadOne(t, "on: {schedule: {cron: '"+cron+"'}}\nsteps: [{stop: x}]\n", "")
 		if len(mistakes) != want {

@@ -25,9 +25,9 @@ func credentialWarnings(t *testing.T, files map[string]string) (warnings []workf
 	return warnings, mistakes.Error()
 }
 
-// TestACredentialInAFileIsFoundAndNeverPrinted writes tokens of services into an input, where no name tells
+// TestCredentialInAFileIsReportedWithoutItsValue writes tokens of services into an input, where no name tells
 // what they are. They are put together here, so that no scanner takes this file for a leak.
-func TestACredentialInAFileIsFoundAndNeverPrinted(t *testing.T) {
+func TestCredentialInAFileIsReportedWithoutItsValue(t *testing.T) {
 	hex := strings.Repeat("0a1b2c3d", 8)
 	for name, token := range map[string]string{
 		"Stripe":        "sk_" + "live_51H8abcdefghijklmnop",
@@ -126,8 +126,8 @@ func TestAPasswordOfDigitsIsACredential(t *testing.T) {
 	}
 }
 
-// TestWhatOnlyShowsWhereACredentialGoesIsNone guards against false alarms.
-func TestWhatOnlyShowsWhereACredentialGoesIsNone(t *testing.T) {
+// TestPlaceholderIsNoCredential guards against false alarms.
+func TestPlaceholderIsNoCredential(t *testing.T) {
 	for _, with := range []string{
 		`headers: {Authorization: "Bearer ${{ secrets.TOKEN }}"}`,
 		`headers: {Authorization: "Bearer YOUR_API_KEY"}`,

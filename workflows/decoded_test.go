@@ -20,8 +20,8 @@ func webhookOf(t *testing.T, webhook string) *workflows.Webhook {
 	return p.Triggers["t"].Webhook
 }
 
-// TestAWebhookIsReadAsWritten: what is written, and the default of what is not.
-func TestAWebhookIsReadAsWritten(t *testing.T) {
+// TestWebhookSettingsAreReadWithDefaults: what is written, and the default of what is not.
+func TestWebhookSettingsAreReadWithDefaults(t *testing.T) {
 	for written, want := range map[string]bool{"client_cert: true": true, "client_cert: false": false, "client_cert: [a.example]": true} {
 		if w := webhookOf(t, "auth: none, "+written); w.ClientCert != want || strings.Contains(written, "[") != (len(w.ClientNames) == 1) {
 			t.Errorf("%s: %v %v", written, w.ClientCert, w.ClientNames)
@@ -40,9 +40,9 @@ func TestAWebhookIsReadAsWritten(t *testing.T) {
 	}
 }
 
-// TestWhatAWorkflowUsesIsListed with the versions to which its runs are pinned, and its text compiles
+// TestUsesOfAWorkflowAreListed with the versions to which its runs are pinned, and its text compiles
 // with what has been removed since.
-func TestWhatAWorkflowUsesIsListed(t *testing.T) {
+func TestUsesOfAWorkflowAreListed(t *testing.T) {
 	files := map[string]string{
 		"hookloom.yaml":         "triggers:\n  hook: {webhook: {auth: none, key: body.id, dedupe: 2h}}\n",
 		"workflows/called.yaml": "on: call\nsteps: [{stop: done}]\n",
@@ -69,8 +69,8 @@ func TestWhatAWorkflowUsesIsListed(t *testing.T) {
 	}
 }
 
-// TestReplacingIsWarnedOfOnce: the first step that may have taken effect is named.
-func TestReplacingIsWarnedOfOnce(t *testing.T) {
+// TestReplacingGivesOneWarning: the first step that may have taken effect is named.
+func TestReplacingGivesOneWarning(t *testing.T) {
 	step := func(id string) string {
 		return "  - {id: " + id + ", uses: http/post, with: {url: 'https://x.example', body: a}}\n"
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-func TestADiffSaysWhatChangedAndNothingElse(t *testing.T) {
+func TestDiffShowsOnlyTheChanges(t *testing.T) {
 	t.Parallel()
 	base := "on: manual\nsteps:\n  - {id: a, uses: log, with: {message: x}}\n  - {id: b, sleep: 5s}\n  - uses: log\n    with: {message: y}\n"
 	for name, c := range map[string]struct {

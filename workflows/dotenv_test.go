@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestEnvIsReadAsDockerComposeDoes(t *testing.T) {
+func TestEnvIsReadLikeDockerCompose(t *testing.T) {
 	got, err := ReadEnv([]byte("\ufeff# a comment\r\nPLAIN=abc # why\r\nexport EXPORTED = x y \nHASH=a#b\nSINGLE='a $HOME " +
 		"\\n b'\nDOUBLE=\"a\\nb\"\n" +
 		"KEY=\"-----BEGIN-----\nMIIE\n-----END-----\n\"\nEMPTY=\nREF=${PLAIN}d\nKEEP='$2b$10$x'\n"))
@@ -46,7 +46,7 @@ func TestMistakesInEnvNameTheLineAndShowNothing(t *testing.T) {
 	}
 }
 
-func TestWhatIsAddedToEnvIsReadBack(t *testing.T) {
+func TestAddedEnvValueIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("a'\"\\$ #\n=n`!")))).Draw(t, "value")
 		before := rapid.SampledFrom([]string{"", "A=1\n", "A='x'\nexport B=\"y\nz\"", "# only a comment"}).Draw(t, "before")
@@ -72,7 +72,7 @@ func TestWhatIsAddedToEnvIsReadBack(t *testing.T) {
 	}
 }
 
-func TestDoubtfulSecretsAreWarnedOf(t *testing.T) {
+func TestWeakSecretsGiveAWarning(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"hookloom.yaml": "triggers:\n  t: {webhook: {provider: generic, secret: \"${{ secrets.LONG_ENOUGH " +

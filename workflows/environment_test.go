@@ -52,9 +52,9 @@ egress: null
 	}
 }
 
-// TestAMistakeIsReportedInTheFileThatMakesIt names the file and line of each mistake, of
+// TestMistakeIsReportedInItsOwnFile names the file and line of each mistake, of
 // hookloom.yaml or of the environment.
-func TestAMistakeIsReportedInTheFileThatMakesIt(t *testing.T) {
+func TestMistakeIsReportedInItsOwnFile(t *testing.T) {
 	base := "# two\n# lines\nserver: {addr: \":1000\"}\nvars: {host: a.example.com}\n" +
 		"connections: {api: {connector: http, base_url: \"https://x.example.com\"}}\n"
 	for name, c := range map[string]struct{ base, over, want string }{
@@ -169,8 +169,8 @@ func TestAMistakeIsReportedInTheFileThatMakesIt(t *testing.T) {
 	}
 }
 
-// TestEnvironmentsAreListedWhereOneIsUnknown says which there are.
-func TestEnvironmentsAreListedWhereOneIsUnknown(t *testing.T) {
+// TestErrorOfAnUnknownEnvironmentListsAll.
+func TestErrorOfAnUnknownEnvironmentListsAll(t *testing.T) {
 	dir := t.TempDir()
 	if err := workflows.CheckEnvironment(dir, "prod"); err == nil || !strings.Contains(err.Error(), "create it, or leave out --env") {
 		t.Errorf("without environments: %v", err)

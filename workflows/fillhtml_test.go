@@ -8,8 +8,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// TestDataInHTMLIsText checks that text inserted into the HTML of a mail is never markup.
-func TestDataInHTMLIsText(t *testing.T) {
+// TestDataInHTMLIsEscaped checks that text inserted into the HTML of a mail is never markup.
+func TestDataInHTMLIsEscaped(t *testing.T) {
 	p, mistakes := workflows.Load(project(t, txtar.Parse([]byte("-- hookloom.yaml --\nconnections: {smtp: {host: smtp.example.com}}\n"+
 		"-- workflows/w.yaml --\non: manual\ninputs: {name: {type: string}}\nsteps:\n  - uses: email/send\n"+
 		"    with: {to: a@example.com, from: b@example.com, subject: s, html: \"<b>${{ inputs.name }}</b>\"}\n"))), catalog(t), nil)

@@ -32,9 +32,9 @@ const webhookHead = `on: {webhook: {provider: generic, secret: "${{ secrets.S }}
 steps:
 `
 
-// TestWhatIsMeantAsItStandsGivesNoWarning guards against false alarms: texts in which braces,
+// TestIntendedTextsGiveNoWarning guards against false alarms: texts in which braces,
 // dollars and hashes are intended.
-func TestWhatIsMeantAsItStandsGivesNoWarning(t *testing.T) {
+func TestIntendedTextsGiveNoWarning(t *testing.T) {
 	for name, step := range map[string]string{
 		"a price":                 `{uses: log, with: {message: "costs $5 or {5}"}}`,
 		"an escaped GitHub text":  `{uses: log, with: {message: "$${{ github.ref }} is written so"}}`,
@@ -87,9 +87,9 @@ func TestHeaderNamesMatchWhateverTheirCase(t *testing.T) {
 	}
 }
 
-// TestAStoredVersionGoesOnAsItBegan compiles texts that were once accepted and now contain
+// TestStoredVersionWithMistakesStillCompiles compiles texts that were once accepted and now contain
 // mistakes: a waiting run must not fail because of them.
-func TestAStoredVersionGoesOnAsItBegan(t *testing.T) {
+func TestStoredVersionWithMistakesStillCompiles(t *testing.T) {
 	p, mistakes := loadOne(t, "on: manual\nsteps:\n  - stop: done\n", "")
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
@@ -108,8 +108,8 @@ func TestAStoredVersionGoesOnAsItBegan(t *testing.T) {
 	}
 }
 
-// TestOnlyABranchThatMayBeSkippedIsWarnedOf: all branches of a parallel step run, unless one has an if.
-func TestOnlyABranchThatMayBeSkippedIsWarnedOf(t *testing.T) {
+// TestOnlyABranchThatMayBeSkippedGivesAWarning: all branches of a parallel step run, unless one has an if.
+func TestOnlyABranchThatMayBeSkippedGivesAWarning(t *testing.T) {
 	for modifier, want := range map[string]int{"": 1, ", continue_on_error: true": 2, ", if: event.data.ok": 2} {
 		text := webhookHead + "  - {parallel: [{id: a, steps: [{id: x, uses: http/get, with: {url: \"https://api.example.com\"}}]}, " +
 			"{id: b, if: event.data.b, uses: http/get, with: {url: \"https://api.example.com\"}}]" + modifier + "}\n" +

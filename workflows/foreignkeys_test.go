@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestAKeyOfAnotherToolIsAnsweredWithTheOneHere checks the hints for keys, units and structures that
+// TestKeyOfAnotherToolGetsAHint checks the hints for keys, units and structures that
 // users of other tools write.
-func TestAKeyOfAnotherToolIsAnsweredWithTheOneHere(t *testing.T) {
+func TestKeyOfAnotherToolGetsAHint(t *testing.T) {
 	const on = `on: {webhook: {provider: generic, secret: "${{ secrets.S }}", key: body.id}}` + "\n"
 	for text, hint := range map[string]string{
 		"nodes: [{name: x}]":                                                "use steps",

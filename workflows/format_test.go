@@ -74,9 +74,9 @@ func kindOfFile(path string) string {
 	return "workflow"
 }
 
-// TestFormatNeverChangesWhatAFileSays formats all examples and test files, with their keys in many
+// TestFormatNeverChangesTheContent formats all examples and test files, with their keys in many
 // orders.
-func TestFormatNeverChangesWhatAFileSays(t *testing.T) {
+func TestFormatNeverChangesTheContent(t *testing.T) {
 	t.Parallel()
 	files := 0
 	for _, root := range []string{"../examples", "testdata", "../cmd/testdata"} {

@@ -80,9 +80,9 @@ func (g *randomFile) value(t valueType, depth int, flow bool) *yaml.Node {
 	return n
 }
 
-// TestFormatNeverChangesWhatARandomFileSays generates files of each grammar: formatting keeps the
+// TestFormatNeverChangesTheContentOfRandomFiles generates files of each grammar: formatting keeps the
 // content and each comment, and formatting twice changes nothing.
-func TestFormatNeverChangesWhatARandomFileSays(t *testing.T) {
+func TestFormatNeverChangesTheContentOfRandomFiles(t *testing.T) {
 	t.Parallel()
 	changed := 0
 	for seed := range uint64(400) {

@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestTheGrammarChangesOnlyOnPurpose compares each key with a golden file: its type with the bounds, and
+// TestGrammarMatchesItsGoldenFile compares each key with a golden file: its type with the bounds, and
 // a ! where it is required. Another bound, or a key that becomes required, breaks files of users.
-func TestTheGrammarChangesOnlyOnPurpose(t *testing.T) {
+func TestGrammarMatchesItsGoldenFile(t *testing.T) {
 	const golden = "testdata/grammar.txt"
 	seen := map[string]bool{}
 	var lines []string

@@ -2,7 +2,7 @@ package workflows
 
 import "testing"
 
-func TestASchemeSignsTheMomentWhenMoreThanTheBodyIsSigned(t *testing.T) {
+func TestSchemeSignsTheTimeIfMoreThanTheBodyIsSigned(t *testing.T) {
 	for text, want := range map[string]bool{
 		"algorithm: hmac-sha256\n  signature: {from: {header: X}, encoding: hex}":                                              false,
 		"algorithm: hmac-sha256\n  signature: {from: {header: X}, encoding: hex}\n  signed_content: '{callback_url}{body}'":    false,

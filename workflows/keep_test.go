@@ -13,8 +13,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestABrokenFileKeepsItsLastGoodVersion checks it whichever file the mistake is reported in.
-func TestABrokenFileKeepsItsLastGoodVersion(t *testing.T) {
+// TestBrokenFileKeepsItsLastGoodVersion checks it whichever file the mistake is reported in.
+func TestBrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 	const (
 		root   = "triggers: {orders: {webhook: {auth: none}}}"
 		listen = "on: orders\nsteps: [{stop: x}]"

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestKeysOfSeveralPartsAreToldApart, and long ones become a digest. Keys are stored: they must not
+// TestKeysOfSeveralPartsAreDistinct, and long ones become a digest. Keys are stored: they must not
 // change.
-func TestKeysOfSeveralPartsAreToldApart(t *testing.T) {
+func TestKeysOfSeveralPartsAreDistinct(t *testing.T) {
 	long := strings.Repeat("x", maxKey)
 	for _, c := range []struct {
 		parts []string
@@ -27,8 +27,8 @@ func TestKeysOfSeveralPartsAreToldApart(t *testing.T) {
 // digestOf301 is the SHA-256 of 301 times x, by sha256sum.
 const digestOf301 = "e4c11e4fa5423893d1927ae29ada0b6e2da560b5fa44ddc2c09fcd4734a9d9a6"
 
-// TestRedactPathsAreReadOrRefused with what is wrong.
-func TestRedactPathsAreReadOrRefused(t *testing.T) {
+// TestRedactPathsAreParsed, and an error says what is wrong.
+func TestRedactPathsAreParsed(t *testing.T) {
 	for text, want := range map[string]string{
 		"event.data.a[0]": "", "event.data[*].b": "", `event.data["a b"]`: "", "$..iban": "", "event.query.token": "", "event.body.x": "",
 		"event.data.[0]": "", "event.data.a.*": "", "steps.one.output.x": "",
@@ -47,8 +47,8 @@ func TestRedactPathsAreReadOrRefused(t *testing.T) {
 	}
 }
 
-// TestWhatIdentifiesEventsIsTold of each kind of webhook, with how long it is remembered.
-func TestWhatIdentifiesEventsIsTold(t *testing.T) {
+// TestIdentityOfEventsIsDescribed of each kind of webhook, with how long it is remembered.
+func TestIdentityOfEventsIsDescribed(t *testing.T) {
 	p := &Project{}
 	for want, w := range map[string]*Webhook{
 		"every delivery is an event of its own (dedupe: off)": {},
@@ -63,8 +63,8 @@ func TestWhatIdentifiesEventsIsTold(t *testing.T) {
 	}
 }
 
-// TestRunsWaitForASlotOrAToken: only of workflows with a bound, and their events are decided in order.
-func TestRunsWaitForASlotOrAToken(t *testing.T) {
+// TestLimitedWorkflowsAreGated: only their runs wait for a slot or a token, and their events are decided in order.
+func TestLimitedWorkflowsAreGated(t *testing.T) {
 	for name, c := range map[string]struct {
 		w              Workflow
 		bounded, gated bool
@@ -81,8 +81,8 @@ func TestRunsWaitForASlotOrAToken(t *testing.T) {
 	}
 }
 
-// TestHeadersOfCredentialsAreHidden in stored values at any depth, and the value itself is not changed.
-func TestHeadersOfCredentialsAreHidden(t *testing.T) {
+// TestCredentialHeadersAreHidden in stored values at any depth, and the value itself is not changed.
+func TestCredentialHeadersAreHidden(t *testing.T) {
 	in := map[string]any{"list": []any{map[string]any{"headers": map[string]any{"Authorization": "Bearer abc", "Accept": "x"}}, 1}, "n": 1}
 	out, hidden := HideHeaders(in)
 	got := out.(map[string]any)["list"].([]any)[0].(map[string]any)["headers"].(map[string]any)

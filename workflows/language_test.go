@@ -111,9 +111,9 @@ func TestSchemaAcceptsEveryExample(t *testing.T) {
 	}
 }
 
-// TestSchemaRefusesWhatASchemaCanSee validates the golden mistakes of structure with the schema:
+// TestSchemaRefusesStructuralMistakes validates the golden mistakes of structure with the schema:
 // editors must report them as well.
-func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
+func TestSchemaRefusesStructuralMistakes(t *testing.T) {
 	flow, project, connector := schemas(t)
 	shape := map[string]bool{
 		"unknown-key":  true,
@@ -183,8 +183,8 @@ func TestSchemaRefusesWhatASchemaCanSee(t *testing.T) {
 	}
 }
 
-// TestTheWholeGrammarIsReadAndChecked loads files that use every key.
-func TestTheWholeGrammarIsReadAndChecked(t *testing.T) {
+// TestWholeGrammarIsReadAndChecked loads files that use every key.
+func TestWholeGrammarIsReadAndChecked(t *testing.T) {
 	_, mistakes := workflows.Load("testdata/whole", catalog(t), func(string) bool { return true })
 	for _, m := range mistakes {
 		if m.Code != "sync-wait" { // it waits for a person, which takes longer than the sender waits

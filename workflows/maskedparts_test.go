@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestWhatWasMaskedIsFoundByWhatIsShown(t *testing.T) {
+func TestMaskedPartsAreFoundByComparison(t *testing.T) {
 	shown := map[string]any{"whole": "***", "text": "Bearer *** of ***.", "number": "***", "list": []any{"a", "***"}, "own": "***",
 		"short": "***", "same": "x", "deep": "***", "odd": "not *** of it"}
 	plain := map[string]any{"whole": "secret-one", "text": "Bearer secret-two of secret-three.", "number": 4111111111, "own": "***",

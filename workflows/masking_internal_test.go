@@ -16,8 +16,8 @@ func TestOnlyMapsNamedHeadersHoldCredentials(t *testing.T) {
 	}
 }
 
-// TestSettingsThatHoldSecretsAreKnownByTheirPath.
-func TestSettingsThatHoldSecretsAreKnownByTheirPath(t *testing.T) {
+// TestSettingsWithSecretsAreRecognizedByPath.
+func TestSettingsWithSecretsAreRecognizedByPath(t *testing.T) {
 	for path, want := range map[string]bool{
 		"server": false, "server tokens": true, "server tokens ci": true, "server listen": false, "triggers t webhook secret": true,
 		"triggers t poll auth bearer": true, "connections c auth value": true, "connections c auth header": false,
@@ -29,8 +29,8 @@ func TestSettingsThatHoldSecretsAreKnownByTheirPath(t *testing.T) {
 	}
 }
 
-// TestTheHintForABadRedactPathRepeatsOnlyWhatCanBeAPath.
-func TestTheHintForABadRedactPathRepeatsOnlyWhatCanBeAPath(t *testing.T) {
+// TestHintForABadRedactPathRepeatsOnlyValidParts.
+func TestHintForABadRedactPathRepeatsOnlyValidParts(t *testing.T) {
 	for written, repeats := range map[string]bool{
 		"card.number": true, "iban": true, "card number": false, "card[0": false, "": false, ".card": false, "card.": false, "a..b": false,
 		"event.card": false, "steps.a": false,

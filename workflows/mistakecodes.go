@@ -140,8 +140,8 @@ var mistakeCodes = []MistakeCode{
 	{"yaml-comment", "` #` begins a comment and cuts the value.", "comment_cuts_expression"},
 }
 
-// mistakeExamples are the cases that TestEachMistakeIsAnsweredWithPlaceAndFix and
-// TestEachHintThatIsFollowedMendsTheMistake run.
+// mistakeExamples are the cases that TestEachMistakeIsReportedWithPlaceAndFix and
+// TestFollowingAHintFixesTheMistake run.
 //
 //go:embed testdata/mistakes/action_not_yet.txt testdata/mistakes/action_unknown.txt testdata/mistakes/admin_url.txt
 //go:embed testdata/mistakes/body_json_text.txt testdata/mistakes/body_none.txt testdata/mistakes/body_two.txt

@@ -92,8 +92,8 @@ func TestEachCodeOfAMistakeIsExplained(t *testing.T) {
 	}
 }
 
-// TestTheExampleOfACodeHasItsMistake: the example shows this code and how to mend it.
-func TestTheExampleOfACodeHasItsMistake(t *testing.T) {
+// TestExampleOfACodeHasItsMistake: the example shows this code and how to mend it.
+func TestExampleOfACodeHasItsMistake(t *testing.T) {
 	for _, c := range workflows.MistakeCodes() {
 		x, ok := c.Example()
 		if !ok {

@@ -45,9 +45,9 @@ func project(t testing.TB, a *txtar.Archive) string {
 	return dir
 }
 
-// TestEachMistakeIsAnsweredWithPlaceAndFix runs one golden file for each kind of mistake: the files
+// TestEachMistakeIsReportedWithPlaceAndFix runs one golden file for each kind of mistake: the files
 // of a project, and the output of validate for them.
-func TestEachMistakeIsAnsweredWithPlaceAndFix(t *testing.T) {
+func TestEachMistakeIsReportedWithPlaceAndFix(t *testing.T) {
 	files, err := filepath.Glob("testdata/mistakes/*.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -97,9 +97,9 @@ var withoutFix = []string{"alias_bomb", "file_too_deep"}
 // movedAway is the content of a file below fixed/ that a user who follows the hint removes.
 const movedAway = "(moved away)\n"
 
-// TestEachHintThatIsFollowedMendsTheMistake copies the files below fixed/ of each case over its
+// TestFollowingAHintFixesTheMistake copies the files below fixed/ of each case over its
 // project, as a user who follows the hints does, and expects no further mistakes.
-func TestEachHintThatIsFollowedMendsTheMistake(t *testing.T) {
+func TestFollowingAHintFixesTheMistake(t *testing.T) {
 	files, err := filepath.Glob("testdata/mistakes/*.txt")
 	if err != nil {
 		t.Fatal(err)

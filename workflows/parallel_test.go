@@ -7,9 +7,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// TestAStepBesideOneThatEndsTheRunIsReached loads a parallel: whose first step ends the run: the
+// TestStepParallelToOneThatEndsTheRunIsReachable loads a parallel: whose first step ends the run: the
 // other branches start at the same time, so none of them is unreachable.
-func TestAStepBesideOneThatEndsTheRunIsReached(t *testing.T) {
+func TestStepParallelToOneThatEndsTheRunIsReachable(t *testing.T) {
 	const file = `-- workflows/beside.yaml --
 on: manual
 steps:

@@ -61,8 +61,8 @@ func TestAHandshakeOfEveryDeliveryIsRefused(t *testing.T) {
 	}
 }
 
-// TestAPresetSaysHowItsEventsAreIdentified, for how long, and whether a replay can be told from an event.
-func TestAPresetSaysHowItsEventsAreIdentified(t *testing.T) {
+// TestPresetDefinesHowEventsAreIdentified, for how long, and whether a replay can be told from an event.
+func TestPresetDefinesHowEventsAreIdentified(t *testing.T) {
 	static := "{variant: v, algorithm: static-token, signature: {from: {header: X}, encoding: raw}}"
 	for name, c := range map[string]struct{ more, verify, want string }{
 		"content":         {"", hmacScheme, "by their content for 1m. Only the body is signed"},
@@ -94,8 +94,8 @@ func TestAParameterIsFoundByItsName(t *testing.T) {
 	}
 }
 
-// TestAnActionSaysWhatIsRetried without a retry key.
-func TestAnActionSaysWhatIsRetried(t *testing.T) {
+// TestActionDefinesWhatIsRetried without a retry key.
+func TestActionDefinesWhatIsRetried(t *testing.T) {
 	for want, s := range map[string]ActionSpec{
 		"up to 7 times, only if the service cannot have acted": {Retry: &Retry{Max: 7, OnlyUndone: true}},
 		"up to 7 times, only if the service cannot have acted (idempotency: none)": {Retry: &Retry{Max: 7, OnlyUndone: true},
@@ -135,8 +135,8 @@ func TestToolNamesHaveAllowedCharactersOnly(t *testing.T) {
 	}
 }
 
-// TestAStepOfARedactPathTakesItsFieldOnly: a name no element, and an index no field.
-func TestAStepOfARedactPathTakesItsFieldOnly(t *testing.T) {
+// TestRedactPathSelectsOnlyItsField: a name no element, and an index no field.
+func TestRedactPathSelectsOnlyItsField(t *testing.T) {
 	type of struct {
 		name  string
 		index int
@@ -157,8 +157,8 @@ func TestAStepOfARedactPathTakesItsFieldOnly(t *testing.T) {
 	}
 }
 
-// TestAGuessableSecretIsWeak, whatever surrounds the word, and a longer text with a known word is not.
-func TestAGuessableSecretIsWeak(t *testing.T) {
+// TestGuessableSecretIsWeak, whatever surrounds the word, and a longer text with a known word is not.
+func TestGuessableSecretIsWeak(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "is empty", "  ": "is blank", "Change-Me!": "well-known", "whsec_changeme": "well-known", "replace-me-now": "well-known",
 		"<your secret>": "well-known", "zq7kfw3": "only 7 bytes", "zq7kfw3p": "", "zzzzzzzzzz": "one letter", "whsec_zq7kfw3p": "",

@@ -17,8 +17,8 @@ func TestEveryKeyIsExplained(t *testing.T) {
 	}
 }
 
-// TestTheReferenceReachesEveryMapping follows the links from the files that people write.
-func TestTheReferenceReachesEveryMapping(t *testing.T) {
+// TestReferenceLinksToEveryMapping follows the links from the files that people write.
+func TestReferenceLinksToEveryMapping(t *testing.T) {
 	t.Parallel()
 	reached := map[string]bool{}
 	for _, of := range []string{"workflow", "project", "connector", "test_file", "preset"} {

@@ -10,8 +10,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// TestAHintNamesWhatWasMeant: a near name or a converted unit, and nothing that only looks alike.
-func TestAHintNamesWhatWasMeant(t *testing.T) {
+// TestHintNamesTheIntendedWord: a near name or a converted unit, and nothing that only looks alike.
+func TestHintNamesTheIntendedWord(t *testing.T) {
 	const manual = "on: manual\nsteps: [{stop: x}]\n"
 	events := func(name string) string {
 		return "on: {webhook: {provider: stripe, secret: \"${{ secrets.S }}\", events: [" + name + "]}}\nsteps: [{stop: x}]\n"
@@ -36,8 +36,8 @@ func TestAHintNamesWhatWasMeant(t *testing.T) {
 	}
 }
 
-// TestAVarOfOneValueIsOneValue: a map or nothing in the place of a single value is a mistake.
-func TestAVarOfOneValueIsOneValue(t *testing.T) {
+// TestVarMustBeASingleValue: a map or nothing in the place of a single value is a mistake.
+func TestVarMustBeASingleValue(t *testing.T) {
 	for path, want := range map[string]string{"vars.path": "", "vars.map": "is a single value", "vars.map.none": "is a single value"} {
 		_, mistakes := loadOne(t, "on: t\nsteps: [{stop: x}]\n", "vars: {path: /hooks, map: {a: b, none: }}\n"+
 			"triggers:\n  t: {webhook: {auth: none, key: body.id, path: \"${{ "+path+" }}\"}}\n")
@@ -47,8 +47,8 @@ func TestAVarOfOneValueIsOneValue(t *testing.T) {
 	}
 }
 
-// TestAMergedMapGivesOnlyWhatIsNotWritten, the first merged one before the others.
-func TestAMergedMapGivesOnlyWhatIsNotWritten(t *testing.T) {
+// TestMergedMapOnlyAddsMissingKeys, the first merged one before the others.
+func TestMergedMapOnlyAddsMissingKeys(t *testing.T) {
 	_, mistakes := loadOne(t, `on: manual
 steps:
   - &first {id: first, uses: log, with: {message: a}, timeout: 1s}
@@ -83,8 +83,8 @@ func TestInputsAreDeclaredInOnePlace(t *testing.T) {
 	}
 }
 
-// TestASizeIsReadInItsUnit, of a thousand or of 1024.
-func TestASizeIsReadInItsUnit(t *testing.T) {
+// TestSizeIsReadWithItsUnit, of a thousand or of 1024.
+func TestSizeIsReadWithItsUnit(t *testing.T) {
 	for text, want := range map[string]int64{"100B": 100, "20KiB": 20 << 10, "20KB": 20_000, "10MiB": 10 << 20, "1MB": 1_000_000} {
 		if w := webhookOf(t, "auth: none, max_body: "+text); w.MaxBody != want {
 			t.Errorf("%s: %d", text, w.MaxBody)
@@ -92,8 +92,8 @@ func TestASizeIsReadInItsUnit(t *testing.T) {
 	}
 }
 
-// TestSecretSourcesAreReadBesideOtherSettings: they are needed before the project is loaded.
-func TestSecretSourcesAreReadBesideOtherSettings(t *testing.T) {
+// TestSecretSourcesAreReadWithoutTheProject: they are needed before the project is loaded.
+func TestSecretSourcesAreReadWithoutTheProject(t *testing.T) {
 	const vault = "secrets: {vault: {address: \"https://v.example\"}}\n"
 	for name, c := range map[string]struct {
 		text  string
@@ -113,9 +113,9 @@ func TestSecretSourcesAreReadBesideOtherSettings(t *testing.T) {
 	}
 }
 
-// TestAnInsertedValueNeverClimbsInAPath: only its own segment counts, in the middle or at the end of a
+// TestInsertedValueCannotLeaveItsPathSegment: only its own segment counts, in the middle or at the end of a
 // path, and not what follows in the query.
-func TestAnInsertedValueNeverClimbsInAPath(t *testing.T) {
+func TestInsertedValueCannotLeaveItsPathSegment(t *testing.T) {
 	p, mistakes := loadOne(t, "on: manual\ninputs: {x: {type: string}}\nsteps:\n"+
 		"  - {id: a, uses: http/get, with: {url: \"https://a.example/v1/${{ inputs.x }}/end\"}}\n"+
 		"  - {id: b, uses: http/get, with: {url: \"https://a.example/v1/${{ inputs.x }}\"}}\n"+
@@ -135,8 +135,8 @@ func TestAnInsertedValueNeverClimbsInAPath(t *testing.T) {
 	}
 }
 
-// TestAnExampleIsACallOnlyWithTheKeysOfACall: an output may have fields of these names too.
-func TestAnExampleIsACallOnlyWithTheKeysOfACall(t *testing.T) {
+// TestExampleIsACallOnlyIfItHasTheKeysOfACall: an output may have fields of these names too.
+func TestExampleIsACallOnlyIfItHasTheKeysOfACall(t *testing.T) {
 	for example, call := range map[string]bool{
 		"{response: {body: {id: a}}}":            true,
 		"{with: {}, response: {body: {id: a}}}":  true,
@@ -162,9 +162,9 @@ func TestAnExampleIsACallOnlyWithTheKeysOfACall(t *testing.T) {
 	}
 }
 
-// TestWhatTakesLongerThanASenderWaitsIsWarnedOf: a sleep as long as the limit, a wait for a person, and
+// TestStepsLongerThanASenderWaitsGiveAWarning: a sleep as long as the limit, a wait for a person, and
 // the time of a gathering. A sleep that ends before is none.
-func TestWhatTakesLongerThanASenderWaitsIsWarnedOf(t *testing.T) {
+func TestStepsLongerThanASenderWaitsGiveAWarning(t *testing.T) {
 	const settings = "triggers:\n  t: {webhook: {auth: none, key: body.id, respond: %s}}\n"
 	for flow, want := range map[string]bool{
 		"on: t\nsteps: [{sleep: 5s}]\n":                                               true,
@@ -184,8 +184,8 @@ func TestWhatTakesLongerThanASenderWaitsIsWarnedOf(t *testing.T) {
 	}
 }
 
-// TestGatheringNeedsAStartThatIsGathered: starts by hand and calls are not.
-func TestGatheringNeedsAStartThatIsGathered(t *testing.T) {
+// TestDebounceAndBatchNeedAnEventTrigger: starts by hand and calls are none.
+func TestDebounceAndBatchNeedAnEventTrigger(t *testing.T) {
 	for on, want := range map[string]string{"manual": "[nothing-to-gather]", "[manual, t]": "", "t": "", "call": "[exclusive-keys]"} {
 		_, mistakes := loadOne(t, "on: "+on+"\ndebounce: {key: event.data.id, wait: 1s}\nsteps: [{stop: x}]\n",
 			"triggers: {t: {webhook: {auth: none, key: body.id}}}\n")
@@ -195,8 +195,8 @@ func TestGatheringNeedsAStartThatIsGathered(t *testing.T) {
 	}
 }
 
-// TestAnUnknownTriggerThatCancelsIsToldWithANearName, or with where to declare it.
-func TestAnUnknownTriggerThatCancelsIsToldWithANearName(t *testing.T) {
+// TestUnknownTriggerInCancelOnGetsAHint: a near name, or where to declare it.
+func TestUnknownTriggerInCancelOnGetsAHint(t *testing.T) {
 	for name, want := range map[string]string{"orders": "", "ordesr": `did you mean "orders"`, "zzz": "declare it under triggers:"} {
 		_, mistakes := loadOne(t, "on: orders\ncancel_on: {event: "+name+", key: event.data.id}\nsteps: [{stop: x}]\n",
 			"triggers: {orders: {webhook: {auth: none, key: body.id}}}\n")
@@ -206,8 +206,8 @@ func TestAnUnknownTriggerThatCancelsIsToldWithANearName(t *testing.T) {
 	}
 }
 
-// TestASecretIsMaskedFromItsShortestLengthOn: only a shorter one is warned of, and one that is not set is none.
-func TestASecretIsMaskedFromItsShortestLengthOn(t *testing.T) {
+// TestSecretIsMaskedFromTheMinimumLength: only a shorter one is warned of, and one that is not set is none.
+func TestSecretIsMaskedFromTheMinimumLength(t *testing.T) {
 	p, mistakes := loadOne(t, webhookHead+"  - {stop: x}\n", "")
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)

@@ -9,9 +9,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestAValueOfTheWrongKindIsAMistakeAndNoPanic replaces every value of the files that use the
+// TestValueOfTheWrongTypeIsAMistakeAndNoPanic replaces every value of the files that use the
 // complete grammar by a value of each type.
-func TestAValueOfTheWrongKindIsAMistakeAndNoPanic(t *testing.T) {
+func TestValueOfTheWrongTypeIsAMistakeAndNoPanic(t *testing.T) {
 	c := catalog(t)
 	for _, file := range []string{"workflows/everything.yaml", "workflows/gathers.yaml", "workflows/batches.yaml"} {
 		t.Run(file, func(t *testing.T) {

@@ -93,7 +93,7 @@ var experiments = []experiment{
 	{promise: "values at, below and above every limit, by every path, with restarts; 200 runs of 4 MiB at once: below 400 MiB of heap",
 		packages: []string{"./engine/machine"}, run: "TestValuesWithin|TestManyLarge|TestARowThatCannot|TestLoopWithoutMemory"},
 	{promise: "expressions: each function and operator with large data, and random expressions, end within their limits",
-		packages: []string{"./workflows/expr"}, run: "TestALargeUse|TestNoExpressionRunsLong", flags: []string{"-rapid.checks=1000"}},
+		packages: []string{"./workflows/expr"}, run: "TestALargeUse|TestExpressionsEnd", flags: []string{"-rapid.checks=1000"}},
 	{promise: "runs end in order with the runs that they call, waits see earlier events, and waiting runs continue with the version " +
 		"that they began with, over crashes, 3 times; open runs of earlier schemas continue",
 		packages: []string{"./engine/machine"},

@@ -269,9 +269,9 @@ func (x *lively) seemsUnreadable(t *testing.T, ids []string) {
 	}
 }
 
-// TestMailgunsRoutesAreProvedByTheirParts is for routes, which forward mail with attachments as
+// TestMailgunRoutesAreVerifiedByTheirFields is for routes, which forward mail with attachments as
 // multipart/form-data, signed by fields of it.
-func TestMailgunsRoutesAreProvedByTheirParts(t *testing.T) {
+func TestMailgunRoutesAreVerifiedByTheirFields(t *testing.T) {
 	x := startReadable(t)
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	mac := hmac.New(sha256.New, []byte("mailgun-secret-0123456789"))

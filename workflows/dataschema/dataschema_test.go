@@ -18,8 +18,8 @@ func decode(t *testing.T, text string) any {
 	return v
 }
 
-// TestWhatDoesNotFitIsSaidWithoutItsValues violates each rule with a value that must not be shown.
-func TestWhatDoesNotFitIsSaidWithoutItsValues(t *testing.T) {
+// TestSchemaErrorsContainNoValues violates each rule with a value that must not be shown.
+func TestSchemaErrorsContainNoValues(t *testing.T) {
 	t.Parallel()
 	for rule, c := range map[string]struct{ bad, says string }{
 		`{"type": "number"}`:                              {`"secret"`, "/: got string, want number"},

@@ -33,8 +33,8 @@ func TestASmallBodyCannotKeepASchemaBusy(t *testing.T) {
 	}
 }
 
-// TestSchemasThatReferToThemselvesFitWhatIsUsual checks trees and long lists, valid and invalid.
-func TestSchemasThatReferToThemselvesFitWhatIsUsual(t *testing.T) {
+// TestRecursiveSchemasFitUsualData checks trees and long lists, valid and invalid.
+func TestRecursiveSchemasFitUsualData(t *testing.T) {
 	t.Parallel()
 	s, err := dataschema.CompileData(decode(t, `{"type": "object", "required": ["id"], "properties": {
 		"id": {"type": "integer", "format": "regex"}, "mail": {"format": "email"}, "children": {"type": "array", "items": {"$ref": "#"}}}}`), nil)

@@ -49,9 +49,9 @@ func TestAdviceFitsTheOperands(t *testing.T) {
 	}
 }
 
-// TestAnOperatorOfAnotherLanguageIsAnsweredWithTheOneHere checks the hints for operators and signs
+// TestOperatorOfAnotherLanguageGetsAHint checks the hints for operators and signs
 // of SQL, JavaScript, Python and shells.
-func TestAnOperatorOfAnotherLanguageIsAnsweredWithTheOneHere(t *testing.T) {
+func TestOperatorOfAnotherLanguageGetsAHint(t *testing.T) {
 	sc := &expr.Scope{Where: "a test", Names: types.Map{"event": types.Any}}
 	for text, want := range map[string]string{
 		`event.a eq 5`:            "compare with ==",

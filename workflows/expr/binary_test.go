@@ -9,7 +9,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-func TestBytesStayBytes(t *testing.T) {
+func TestBinaryFunctionsKeepBytes(t *testing.T) {
 	for text, want := range map[string]string{
 		`toBase64(fromBase64("//4="))`: "//4=",
 		`sha256(fromBase64("//4="))`:   "b47bd39679d9e8a8d2cd1cbe1a9a8ebdbd2c4b7bd5c3d3ea8cc3ab8ba1ca18c9", `fromBase64("aGk")`: "hi",

@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// TestEvaluateGivesTheAdviceOfValidate checks what hookloom eval and the playground say about texts
+// TestEvaluateGivesTheSameAdviceAsValidate checks what hookloom eval and the playground say about texts
 // that are no expressions, or fail because of how they are written.
-func TestEvaluateGivesTheAdviceOfValidate(t *testing.T) {
+func TestEvaluateGivesTheSameAdviceAsValidate(t *testing.T) {
 	t.Parallel()
 	env := &expr.Env{Names: expr.Names{"event": map[string]any{"data": map[string]any{"s": "x"}}}}
 	for text, want := range map[string]string{

@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// TestATextOfManyExpressionsCostsAboutAsMuchAsOne evaluates texts of expressions each of which is
+// TestCostOfATextOfManyExpressionsIsBounded evaluates texts of expressions each of which is
 // within its limits: together they would take minutes, or gigabytes.
-func TestATextOfManyExpressionsCostsAboutAsMuchAsOne(t *testing.T) {
+func TestCostOfATextOfManyExpressionsIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, one := range map[string]string{
 		"steps":  "${{ len(filter(1..400, any(1..1000, # == 2000))) }}",
@@ -31,9 +31,9 @@ func TestATextOfManyExpressionsCostsAboutAsMuchAsOne(t *testing.T) {
 	}
 }
 
-// TestThePartsOfOneExpressionHaveAboutTheSizeOfOneValue evaluates an expression with many large
+// TestExplainedPartsShareTheSizeOfOneValue evaluates an expression with many large
 // parts.
-func TestThePartsOfOneExpressionHaveAboutTheSizeOfOneValue(t *testing.T) {
+func TestExplainedPartsShareTheSizeOfOneValue(t *testing.T) {
 	t.Parallel()
 	env := &expr.Env{Names: expr.Names{"event": map[string]any{"data": strings.Repeat("x", 1<<20)}}}
 	var terms []string
@@ -54,9 +54,9 @@ func TestThePartsOfOneExpressionHaveAboutTheSizeOfOneValue(t *testing.T) {
 	}
 }
 
-// TestAValueThatRepeatsALargeTextIsNotShownInFull evaluates lists that contain one text many times:
+// TestValueThatRepeatsALargeTextIsTruncated evaluates lists that contain one text many times:
 // as JSON they take much more memory.
-func TestAValueThatRepeatsALargeTextIsNotShownInFull(t *testing.T) {
+func TestValueThatRepeatsALargeTextIsTruncated(t *testing.T) {
 	t.Parallel()
 	env := &expr.Env{Names: expr.Names{"event": map[string]any{"data": strings.Repeat("x", 1<<16)}}}
 	for text, problem := range map[string]string{

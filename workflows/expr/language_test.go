@@ -35,7 +35,7 @@ func data(t testing.TB, text string) any {
 	return v
 }
 
-func TestExpressionsGiveWhatTheLanguageSays(t *testing.T) {
+func TestExpressionsFollowTheLanguage(t *testing.T) {
 	names := expr.Names{"event": data(t,
 		`{"data": {"big": 12345678901234567890123, "exact": 9007199254740993, "f": 1700000000.0, "none": null,
 		"lines": [{"sku": "K1", "quantity": 2}, {"sku": "K2", "quantity": 0}], "m": {"b": 1, "a": 2}, "text": "Ädäm"}}`)}
@@ -66,7 +66,7 @@ func TestExpressionsGiveWhatTheLanguageSays(t *testing.T) {
 	}
 }
 
-func TestFailingExpressionsSayWhatWasWrong(t *testing.T) {
+func TestFailedExpressionsReportTheReason(t *testing.T) {
 	names := expr.Names{"event": data(t, `{"data": {"none": null, "big": 12345678901234567890123, "text": "a", "n": 1}}`)}
 	for expr, want := range map[string]string{
 		`event.data.none.deep`:       "event.data.none is nil; write event.data.none?.deep",
@@ -138,7 +138,7 @@ func TestHostileExpressionsAreStopped(t *testing.T) {
 	}
 }
 
-func TestEachFunctionsExampleHolds(t *testing.T) {
+func TestExampleOfEachFunctionIsTrue(t *testing.T) {
 	known := map[string]bool{}
 	for _, f := range expr.Functions() {
 		known[f.Name] = true
@@ -154,7 +154,7 @@ func TestEachFunctionsExampleHolds(t *testing.T) {
 	}
 }
 
-func TestQuickPathsAgreeWithTheMachine(t *testing.T) {
+func TestFastPathsAgreeWithTheVM(t *testing.T) {
 	for _, doc := range []string{
 		`{"data": {"a": {"b": 1}}}`, `{"data": {"a": null}}`, `{"data": {"a": "text"}}`, `{"data": [1]}`,
 		`{}`, `{"data": {"b": false}}`,

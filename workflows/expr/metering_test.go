@@ -203,9 +203,9 @@ func boundedEval(t *testing.T, e *expr.Expr, names expr.Names) {
 	}
 }
 
-// TestALimitOfAnExpressionSaysWhatToDo checks that the error gives the number of the limit and how
+// TestLimitErrorGivesAdvice checks that the error gives the number of the limit and how
 // to stay within it.
-func TestALimitOfAnExpressionSaysWhatToDo(t *testing.T) {
+func TestLimitErrorGivesAdvice(t *testing.T) {
 	names := hostileData()
 	for text, want := range map[string][]string{
 		`count(ints, # in ints)`:           {"20 million steps", "[0:1000]", "foreach:"},
@@ -230,9 +230,9 @@ func TestALimitOfAnExpressionSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// TestABusyMachineFailsNoExpression checks that expressions within the limits succeed however many
+// TestBusyMachineFailsNoExpression checks that expressions within the limits succeed however many
 // run concurrently: the limits count work.
-func TestABusyMachineFailsNoExpression(t *testing.T) {
+func TestBusyMachineFailsNoExpression(t *testing.T) {
 	text, want := `count(1..600000, # % 7 == 3 and # > 10)`, 85712
 	if raceEnabled { // it takes 28 times as long then, beside the tests of other packages longer than maxExprTime
 		text, want = `count(1..100000, # % 7 == 3 and # > 10)`, 14284

@@ -23,9 +23,9 @@ func wholeNumbers() *rapid.Generator[int] {
 	}))
 }
 
-// TestWholeNumbersAreExactOrAnError compares every operator with math/big, for names and for
+// TestIntegersAreExactOrAnError compares every operator with math/big, for names and for
 // constants.
-func TestWholeNumbersAreExactOrAnError(t *testing.T) {
+func TestIntegersAreExactOrAnError(t *testing.T) {
 	big64 := func(x int) *big.Int { return big.NewInt(int64(x)) }
 	ops := map[string]func(x, y int) *big.Rat{
 		"a + b":      func(x, y int) *big.Rat { return new(big.Rat).SetInt(new(big.Int).Add(big64(x), big64(y))) },
@@ -155,7 +155,7 @@ func TestDecimalsAreExact(t *testing.T) {
 	})
 }
 
-func TestNumbersOfMoney(t *testing.T) {
+func TestMoneyAndRoundingFunctions(t *testing.T) {
 	names := expr.Names{"big": data(t, `123456789012345678901234567890`), "cents": 1990, "price": 19.99, "text": "19.99",
 		"items": data(t, `[{"p": "0.10", "n": 3}, {"p": "0.20", "n": 1}]`), "max": math.MaxInt}
 	for text, want := range map[string]string{
@@ -235,8 +235,8 @@ func TestNumbersThatDoNotFitAreErrors(t *testing.T) {
 	}
 }
 
-// TestCurrenciesAreThoseOfTheStandard compares our table with CLDR's list of codes.
-func TestCurrenciesAreThoseOfTheStandard(t *testing.T) {
+// TestCurrenciesMatchTheStandard compares our table with CLDR's list of codes.
+func TestCurrenciesMatchTheStandard(t *testing.T) {
 	for _, code := range expr.Currencies() {
 		if _, err := currency.ParseISO(code); err != nil && !slices.Contains([]string{"VED", "MRU", "UYW", "VES"}, code) &&
 			code != "SLE" && code != "ZWG" && code != "XCG" {
@@ -245,8 +245,8 @@ func TestCurrenciesAreThoseOfTheStandard(t *testing.T) {
 	}
 }
 
-// TestNamesOfOneEvaluationDoNotReachTheNext checks that pooled machines share no names.
-func TestNamesOfOneEvaluationDoNotReachTheNext(t *testing.T) {
+// TestNamesDoNotLeakIntoTheNextEvaluation checks that pooled machines share no names.
+func TestNamesDoNotLeakIntoTheNextEvaluation(t *testing.T) {
 	for _, text := range []string{`event.a ?? "none"`, `$env["event"]?.a ?? "none"`, `[1] | map(event?.a ?? "none") | first()`} {
 		e, err := expr.Compile(text, "event")
 		if err != nil {

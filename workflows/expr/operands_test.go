@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// TestOperandsAreThoseThatTheEvaluationReaches checks the operands of conditions, and that one that
+// TestOnlyEvaluatedOperandsHaveValues checks the operands of conditions, and that one that
 // && or || does not reach has no value.
-func TestOperandsAreThoseThatTheEvaluationReaches(t *testing.T) {
+func TestOnlyEvaluatedOperandsHaveValues(t *testing.T) {
 	for text, want := range map[string]string{
 		"a && b":                           "a=true b=false",
 		"b && a":                           "b=false a=-",

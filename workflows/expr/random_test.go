@@ -82,9 +82,9 @@ func (g *generator) make(kind byte, depth int) string {
 	return g.fill(g.one(options...), depth)
 }
 
-// TestNoExpressionRunsLong evaluates random expressions over hostile data; each ends within the
+// TestExpressionsEndWithinTheBudget evaluates random expressions over hostile data; each ends within the
 // budget. RANDOM_EXPRESSIONS sets their number.
-func TestNoExpressionRunsLong(t *testing.T) {
+func TestExpressionsEndWithinTheBudget(t *testing.T) {
 	n := 80
 	if s := os.Getenv("RANDOM_EXPRESSIONS"); s != "" {
 		n, _ = strconv.Atoi(s)

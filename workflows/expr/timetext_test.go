@@ -7,7 +7,7 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-func TestTimesOfTextAreReadWithTheirZone(t *testing.T) {
+func TestTimesAreParsedWithTheirZone(t *testing.T) {
 	for text, want := range map[string]string{
 		`date("01.07.2026 10:00", "02.01.2006 15:04", "America/New_York")`:           "2026-07-01T14:00:00.000Z",
 		`date("2026-03-28 02:30:00", "2006-01-02 15:04:05", "Europe/Berlin")`:        "2026-03-28T01:30:00.000Z",

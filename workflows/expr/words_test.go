@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// TestValuesOfTheWrongKindAreNamedInTheLanguage checks that messages give the expected and the
+// TestTypeErrorsUseTheTermsOfTheLanguage checks that messages give the expected and the
 // actual type, without Go terms.
-func TestValuesOfTheWrongKindAreNamedInTheLanguage(t *testing.T) {
+func TestTypeErrorsUseTheTermsOfTheLanguage(t *testing.T) {
 	names := expr.Names{"no": nil, "s": "text", "n": 5, "list": []any{1, "a"}, "b": true}
 	for text, want := range map[string]string{
 		`map(no, #)`:        "a list is needed here, got nil; if it may be missing, write a default with ??",
@@ -41,8 +41,8 @@ func TestValuesOfTheWrongKindAreNamedInTheLanguage(t *testing.T) {
 	}
 }
 
-// TestTheMeanOfLargeWholeNumbersIsExactOrAnError checks it with and without decimals.
-func TestTheMeanOfLargeWholeNumbersIsExactOrAnError(t *testing.T) {
+// TestMeanOfLargeIntegersIsExactOrAnError checks it with and without decimals.
+func TestMeanOfLargeIntegersIsExactOrAnError(t *testing.T) {
 	names := expr.Names{"max": math.MaxInt}
 	for _, text := range []string{`mean([max, max])`, `median([max, max])`, `mean(max, 1)`, `median([max, max - 1])`} {
 		if v, err := evaluate(text, names); err == nil {
@@ -56,8 +56,8 @@ func TestTheMeanOfLargeWholeNumbersIsExactOrAnError(t *testing.T) {
 	}
 }
 
-// TestGroupsWhoseKeysAreTheSameAsTextAreAnError checks it, since one group would replace the other.
-func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
+// TestGroupKeysWithEqualTextAreAnError checks it, since one group would replace the other.
+func TestGroupKeysWithEqualTextAreAnError(t *testing.T) {
 	for _, text := range []string{`groupBy([1, "1"], #)`, `groupBy([1, 2, "2"], #)`} {
 		v, err := evaluate(text, nil)
 		if err == nil {
@@ -69,8 +69,8 @@ func TestGroupsWhoseKeysAreTheSameAsTextAreAnError(t *testing.T) {
 	}
 }
 
-// TestTextOfNumbersHasNoExponent checks it for large and small numbers.
-func TestTextOfNumbersHasNoExponent(t *testing.T) {
+// TestNumbersAreFormattedWithoutExponent checks it for large and small numbers.
+func TestNumbersAreFormattedWithoutExponent(t *testing.T) {
 	for f, want := range map[float64]string{
 		1e21:       "1000000000000000000000",
 		-2.5e22:    "-25000000000000000000000",
@@ -85,9 +85,9 @@ func TestTextOfNumbersHasNoExponent(t *testing.T) {
 	}
 }
 
-// TestTheAdviceForAMissingPartIsAnExpressionThatWorks follows the advice, for fields and for list
+// TestAdviceForAMissingPartWorks follows the advice, for fields and for list
 // elements.
-func TestTheAdviceForAMissingPartIsAnExpressionThatWorks(t *testing.T) {
+func TestAdviceForAMissingPartWorks(t *testing.T) {
 	names := expr.Names{"event": map[string]any{"data": map[string]any{}}}
 	for text, want := range map[string]string{`event.data.x.y`: "event.data.x?.y", `event.data.list[0].id`: "event.data.list?.[0]"} {
 		_, err := evaluate(text, names)

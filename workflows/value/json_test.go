@@ -30,7 +30,7 @@ func TestJSONIsReadStrictly(t *testing.T) {
 	}
 }
 
-func TestPartOfABodyHoldsOnlyWhatIsWanted(t *testing.T) {
+func TestPartialDecodeKeepsOnlyWantedKeys(t *testing.T) {
 	var w value.FieldSet
 	w.AddPath("data.object.id")
 	w.AddPath("type")

@@ -41,9 +41,9 @@ func randomValue(r *rand.Rand, depth int) any {
 	return texts[r.IntN(len(texts))] + texts[r.IntN(len(texts))]
 }
 
-// TestSizeIsThatOfTheTextThatIsStored checks that the size counted without encoding is that of the
+// TestSizeEqualsTheStoredEncoding checks that the size counted without encoding is that of the
 // encoding, and that decoding returns the same value.
-func TestSizeIsThatOfTheTextThatIsStored(t *testing.T) {
+func TestSizeEqualsTheStoredEncoding(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 5))
 	for range 3000 {
 		v := randomValue(r, 0)
@@ -86,9 +86,9 @@ func TestStoredRowsAreReadWithoutLimits(t *testing.T) {
 	}
 }
 
-// TestWhatIsCutFitsAndSaysSo checks that a value within the limits is unchanged, and that a larger
+// TestTruncatedValueFitsAndIsMarked checks that a value within the limits is unchanged, and that a larger
 // one is truncated and marked, and keeps its structure.
-func TestWhatIsCutFitsAndSaysSo(t *testing.T) {
+func TestTruncatedValueFitsAndIsMarked(t *testing.T) {
 	small := map[string]any{"a": []any{1, "x"}}
 	if got := value.Cut(small); !reflect.DeepEqual(got, small) {
 		t.Errorf("%v", got)
