@@ -24,23 +24,35 @@ import (
 // stored is a Runner over a real store, with a project of one trigger.
 func stored(t *testing.T) (*Runner, *arrivals, storetest.Opened) {
 	t.Helper()
+	return storedWith(t, nil, nil)
+}
+
+// storedWith is stored with workflows, and with an action test/act that they may use.
+func storedWith(t *testing.T, flows map[string]string, act engine.Action) (*Runner, *arrivals, storetest.Opened) {
+	t.Helper()
 	s := storetest.New(t)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	p := projecttest.Load(t, map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n"}, workflows.Catalog{})
+	files := map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n"}
+	for id, text := range flows {
+		files["workflows/"+id+".yaml"] = text
+	}
+	p := projecttest.Load(t, files, workflows.Catalog{Actions: workflows.NewActions(map[string]*workflows.ActionSpec{
+		"test/act": {Name: "test/act", SideEffects: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}}}}, nil)})
 	redactor := &redact.Redactor{}
 	reg := registry.New(registry.Options{Store: s.Store, Redactor: redactor, Log: log,
-		Secrets: func(string) (string, bool) { return "", false },
-		OnUse:   func(_ context.Context, _ *registry.Snapshot, publish func()) error { publish(); return nil }})
+		Secrets: func(string) (string, bool) { return "", false }, RunURL: engine.RunID.String,
+		OnUse: func(_ context.Context, _ *registry.Snapshot, publish func()) error { publish(); return nil }})
 	if err := reg.Use(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	keeper := persist.New(s.Store, log)
 	keeper.Start(t.Context())
 	a := &arrivals{}
-	alerts := alert.New(alert.Options{Store: s.Store, Registry: reg, Redactor: redactor, Log: log,
+	alerts := alert.New(alert.Options{Store: s.Store, Registry: reg, Redactor: redactor, Log: log, RunURL: engine.RunID.String,
 		Accept: func(context.Context, *engine.Delivery) (engine.Receipt, error) { return engine.Receipt{}, nil }})
 	rn := New(Options{Store: keeper, Registry: reg, Alerts: alerts, Arrivals: a, Budgets: NewBudgets(),
-		Redactor: redactor, Log: log, MaxRuns: 2, BreakerPause: time.Second, MaxHeld: time.Minute})
+		Actions: map[string]engine.Action{"test/act": act}, Redactor: redactor, Log: log, MaxRuns: 2, BreakerPause: time.Second,
+		MaxHeld: time.Minute})
 	rn.Start(t.Context())
 	return rn, a, s
 }

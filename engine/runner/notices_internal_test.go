@@ -10,6 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/alert"
 	"github.com/hookloom/hookloom/engine/memory"
+	"github.com/hookloom/hookloom/engine/permit"
 	"github.com/hookloom/hookloom/engine/persist"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/redact"
@@ -73,6 +74,51 @@ type altered struct {
 	size   int64
 	paused []engine.Pause
 	err    error
+	// Each of these answers its call if it is set.
+	commit func(engine.RunUpdate) error
+	called func() (engine.CallState, error)
+	run    func() (*engine.Run, error)
+	ends   []engine.EndCall
+	// shared makes it a store of several nodes, whose permits take gives.
+	shared bool
+	take   func([]permit.Ask) ([]permit.Grant, error)
+}
+
+func (s *altered) Shared() bool { return s.shared || s.Store.Shared() }
+
+func (s *altered) TakePermits(ctx context.Context, asks []permit.Ask) ([]permit.Grant, error) {
+	if s.take == nil {
+		return s.Store.TakePermits(ctx, asks)
+	}
+	return s.take(asks)
+}
+
+func (s *altered) CommitRun(ctx context.Context, u engine.RunUpdate) (time.Time, error) {
+	if s.commit == nil {
+		return s.Store.CommitRun(ctx, u)
+	}
+	return time.Time{}, s.commit(u)
+}
+
+func (s *altered) Called(ctx context.Context, id engine.EventID) (engine.CallState, error) {
+	if s.called == nil {
+		return s.Store.Called(ctx, id)
+	}
+	return s.called()
+}
+
+func (s *altered) Run(ctx context.Context, id engine.RunID) (*engine.Run, error) {
+	if s.run == nil {
+		return s.Store.Run(ctx, id)
+	}
+	return s.run()
+}
+
+func (s *altered) EndCalls(ctx context.Context) ([]engine.EndCall, error) {
+	if s.ends == nil {
+		return s.Store.EndCalls(ctx)
+	}
+	return s.ends, nil
 }
 
 func (s *altered) SizeOf(context.Context, engine.EventWait) (int64, error) { return s.size, nil }
