@@ -154,6 +154,27 @@ func TestFailedDialIsAnErrorAndReleasesItsSlot(t *testing.T) {
 	}
 }
 
+// TestNoLimitOfConnectionsIsNone: 0 does not mean that every request waits.
+func TestNoLimitOfConnectionsIsNone(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	g := guard(t, "127.0.0.1")
+	g.SetMaxConnections(0)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := g.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // connections counts the connections of a server that are open.
 func connections(s *httptest.Server) *atomic.Int64 {
 	var open atomic.Int64

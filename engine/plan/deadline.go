@@ -81,9 +81,7 @@ func (p *planner) cutAt(path string, end time.Time) bool {
 	return false
 }
 
-func isCut(r *Record) bool {
-	return (r.Status == Failed || r.Status == Unknown) && r.Error != nil && r.Error.Code == "timeout"
-}
+func isCut(r *Record) bool { return r.Error != nil && r.Error.Code == "timeout" }
 
 // passes records that a step's deadline has passed, and closes its waiting steps.
 func (p *planner) passes(s *workflows.Step, path string) outcome {

@@ -114,6 +114,13 @@ func TestTheEncryptedFileNeedsItsKey(t *testing.T) {
 	}
 }
 
+// TestNothingIsEncryptedWithoutAKey: where none can be made, there is an error.
+func TestNothingIsEncryptedWithoutAKey(t *testing.T) {
+	if out, err := Encrypt(seal.New(filepath.Join(t.TempDir(), "missing", "folder")), []byte("A=1\n")); err == nil {
+		t.Errorf("%d bytes", len(out))
+	}
+}
+
 // TestTheEncryptedFileHasALimit that leaves room for its encryption: what is written can be read.
 func TestTheEncryptedFileHasALimit(t *testing.T) {
 	text := []byte("A=" + strings.Repeat("x", maxEnvFile/2-2))

@@ -195,6 +195,15 @@ func TestListingSecretsRunsNoProgram(t *testing.T) {
 	}
 }
 
+// TestASecretWhoseFileCannotBeReadIsNotSet: later sources are not asked for it, so none of them may have it.
+func TestASecretWhoseFileCannotBeReadIsNotSet(t *testing.T) {
+	dir := t.TempDir()
+	s := project(t, dir, "secrets: {command: [echo, OTHER=1], names: {KEY: {file: missing}}}\n", nil)
+	if s.MayBeSet("KEY") || !s.MayBeSet("OTHER") {
+		t.Errorf("KEY may be set: %t; OTHER may be set: %t", s.MayBeSet("KEY"), s.MayBeSet("OTHER"))
+	}
+}
+
 const canary = "canary-of-the-command"
 
 // TestCommandsAreBoundedAndRevealNoValues checks that every program ends, and that no message

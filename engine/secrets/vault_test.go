@@ -125,6 +125,24 @@ func TestVaultIsReadWithEachKindOfLogin(t *testing.T) {
 	}
 }
 
+// TestAFieldOfVaultIsNotAskedForAList: it may be set, and is not known.
+func TestAFieldOfVaultIsNotAskedForAList(t *testing.T) {
+	v := newVault(t)
+	v.put("secret/data/shop", map[string]any{"url": "postgres://x"})
+	dir := t.TempDir()
+	write(t, dir, ".env", "VAULT_TOKEN=root\n")
+	s := project(t, dir, "secrets:\n  vault: {address: '"+v.URL+"', path: other}\n  names: {DB: {vault: {path: shop, field: url}}}\n", nil)
+	if _, ok := s.Known("DB"); ok || !s.MayBeSet("DB") || len(v.seen) > 0 {
+		t.Errorf("known: %t; Vault was asked for %q", ok, v.seen)
+	}
+	if got, _ := s.Lookup("DB"); got != "postgres://x" {
+		t.Errorf("DB is %q", got)
+	}
+	if got, _ := s.Known("DB"); got != "postgres://x" {
+		t.Errorf("what was read is known no more: %q", got)
+	}
+}
+
 // TestVaultRefusalHasTheRightAdvice checks the advice for each error, which must not contain what
 // was sent.
 func TestVaultRefusalHasTheRightAdvice(t *testing.T) {

@@ -202,7 +202,8 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	}
 	t.signal(engine.SignalEvents)
 	if d.Lane != "" && t.w.pg != nil {
-		return r, t.placeInLane(a, &r)
+		err := t.placeInLane(a, &r)
+		return r, err
 	}
 	return r, t.put(insertInbox, int64(a.id))
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"time"
@@ -25,9 +26,7 @@ func (s *Store) due(ctx context.Context, now time.Time, limit int, claimed func(
 			return false
 		}
 		if own := due + left(engine.RunID(id)).Milliseconds(); own > now.UnixMilli() {
-			if later == 0 || own < later {
-				later = own
-			}
+			later = min(cmp.Or(later, own), own)
 			return true
 		}
 		ids = append(ids, engine.RunID(id))

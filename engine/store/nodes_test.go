@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/permit"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 	"github.com/jackc/pgx/v5"
@@ -178,6 +179,72 @@ func TestWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
 	}
 	list, err := b.Nodes(ctx)
 	if err != nil || !slices.EqualFunc(list, []string{"b"}, func(n engine.NodeItem, name string) bool { return n.Name == name }) {
+		t.Errorf("%+v %v", list, err)
+	}
+}
+
+// TestAnEventOfALaneGoesToTheNodeOfTheFirst: no other node decides it before, and its node is told of it.
+func TestAnEventOfALaneGoesToTheNodeOfTheFirst(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	a, b := node(t, address, "a"), node(t, address, "b")
+	accept := func(s *store.Store, key string) engine.Receipt {
+		d := delivery("shop", key)
+		d.Lane = "customer 7"
+		r, err := s.Accept(ctx, engine.EventID(nodeID(s)), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := accept(a, "first"); r.Elsewhere || r.Behind {
+		t.Errorf("the first event: %+v", r)
+	}
+	heard := a.Subscribe(t.Context(), engine.SignalInbox)
+	for len(heard) > 0 {
+		<-heard
+	}
+	if r := accept(a, "second"); r.Elsewhere {
+		t.Errorf("the second event at the same node: %+v", r)
+	}
+	if r := accept(b, "third"); !r.Elsewhere || !r.Behind {
+		t.Errorf("an event at another node: %+v", r)
+	}
+	select {
+	case <-heard:
+	case <-time.After(time.Minute):
+		t.Error("a was not told of its event")
+	}
+	for s, want := range map[*store.Store]int{a: 3, b: 0} {
+		list, _, err := s.ClaimInbox(ctx, s.Owner(), 10, func(engine.EventID) bool { return false })
+		if err != nil || len(list) != want {
+			t.Errorf("node %d decides %d events, want %d: %v", s.Node(), len(list), want, err)
+		}
+	}
+}
+
+// TestWhatANodeCannotTakeOverIsReported, and not taken for done; nor are limits that cannot be read.
+func TestWhatANodeCannotTakeOverIsReported(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	s := node(t, address, "a")
+	asks := []permit.Ask{{Name: "shop", Slots: 3, Wanted: 1}}
+	for _, table := range []string{"runs", "inbox", "waits", "orders_to_nodes", "leases", "permit_slots"} {
+		postgrestest.Exec(t, address, `ALTER TABLE hookloom.`+table+` RENAME TO away`)
+		if _, err := s.Recover(ctx, time.Now()); err == nil {
+			t.Errorf("taken over without the table %s", table)
+		}
+		if table == "permit_slots" {
+			if _, err := s.TakePermits(ctx, asks); err == nil {
+				t.Error("a permit was given without the table of permits")
+			}
+		}
+		postgrestest.Exec(t, address, `ALTER TABLE hookloom.away RENAME TO `+table)
+	}
+	if _, err := s.Recover(ctx, time.Now()); err != nil {
+		t.Errorf("when the tables are there again: %v", err)
+	}
+	if list, err := s.TakePermits(ctx, asks); err != nil || len(list) != 1 || list[0].Slots != 1 {
 		t.Errorf("%+v %v", list, err)
 	}
 }

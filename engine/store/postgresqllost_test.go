@@ -83,9 +83,13 @@ func TestExclusiveCommandIsRefusedBesideAServer(t *testing.T) {
 	address := postgrestest.Shared(t).Database(t)
 	s := open(t, address, store.Options{Verb: "serve"})
 	var inUse *store.InUseError
+	began := time.Now()
 	if _, err := store.Open(ctx, address, store.Options{Verb: "prune"}); !errors.As(err, &inUse) ||
 		strings.Contains(err.Error(), postgrestest.Password) {
 		t.Errorf("prune: %v", err)
+	}
+	if waited := time.Since(began); waited > 12*time.Second {
+		t.Errorf("a command beside a server has waited for %v, and not only for the end of a lease", waited)
 	}
 	// To a process in another container with this host's name, the first one's process id means nothing.
 	postgrestest.Exec(t, address, `UPDATE hookloom.nodes SET pid = 2147483000, verb = 'serve'`)
@@ -95,7 +99,7 @@ func TestExclusiveCommandIsRefusedBesideAServer(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
+	began = time.Now()
 	open(t, address, store.Options{})
 	if waited := time.Since(began); waited > 3*time.Second {
 		t.Errorf("a start after an orderly end has waited for %v", waited)

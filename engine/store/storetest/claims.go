@@ -24,6 +24,7 @@ func claims(t *testing.T, fresh func(t testing.TB) Open) {
 		"two owners that claim at once never get the same run":    runsClaimedOnce,
 		"what an owner accepts is its own until the next opening": ownEvents,
 		"an owner gets again what it has not taken up":            claimsAreGivenBack,
+		"the claims of others leave room in a claim":              claimsOfOthers,
 		"what is decided or taken up is claimed by nobody":        claimsEnd,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); run(t, fresh(t)) })
@@ -185,6 +186,16 @@ func claimsAreGivenBack(t *testing.T, open Open) {
 	}
 	if list, _, err := s.ClaimInbox(t.Context(), "b", claimed, working); err != nil || len(list) != 0 {
 		t.Errorf("%d claimed by another: %v", len(list), err)
+	}
+	stop()
+}
+
+func claimsOfOthers(t *testing.T, open Open) {
+	s, stop := filled(t, open)
+	for _, owner := range []engine.Owner{"a", "b", "c"} {
+		if list, _, err := s.ClaimInbox(t.Context(), owner, 3, working); err != nil || len(list) != 3 {
+			t.Errorf("%s claimed %d: %v", owner, len(list), err)
+		}
 	}
 	stop()
 }

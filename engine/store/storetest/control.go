@@ -16,6 +16,7 @@ var control = []test{
 	{"a replay from the failed step keeps what succeeded", replayedFromFailed},
 	{"a run that is decided again takes over the steps that an earlier one carried out", stepsDoneBefore},
 	{"an event is decided again, and the earlier decision is kept", decidedAgain},
+	{"an event that is decided again in the same way has no earlier decision", decidedTheSame},
 	{"a switch holds over restarts, and what it held is found", switches},
 	{"a parked run is due again when it is unparked", parked},
 	{"an endpoint that is paused stays paused until it is not", pauses},
@@ -126,6 +127,39 @@ func decidedAgain(t *testing.T, s Opened) {
 	list, err := s.Undone(t.Context(), []string{"a"}, 0, event(100), 10)
 	if err != nil || len(list) != 1 || !slices.Equal(list[0].Ran, []string{"w"}) {
 		t.Errorf("%+v %v", list, err)
+	}
+}
+
+func decidedTheSame(t *testing.T, s Opened) {
+	accept(t, s, event(1), delivery("a", "k"))
+	earlier := 0
+	again := func(what string, more int, d engine.Decision, u *engine.RunUpdate) {
+		t.Helper()
+		d.Workflow = "w"
+		r := engine.Redecision{Event: event(1), At: at, Once: engine.EachTime, By: "ada", Decision: d, Start: u}
+		if _, err := s.Redecide(t.Context(), []engine.Redecision{r}, nil); err != nil {
+			t.Fatal(err)
+		}
+		earlier += more
+		if x, err := s.History.EventDetail(t.Context(), event(1)); err != nil || len(x.Decisions) != 1 || len(x.Earlier) != earlier {
+			t.Errorf("%s: %+v %v, want %d earlier decisions", what, x, err, earlier)
+		}
+	}
+	first := engine.Decision{Workflow: "w", Version: "v", Outcome: engine.Skipped, Reason: "a"}
+	match(t, s, engine.Match{Event: event(1), At: at, Decisions: []engine.Decision{first}})
+	again("the same", 0, first, nil)
+	again("another version", 1, engine.Decision{Version: "v2", Outcome: engine.Skipped, Reason: "a"}, nil)
+	again("another outcome", 1, engine.Decision{Version: "v2", Outcome: engine.Filtered, Reason: "a"}, nil)
+	again("another reason", 1, engine.Decision{Version: "v2", Outcome: engine.Filtered, Reason: "b"}, nil)
+	for n := range int64(2) {
+		u := start(run(n), event(1))
+		u.Run.Status, u.Run.StartedAt, u.Run.DueAt, u.Records = engine.Queued, time.Time{}, at, nil
+		again("a run", 1, engine.Decision{Version: "v", Outcome: engine.Matched, Run: run(n)}, &u)
+		taken, err := takeUp(t, s, run(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(t, s, engine.RunUpdate{Run: taken.Run, Answers: -1}, engine.Succeeded)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 var gatherings = []test{
 	{"a burst is one run of its last event", debounced},
 	{"a batch is one run of all its events, closed when it is full", batched},
+	{"an event that is decided again joins a gathering", gatheredAgain},
 	{"a gathering is closed once, and not before its time", closedOnce},
 	{"an event ends the earlier runs that have its key", endedByEvents},
 }
@@ -72,6 +73,20 @@ func batched(t *testing.T, s Opened) {
 	list, _, _, err := s.DueGatherings(t.Context(), at.Add(5*time.Second), 10)
 	if err != nil || len(list) != 1 || list[0].Run != run(1) {
 		t.Errorf("the full one is due: %+v %v", list, err)
+	}
+}
+
+func gatheredAgain(t *testing.T, s Opened) {
+	g := &engine.Gathering{Kind: workflows.Batch, Key: "k", Wait: time.Minute, Size: 3, Bytes: 10}
+	gather(t, s, 1, g, at)
+	accept(t, s, event(2), delivery("hook", "again"))
+	match(t, s, engine.Match{Event: event(2), At: at, Decisions: []engine.Decision{{Workflow: "w", Version: "v", Outcome: engine.Skipped}}})
+	u := start(run(2), event(2))
+	u.Run.Status, u.Run.StartedAt, u.Records, u.Gather = engine.Queued, time.Time{}, nil, g
+	out, err := s.Redecide(t.Context(), []engine.Redecision{{Event: event(2), At: at, Once: engine.OnceAsked, By: "ada", Start: &u,
+		Decision: engine.Decision{Workflow: "w", Version: "v", Outcome: engine.Matched, Run: run(2)}}}, nil)
+	if err != nil || out[0].Run != run(1) || !out[0].Folded || out[0].Outcome != engine.Folded {
+		t.Errorf("%+v %v", out, err)
 	}
 }
 
