@@ -131,9 +131,9 @@ func TestRequestsAreSentAsWritten(t *testing.T) {
 	}
 }
 
-// TestHostileTargetsBecomeErrorsThatSayWhatToDo is the contract of all actions with external
+// TestHostileTargetsGiveErrorsWithAdvice is the contract of all actions with external
 // effects.
-func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
+func TestHostileTargetsGiveErrorsWithAdvice(t *testing.T) {
 	var mu sync.Mutex
 	status, header := 200, http.Header{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -220,7 +220,7 @@ func TestHostileTargetsBecomeErrorsThatSayWhatToDo(t *testing.T) {
 	}
 }
 
-func TestHeadersCannotSmuggle(t *testing.T) {
+func TestHeadersCannotInjectLines(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
 	defer server.Close()
 	for name, value := range map[string]string{"X-A": "a\r\nX-B: b", "X-C": "a\x00b", "Host": "evil", "Content-Length": "5",
@@ -231,9 +231,9 @@ func TestHeadersCannotSmuggle(t *testing.T) {
 	}
 }
 
-// TestAUserWithAColonIsNotSent: RFC 7617 ends the user at the first colon, so the receiver would
+// TestUserNameWithAColonIsRefused: RFC 7617 ends the user at the first colon, so the receiver would
 // read another user and another password.
-func TestAUserWithAColonIsNotSent(t *testing.T) {
+func TestUserNameWithAColonIsRefused(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
 	defer server.Close()
 	auth := map[string]any{"basic": map[string]any{"user": "shop:eu", "password": "p"}}
@@ -243,7 +243,7 @@ func TestAUserWithAColonIsNotSent(t *testing.T) {
 	}
 }
 
-func TestAcceptDecidesWhatSuccessIs(t *testing.T) {
+func TestAcceptDefinesSuccess(t *testing.T) {
 	status := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
 	defer server.Close()
@@ -327,7 +327,7 @@ func TestCredentialsGoOnlyToTheirOwnHost(t *testing.T) {
 	}
 }
 
-func TestConnectorsSpeakTheirServicesAPI(t *testing.T) {
+func TestConnectorsFollowTheirServicesAPI(t *testing.T) {
 	answer, status := "", 200
 	var got *http.Request
 	var body string

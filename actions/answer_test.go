@@ -33,7 +33,7 @@ actions:
     output: {id: "${{ response.body.id }}"}
 `
 
-func TestErrorsOfAConnectorSayWhetherAndWhenToTryAgain(t *testing.T) {
+func TestConnectorErrorsDefineTheRetry(t *testing.T) {
 	soon := time.Now().Add(90 * time.Second)
 	for _, c := range []struct {
 		name      string
@@ -91,7 +91,7 @@ func TestErrorsOfAConnectorSayWhetherAndWhenToTryAgain(t *testing.T) {
 	}
 }
 
-func TestWhatIsThereAlreadyIsASuccess(t *testing.T) {
+func TestConflictMayBeASuccess(t *testing.T) {
 	s := newService(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(409)
 		fmt.Fprint(w, `{"id": 7}`)
@@ -101,8 +101,8 @@ func TestWhatIsThereAlreadyIsASuccess(t *testing.T) {
 	}
 }
 
-// TestAFileIsSentAsTheActionSays sends it as a part of a form, and as the whole body.
-func TestAFileIsSentAsTheActionSays(t *testing.T) {
+// TestFileIsSentAsTheActionSpecifies sends it as a part of a form, and as the whole body.
+func TestFileIsSentAsTheActionSpecifies(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "files"), 0o700); err != nil {
 		t.Fatal(err)
@@ -153,9 +153,9 @@ func TestAFileIsSentAsTheActionSays(t *testing.T) {
 	}
 }
 
-// TestAKeyThatIsAUserWithoutAPasswordIsSentSo is for services whose documentation says curl -u
+// TestKeyIsSentAsAUserWithoutPassword is for services whose documentation says curl -u
 // KEY:.
-func TestAKeyThatIsAUserWithoutAPasswordIsSentSo(t *testing.T) {
+func TestKeyIsSentAsAUserWithoutPassword(t *testing.T) {
 	user, password := "", "unset"
 	s := newService(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 		user, password, _ = r.BasicAuth()
@@ -168,7 +168,7 @@ func TestAKeyThatIsAUserWithoutAPasswordIsSentSo(t *testing.T) {
 	}
 }
 
-func TestAnOutputOfAnotherTypeThanDeclaredIsAnError(t *testing.T) {
+func TestOutputOfAnUndeclaredTypeIsAnError(t *testing.T) {
 	for _, c := range []struct{ name, action, body, says string }{
 		{"a number for a text", `output: "${{ response.body.id }}", returns: string`, `{"id": 5}`, "output: "},
 		{"nothing for a text", `output: "${{ response.body.id }}", returns: string`, `{}`, "output is nil, not a string"},
@@ -196,7 +196,7 @@ func TestAnOutputOfAnotherTypeThanDeclaredIsAnError(t *testing.T) {
 	}
 }
 
-func TestAnEmptyAnswerIsAnEmptyList(t *testing.T) {
+func TestEmptyResponseIsAnEmptyList(t *testing.T) {
 	s := newService(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	out, err := s.call(list("{path: /l}", `{items: "response.body?.rows", token: "response.body?.next", query: c}`), nil)
 	if err != nil || fmt.Sprint(out) != "map[items:[] more:false]" {
@@ -204,7 +204,7 @@ func TestAnEmptyAnswerIsAnEmptyList(t *testing.T) {
 	}
 }
 
-func TestAnIdempotencyKeyMayGoIntoTheQuery(t *testing.T) {
+func TestIdempotencyKeyMayBeInTheQuery(t *testing.T) {
 	s := newService(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"query": %q, "header": %q}`, r.URL.Query().Get("requestid"), r.Header.Get("Idempotency-Key"))
 	})

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestABodyOfAnyAnnouncedLengthIsReadWhole: the length decides only the size of the first buffer.
-func TestABodyOfAnyAnnouncedLengthIsReadWhole(t *testing.T) {
+// TestBodyOfAnyContentLengthIsReadWhole: the length decides only the size of the first buffer.
+func TestBodyOfAnyContentLengthIsReadWhole(t *testing.T) {
 	for _, n := range []int{0, 1, 510, 511, 512, 513, 70_000} {
 		for _, announced := range []bool{true, false} {
 			body := strings.Repeat("x", n)

@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestAnAnswerThatStillHoldsIsNotSentAgain checks that cache: true sends the ETag, or the time, of
+// TestCachedResponseIsRevalidated checks that cache: true sends the ETag, or the time, of
 // the last response, and that another workflow, credential or URL has its own entry.
-func TestAnAnswerThatStillHoldsIsNotSentAgain(t *testing.T) {
+func TestCachedResponseIsRevalidated(t *testing.T) {
 	version, noStore, full := 1, "", 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		etag := fmt.Sprintf(`"%d"`, version)

@@ -45,9 +45,9 @@ func clientCert(t *testing.T) (cert, key string) {
 	return pemText("CERTIFICATE", der), pemText("EC PRIVATE KEY", keyDER)
 }
 
-// TestAStepShowsItsClientCertificate uses PEM texts, also with literal \n, and checks that errors
+// TestStepSendsItsClientCertificate uses PEM texts, also with literal \n, and checks that errors
 // about invalid ones do not repeat them.
-func TestAStepShowsItsClientCertificate(t *testing.T) {
+func TestStepSendsItsClientCertificate(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].Subject.CommonName)
 	}))

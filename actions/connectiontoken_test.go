@@ -69,9 +69,9 @@ func TestEveryActionWithAConnectionSendsItsToken(t *testing.T) {
 	}
 }
 
-// TestABlankInAWrittenQueryIsEncoded checks it, since servers refuse a request line with a space in
+// TestSpaceInAConfiguredQueryIsEncoded checks it, since servers refuse a request line with a space in
 // the URL.
-func TestABlankInAWrittenQueryIsEncoded(t *testing.T) {
+func TestSpaceInAConfiguredQueryIsEncoded(t *testing.T) {
 	got := ""
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
 	defer server.Close()

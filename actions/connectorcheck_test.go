@@ -35,8 +35,8 @@ components:
         extra: {type: object, additionalProperties: {type: string}}
 `
 
-// TestTheDocumentCheckFindsEachKindOfMistake tests the check that all connectors must pass.
-func TestTheDocumentCheckFindsEachKindOfMistake(t *testing.T) {
+// TestDocumentCheckFindsEachKindOfMistake tests the check that all connectors must pass.
+func TestDocumentCheckFindsEachKindOfMistake(t *testing.T) {
 	d := readPublished(t, "small.yaml", []byte(smallDocument))
 	const form = "application/x-www-form-urlencoded"
 	for _, c := range []struct{ name, method, target, tenant, media, body, problem string }{

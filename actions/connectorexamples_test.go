@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestEachExampleOfAConnectorIsTrue runs each action's example against a fake service: the request
+// TestEachConnectorExampleWorks runs each action's example against a fake service: the request
 // and the output must be those of the file.
-func TestEachExampleOfAConnectorIsTrue(t *testing.T) {
+func TestEachConnectorExampleWorks(t *testing.T) {
 	cat := catalog(t)
 	for _, name := range slices.Sorted(maps.Keys(cat)) {
 		if cat[name].Connector == nil {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestACompressedAnswerIsRead guards that an answer that was compressed without being asked for is
+// TestCompressedResponseIsRead guards that an answer that was compressed without being asked for is
 // read, within the limits, and that other encodings are named.
-func TestACompressedAnswerIsRead(t *testing.T) {
+func TestCompressedResponseIsRead(t *testing.T) {
 	packed := func(s string) string {
 		var b bytes.Buffer
 		z := gzip.NewWriter(&b)
@@ -47,8 +47,8 @@ func TestACompressedAnswerIsRead(t *testing.T) {
 	}
 }
 
-// TestAQueryIsSentInASCII guards that characters outside ASCII reach a server percent-encoded.
-func TestAQueryIsSentInASCII(t *testing.T) {
+// TestQueryIsSentInASCII guards that characters outside ASCII reach a server percent-encoded.
+func TestQueryIsSentInASCII(t *testing.T) {
 	var uri string
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { uri = r.RequestURI }))
 	defer server.Close()

@@ -11,9 +11,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAnAnswerOfAnotherTypeIsABadAnswer checks that expect: of http/ actions has the types of
+// TestResponseOfAnotherTypeIsAnError checks that expect: of http/ actions has the types of
 // connectors.
-func TestAnAnswerOfAnotherTypeIsABadAnswer(t *testing.T) {
+func TestResponseOfAnotherTypeIsAnError(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Path == "/none" {

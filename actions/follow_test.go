@@ -15,9 +15,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAnAcceptedOperationIsFollowedToItsEnd checks a 202, a poll that fails once, and the result,
+// TestAcceptedOperationIsPolledToItsEnd checks a 202, a poll that fails once, and the result,
 // requested with the credential and without the body.
-func TestAnAcceptedOperationIsFollowedToItsEnd(t *testing.T) {
+func TestAcceptedOperationIsPolledToItsEnd(t *testing.T) {
 	var looks atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -258,8 +258,8 @@ func (c hostileCall) attempt(t *testing.T, kind hostile, log io.Writer) (record 
 	return string(b), out, took, err
 }
 
-// TestEveryActionEndsWhateverItsHostDoes tests the contract.
-func TestEveryActionEndsWhateverItsHostDoes(t *testing.T) {
+// TestEveryActionEndsOnAHostileHost tests the contract.
+func TestEveryActionEndsOnAHostileHost(t *testing.T) {
 	var leaked atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if b, _ := io.ReadAll(r.Body); containsSecret(fmt.Sprint(r.URL, r.Header, string(b))) {

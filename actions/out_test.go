@@ -43,9 +43,9 @@ func newExchanged(t *testing.T) *exchanged {
 	return x
 }
 
-// TestNoLinkDoublesTheBaseOfItsConnection checks that a path in the file is relative to the base,
+// TestLinksDoNotRepeatTheBaseURL checks that a path in the file is relative to the base,
 // and that a link in a response is followed, whether it is a complete URL or relative to the host.
-func TestNoLinkDoublesTheBaseOfItsConnection(t *testing.T) {
+func TestLinksDoNotRepeatTheBaseURL(t *testing.T) {
 	x := newExchanged(t)
 	api := connections(t, "connections: {api: {connector: http, base_url: \""+x.URL+"/api/v1/\"}}")
 	for url, want := range map[string][2]string{
@@ -89,9 +89,9 @@ func TestFormsAndQueriesWriteListsAndMapsByStyle(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatCannotBeReadIsNoText checks that a response declared as JSON is either parsed, or
+// TestUnreadableJSONResponseIsAnError checks that a response declared as JSON is either parsed, or
 // an error with the reason.
-func TestAnAnswerThatCannotBeReadIsNoText(t *testing.T) {
+func TestUnreadableJSONResponseIsAnError(t *testing.T) {
 	x := newExchanged(t)
 	for _, c := range []struct{ media, answer, want string }{
 		{"application/json", "\ufeff{\"a\": 1}", "map[a:1]"},
@@ -118,8 +118,8 @@ func TestAnAnswerThatCannotBeReadIsNoText(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatIsTooLargeSaysWhatHelps checks the advice of the error.
-func TestAnAnswerThatIsTooLargeSaysWhatHelps(t *testing.T) {
+// TestErrorOfATooLargeResponseGivesAdvice checks the advice of the error.
+func TestErrorOfATooLargeResponseGivesAdvice(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = strings.Repeat("x", 5<<20)
 	for most, want := range map[string]string{"2MiB": "max_response: allows up to 4MiB",
@@ -131,7 +131,7 @@ func TestAnAnswerThatIsTooLargeSaysWhatHelps(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsReadAsItIsMeant(t *testing.T) {
+func TestRetryAfterIsParsed(t *testing.T) {
 	x := newExchanged(t)
 	x.status = 429
 	for header, want := range map[string]time.Duration{
@@ -152,8 +152,8 @@ func TestRetryAfterIsReadAsItIsMeant(t *testing.T) {
 	}
 }
 
-// TestAConnectorSendsNullWhereItIsGiven also checks that missing inputs are omitted.
-func TestAConnectorSendsNullWhereItIsGiven(t *testing.T) {
+// TestConnectorSendsExplicitNulls also checks that missing inputs are omitted.
+func TestConnectorSendsExplicitNulls(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = `{"id": "1", "ok": true, "updatedAt": "2026-05-01T10:00:00Z", "ts": "1", "channel": "c"}`
 	x.headers = map[string]string{"Content-Type": "application/json"}
@@ -192,9 +192,9 @@ actions:
       - {when: response.status == 400, code: refused, message: no}
 `
 
-// TestWhatIsAlreadyThereIsASuccess checks it for responses that the connector knows, and for
+// TestExistingObjectIsASuccess checks it for responses that the connector knows, and for
 // statuses that the step accepts.
-func TestWhatIsAlreadyThereIsASuccess(t *testing.T) {
+func TestExistingObjectIsASuccess(t *testing.T) {
 	x := newExchanged(t)
 	c, err := workflows.ParseConnector("shop.yaml", []byte(shopConnector))
 	if err != nil {
@@ -238,8 +238,8 @@ func TestWhatIsAlreadyThereIsASuccess(t *testing.T) {
 	}
 }
 
-// TestActionsThatActAgainSaySo checks the built-in connectors.
-func TestActionsThatActAgainSaySo(t *testing.T) {
+// TestNonIdempotentActionsAreMarked checks the built-in connectors.
+func TestNonIdempotentActionsAreMarked(t *testing.T) {
 	for name, spec := range catalog(t) {
 		if a := spec.Action; a != nil && (a.Method == "POST" || a.Method == "PATCH") && a.Idempotency == "" {
 			t.Errorf("%s does not say what its service does with the same request again", name)
@@ -299,8 +299,8 @@ func TestMultipartHoldsFieldsAndFiles(t *testing.T) {
 	}
 }
 
-// TestATextThatIsJSONIsSentAsItIs also checks that other texts are sent as JSON strings.
-func TestATextThatIsJSONIsSentAsItIs(t *testing.T) {
+// TestJSONTextIsSentUnchanged also checks that other texts are sent as JSON strings.
+func TestJSONTextIsSentUnchanged(t *testing.T) {
 	x := newExchanged(t)
 	for body, want := range map[string]string{`{"a": "b"}`: `{"a": "b"}`, " [1]\n": " [1]\n", `{"a": `: `"{\"a\": "`, "plain": `"plain"`,
 		"7": `"7"`} {
@@ -311,9 +311,9 @@ func TestATextThatIsJSONIsSentAsItIs(t *testing.T) {
 	}
 }
 
-// TestNowInAConnectorIsTheStepsMoment checks that now() has the project's time zone and is the same
+// TestNowInAConnectorIsTheTimeOfTheStep checks that now() has the project's time zone and is the same
 // in a retry.
-func TestNowInAConnectorIsTheStepsMoment(t *testing.T) {
+func TestNowInAConnectorIsTheTimeOfTheStep(t *testing.T) {
 	x := newExchanged(t)
 	x.answer = `{"id": "1"}`
 	x.headers = map[string]string{"Content-Type": "application/json"}

@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestAnAuthOfTheConnectionReplacesThatOfTheConnector also checks that the connector's own
+// TestAuthOfTheConnectionReplacesTheConnectors also checks that the connector's own
 // credential is not required then.
-func TestAnAuthOfTheConnectionReplacesThatOfTheConnector(t *testing.T) {
+func TestAuthOfTheConnectionReplacesTheConnectors(t *testing.T) {
 	x := newExchanged(t)
 	x.answer, x.headers = `{"number": 7, "html_url": "u"}`, map[string]string{"Content-Type": "application/json"}
 	with := map[string]any{"owner": "acme", "repo": "shop", "title": "t"}

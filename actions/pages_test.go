@@ -112,7 +112,7 @@ func number(r *http.Request, name string) int {
 	return n
 }
 
-func TestAListIsReadToItsEndAndEachPageIsAskedForAsWritten(t *testing.T) {
+func TestListIsReadToItsEndPageByPage(t *testing.T) {
 	tokens := func(n int, w http.ResponseWriter, _ *http.Request) {
 		give(w, []map[string]any{{"next": "t 2&x"}, {"next": 3}, {"next": nil}}[n-1], n)
 	}
@@ -192,7 +192,7 @@ func TestAListIsReadToItsEndAndEachPageIsAskedForAsWritten(t *testing.T) {
 	}
 }
 
-func TestAListThatCannotBeReadToItsEndIsAnErrorThatSaysWhy(t *testing.T) {
+func TestIncompleteListIsAnErrorWithTheReason(t *testing.T) {
 	for _, c := range []struct {
 		name, pages string
 		answer      func(n int, w http.ResponseWriter, r *http.Request)
@@ -268,8 +268,8 @@ func TestAListThatCannotBeReadToItsEndIsAnErrorThatSaysWhy(t *testing.T) {
 	}
 }
 
-// TestACredentialInTheQueryIsThatOfEachPage is for links in responses, which do not contain it.
-func TestACredentialInTheQueryIsThatOfEachPage(t *testing.T) {
+// TestCredentialInTheQueryIsSentForEachPage is for links in responses, which do not contain it.
+func TestCredentialInTheQueryIsSentForEachPage(t *testing.T) {
 	s := newService(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 		give(w, map[string]any{"next": []any{"/v1/l?p=2", nil}[n-1]}, n)
 	})
@@ -283,9 +283,9 @@ func TestACredentialInTheQueryIsThatOfEachPage(t *testing.T) {
 	}
 }
 
-// TestAListEndsWhereTheServiceSaysThatItEnds checks that a short page is the last one without
+// TestListEndsWhereTheServiceEndsIt checks that a short page is the last one without
 // total, and not with it.
-func TestAListEndsWhereTheServiceSaysThatItEnds(t *testing.T) {
+func TestListEndsWhereTheServiceEndsIt(t *testing.T) {
 	answer := func(n int, w http.ResponseWriter, _ *http.Request) {
 		give(w, map[string]any{"total": 3}, n) // one item per page, although two were requested
 	}

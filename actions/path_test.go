@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestAPathStaysBelowItsConnection checks that a complete URL from a payload cannot climb out of
+// TestPathStaysBelowTheBaseURL checks that a complete URL from a payload cannot climb out of
 // base_url.
-func TestAPathStaysBelowItsConnection(t *testing.T) {
+func TestPathStaysBelowTheBaseURL(t *testing.T) {
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = append(asked, r.URL.EscapedPath()) }))
 	defer server.Close()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestAnswersAreReadAsBodiesAre is for APIs that write a byte order mark, or another charset.
-func TestAnswersAreReadAsBodiesAre(t *testing.T) {
+// TestResponsesAreDecodedLikeBodies is for APIs that write a byte order mark, or another charset.
+func TestResponsesAreDecodedLikeBodies(t *testing.T) {
 	for _, c := range []struct{ name, kind, parse, answer, want string }{
 		{"a byte order mark", "application/json", "auto", "\ufeff{\"a\":1}", `{"a":1}`},
 		{"a byte order mark where JSON is asked for", "text/plain", "json", "\ufeff{\"a\":1}", `{"a":1}`},

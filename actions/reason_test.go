@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// TestAnErrorResponseGivesItsReason: the message of a failed http/ step names method, host, status
+// TestErrorMessageContainsTheReasonOfTheResponse: the message of a failed http/ step names method, host, status
 // and the reason in the body, bounded and in one line.
-func TestAnErrorResponseGivesItsReason(t *testing.T) {
+func TestErrorMessageContainsTheReasonOfTheResponse(t *testing.T) {
 	var body, kind string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)

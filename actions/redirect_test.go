@@ -41,9 +41,9 @@ connections:
     headers: {X-Team: team-secret}
 `
 
-// TestARedirectTakesNothingToAnotherOrigin checks that credentials, connection headers, the step's
+// TestRedirectSendsNothingToAnotherOrigin checks that credentials, connection headers, the step's
 // headers, bodies and the query of the first URL are not sent there.
-func TestARedirectTakesNothingToAnotherOrigin(t *testing.T) {
+func TestRedirectSendsNothingToAnotherOrigin(t *testing.T) {
 	foreign, came := redirector(t, func(*http.Request) string { return "" })
 	elsewhere := foreign.URL + "/landing"
 	home, _ := redirector(t, func(*http.Request) string { return elsewhere })
@@ -75,9 +75,9 @@ func TestARedirectTakesNothingToAnotherOrigin(t *testing.T) {
 	}
 }
 
-// TestARedirectThatComesBackBringsNothing checks that nothing is sent again when a chain returns to
+// TestRedirectBackToTheOriginSendsNothing checks that nothing is sent again when a chain returns to
 // the origin, since another server chose the target.
-func TestARedirectThatComesBackBringsNothing(t *testing.T) {
+func TestRedirectBackToTheOriginSendsNothing(t *testing.T) {
 	var back string
 	foreign, _ := redirector(t, func(*http.Request) string { return back })
 	var home *httptest.Server
@@ -105,8 +105,8 @@ func TestARedirectWithinTheOriginKeepsTheCredential(t *testing.T) {
 	}
 }
 
-// TestARedirectThatIsNotFollowedSaysWhy also checks that only actions with the input mention it.
-func TestARedirectThatIsNotFollowedSaysWhy(t *testing.T) {
+// TestUnfollowedRedirectGivesTheReason also checks that only actions with the input mention it.
+func TestUnfollowedRedirectGivesTheReason(t *testing.T) {
 	home, _ := redirector(t, func(r *http.Request) string {
 		if l := r.URL.Query().Get("l"); l != "" {
 			return l

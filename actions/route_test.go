@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAStepGoesThroughItsProxy also checks that the credential of the proxy URL is used and does
+// TestStepUsesItsProxy also checks that the credential of the proxy URL is used and does
 // not appear in errors.
-func TestAStepGoesThroughItsProxy(t *testing.T) {
+func TestStepUsesItsProxy(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodConnect {
 			w.WriteHeader(http.StatusProxyAuthRequired)

@@ -79,9 +79,9 @@ func s3rver(t *testing.T) string {
 	return ""
 }
 
-// TestObjectsAreKeptByARealService checks that objects are listed and read as written, also by
+// TestObjectsAreStoredByARealService checks that objects are listed and read as written, also by
 // presigned URL, and that a wrong key is refused.
-func TestObjectsAreKeptByARealService(t *testing.T) {
+func TestObjectsAreStoredByARealService(t *testing.T) {
 	dir := t.TempDir()
 	kept := files.New(dir, 1<<30)
 	endpoint := checkedS3(t, s3rver(t))
@@ -172,8 +172,8 @@ func s3Pages(t *testing.T, n int) *httptest.Server {
 	return server
 }
 
-// TestAListOfObjectsIsReadToItsBound reads pages to the end and to max_items.
-func TestAListOfObjectsIsReadToItsBound(t *testing.T) {
+// TestListOfObjectsIsReadToItsLimit reads pages to the end and to max_items.
+func TestListOfObjectsIsReadToItsLimit(t *testing.T) {
 	do := s3At(t, checkedS3(t, s3Pages(t, 5).URL), "", nil)
 	for _, c := range []struct {
 		most, want int
@@ -190,8 +190,8 @@ func TestAListOfObjectsIsReadToItsBound(t *testing.T) {
 	}
 }
 
-// TestErrorsOfS3SayWhatToDo checks codes, retries, and errors with a success status.
-func TestErrorsOfS3SayWhatToDo(t *testing.T) {
+// TestS3ErrorsGiveAdvice checks codes, retries, and errors with a success status.
+func TestS3ErrorsGiveAdvice(t *testing.T) {
 	var status int
 	var body string
 	header := http.Header{}
@@ -250,9 +250,9 @@ func TestErrorsOfS3SayWhatToDo(t *testing.T) {
 	}
 }
 
-// TestAnObjectIsAskedForAtItsOwnPlace checks path-style and host-style URLs, and that no key leads
+// TestObjectIsRequestedAtItsOwnURL checks path-style and host-style URLs, and that no key leads
 // elsewhere.
-func TestAnObjectIsAskedForAtItsOwnPlace(t *testing.T) {
+func TestObjectIsRequestedAtItsOwnURL(t *testing.T) {
 	for _, c := range []struct{ more, key, want string }{
 		{`, endpoint: "https://s3.example.com"`, "a/b c.txt", "https://s3.example.com/shop/a/b%20c.txt"},
 		{`, endpoint: "https://s3.example.com", path_style: false`, "a", "https://shop.s3.example.com/a"},

@@ -34,9 +34,9 @@ func (s saver) do(t *testing.T, name string, with map[string]any) (map[string]an
 	return m, err
 }
 
-// TestALargeAnswerGoesToAFileThatOtherStepsSend checks that the file contains the response, and
+// TestLargeResponseIsSavedToAFileForOtherSteps checks that the file contains the response, and
 // that raw_file and multipart send the same bytes.
-func TestALargeAnswerGoesToAFileThatOtherStepsSend(t *testing.T) {
+func TestLargeResponseIsSavedToAFileForOtherSteps(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 6<<16) // 6 MiB
 	x := newExchanged(t)
 	x.answer, x.headers = content, map[string]string{"Content-Type": "application/pdf"}
@@ -89,8 +89,8 @@ func TestALargeAnswerGoesToAFileThatOtherStepsSend(t *testing.T) {
 	}
 }
 
-// TestASavedAnswerThatCannotBeKeptSaysWhatHelps also checks that no file remains.
-func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
+// TestErrorOfAnUnsavedResponseGivesAdvice also checks that no file remains.
+func TestErrorOfAnUnsavedResponseGivesAdvice(t *testing.T) {
 	x := newExchanged(t)
 	s := saver{dir: t.TempDir()}
 	s.store = files.New(s.dir, 9<<20)
@@ -135,8 +135,8 @@ func TestASavedAnswerThatCannotBeKeptSaysWhatHelps(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatBreaksOffLeavesNoFile checks that the next attempt starts from the beginning.
-func TestAnAnswerThatBreaksOffLeavesNoFile(t *testing.T) {
+// TestInterruptedResponseLeavesNoFile checks that the next attempt starts from the beginning.
+func TestInterruptedResponseLeavesNoFile(t *testing.T) {
 	var broken atomic.Bool
 	broken.Store(true)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

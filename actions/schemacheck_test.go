@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestAnAnswerInASchemaIsChecked checks that a model's output that violates the schema fails the
+// TestResponseIsCheckedAgainstItsSchema checks that a model's output that violates the schema fails the
 // step, and that a schema cannot refer to anything outside itself.
-func TestAnAnswerInASchemaIsChecked(t *testing.T) {
+func TestResponseIsCheckedAgainstItsSchema(t *testing.T) {
 	x := newExchanged(t)
 	x.headers = map[string]string{"Content-Type": "application/json"}
 	conns := connections(t, "connections: {anthropic: {base_url: \""+x.URL+"\", key: \"${{ secrets.K }}\", model: m}}")

@@ -117,9 +117,9 @@ func realInput(id string, in map[string]any) map[string]any {
 	return out
 }
 
-// TestAShownRequestIsTheOneThatWasSent makes each attempt for real, and compares what the server
+// TestShownRequestEqualsTheSentOne makes each attempt for real, and compares what the server
 // received with what is shown for the record, also after a shell has parsed the curl command.
-func TestAShownRequestIsTheOneThatWasSent(t *testing.T) {
+func TestShownRequestEqualsTheSentOne(t *testing.T) {
 	p, flow, got := sentSetup(t)
 	url := strings.TrimSuffix(value.Shown(mustConstant(t, flow.StepAt("get").With.Field("url"))), "/list")
 	d := &engine.RunDetail{RunItem: engine.RunItem{ID: engine.RunID(7).String(), Workflow: "flow", Event: engine.EventID(3).String()},
@@ -232,8 +232,8 @@ func compareCurl(t *testing.T, id, curl string, sent request) {
 	}
 }
 
-// TestWhatWasNotSentIsNotShown checks attempts that ended before their request.
-func TestWhatWasNotSentIsNotShown(t *testing.T) {
+// TestUnsentRequestIsNotShown checks attempts that ended before their request.
+func TestUnsentRequestIsNotShown(t *testing.T) {
 	p, flow, _ := sentSetup(t)
 	for status, failure := range map[string]string{"waiting": "null", "skipped": "null", "failed": `{"code": "address_not_allowed"}`} {
 		d := &engine.RunDetail{RunItem: engine.RunItem{ID: engine.RunID(7).String()}, Steps: []engine.StepItem{{Path: "get", Action: "http/get",

@@ -40,9 +40,9 @@ func verified(t *testing.T, s signature.Scheme, secret string, r *http.Request, 
 		PublicURL: "http://" + r.Host + r.URL.String()}, []signature.Key{key}, time.Now()).OK()
 }
 
-// TestAWebhookIsSignedWithEachKeyWhileKeysAreExchanged checks that receivers with the old key and
+// TestWebhookIsSignedWithBothKeysDuringARotation checks that receivers with the old key and
 // with the new one both accept it.
-func TestAWebhookIsSignedWithEachKeyWhileKeysAreExchanged(t *testing.T) {
+func TestWebhookIsSignedWithBothKeysDuringARotation(t *testing.T) {
 	server, r, body := receiver(t)
 	old, fresh := "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_bmV3IHNlY3JldCBvZiAyNCBieXRlcw=="
 	for name, s := range map[string]signature.Scheme{"standard": signature.Standard(), "stripe": signature.Stripe()} {
@@ -82,9 +82,9 @@ func TestAWebhookIsSignedWithEd25519(t *testing.T) {
 	}
 }
 
-// TestAWebhookIsSignedByOnesOwnScheme uses the keys of a trigger's verify:, and compares the body
+// TestWebhookIsSignedByACustomScheme uses the keys of a trigger's verify:, and compares the body
 // byte for byte.
-func TestAWebhookIsSignedByOnesOwnScheme(t *testing.T) {
+func TestWebhookIsSignedByACustomScheme(t *testing.T) {
 	server, r, body := receiver(t)
 	signing := map[string]any{"algorithm": "hmac-sha512", "signed_content": "{timestamp}.{body}",
 		"signature": map[string]any{"from": map[string]any{"header": "x-sig"}, "prefix": "s=", "encoding": "base64"},

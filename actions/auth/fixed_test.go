@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-func TestAFixedCredentialThatHasExpiredHoldsItsConnectionUntilItIsReplaced(t *testing.T) {
+func TestExpiredStaticCredentialHoldsItsConnection(t *testing.T) {
 	secrets := map[string]string{"T": "first-token-0123456789"}
 	p := placeWith(t, `{bearer: "${{ secrets.T }}"}`+"\n    expired: {body: response.body.errcode == 40001}", secrets)
 	source := p.process(p.db)
@@ -54,7 +54,7 @@ func TestAFixedCredentialThatHasExpiredHoldsItsConnectionUntilItIsReplaced(t *te
 	}
 }
 
-func TestANewTokenThatHasExpiredAsWellIsAnError(t *testing.T) {
+func TestNewTokenThatIsExpiredIsAnError(t *testing.T) {
 	server := newTokenServer(t)
 	p := newPlace(t, server)
 	c := p.to["crm"]

@@ -141,9 +141,9 @@ func certificate(t *testing.T, name string, parent *x509.Certificate, signer *ec
 	return out, key
 }
 
-// TestAClientCertificateIsShown checks requests to the service and to its token endpoint, with
+// TestClientCertificateIsSent checks requests to the service and to its token endpoint, with
 // certificates from files and from secrets.
-func TestAClientCertificateIsShown(t *testing.T) {
+func TestClientCertificateIsSent(t *testing.T) {
 	ca, caKey := certificate(t, "ca", nil, nil)
 	own, ownKey := certificate(t, "127.0.0.1", ca, caKey)
 	client, clientKey := certificate(t, "shop", ca, caKey)
@@ -190,8 +190,8 @@ func TestAClientCertificateIsShown(t *testing.T) {
 	}
 }
 
-// TestADeviceIsConnectedOnceThePersonHasTypedTheCodeIn follows RFC 8628, 3.1 to 3.5.
-func TestADeviceIsConnectedOnceThePersonHasTypedTheCodeIn(t *testing.T) {
+// TestDeviceIsConnectedOnceTheCodeIsEntered follows RFC 8628, 3.1 to 3.5.
+func TestDeviceIsConnectedOnceTheCodeIsEntered(t *testing.T) {
 	answers := []string{`{"error": "authorization_pending"}`, `{"error": "slow_down"}`,
 		`{"access_token": "access-secret", "refresh_token": "refresh-secret", "token_type": "Bearer", "expires_in": 3600}`}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -239,9 +239,9 @@ func TestADeviceIsConnectedOnceThePersonHasTypedTheCodeIn(t *testing.T) {
 	}
 }
 
-// TestATokenThatComesLateIsKept checks a token whose requester has given up: the next one needs no
+// TestLateTokenIsKept checks a token whose requester has given up: the next one needs no
 // second request, for which a rotating refresh token would no longer be valid.
-func TestATokenThatComesLateIsKept(t *testing.T) {
+func TestLateTokenIsKept(t *testing.T) {
 	asked, answer := make(chan struct{}, 10), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked <- struct{}{}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// TestSignaturesAreThoseOfAWSTestVectors checks the signer against AWS's published suite
+// TestSignaturesMatchTheTestVectorsOfAWS checks the signer against AWS's published suite
 // (github.com/awslabs/aws-c-auth, tests/aws-signing-test-suite/v4, header-signature.txt of each
 // name). It omits those that sign headers of their own, and get-utf8 and get-space, whose request
 // lines are not encoded, which Go cannot send.
-func TestSignaturesAreThoseOfAWSTestVectors(t *testing.T) {
+func TestSignaturesMatchTheTestVectorsOfAWS(t *testing.T) {
 	const unreserved = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	for _, c := range []struct{ name, method, path, session, signature string }{
 		{"get-vanilla", "GET", "/", "", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
@@ -50,9 +50,9 @@ func TestSignaturesAreThoseOfAWSTestVectors(t *testing.T) {
 	}
 }
 
-// TestAPresignedURLIsThatOfAWSExample uses the example of "Authenticating Requests: Using Query
+// TestPresignedURLEqualsTheExampleOfAWS uses the example of "Authenticating Requests: Using Query
 // Parameters" in the Amazon S3 API Reference.
-func TestAPresignedURLIsThatOfAWSExample(t *testing.T) {
+func TestPresignedURLEqualsTheExampleOfAWS(t *testing.T) {
 	u, err := url.Parse("https://examplebucket.s3.amazonaws.com/test.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -29,10 +29,10 @@ func (someNeverAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(`{"access_token": "t-0123456789", "expires_in": 3600}`))}, nil
 }
 
-// TestATokenEndpointThatNeverAnswersHoldsNobodyElseUp checks that a call which needs its token gets
+// TestSilentTokenEndpointDelaysNoOther checks that a call which needs its token gets
 // a retryable error within half a minute, and that the tokens of other connections are available at
 // once.
-func TestATokenEndpointThatNeverAnswersHoldsNobodyElseUp(t *testing.T) {
+func TestSilentTokenEndpointDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		connection := func(host string) auth.Connection {
 			p := placeWith(t, fmt.Sprintf(`{oauth2: {grant: client_credentials, token_url: "https://%s/token", client_id: id, `+

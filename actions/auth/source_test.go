@@ -132,13 +132,13 @@ func ready(t *testing.T, s *auth.Source, c auth.Connection) (*auth.Credential, e
 	return k, k.Ready(t.Context())
 }
 
-func TestOneTokenIsFetchedForAllWhoWaitInAllProcesses(t *testing.T) {
+func TestOneTokenIsFetchedForAllWaitersOfAllProcesses(t *testing.T) {
 	p, server := placeOfToken(t)
 	fetchOnce(t, p, server, p.db, p.db)
 }
 
-// TestOneTokenIsFetchedForAllWhoWaitAtTwoNodes: of one database on PostgreSQL.
-func TestOneTokenIsFetchedForAllWhoWaitAtTwoNodes(t *testing.T) {
+// TestOneTokenIsFetchedForAllWaitersOfTwoNodes: of one database on PostgreSQL.
+func TestOneTokenIsFetchedForAllWaitersOfTwoNodes(t *testing.T) {
 	p, server := placeOfToken(t)
 	address := postgrestest.Shared(t).Database(t)
 	var nodes []*store.Store
@@ -177,7 +177,7 @@ func fetchOnce(t *testing.T, p *place, server *tokenServer, a, b engine.TokenSto
 	}
 }
 
-func TestARefusedTokenIsRenewedOnceACallForAllWhoWereRefused(t *testing.T) {
+func TestRefusedTokenIsRenewedOnceForAllCalls(t *testing.T) {
 	server := newTokenServer(t)
 	p := newPlace(t, server)
 	source := p.process(p.db)
@@ -264,7 +264,7 @@ func TestACrashAtAnyWriteLosesNoRefreshToken(t *testing.T) {
 	}
 }
 
-func TestATokenEndpointThatFailsCanBeTriedAgainAndARevokedGrantHolds(t *testing.T) {
+func TestTokenEndpointErrorIsRetriedAndARevokedGrantHolds(t *testing.T) {
 	server := newTokenServer(t)
 	p := newPlace(t, server)
 	source := p.process(p.db)
@@ -290,7 +290,7 @@ func TestATokenEndpointThatFailsCanBeTriedAgainAndARevokedGrantHolds(t *testing.
 	}
 }
 
-func TestNoTokenStandsInClearInTheDatabaseOrTheLog(t *testing.T) {
+func TestDatabaseAndLogContainNoPlainToken(t *testing.T) {
 	server := newTokenServer(t)
 	p := newPlace(t, server)
 	source := p.process(p.db)

@@ -176,9 +176,9 @@ func attempt(t *testing.T, addr, ca, settings string, with map[string]any) engin
 		Secret: func(n string) (string, bool) { return password, n == "SMTP_PASSWORD" }}
 }
 
-// TestAConnectionIsTestedByALogin checks that the test reports whether the login works and sends
+// TestConnectionTestLogsIn checks that the test reports whether the login works and sends
 // nothing.
-func TestAConnectionIsTestedByALogin(t *testing.T) {
+func TestConnectionTestLogsIn(t *testing.T) {
 	b := serve(t, false)
 	with := map[string]any{"connection": "smtp"}
 	detail, err := email.Send{Client: guarded(t)}.Test(t.Context(), attempt(t, b.addr, b.ca, login, with))
@@ -198,7 +198,7 @@ func TestAConnectionIsTestedByALogin(t *testing.T) {
 
 const login = "user: ada\n    password: ${{ secrets.SMTP_PASSWORD }}\n    from: Shop <shop@example.com>"
 
-func TestAMailArrivesAsItIsWritten(t *testing.T) {
+func TestMailArrivesAsWritten(t *testing.T) {
 	for _, mode := range []string{"starttls", "implicit"} {
 		b := serve(t, mode == "implicit")
 		out, err := send(t, t.Context(), b.addr, b.ca, "tls: "+mode+"\n    "+login, map[string]any{
@@ -305,7 +305,7 @@ func TestDataCannotAddAHeaderOrARecipient(t *testing.T) {
 	}
 }
 
-func TestServersThatRefuseAreToldApart(t *testing.T) {
+func TestSMTPRefusalsAreDistinguished(t *testing.T) {
 	b := serve(t, false)
 	with := map[string]any{"to": "ada@example.com", "subject": "s", "text": "t"}
 	for _, c := range []struct {

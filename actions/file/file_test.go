@@ -60,8 +60,8 @@ func TestFilesAreAppendedToAndRead(t *testing.T) {
 	}
 }
 
-// TestAFolderThatIsNotThereIsToBeCreated checks the advice: Hookloom does not create the folder.
-func TestAFolderThatIsNotThereIsToBeCreated(t *testing.T) {
+// TestMissingFolderIsAnErrorWithAdvice checks the advice: Hookloom does not create the folder.
+func TestMissingFolderIsAnErrorWithAdvice(t *testing.T) {
 	_, err := file.Append{}.Do(t.Context(), engine.Input{Dir: t.TempDir(), Folder: "data", With: map[string]any{"path": "a", "text": "x"}})
 	if err == nil || err.Error() != "the folder data of files: does not exist: create it in the project's folder" {
 		t.Errorf("%v", err)

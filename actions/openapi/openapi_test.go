@@ -89,8 +89,8 @@ func TestEachPublishedDocumentBecomesAConnector(t *testing.T) {
 	}
 }
 
-// TestAnOperationBecomesAnActionWithNames shows what is imported and what is skipped.
-func TestAnOperationBecomesAnActionWithNames(t *testing.T) {
+// TestOperationBecomesANamedAction shows what is imported and what is skipped.
+func TestOperationBecomesANamedAction(t *testing.T) {
 	r := load(t, `
 openapi: 3.1.0
 info: {title: CRM}
@@ -174,9 +174,9 @@ func TestHostileDocumentsEndWithAnErrorInBoundedTime(t *testing.T) {
 	}
 }
 
-// TestCirclesAndCollisionsAreExpressed checks that cycles end, that a name already in use gets a
+// TestCyclesAndNameCollisionsAreResolved checks that cycles end, that a name already in use gets a
 // number, and that no text of the document becomes an expression or another key of the file.
-func TestCirclesAndCollisionsAreExpressed(t *testing.T) {
+func TestCyclesAndNameCollisionsAreResolved(t *testing.T) {
 	r := load(t, `{"swagger": "2.0", "info": {"title": "a\u0000b: {\"\n# ${{ secrets.X }}"}, "host": "x.example.com", "paths": {
  "/a": {"get": {"operationId": "get-A", "summary": "x\" }\nbase_url: evil", "parameters": [{"$ref": "#/parameters/p"}], "responses": {"200":
    {"schema": {"$ref": "#/definitions/n"}}}},
@@ -233,9 +233,9 @@ func TestAPostmanCollectionBecomesAConnector(t *testing.T) {
 	}
 }
 
-// TestARequestsOwnCredentialBecomesThatOfTheConnector is for collections without their own auth,
+// TestRequestCredentialBecomesTheConnectors is for collections without their own auth,
 // which are common.
-func TestARequestsOwnCredentialBecomesThatOfTheConnector(t *testing.T) {
+func TestRequestCredentialBecomesTheConnectors(t *testing.T) {
 	for _, own := range []string{`"header": [{"key": "Authorization", "value": "Bearer sk_live_1"}]`,
 		`"auth": {"type": "bearer", "bearer": [{"key": "token", "value": "sk_live_1"}]}`} {
 		r := load(t, `{"info": {"name": "Shop", "schema": "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},
@@ -246,9 +246,9 @@ func TestARequestsOwnCredentialBecomesThatOfTheConnector(t *testing.T) {
 	}
 }
 
-// TestATraceOperationIsCountedAndLeftOut checks that each operation is either imported or has a
+// TestTRACEOperationIsReportedAndSkipped checks that each operation is either imported or has a
 // reason.
-func TestATraceOperationIsCountedAndLeftOut(t *testing.T) {
+func TestTRACEOperationIsReportedAndSkipped(t *testing.T) {
 	r := load(t, `{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "servers": [{"url": "https://api.example.com"}],
 		"paths": {"/a": {"get": {"responses": {"200": {"description": "ok"}}}, "trace": {"responses": {"200": {"description": "ok"}}}}}}`)
 	if r.Operations != 2 || r.Imported != 1 || len(r.Skipped) != 1 || r.Skipped[0].Operation != "TRACE /a" {

@@ -36,7 +36,7 @@ func check(t *testing.T, a engine.Action, with, want string) {
 	}
 }
 
-func TestJQGivesWhatTheProgramGives(t *testing.T) {
+func TestJQMatchesTheProgram(t *testing.T) {
 	for with, want := range map[string]string{
 		`{"program": ".a + $n", "input": {"a": 1}, "args": {"n": 2}}`: `3`,
 		`{"program": "map(.x)", "input": [{"x": 1}, {"x": null}]}`:    `[1,null]`,
@@ -71,7 +71,7 @@ func TestJQEndsWithItsStep(t *testing.T) {
 	}
 }
 
-func TestJQLeavesItsInputAsItIs(t *testing.T) {
+func TestJQDoesNotChangeItsInput(t *testing.T) {
 	in := map[string]any{"list": []any{1, 2}, "o": map[string]any{"a": 1}}
 	if _, err := (transform.JQ{}).Do(t.Context(), engine.Input{With: map[string]any{"program": ".list[0] = 9 | .o.a = 9 | del(.list[1])",
 		"input": in}}); err != nil || fmt.Sprint(in) != "map[list:[1 2] o:map[a:1]]" {
