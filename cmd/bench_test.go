@@ -16,9 +16,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestAnExternalLoadIsCountedOnceAnId starts a target, sends it events like a load generator, and
+// TestExternalLoadIsCountedOncePerID starts a target, sends it events like a load generator, and
 // compares the final report of the target.
-func TestAnExternalLoadIsCountedOnceAnId(t *testing.T) {
+func TestExternalLoadIsCountedOncePerID(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	read, write := io.Pipe()
@@ -87,7 +87,7 @@ func awaitIdle(t *testing.T, db string) {
 	t.Fatal("runs are still open")
 }
 
-func TestTheWorkflowActsOnTheShareOfEventsThatWasAskedFor(t *testing.T) {
+func TestBenchWorkflowActsOnTheRequestedShareOfEvents(t *testing.T) {
 	for _, share := range []float64{0, 0.1, 0.5, 0.75, 1} {
 		n := 0
 		for i := range int64(1000) {
@@ -101,7 +101,7 @@ func TestTheWorkflowActsOnTheShareOfEventsThatWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestRandomIdsAreUniqueAndInNoOrder(t *testing.T) {
+func TestRandomIDsAreUniqueAndUnordered(t *testing.T) {
 	seen, rising := map[string]bool{}, 0
 	last := ""
 	for i := range 1000 {

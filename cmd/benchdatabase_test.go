@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// TestADatabaseIsMeasuredBesideSQLite: with figures for each event, and nothing is left in it. A database that
+// TestBenchmarkComparesADatabaseWithSQLite: with figures for each event, and nothing is left in it. A database that
 // the environment names is not written.
-func TestADatabaseIsMeasuredBesideSQLite(t *testing.T) {
+func TestBenchmarkComparesADatabaseWithSQLite(t *testing.T) {
 	address := postgrestest.Shared(t).Database(t)
 	own := filepath.Join(t.TempDir(), "own.db")
 	t.Setenv("HOOKLOOM_DB", own)

@@ -117,10 +117,10 @@ func encodings(s string) []string {
 	return out
 }
 
-// TestNoSecretIsFoundAnywhere checks that secrets of the project, secret inputs, credentials in
+// TestNoSecretLeaks checks that secrets of the project, secret inputs, credentials in
 // responses and redacted fields reach only their recipients, and are in no file, log, page,
 // response or metric, in no encoding, even after a restart.
-func TestNoSecretIsFoundAnywhere(t *testing.T) {
+func TestNoSecretLeaks(t *testing.T) {
 	target := &echo{}
 	sink := httptest.NewServer(target)
 	defer sink.Close()

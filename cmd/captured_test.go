@@ -68,10 +68,10 @@ func posted(t *testing.T, s *server, body string, header ...string) int {
 	return resp.StatusCode
 }
 
-// TestASecretOfAHandshakeIsKnownToAllNodes: an operator asks for it at one node, the provider sends it to
+// TestHandshakeSecretIsSharedByAllNodes: an operator asks for it at one node, the provider sends it to
 // another one, and within a second both accept its deliveries, as does a node that starts later. The first
 // secret counts. The project's folder does not have it.
-func TestASecretOfAHandshakeIsKnownToAllNodes(t *testing.T) {
+func TestHandshakeSecretIsSharedByAllNodes(t *testing.T) {
 	t.Parallel()
 	db := postgrestest.Shared(t).Database(t)
 	dir := projectIn(t, map[string]string{
@@ -138,8 +138,8 @@ func TestASecretOfAHandshakeIsKnownToAllNodes(t *testing.T) {
 	says(t, "list without the database", code, exitOK, out+errs, "not set")
 }
 
-// TestASecretWithWhichTheProjectCouldNotBeLoadedIsTriedAgain, but not each time that the database is read.
-func TestASecretWithWhichTheProjectCouldNotBeLoadedIsTriedAgain(t *testing.T) {
+// TestUnloadableSecretIsTriedAgain, but not each time that the database is read.
+func TestUnloadableSecretIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	x := sharedOf(t, postgrestest.Shared(t).Database(t))
 	if err := x.Open("hook", time.Now().Add(time.Minute)); err != nil {
@@ -166,8 +166,8 @@ func TestASecretWithWhichTheProjectCouldNotBeLoadedIsTriedAgain(t *testing.T) {
 	x.inUse()
 }
 
-// TestNoSecretIsAwaitedWithAnotherKey than that of the stored secrets: it would be captured for nothing.
-func TestNoSecretIsAwaitedWithAnotherKey(t *testing.T) {
+// TestSecretIsNotAwaitedWithAnotherKey than that of the stored secrets: it would be captured for nothing.
+func TestSecretIsNotAwaitedWithAnotherKey(t *testing.T) {
 	t.Parallel()
 	x := sharedOf(t, postgrestest.Shared(t).Database(t))
 	until := time.Now().Add(time.Minute)
@@ -193,8 +193,8 @@ func TestNoSecretIsAwaitedWithAnotherKey(t *testing.T) {
 	}
 }
 
-// TestHandshakesDoNotWaitForOneAnotherWhenTheDatabaseDoesNotAnswer: anyone can send them.
-func TestHandshakesDoNotWaitForOneAnotherWhenTheDatabaseDoesNotAnswer(t *testing.T) {
+// TestHandshakesDoNotQueueDuringADatabaseOutage: anyone can send them.
+func TestHandshakesDoNotQueueDuringADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	db := postgrestest.Shared(t).Database(t)
 	x := sharedOf(t, db)

@@ -292,8 +292,8 @@ func (c *countedClaims) ClaimCertificate(ctx context.Context, name, owner string
 	return c.CertificateStore.ClaimCertificate(ctx, name, owner, now, until)
 }
 
-// TestManyClientsLookAtAClaimLikeOne: while another node gets the first certificate, each look is a transaction.
-func TestManyClientsLookAtAClaimLikeOne(t *testing.T) {
+// TestManyClientsReadAClaimOnce: while another node gets the first certificate, each look is a transaction.
+func TestManyClientsReadAClaimOnce(t *testing.T) {
 	t.Parallel()
 	s, err := store.Open(t.Context(), postgrestest.Shared(t).Database(t), store.Options{Verb: "serve", Node: "a"})
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// TestNewConnectionsFindAPlace checks that at the limit silent, slow and idle connections are
+// TestNewConnectionsReplaceIdleOnes checks that at the limit silent, slow and idle connections are
 // closed, and active ones are not.
-func TestNewConnectionsFindAPlace(t *testing.T) {
+func TestNewConnectionsReplaceIdleOnes(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

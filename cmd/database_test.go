@@ -25,9 +25,9 @@ func projectIn(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// TestTheDatabaseOfAProject checks that a flag takes precedence over the environment, which takes
+// TestDatabaseSettingPrecedence checks that a flag takes precedence over the environment, which takes
 // precedence over the file, and that server.db gets its password from a secret.
-func TestTheDatabaseOfAProject(t *testing.T) {
+func TestDatabaseSettingPrecedence(t *testing.T) {
 	t.Setenv("HOOKLOOM_DB", "")
 	for _, c := range []struct{ config, env, flag, want string }{
 		{"", "", "", "DIR/hookloom.db"},
@@ -52,9 +52,9 @@ func TestTheDatabaseOfAProject(t *testing.T) {
 	}
 }
 
-// TestNoVerbShowsThePassword: of an address that cannot be used, whatever is wrong with it. Each
+// TestNoCommandShowsThePassword of an address that cannot be used, whatever is wrong with it. Each
 // verb that opens a database says what is wrong, and does not make a file instead.
-func TestNoVerbShowsThePassword(t *testing.T) {
+func TestNoCommandShowsThePassword(t *testing.T) {
 	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR"} {
 		t.Setenv(name, "")
 	}

@@ -33,9 +33,9 @@ func says(t *testing.T, what string, code, want int, text string, words ...strin
 	}
 }
 
-// TestTheTablesOfAPostgreSQLDatabase: they are made by one role and used by another one with the least
+// TestPostgreSQLTablesMadeByAnotherRole: they are made by one role and used by another one with the least
 // rights; those of a newer program are refused.
-func TestTheTablesOfAPostgreSQLDatabase(t *testing.T) {
+func TestPostgreSQLTablesMadeByAnotherRole(t *testing.T) {
 	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR", "HOOKLOOM_DB"} {
 		t.Setenv(name, "")
 	}
@@ -93,8 +93,8 @@ func TestTheTablesOfAPostgreSQLDatabase(t *testing.T) {
 	says(t, "status of a file", code, exitUsage, errs, "x.db is a SQLite file", "--db postgres://")
 }
 
-// TestStatusOfAServerThatPromisesTooLittle says once that nothing is acknowledged, and why.
-func TestStatusOfAServerThatPromisesTooLittle(t *testing.T) {
+// TestStatusOfAServerWithWeakDurability says once that nothing is acknowledged, and why.
+func TestStatusOfAServerWithWeakDurability(t *testing.T) {
 	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR", "HOOKLOOM_DB"} {
 		t.Setenv(name, "")
 	}

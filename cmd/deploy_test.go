@@ -11,9 +11,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestTheFilesOfADeploymentCallCommandsThatExist checks the commands and flags in the Dockerfile,
+// TestDeploymentFilesUseExistingCommands checks the commands and flags in the Dockerfile,
 // the compose file and the unit.
-func TestTheFilesOfADeploymentCallCommandsThatExist(t *testing.T) {
+func TestDeploymentFilesUseExistingCommands(t *testing.T) {
 	var lines []string
 	for _, file := range []string{"../Dockerfile", "../examples/deploy/hookloom.service", "../examples/deploy/compose.yaml",
 		"../examples/deploy/compose.cluster.yaml"} {
@@ -60,8 +60,8 @@ func TestTheFilesOfADeploymentCallCommandsThatExist(t *testing.T) {
 	}
 }
 
-// TestTheUnitIsHardened checks the unit with systemd-analyze, if it is installed.
-func TestTheUnitIsHardened(t *testing.T) {
+// TestSystemdUnitIsHardened checks the unit with systemd-analyze, if it is installed.
+func TestSystemdUnitIsHardened(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip("systemd-analyze is not installed")
 	}

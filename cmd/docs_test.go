@@ -26,12 +26,12 @@ import (
 // docBlock matches a fenced block: its language, the rest of the fence line, and its text.
 var docBlock = regexp.MustCompile("(?ms)^```([a-z]+) ?([a-z]*)\n(.*?)^```$")
 
-// TestTheBlocksOfDocumentsAreTrue executes the manual and README.md like a reader, from top to
+// TestBlocksOfDocumentsWork executes the manual and README.md like a reader, from top to
 // bottom. A yaml or json block is the file that its first line names; `alone` makes it the only
 // file of a project, and `elsewhere` is for another program. The lines of a sh block are run; `sh
 // fails` must end with an error, and `sh elsewhere` is for another machine. The lines of a text
 // block must be in the output of the preceding commands.
-func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
+func TestBlocksOfDocumentsWork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts some three hundred processes, which the race detector makes slow")
 	}
@@ -54,9 +54,9 @@ func TestTheBlocksOfDocumentsAreTrue(t *testing.T) {
 	}
 }
 
-// TestEachBlockOfADocumentIsTried finds blocks that TestTheBlocksOfDocumentsAreTrue does not
+// TestEachBlockOfADocumentIsExecuted finds blocks that TestBlocksOfDocumentsWork does not
 // execute: indented ones, and commands marked for another machine that could run here.
-func TestEachBlockOfADocumentIsTried(t *testing.T) {
+func TestEachBlockOfADocumentIsExecuted(t *testing.T) {
 	elsewhere := regexp.MustCompile(`^([A-Z0-9_]+=\S+ )*(docker|kubectl|helm|sudo|go|git|claude|npx)\b`)
 	for _, p := range docs.Pages() {
 		if strings.HasPrefix(p.Name, "reference/") {

@@ -16,9 +16,9 @@ func (spaces) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestEvalReadsNoMoreDataThanAnEventMayBe checks that --data is limited, and that data up to the
+// TestEvalLimitsItsDataToTheSizeOfAnEvent checks that --data is limited, and that data up to the
 // limit is read.
-func TestEvalReadsNoMoreDataThanAnEventMayBe(t *testing.T) {
+func TestEvalLimitsItsDataToTheSizeOfAnEvent(t *testing.T) {
 	o := &evalOptions{data: "-"}
 	if _, err := o.file(spaces{}); err == nil || !strings.Contains(err.Error(), "--data - is larger than 32.0 MiB") {
 		t.Errorf("got %v", err)

@@ -14,9 +14,9 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestEachExampleRunsAgainstTheStandIns starts every example project as a user
+// TestEachExampleRunsAgainstTheFakes starts every example project as a user
 // would and sends it a signed delivery.
-func TestEachExampleRunsAgainstTheStandIns(t *testing.T) {
+func TestEachExampleRunsAgainstTheFakes(t *testing.T) {
 	want := map[string]struct {
 		trigger string
 		order   triggers.SampleOrder
@@ -147,8 +147,8 @@ func endedRun(t *testing.T, s *server) *engine.RunDetail {
 	return nil
 }
 
-// TestTheExamplesOwnTestsPass runs them like hookloom test.
-func TestTheExamplesOwnTestsPass(t *testing.T) {
+// TestTestsOfTheExamplesPass runs them like hookloom test.
+func TestTestsOfTheExamplesPass(t *testing.T) {
 	var out, errs bytes.Buffer
 	if code := Main([]string{"test", "../examples/lead", "../examples/payment", "../examples/polling-vs-webhooks", "../examples/bursts",
 		"../examples/approval"},
@@ -157,7 +157,7 @@ func TestTheExamplesOwnTestsPass(t *testing.T) {
 	}
 }
 
-func TestTheDemoEndsWithEverythingAsExpected(t *testing.T) {
+func TestDemoEndsWithTheExpectedResults(t *testing.T) {
 	var out, errOut bytes.Buffer
 	if code := Main([]string{"demo", "--exit"}, &out, &errOut); code != 0 {
 		t.Fatalf("status %d\n%s%s", code, out.String(), errOut.String())

@@ -212,7 +212,7 @@ var mustNotKnow = []string{"engine", "engine/machine", "engine/control", "engine
 	"engine/content", "engine/alert", "engine/persist", "engine/intake", "engine/runner",
 	"engine/secrets"}
 
-func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+func TestEveryPackageHasAComment(t *testing.T) {
 	documented, bounded := map[string]bool{}, map[string]bool{}
 	visit(t, func(pkg, file string, _ *token.FileSet, f *ast.File) {
 		if f.Doc != nil && len(f.Doc.Text()) > 60 {
@@ -349,7 +349,7 @@ func exportedReceiver(fn *ast.FuncDecl) bool {
 	return ok && id.IsExported() && fn.Name.Name != "Unwrap"
 }
 
-func TestTopLevelHoldsOnlyWhatTheCardNames(t *testing.T) {
+func TestTopLevelHasOnlyTheAllowedEntries(t *testing.T) {
 	allowed := map[string]bool{"engine": true, "triggers": true, "actions": true, "workflows": true, "examples": true, "cmd": true,
 		"go.mod": true, "go.sum": true, "README.md": true, "main.go": true, "LICENSE": true, "docs": true, "Dockerfile": true}
 	entries, err := os.ReadDir("..")

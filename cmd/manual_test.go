@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestTheReferenceIsWhatTheProgramSays fails if a table of the program has changed and the
+// TestGeneratedReferenceIsUpToDate fails if a table of the program has changed and the
 // generated page has not.
-func TestTheReferenceIsWhatTheProgramSays(t *testing.T) {
+func TestGeneratedReferenceIsUpToDate(t *testing.T) {
 	pages, err := referencePages(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -33,8 +33,8 @@ var (
 	noAnchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// TestLinksInTheManualLeadSomewhere follows the links between pages, with their anchors.
-func TestLinksInTheManualLeadSomewhere(t *testing.T) {
+// TestLinksInTheManualHaveTargets follows the links between pages, with their anchors.
+func TestLinksInTheManualHaveTargets(t *testing.T) {
 	anchors := map[string]map[string]bool{}
 	for _, p := range docs.Pages() {
 		anchors[p.Name] = map[string]bool{}
@@ -79,8 +79,8 @@ func TestLinksInTheManualLeadSomewhere(t *testing.T) {
 	}
 }
 
-// TestEachVariableIsInTheManual finds the environment variables that the program reads.
-func TestEachVariableIsInTheManual(t *testing.T) {
+// TestEachEnvironmentVariableIsInTheManual finds the environment variables that the program reads.
+func TestEachEnvironmentVariableIsInTheManual(t *testing.T) {
 	known := map[string]bool{}
 	for _, v := range environment {
 		known[v.Name] = false
@@ -148,8 +148,8 @@ func TestThePromisesNameTestsThatExist(t *testing.T) {
 	}
 }
 
-// TestTheNumberOfProvidersIsTrue compares what the documents count with the presets.
-func TestTheNumberOfProvidersIsTrue(t *testing.T) {
+// TestDocumentedNumberOfProvidersIsCorrect compares what the documents count with the presets.
+func TestDocumentedNumberOfProvidersIsCorrect(t *testing.T) {
 	library, err := triggers.Presets()
 	if err != nil {
 		t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 const openSession = `{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18",
 	"capabilities": {}, "clientInfo": {"name": "testagent", "version": "1"}}}`
 
-// TestAgentsCannotOpenSessionsWithoutEnd opens sessions like a client that never closes one.
-func TestAgentsCannotOpenSessionsWithoutEnd(t *testing.T) {
+// TestNumberOfAgentSessionsIsBounded opens sessions like a client that never closes one.
+func TestNumberOfAgentSessionsIsBounded(t *testing.T) {
 	t.Parallel()
 	p := &workflows.Project{}
 	a := &agentServers{log: slog.New(slog.DiscardHandler), project: func() *workflows.Project { return p },
@@ -62,8 +62,8 @@ func TestAgentsCannotOpenSessionsWithoutEnd(t *testing.T) {
 	}
 }
 
-// TestCallsThatWaitForRunsDoNotStopOthers calls more workflows than may run concurrently.
-func TestCallsThatWaitForRunsDoNotStopOthers(t *testing.T) {
+// TestWaitingCallsDoNotBlockOthers calls more workflows than may run concurrently.
+func TestWaitingCallsDoNotBlockOthers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "hookloom.yaml"), []byte("server: {addr: \"127.0.0.1:0\"}\n"), 0o600); err != nil {

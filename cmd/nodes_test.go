@@ -52,8 +52,8 @@ func TestNodesWithDifferentFilesAreReported(t *testing.T) {
 	}
 }
 
-// TestTheDigestOfFilesFollowsNamesAndContents: and nothing else.
-func TestTheDigestOfFilesFollowsNamesAndContents(t *testing.T) {
+// TestDigestOfFilesDependsOnNamesAndContents, and on nothing else.
+func TestDigestOfFilesDependsOnNamesAndContents(t *testing.T) {
 	one := digestOf(workflows.Files{"a.yaml": []byte("x"), "b.yaml": []byte("y")})
 	if one != digestOf(workflows.Files{"b.yaml": []byte("y"), "a.yaml": []byte("x")}) {
 		t.Error("equal files have different digests")
@@ -66,8 +66,8 @@ func TestTheDigestOfFilesFollowsNamesAndContents(t *testing.T) {
 	}
 }
 
-// TestANodeThatDrainsIsNotReady: load balancers send it no more.
-func TestANodeThatDrainsIsNotReady(t *testing.T) {
+// TestDrainingNodeIsNotReady: load balancers send it no more.
+func TestDrainingNodeIsNotReady(t *testing.T) {
 	for path, want := range map[string]int{"/readyz": 503, "/healthz": 200} {
 		w := httptest.NewRecorder()
 		console.Health(w, httptest.NewRequest("GET", path, nil), func() console.Readiness { return console.Readiness{Draining: true} })
@@ -77,8 +77,8 @@ func TestANodeThatDrainsIsNotReady(t *testing.T) {
 	}
 }
 
-// TestANodeHasAUsableName: it stands in lists and URLs.
-func TestANodeHasAUsableName(t *testing.T) {
+// TestNodeNameIsValid: it stands in lists and URLs.
+func TestNodeNameIsValid(t *testing.T) {
 	dir := projectIn(t, map[string]string{"hookloom.yaml": "server: {node: \"a b\"}\n"})
 	t.Setenv("HOOKLOOM_NODE", "")
 	code, _, errs := ran(t, "serve", dir, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestTheServiceManagerHearsOfStartLifeAndStop uses a socket like systemd's.
-func TestTheServiceManagerHearsOfStartLifeAndStop(t *testing.T) {
+// TestServiceManagerIsNotifiedOfStartWatchdogAndStop uses a socket like systemd's.
+func TestServiceManagerIsNotifiedOfStartWatchdogAndStop(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {

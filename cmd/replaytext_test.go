@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/engine/console"
 )
 
-// TestAReplaySaysWhatItLeftOut checks the text of a plan that the time limit cut, or that lists some of
+// TestReplayPlanReportsOmissions checks the text of a plan that the time limit cut, or that lists some of
 // the changes only: it gives the counts, and names --whole where that helps.
-func TestAReplaySaysWhatItLeftOut(t *testing.T) {
+func TestReplayPlanReportsOmissions(t *testing.T) {
 	list, unknown := make([]backtest.Change, 3), make([]backtest.Unknown, 1)
 	for _, x := range []struct {
 		name   string

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestSendSaysWhereTheReasonIs: a refused delivery is in the quarantine; one that could not be stored is
+// TestSendPrintsWhereToFindTheReason: a refused delivery is in the quarantine; one that could not be stored is
 // nowhere, and the server knows why.
-func TestSendSaysWhereTheReasonIs(t *testing.T) {
+func TestSendPrintsWhereToFindTheReason(t *testing.T) {
 	dir := projectIn(t, map[string]string{".env": "HOOK=93f4fc879f462e2e6321432c\n",
 		"hookloom.yaml": "triggers:\n  hook: {webhook: {provider: generic, secret: \"${{ secrets.HOOK }}\"}}\n"})
 	for status, want := range map[int]string{

@@ -91,9 +91,9 @@ func press(t *testing.T, base, secret, user string, button map[string]any, trigg
 	return resp.StatusCode
 }
 
-// TestAPressInSlackAnswersTheApproval runs examples/approval: only a person in by:, with Slack's
+// TestSlackButtonAnswersTheApproval runs examples/approval: only a person in by:, with Slack's
 // own signature, can answer; anybody else is told why the press did not count.
-func TestAPressInSlackAnswersTheApproval(t *testing.T) {
+func TestSlackButtonAnswersTheApproval(t *testing.T) {
 	t.Run("at once", func(t *testing.T) { pressesAnswer(t, "") })
 	// A run that collects events reads them from the database.
 	t.Run("by an event that is read back", func(t *testing.T) { pressesAnswer(t, "debounce: {key: event.id, wait: 10ms}\n") })

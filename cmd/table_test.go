@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestColumnsStandUnderEachOther checks the width of a text on a terminal: wide characters take two
+// TestColumnsAreAligned checks the width of a text on a terminal: wide characters take two
 // columns, combining marks none.
-func TestColumnsStandUnderEachOther(t *testing.T) {
+func TestColumnsAreAligned(t *testing.T) {
 	t.Parallel()
 	x := newTable("NAME", "STATE", "WHY")
 	x.row("order", "failed", "answered 500")

@@ -148,9 +148,9 @@ triggers:
 	}
 }
 
-// TestHandedOverSecretsAreKeptOnce checks that .env is written completely, readable only by its
+// TestCapturedSecretsAreStoredOnce checks that .env is written completely, readable only by its
 // owner, and that an existing secret is not replaced.
-func TestHandedOverSecretsAreKeptOnce(t *testing.T) {
+func TestCapturedSecretsAreStoredOnce(t *testing.T) {
 	dir := t.TempDir()
 	e := &envFile{dir: dir}
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("A=1\nPENDING=\n# a comment"), 0o600); err != nil {

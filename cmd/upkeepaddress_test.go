@@ -8,9 +8,9 @@ import (
 	"github.com/hookloom/hookloom/engine/freeport"
 )
 
-// TestDoctorSaysWhatIsWrongWithAnAddress checks that an address that is not one of this machine is not blamed
+// TestDoctorExplainsAnUnusableAddress checks that an address that is not one of this machine is not blamed
 // on another program.
-func TestDoctorSaysWhatIsWrongWithAnAddress(t *testing.T) {
+func TestDoctorExplainsAnUnusableAddress(t *testing.T) {
 	taken, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestAChangeWhileAServerStartsIsSeen: with --watch, a file that changes after the project was read and before
+// TestFileChangeDuringStartIsLoaded: with --watch, a file that changes after the project was read and before
 // the server is ready is loaded too.
-func TestAChangeWhileAServerStartsIsSeen(t *testing.T) {
+func TestFileChangeDuringStartIsLoaded(t *testing.T) {
 	t.Parallel()
 	dir := projectIn(t, map[string]string{"hookloom.yaml": "",
 		"workflows/one.yaml": "on: manual\nsteps: [{stop: x}]\n"})

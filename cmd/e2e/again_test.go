@@ -56,9 +56,9 @@ func (x *lively) form(t *testing.T, path, page string, fields url.Values) string
 	return resp.Header.Get("Location")
 }
 
-// TestFormsThatActTwiceActOnce checks that reloading a page, sending a form again, and a second
+// TestRepeatedFormsActOnce checks that reloading a page, sending a form again, and a second
 // person create no second run, start or batch.
-func TestFormsThatActTwiceActOnce(t *testing.T) {
+func TestRepeatedFormsActOnce(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	dead := x.first(t, "deadletters")
@@ -103,9 +103,9 @@ func TestFormsThatActTwiceActOnce(t *testing.T) {
 	x.settled(t)
 }
 
-// TestTheConsoleRunsWhatAWorkflowMissed checks that it offers the form, shows what would run and be
+// TestConsoleRunsMissedEvents checks that it offers the form, shows what would run and be
 // called, and runs it.
-func TestTheConsoleRunsWhatAWorkflowMissed(t *testing.T) {
+func TestConsoleRunsMissedEvents(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	page := x.page(t, "/workflow?id=pay", "Switch it off", "hold new events")

@@ -185,9 +185,9 @@ func (x *lively) pagesOf(t *testing.T) []string {
 		"/docs/", "/docs/deploy", "/docs/reference/errors", "/login"}
 }
 
-// TestEveryPageLoadsWithoutAComplaint checks that there is no error in the console, no script from
+// TestEveryPageLoadsWithoutErrors checks that there is no error in the console, no script from
 // a payload, and no violation of the content security policy.
-func TestEveryPageLoadsWithoutAComplaint(t *testing.T) {
+func TestEveryPageLoadsWithoutErrors(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
@@ -358,7 +358,7 @@ func TestAPersonFindsARunAndActsOnIt(t *testing.T) {
 	}
 }
 
-func TestLiveShowsWhatHappensAsItHappens(t *testing.T) {
+func TestLivePageShowsEventsAsTheyHappen(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
@@ -380,7 +380,7 @@ func TestLiveShowsWhatHappensAsItHappens(t *testing.T) {
 	}
 }
 
-func TestThePagesCanBeUsedByKeyboard(t *testing.T) {
+func TestPagesAreUsableByKeyboard(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())

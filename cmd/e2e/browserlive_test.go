@@ -12,8 +12,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestARunsPageFollowsItsRun checks that a run's page is updated without a reload.
-func TestARunsPageFollowsItsRun(t *testing.T) {
+// TestRunPageUpdatesWithItsRun checks that a run's page is updated without a reload.
+func TestRunPageUpdatesWithItsRun(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
@@ -33,9 +33,9 @@ func TestARunsPageFollowsItsRun(t *testing.T) {
 	}
 }
 
-// TestAPageDoesNotChangeUnderWhoWrites checks that an answer being written is not lost when the run
+// TestPageUpdateKeepsAnUnsentAnswer checks that an answer being written is not lost when the run
 // changes.
-func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
+func TestPageUpdateKeepsAnUnsentAnswer(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
@@ -48,9 +48,9 @@ func TestAPageDoesNotChangeUnderWhoWrites(t *testing.T) {
 	b.until(`document.querySelector("textarea[name=comment]").value === "half a sent"`)
 }
 
-// TestWhatWasSentIsCopiedAsCurl copies what an attempt sent as a shell command, whose text is never
+// TestSentRequestIsCopiedAsCurl copies what an attempt sent as a shell command, whose text is never
 // run as a script.
-func TestWhatWasSentIsCopiedAsCurl(t *testing.T) {
+func TestSentRequestIsCopiedAsCurl(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
@@ -95,8 +95,8 @@ func TestWhatWasSentIsCopiedAsCurl(t *testing.T) {
 	}
 }
 
-// TestPagesTellWhatIsNewAndWhenTheSessionIsOver checks lists and live pages.
-func TestPagesTellWhatIsNewAndWhenTheSessionIsOver(t *testing.T) {
+// TestPagesShowNewEntriesAndTheEndOfTheSession checks lists and live pages.
+func TestPagesShowNewEntriesAndTheEndOfTheSession(t *testing.T) {
 	t.Setenv("HOOKLOOM_TOKEN", "a-token-of-the-operator")
 	x := &lively{project: newProject(t, map[string]string{"hookloom.yaml": "timezone: Asia/Tokyo\n" + strings.ReplaceAll(livelyConfig,
 		"SINK", "http://127.0.0.1:1"),

@@ -9,9 +9,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// TestTheManualIsSearchedByKeyboard types a search, follows the first result to its heading, and
+// TestManualIsSearchableByKeyboard types a search, follows the first result to its heading, and
 // searches for something that no page has. A page loads nothing from elsewhere.
-func TestTheManualIsSearchedByKeyboard(t *testing.T) {
+func TestManualIsSearchableByKeyboard(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())

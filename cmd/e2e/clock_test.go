@@ -86,10 +86,10 @@ func readShift() {
 	return bin
 }
 
-// TestAClockThatIsSetUnderAServer sets the clock two hours forward, which must end no active run;
+// TestClockChangeUnderARunningServer sets the clock two hours forward, which must end no active run;
 // and an hour back, after which schedules, rates and sleeps continue from the new time, and doctor
 // reports it.
-func TestAClockThatIsSetUnderAServer(t *testing.T) {
+func TestClockChangeUnderARunningServer(t *testing.T) {
 	realProcess(t)
 	bin := buildWithClock(t)
 	release := make(chan struct{})

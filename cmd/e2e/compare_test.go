@@ -47,9 +47,9 @@ func (s *faultyShop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"orders": list}) // as above
 }
 
-// TestTheComparisonTellsWhatTheShopDid checks that every order runs exactly once, and that the
+// TestComparisonMatchesTheShop checks that every order runs exactly once, and that the
 // report's figures are the shop's own.
-func TestTheComparisonTellsWhatTheShopDid(t *testing.T) {
+func TestComparisonMatchesTheShop(t *testing.T) {
 	shop := &faultyShop{booked: map[string]int{}}
 	api := httptest.NewServer(shop)
 	defer api.Close()

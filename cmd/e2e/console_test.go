@@ -17,9 +17,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// TestTheAPIIsAsItsDocumentSays calls every operation of openapi.json on a server with data of
+// TestAPIMatchesItsDocument calls every operation of openapi.json on a server with data of
 // every kind, and validates each response against its schema.
-func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
+func TestAPIMatchesItsDocument(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	status, raw := x.call(t, "GET", "/api/v1/openapi.json", "")
@@ -94,7 +94,7 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 			id := o["operationId"].(string)
 			n++
 			if id == "stream" {
-				continue // TestTheStreamGoesOnWhereItWasCut
+				continue // TestStreamContinuesWhereItWasInterrupted
 			}
 			call, named := orders[id]
 			if call[0] == "" {
@@ -172,10 +172,10 @@ func follow(t *testing.T, url, after string, enough func([]message) bool) []mess
 	return out
 }
 
-// TestTheStreamGoesOnWhereItWasCut checks that a client that was disconnected, even by a restart of
+// TestStreamContinuesWhereItWasInterrupted checks that a client that was disconnected, even by a restart of
 // the server, receives everything when it reconnects: events, runs that ended in the meantime, and
 // a replay of an old event. What it receives twice is at most a second old.
-func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
+func TestStreamContinuesWhereItWasInterrupted(t *testing.T) {
 	x := startLively(t)
 	has := func(key, status string) func([]message) bool {
 		return func(list []message) bool {
@@ -246,8 +246,8 @@ func TestTheStreamGoesOnWhereItWasCut(t *testing.T) {
 	}
 }
 
-// TestATraceIsPassedOn checks that the sender's trace is passed to the calls of its event's steps.
-func TestATraceIsPassedOn(t *testing.T) {
+// TestTraceIsPropagated checks that the sender's trace is passed to the calls of its event's steps.
+func TestTraceIsPropagated(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	const trace = "0af7651916cd43dd8448eb211c80319c"
@@ -269,9 +269,9 @@ func TestATraceIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestAWorkflowIsSwitchedOffOverRestarts checks that its events start nothing until it is switched
+// TestWorkflowStaysSwitchedOffAcrossRestarts checks that its events start nothing until it is switched
 // on again.
-func TestAWorkflowIsSwitchedOffOverRestarts(t *testing.T) {
+func TestWorkflowStaysSwitchedOffAcrossRestarts(t *testing.T) {
 	x := startLively(t)
 	h := x.history(t)
 	count := func() int {

@@ -31,10 +31,10 @@ func newDatabase(t *testing.T, dir string) string {
 // server. All other tests run on either store.
 var aboutFiles = map[string]string{
 	"TestAServerWhoseFilesAreMovedEnds":         "it moves the files",
-	"TestAServerWhoseDatabaseIsWrittenOverEnds": "it writes over the file",
+	"TestAServerWhoseDatabaseIsOverwrittenEnds": "it writes over the file",
 	"TestAFailedSyncEndsTheProcess":             "it fails the program's own fsync; a server that does so is in TestNodesLoseNothing",
 	"TestASecondServerOnTheSameFileIsRefused":   "on a server it is a second node",
-	"TestAServerStartsWhilePruneWorks":          "only on a file does prune make way for a server (docs/postgresql.md)",
+	"TestServerStartsWhilePruneRuns":            "only on a file does prune make way for a server (docs/postgresql.md)",
 	"TestDiskFullIsA503AndNoRestartIsNeeded":    "the full disk is the server's: engine/store has that test",
 	"TestAServerOnAFullDiskAnswersAndRecovers":  "the full disk is the server's: engine/store has that test",
 	"TestAStartWithNoRoomAtAllWaits":            "the full disk is the server's: engine/store has that test",

@@ -80,9 +80,9 @@ func TestAServerWhoseFilesAreMovedEnds(t *testing.T) {
 	}
 }
 
-// TestAServerWhoseDatabaseIsWrittenOverEnds does what cp other.db hookloom.db does. The next start
+// TestAServerWhoseDatabaseIsOverwrittenEnds does what cp other.db hookloom.db does. The next start
 // has the complete new content, and nothing of the old.
-func TestAServerWhoseDatabaseIsWrittenOverEnds(t *testing.T) {
+func TestAServerWhoseDatabaseIsOverwrittenEnds(t *testing.T) {
 	realProcess(t)
 	onFiles(t)
 	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})
@@ -186,9 +186,9 @@ func closeStarts(t *testing.T, path, query string, limit, within int) (n int) {
 	return n
 }
 
-// TestARateHoldsOverStopsOfTheProcess checks it for SIGSTOP, kill -9 and SIGTERM, for runs and for
+// TestARateHoldsAcrossStopsOfTheProcess checks it for SIGSTOP, kill -9 and SIGTERM, for runs and for
 // destinations.
-func TestARateHoldsOverStopsOfTheProcess(t *testing.T) {
+func TestARateHoldsAcrossStopsOfTheProcess(t *testing.T) {
 	realProcess(t)
 	pause := time.Duration(testsize.Of(t, "HOOKLOOM_PAUSE", 4)) * time.Second
 	for _, c := range []struct{ name, flow, project string }{

@@ -84,10 +84,10 @@ func (l *liveReader) take(m message) {
 	l.told = append(l.told, entry{x.ID, x.Status})
 }
 
-// TestLiveReadersHearOfEverythingOnce sends several hundred events per second to slow and fast
+// TestLiveReadersGetEveryChangeOnce sends several hundred events per second to slow and fast
 // workflows, kills the server in between, disconnects readers at random and runs a tail in another
 // process. All receive the same: each event and each status of each run, in commit order, once.
-func TestLiveReadersHearOfEverythingOnce(t *testing.T) {
+func TestLiveReadersGetEveryChangeOnce(t *testing.T) {
 	realProcess(t)
 	p := newProject(t, map[string]string{
 		"hookloom.yaml":       "triggers:\n  fast: {webhook: {auth: none, key: body.id}}\n  slow: {webhook: {auth: none, key: body.id}}\n",
@@ -288,9 +288,9 @@ func firstDifference(got, want []entry) string {
 	return "one is the beginning of the other"
 }
 
-// TestAListTellsWhatCameBeforeItsStreamWasOpen: a page's stream begins where its list was read, not when the
+// TestStreamBeginsWhereTheListWasRead: a page's stream begins where its list was read, not when the
 // browser has connected.
-func TestAListTellsWhatCameBeforeItsStreamWasOpen(t *testing.T) {
+func TestStreamBeginsWhereTheListWasRead(t *testing.T) {
 	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{uses: log, with: {message: x}}]\n"})
 	p.start(t)
 	p.send(t, "before")

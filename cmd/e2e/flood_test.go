@@ -17,10 +17,10 @@ import (
 	"github.com/hookloom/hookloom/engine/testsize"
 )
 
-// TestAFloodOfLargeBodiesIsHeldOff sends a megabyte over each of many connections to a real process
+// TestAFloodOfLargeBodiesIsThrottled sends a megabyte over each of many connections to a real process
 // whose disk takes 20 ms per sync. Its memory stays bounded, refused clients are told when to
 // retry, and what was acknowledged is stored. HOOKLOOM_FLOOD sets the number of connections.
-func TestAFloodOfLargeBodiesIsHeldOff(t *testing.T) {
+func TestAFloodOfLargeBodiesIsThrottled(t *testing.T) {
 	realProcess(t)
 	connections := testsize.Of(t, "HOOKLOOM_FLOOD", 500)
 	strace, err := exec.LookPath("strace")

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestAnEventEndsAWaitWhoseKeyIsHidden uses a key that contains a secret input of the run: its row
+// TestEventEndsAWaitWithAHiddenKey uses a key that contains a secret input of the run: its row
 // is masked, while the event's is not. One run waits across a kill -9.
-func TestAnEventEndsAWaitWhoseKeyIsHidden(t *testing.T) {
+func TestEventEndsAWaitWithAHiddenKey(t *testing.T) {
 	realProcess(t)
 	const secretInput = "on: {manual: true}\ninputs: {k: {type: string, secret: true}}\n"
 	p := newProject(t, map[string]string{"hookloom.yaml": "triggers: {bank: {}}\n",

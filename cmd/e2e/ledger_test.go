@@ -222,8 +222,8 @@ func (l *ledger) check(t *testing.T, db string, acked *acknowledged, effectsPerR
 	}
 }
 
-// TestTheLedgerSeesEachViolation tests the checker itself: each mutant is a ledger with one fault.
-func TestTheLedgerSeesEachViolation(t *testing.T) {
+// TestTheLedgerFindsEachViolation tests the checker itself: each mutant is a ledger with one fault.
+func TestTheLedgerFindsEachViolation(t *testing.T) {
 	sound := func() *journals {
 		at := engine.RunID(1 << 40).Time()
 		later := at.Add(1)

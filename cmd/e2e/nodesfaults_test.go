@@ -311,9 +311,9 @@ func TestNodesLoseNothingWhateverIsKilled(t *testing.T) {
 	}
 }
 
-// TestAnAsynchronousStandbyLoses is the control of the rig: with a standby that is behind, a failover
+// TestAnAsynchronousStandbyLosesCommits is the control of the rig: with a standby that is behind, a failover
 // loses what was acknowledged, and the rig sees it.
-func TestAnAsynchronousStandbyLoses(t *testing.T) {
+func TestAnAsynchronousStandbyLosesCommits(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)
 	c := newNodeSet(t, 2, orderFlows(l.url))

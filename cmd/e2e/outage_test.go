@@ -14,10 +14,10 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestADatabaseThatGoesAwayIsWaitedFor: PostgreSQL is killed and stopped under load. Meanwhile
+// TestServerWaitsOutADatabaseOutage: PostgreSQL is killed and stopped under load. Meanwhile
 // deliveries are answered 503 with Retry-After and /readyz says so; afterwards everything goes on by
 // itself, and nothing that was acknowledged is lost. HOOKLOOM_OUTAGES sets how often.
-func TestADatabaseThatGoesAwayIsWaitedFor(t *testing.T) {
+func TestServerWaitsOutADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	realProcess(t)
 	rounds := testsize.Of(t, "HOOKLOOM_OUTAGES", 2)

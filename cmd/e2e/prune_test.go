@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/engine/store"
 )
 
-// TestAServerStartsWhilePruneWorks checks that prune releases the database, and that the server
+// TestServerStartsWhilePruneRuns checks that prune releases the database, and that the server
 // continues the work.
-func TestAServerStartsWhilePruneWorks(t *testing.T) {
+func TestServerStartsWhilePruneRuns(t *testing.T) {
 	realProcess(t)
 	onFiles(t)
 	p := hookProject(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n"})

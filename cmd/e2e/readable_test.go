@@ -138,9 +138,9 @@ func wide(text string) []byte {
 	return b
 }
 
-// TestWhatGenuineSendersSendIsRead uses bodies that public reports name as refused or garbled by a
+// TestBodiesOfRealSendersAreRead uses bodies that public reports name as refused or garbled by a
 // receiver.
-func TestWhatGenuineSendersSendIsRead(t *testing.T) {
+func TestBodiesOfRealSendersAreRead(t *testing.T) {
 	x := startReadable(t)
 	form := "application/x-www-form-urlencoded"
 	multi := strings.ReplaceAll(
@@ -188,9 +188,9 @@ func TestWhatGenuineSendersSendIsRead(t *testing.T) {
 	}
 }
 
-// TestAProvedDeliveryIsKeptThoughItCannotBeRead checks that such a delivery is stored: otherwise
+// TestVerifiedDeliveryIsStoredThoughUnreadable checks that such a delivery is stored: otherwise
 // the provider would retry it forever, or give up.
-func TestAProvedDeliveryIsKeptThoughItCannotBeRead(t *testing.T) {
+func TestVerifiedDeliveryIsStoredThoughUnreadable(t *testing.T) {
 	x := startReadable(t)
 	var ids []string
 	for i, c := range []struct{ name, kind, body, flag string }{
@@ -298,9 +298,9 @@ func TestMailgunRoutesAreVerifiedByTheirFields(t *testing.T) {
 	}
 }
 
-// TestTwiliosFormIsReadAsItsLibraryReadsIt is for fields parsed leniently: a semicolon and a bare
+// TestTwilioFormIsParsedLikeItsLibrary is for fields parsed leniently: a semicolon and a bare
 // percent sign are literal.
-func TestTwiliosFormIsReadAsItsLibraryReadsIt(t *testing.T) {
+func TestTwilioFormIsParsedLikeItsLibrary(t *testing.T) {
 	x := startReadable(t)
 	mac := hmac.New(sha1.New, []byte("twilio-secret-0123456789"))
 	mac.Write([]byte("https://hooks.example.com/hooks/twilio" + "Body100% a;b" + "MessageSidSM1"))
@@ -314,8 +314,8 @@ func TestTwiliosFormIsReadAsItsLibraryReadsIt(t *testing.T) {
 	}
 }
 
-// TestAQueryIsReadAsAFormIs is for parameters with a semicolon, which net/url drops.
-func TestAQueryIsReadAsAFormIs(t *testing.T) {
+// TestQueryIsParsedLikeAForm is for parameters with a semicolon, which net/url drops.
+func TestQueryIsParsedLikeAForm(t *testing.T) {
 	x := startReadable(t)
 	_, id := x.deliverRaw(t, "any?a=1;2&pct=100%&b=x+y", map[string]string{"Content-Type": "application/json",
 		"X-Token": "token-0123456789abcdef"}, []byte(`{}`))

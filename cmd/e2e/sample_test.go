@@ -10,9 +10,9 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestASampleIsMarkedHoweverItIsSent checks that deliveries sent by the console, inside the server,
+// TestSampleIsMarkedAsATestHoweverSent checks that deliveries sent by the console, inside the server,
 // and by hookloom send are marked as tests, and that those of the provider are not.
-func TestASampleIsMarkedHoweverItIsSent(t *testing.T) {
+func TestSampleIsMarkedAsATestHoweverSent(t *testing.T) {
 	x := &lively{project: newProject(t, map[string]string{
 		"hookloom.yaml":    "triggers: {shop: {webhook: {provider: generic, secret: \"${{ secrets.S }}\"}}}\n",
 		"workflows/w.yaml": "on: shop\nsteps: [{uses: log, with: {message: came}}]\n",

@@ -28,10 +28,10 @@ func slowProject(t *testing.T, target string) *project {
 		", body: \"${{ event.key }}\"}}\n"})
 }
 
-// TestSIGTERMLetsWhatIsOpenFinish checks that each accepted request gets a response, that no call
+// TestSIGTERMLetsOpenRequestsAndCallsFinish checks that each accepted request gets a response, that no call
 // in progress is interrupted or repeated, and that the exit status is 0. HOOKLOOM_STOPS sets the
 // number of cycles.
-func TestSIGTERMLetsWhatIsOpenFinish(t *testing.T) {
+func TestSIGTERMLetsOpenRequestsAndCallsFinish(t *testing.T) {
 	realProcess(t)
 	var mu sync.Mutex
 	came := map[string]int{}

@@ -14,9 +14,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestAWorkflowsPageTellsWhatWouldChange compares with the file on disk and with a pasted text;
+// TestWorkflowPageShowsWhatWouldChange compares with the file on disk and with a pasted text;
 // each line links to its event, and hostile data is shown as text.
-func TestAWorkflowsPageTellsWhatWouldChange(t *testing.T) {
+func TestWorkflowPageShowsWhatWouldChange(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
@@ -64,9 +64,9 @@ func TestAWorkflowsPageTellsWhatWouldChange(t *testing.T) {
 	}
 }
 
-// TestThePlaygroundShowsEachPart evaluates an expression for a recorded event, and a text for
+// TestPlaygroundShowsEachPart evaluates an expression for a recorded event, and a text for
 // pasted data; hostile data is shown as text, and mistakes are explained.
-func TestThePlaygroundShowsEachPart(t *testing.T) {
+func TestPlaygroundShowsEachPart(t *testing.T) {
 	x := startLively(t)
 	defer x.stop()
 	b := openBrowser(t, x.consoleURL())
