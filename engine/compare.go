@@ -117,7 +117,8 @@ func inlets(events []SeenEvent) []InletFigures {
 	for i := range out {
 		f := &out[i]
 		var delay, behind []time.Duration
-		for _, e := range events {
+		for i := range events {
+			e := &events[i]
 			at, other := e.Webhook, e.Poll
 			if f.Inlet == workflows.InletPoll {
 				at, other = other, at
@@ -189,12 +190,16 @@ type IntervalCost struct {
 
 // Compare computes a comparison from recorded events and polls.
 func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
+	isTest := func(e SeenEvent) bool { return e.Test }
 	tests := len(s.Events)
-	s.Events = slices.DeleteFunc(slices.Clone(s.Events), func(e SeenEvent) bool { return e.Test })
+	if slices.ContainsFunc(s.Events, isTest) {
+		s.Events = slices.DeleteFunc(slices.Clone(s.Events), isTest)
+	}
 	c := Comparison{Trigger: trigger, Since: since, Events: len(s.Events), Tests: tests - len(s.Events)}
 	var webhook, poll, lag []time.Duration
-	var times []time.Time
-	for _, e := range s.Events {
+	times := make([]time.Time, 0, len(s.Events))
+	for i := range s.Events {
+		e := &s.Events[i]
 		own := e.ownTime()
 		switch {
 		case e.Poll.IsZero():
@@ -289,13 +294,15 @@ func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll 
 	if since.After(begin) {
 		begin = since
 	}
+	waits := make([]time.Duration, len(times))
 	for _, every := range comparedIntervals {
-		var waits []time.Duration
-		busy := map[int64]bool{}
-		for _, t := range times {
+		busy, last := 0, int64(math.MinInt64)
+		for i, t := range times {
 			n := int64(math.Ceil(float64(t.Sub(begin)) / float64(every)))
-			busy[n] = true
-			waits = append(waits, begin.Add(time.Duration(n)*every).Sub(t))
+			if n != last { // the times are in order
+				busy, last = busy+1, n
+			}
+			waits[i] = begin.Add(time.Duration(n) * every).Sub(t)
 		}
 		d := DelaysOf(waits)
 		sum := 0.0
@@ -304,7 +311,7 @@ func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll 
 		}
 		polls := max(float64(now.Sub(begin))/float64(every), 1)
 		c.Intervals = append(c.Intervals, IntervalCost{Interval: ShortDuration(every), Mean: sum / float64(len(waits)), P95: d.P95,
-			RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every), Empty: max(0, 1-float64(len(busy))/polls)})
+			RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every), Empty: max(0, 1-float64(busy)/polls)})
 	}
 }
 

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 )
@@ -117,26 +119,56 @@ func varyingAt(text string) int {
 	return 0
 }
 
-// GroupOf returns the group of a dead letter, with all counts zero.
-func GroupOf(d DeadLetter) DeadGroup {
-	g := DeadGroup{Kind: d.Kind, Workflow: d.Workflow, Step: d.ErrorStep, Host: d.Host, Code: d.ErrorCode,
-		Cause: withoutVarying(d.Error)}
-	sum := sha256.Sum256([]byte(strings.Join([]string{g.Kind, g.Workflow, g.Step, g.Host, g.Code, g.Cause}, "\x00")))
-	g.ID = hex.EncodeToString(sum[:6])
-	return g
+// deadCause is what the dead letters of a group have in common.
+type deadCause struct{ kind, workflow, step, host, code, text string }
+
+func causeOf(d *DeadLetter) deadCause {
+	return deadCause{d.Kind, d.Workflow, d.ErrorStep, d.Host, d.ErrorCode, withoutVarying(d.Error)}
 }
 
-// Add adds n dead letters of a version to the group.
-func (g *DeadGroup) Add(n int, version string, first, last time.Time) {
-	if g.Versions == nil {
-		g.Versions = map[string]int{}
+// group returns the group of a cause, with all counts zero.
+func (c deadCause) group() DeadGroup {
+	sum := sha256.Sum256([]byte(strings.Join([]string{c.kind, c.workflow, c.step, c.host, c.code, c.text}, "\x00")))
+	return DeadGroup{ID: hex.EncodeToString(sum[:6]), Kind: c.kind, Workflow: c.workflow, Step: c.step, Host: c.host, Code: c.code,
+		Cause: c.text, Versions: map[string]int{}}
+}
+
+// GroupOf returns the group of a dead letter, with all counts zero.
+func GroupOf(d DeadLetter) DeadGroup { return causeOf(&d).group() }
+
+// DeadGroups groups dead letters by cause.
+type DeadGroups struct{ by map[deadCause]*DeadGroup }
+
+// Add adds n dead letters with the same cause, version and message as d. first and last are when they failed.
+func (g *DeadGroups) Add(d *DeadLetter, n int, first, last time.Time) {
+	c := causeOf(d)
+	x := g.by[c]
+	if x == nil {
+		if g.by == nil {
+			g.by = map[deadCause]*DeadGroup{}
+		}
+		group := c.group()
+		x = &group
+		g.by[c] = x
 	}
-	if g.Count == 0 || first.Before(g.First) {
-		g.First = first
+	if x.Count == 0 || first.Before(x.First) {
+		x.First = first
 	}
-	if last.After(g.Last) {
-		g.Last = last
+	if last.After(x.Last) {
+		x.Last = last
 	}
-	g.Count += n
-	g.Versions[version] += n
+	x.Count += n
+	x.Versions[d.Version] += n
+}
+
+// List returns the groups, largest first.
+func (g *DeadGroups) List() []DeadGroup {
+	out := make([]DeadGroup, 0, len(g.by))
+	for _, x := range g.by {
+		out = append(out, *x)
+	}
+	slices.SortFunc(out, func(a, b DeadGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.ID, b.ID))
+	})
+	return out
 }

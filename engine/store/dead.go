@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -15,8 +14,7 @@ const (
 	// removed afterwards.
 	deadGroups = `SELECT r.workflow, r.version, ` + errorStep + `, ` + errorCode + `, ` + errorMessage + `, ` + runHost + `,
 		count(*), min(r.finished_at), max(r.finished_at) FROM runs r INDEXED BY runs_not_well`
-	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM decisions d
-		JOIN events e ON e.id = d.event_id WHERE d.outcome = 'rule_failed'`
+	ruleGroups = `SELECT d.workflow, d.version, '', 'rule_failed', d.reason, '', count(*), min(d.at), max(d.at) FROM `
 )
 
 // DeadGroups counts the dead letters that match the filters by cause, largest group first.
@@ -26,27 +24,19 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 	}
 	rules := deadRules(q)
 	q.DeadOnly, q.After = true, ""
-	var found []*engine.DeadGroup
-	by := map[string]*engine.DeadGroup{}
+	var groups engine.DeadGroups
 	// gather adds the groups of a query; those that wanted rejects are left out.
 	gather := func(kind, query string, args []any, wanted func(*engine.DeadLetter) bool) error {
-		_, err := collect(ctx, h.db, query, args, func(s scanner) (struct{}, error) {
-			d := engine.DeadLetter{Kind: kind}
-			var n int
-			var first, last int64
+		d := engine.DeadLetter{Kind: kind}
+		var n int
+		var first, last int64
+		return h.each(ctx, query, args, func(s scanner) error {
 			err := s.Scan(&d.Workflow, &d.Version, &d.ErrorStep, &d.ErrorCode, &d.Error, &d.Host, &n, &first, &last)
-			if err != nil || !wanted(&d) {
-				return struct{}{}, err
+			if err == nil && wanted(&d) {
+				groups.Add(&d, n, fromMillis(first), fromMillis(last))
 			}
-			g := engine.GroupOf(d)
-			if by[g.ID] == nil {
-				by[g.ID] = &g
-				found = append(found, &g)
-			}
-			by[g.ID].Add(n, d.Version, fromMillis(first), fromMillis(last))
-			return struct{}{}, nil
+			return err
 		})
-		return err
 	}
 	if runs := deadRunsOf(q); runs != nil {
 		query, args, wanted, err := h.deadRuns(*runs)
@@ -59,22 +49,12 @@ func (h *History) DeadGroups(ctx context.Context, q engine.Query) ([]engine.Dead
 	}
 	if rules {
 		w := ruleConditions(q)
-		query := ruleGroups
-		if len(w.parts) > 0 {
-			query += " AND " + strings.Join(w.parts, " AND ")
-		}
-		if err := gather("rule_failed", query+` GROUP BY 1, 2, 5`, w.args, allDead); err != nil {
+		w.add(`d.outcome = 'rule_failed'`)
+		if err := gather("rule_failed", ruleGroups+ruleTables(w)+w.String()+` GROUP BY 1, 2, 5`, w.args, allDead); err != nil {
 			return nil, err
 		}
 	}
-	out := make([]engine.DeadGroup, len(found))
-	for i, g := range found {
-		out[i] = *g
-	}
-	slices.SortStableFunc(out, func(a, b engine.DeadGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), strings.Compare(a.ID, b.ID))
-	})
-	return out, nil
+	return groups.List(), nil
 }
 
 // deadRunsOf is the part of a query of dead letters that is about runs; nil if none is.

@@ -190,6 +190,8 @@ func (t *translation) word(i int) {
 	switch {
 	case x.text == "LIKE":
 		x.text = "ILIKE" // SQLite's LIKE does not distinguish the case of ASCII letters
+	case x.text == "ESCAPE" && t.text(after) == `'\'`:
+		t.list[after].text, x.text = "", "" // it is the default, and without it the pattern is not computed for each row
 	case x.text == "INDEXED" && t.text(after) == "BY":
 		t.list[after].text, t.list[t.step(after, 1)].text, x.text = "", "", ""
 	case x.text == "CROSS" && t.text(after) == "JOIN":

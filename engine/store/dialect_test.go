@@ -24,7 +24,7 @@ func TestStatementsAreTranslatedForPostgreSQL(t *testing.T) {
 			`hookloom.json_ids($1))`,
 		`SELECT id FROM runs WHERE workflow IN (SELECT value FROM json_each(?))`: `SELECT id FROM hookloom.runs WHERE workflow IN (SELECT ` +
 			`value FROM hookloom.json_texts($1))`,
-		`SELECT 1 WHERE CAST(e.body AS TEXT) LIKE ? ESCAPE '\'`: `SELECT 1 WHERE hookloom.body_text(e.body  ) COLLATE "C" ILIKE $1 ESCAPE '\'`,
+		`SELECT 1 WHERE CAST(e.body AS TEXT) LIKE ? ESCAPE '\'`: `SELECT 1 WHERE hookloom.body_text(e.body  ) COLLATE "C" ILIKE $1  `,
 		`SELECT CAST(x AS BIGINT), printf('run_%016x', id)`:     `SELECT CAST(x AS BIGINT), hookloom.hex_id('run_%016x', id)`,
 		`SELECT 1 WHERE a > 1 AND +e.trigger IN (?)`:            `SELECT 1 WHERE a > 1 AND e.trigger IN ($1)`,
 		`SELECT 1 FROM runs r CROSS JOIN steps s ON 1 = 1`:      `SELECT 1 FROM hookloom.runs r  JOIN hookloom.steps s ON 1 = 1`,

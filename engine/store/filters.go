@@ -45,8 +45,10 @@ const (
 			ELSE coalesce((SELECT CASE WHEN p.state = 'waits' THEN 'concurrency' WHEN p.rate_grp IS NOT NULL
 				AND r.started_at IS NULL THEN 'rate' END
 				FROM places p WHERE p.run_id = r.id), 'slot') END END, '')`
+	// bodyAsText is a body as text.
+	bodyAsText = `CAST(e.body AS TEXT)`
 	// isTest reports whether an event is a sample, by its User-Agent.
-	isTest = `(CASE WHEN e.headers LIKE '%"user-agent":"` + engine.SampleAgent + `"%' THEN 1 ELSE 0 END)`
+	isTest = `(CASE WHEN instr(e.headers, '"user-agent":"` + engine.SampleAgent + `"') > 0 THEN 1 ELSE 0 END)`
 	// asksAPerson finds the runs that wait for a person, using only the indexes waits_by_kind and
 	// runs_due.
 	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM waits WHERE kind = 'approval'
@@ -116,7 +118,7 @@ func eventConditions(q engine.Query) (w, x where, costly bool, err error) {
 	}
 	if q.Grep != "" {
 		p := like(q.Grep)
-		w.add(`(e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR CAST(e.body AS TEXT) LIKE ? ESCAPE '\')`, p, p, p)
+		w.add(`(e.key LIKE ? ESCAPE '\' OR e.type LIKE ? ESCAPE '\' OR `+bodyAsText+` LIKE ? ESCAPE '\')`, p, p, p)
 	}
 	return w, x, len(w.parts) > indexed, nil
 }
@@ -322,6 +324,15 @@ func ruleConditions(q engine.Query) (w where) {
 			p, p)
 	}
 	return w
+}
+
+// ruleTables are the tables of decisions with conditions of ruleConditions. Each decision has its event, so that events
+// are read only for conditions on them.
+func ruleTables(w where) string {
+	if !slices.ContainsFunc(w.parts, func(part string) bool { return strings.Contains(part, "e.") }) {
+		return "decisions d"
+	}
+	return "decisions d JOIN events e ON e.id = d.event_id"
 }
 
 // deadRules reports whether the filters of dead letters include failed rules.

@@ -216,24 +216,18 @@ var seenEvents = fmt.Sprintf(`SELECT e.key, e.time, e.received_at, coalesce(s.at
 	+ CASE WHEN e.recovered = 1 THEN %d ELSE 0 END + %d * %s
 	+ CASE s.inlet WHEN 'webhook' THEN %d WHEN 'poll' THEN %d WHEN '`+sampleSighting+`' THEN 0 ELSE CASE WHEN s.inlet IS NULL THEN 0
 		ELSE %d END END
-	FROM events e LEFT JOIN sightings s ON s.event_id = e.id
-	WHERE e.trigger = ? AND e.id >= ? AND e.inlet IN ('webhook', 'poll') ORDER BY e.id, s.at`, seenByPoll, seenRecovered, seenTest,
+	FROM events e LEFT JOIN sightings s ON s.event_id = e.id AND s.event_id >= ?2
+	WHERE e.trigger = ?1 AND e.id >= ?2 AND e.inlet IN ('webhook', 'poll') ORDER BY e.id, s.at`, seenByPoll, seenRecovered, seenTest,
 	isTest, againByWebhook, againByPoll, againOther)
 
 // Sightings returns the data that compare needs of a trigger's events since a time.
 func (h *History) Sightings(ctx context.Context, trigger string, since time.Time) (engine.Sightings, error) {
 	var out engine.Sightings
-	rows, err := h.db.QueryContext(ctx, seenEvents, trigger, engine.FirstID(since))
-	if err != nil {
-		return out, classify(err)
-	}
-	defer rows.Close()
-	last := ""
-	for rows.Next() {
-		var key string
-		var at, received, again, seen int64
-		if err := rows.Scan(&key, &at, &received, &again, &seen); err != nil {
-			return out, classify(err)
+	var key, last string
+	var at, received, again, seen int64
+	err := h.each(ctx, seenEvents, []any{trigger, engine.FirstID(since)}, func(row scanner) error {
+		if err := row.Scan(&key, &at, &received, &again, &seen); err != nil {
+			return err
 		}
 		if key != last {
 			last = key
@@ -248,9 +242,10 @@ func (h *History) Sightings(ctx context.Context, trigger string, since time.Time
 			}
 			e.See(inletSeen(seen&againByPoll != 0), fromMillis(again))
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return out, classify(err)
+		return nil
+	})
+	if err != nil {
+		return out, err
 	}
 	if err := h.observed(ctx, trigger, since, &out); err != nil {
 		return out, err

@@ -19,9 +19,6 @@ import (
 
 const (
 	noCause = `NOT EXISTS (SELECT 1 FROM dead_causes f WHERE f.run_id = r.id)`
-	// withoutCause are the dead runs without a stored cause. It reads only indexes.
-	withoutCause = `missing AS MATERIALIZED (SELECT r.id FROM runs r WHERE (r.status = 'failed' OR r.status = 'timed_out') AND ` +
-		noCause + `)`
 	// hostsOfDead are the ids and hosts of dead runs. OFFSET keeps the planner from reading the error of each run before it
 	// knows whether its cause is stored.
 	hostsOfDead = `SELECT f.run_id AS id, f.host FROM dead_causes f UNION ALL SELECT m.id, m.host FROM (SELECT r.id, ` + runHost +
@@ -35,27 +32,36 @@ const (
 	selectCauses = ` d.workflow, d.version, c.step, c.code, c.message, coalesce((SELECT s.destination FROM steps s WHERE s.run_id = d.id AND
 			s.path = c.step AND s.destination IS NOT NULL AND d.error IS NOT NULL ORDER BY s.attempt DESC LIMIT 1), '') AS host, d.finished_at
 		FROM dead d JOIN causes c ON coalesce(c.error, '') = coalesce(d.error, '') AND (c.error IS NULL) = (d.error IS NULL)`
-	storedCauses = `SELECT f.workflow, f.version, f.step, f.code, f.message, f.host, f.finished_at FROM runs r
-		JOIN dead_causes f ON f.run_id = r.id`
+	// storedCauses counts dead runs by stored cause; id is that of a run without one.
+	storedCauses = `stored AS MATERIALIZED (SELECT CASE WHEN f.run_id IS NULL THEN r.id END AS id, f.workflow, f.version, f.step, f.code,
+		f.message, f.host, count(*) AS n, min(f.finished_at) AS began, max(f.finished_at) AS ended FROM runs r
+		LEFT JOIN dead_causes f ON f.run_id = r.id`
 	// writeCauses stores the causes of runs; those that did not fail have none.
 	writeCauses = `INSERT INTO dead_causes (run_id, workflow, version, step, code, message, host, finished_at) WITH ` + readCauses +
 		` WHERE r.id IN (SELECT value FROM json_each(?)) AND (r.status = 'failed' OR r.status = 'timed_out')` + readFields +
 		` SELECT d.id,` + selectCauses + ` ON CONFLICT DO NOTHING`
 )
 
-// groupCauses is the query that counts the dead runs of conditions by cause. One statement reads the stored causes and
-// those that are not stored: between two of them, a cause may be stored.
+// groupCauses is the query that counts the dead runs of conditions by cause; those without a stored cause are counted
+// one by one. It is one statement: between two, a cause may be stored.
 func groupCauses(w where) (query string, args []any) {
-	rest := where{parts: append([]string{`r.id IN (SELECT id FROM missing)`}, w.parts...)}
-	stored := where{parts: slices.Clone(w.parts)}
-	for i, part := range stored.parts { // so the rows of runs are not read
-		if strings.HasPrefix(part, "r.workflow ") || strings.HasPrefix(part, "r.finished_at ") {
-			stored.parts[i] = "f" + strings.TrimPrefix(part, "r")
+	var stored where
+	for _, part := range w.parts {
+		own := w.args[:strings.Count(part, "?")]
+		w.args = w.args[len(own):]
+		for _, column := range []string{"workflow", "finished_at"} {
+			if rest, found := strings.CutPrefix(part, "r."+column+" "); found { // so the rows of runs are not read
+				part = fmt.Sprintf(`(f.%[1]s %[2]s OR f.run_id IS NULL AND EXISTS (SELECT 1 FROM runs y WHERE y.id = r.id AND y.%[1]s %[2]s `+
+					`LIMIT 1 OFFSET 0))`, column, rest)
+				own = slices.Concat(own, own)
+			}
 		}
+		stored.add(part, own...)
 	}
-	return `WITH ` + withoutCause + `, ` + readCauses + rest.String() + readFields + ` SELECT x.workflow, x.version, x.step, x.code, x.message,
-		x.host, count(*), min(x.finished_at), max(x.finished_at) FROM (SELECT` + selectCauses + ` UNION ALL ` + storedCauses + stored.String() +
-		`) AS x GROUP BY 1, 2, 3, 4, 5, 6`, append(append([]any{}, w.args...), w.args...)
+	return `WITH ` + storedCauses + stored.String() + ` GROUP BY 1, 2, 3, 4, 5, 6, 7), ` + readCauses +
+		` WHERE r.id IN (SELECT id FROM stored WHERE id IS NOT NULL)` + readFields + ` SELECT workflow, version, step, code, message, host, n,
+			began, ended FROM stored WHERE id IS NULL UNION ALL SELECT x.workflow, x.version, x.step, x.code, x.message, x.host, 1, x.finished_at,
+			x.finished_at FROM (SELECT` + selectCauses + `) AS x`, stored.args
 }
 
 // writeDead stores the causes of the runs that the transaction ends without success.

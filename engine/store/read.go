@@ -190,7 +190,9 @@ func readPage[T any](ctx context.Context, h *History, q engine.Query, l listing[
 	if err != nil {
 		return none, err
 	}
-	items, err := collect(ctx, h.db, l.query+w.String()+tail, w.args, l.scan)
+	items, err := searchText(h, l.query+w.String()+tail, func(query string) ([]T, error) {
+		return collect(ctx, h.db, query, w.args, l.scan)
+	})
 	return finish(items, q, last, l.id, l.name), err
 }
 

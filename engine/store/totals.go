@@ -22,9 +22,11 @@ func counted[T any](p *engine.Page[T], n int, more bool) {
 
 // countRows counts the rows of a query, up to totalMost.
 func (h *History) countRows(ctx context.Context, from string, w where) (n int, err error) {
-	err = h.db.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s%s LIMIT %d)`, from, w.String(), totalMost+1),
-		w.args...).Scan(&n)
-	return n, classify(err)
+	query := fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM %s%s LIMIT %d)`, from, w.String(), totalMost+1)
+	return searchText(h, query, func(query string) (n int, err error) {
+		err = h.db.QueryRowContext(ctx, query, w.args...).Scan(&n)
+		return n, classify(err)
+	})
 }
 
 // search counts the rows of a costly query among the newest that one search scans; it reports
@@ -99,7 +101,7 @@ func (h *History) deadTotal(ctx context.Context, q engine.Query) (n int, err err
 	if rules {
 		w := ruleConditions(q)
 		w.add("d.outcome = 'rule_failed'")
-		more, err := h.countRows(ctx, "decisions d JOIN events e ON e.id = d.event_id", w)
+		more, err := h.countRows(ctx, ruleTables(w), w)
 		if err != nil {
 			return 0, err
 		}
