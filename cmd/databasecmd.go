@@ -228,7 +228,8 @@ func (a *app) printLeft(list []store.CopiedTable) {
 			a.printf("Not in the copy: the secrets %s, which providers sent in handshakes. With a SQLite file they belong in .env of the "+
 				"project's folder: hookloom triggers --await-secret NAME lets a provider send its secret again.\n", strings.Join(x.Left, ", "))
 		case "awaited_secrets":
-			a.printf("Not in the copy: the wait for a handshake at %s; hookloom triggers --await-secret begins it again.\n", strings.Join(x.Left, ", "))
+			a.printf("Not in the copy: the wait for a handshake at %s; hookloom triggers --await-secret begins it again.\n",
+				strings.Join(x.Left, ", "))
 		default:
 			a.printf("Not in the copy: %d certificates and keys of server.tls.acme; they are requested again.\n", len(x.Left))
 		}
