@@ -49,6 +49,7 @@ var owners = map[string][]string{
 	"github.com/spf13/pflag":                 {"cmd"}, // the flags of cobra's commands
 	"github.com/golang-jwt/jwt/v5":           {"engine/signature", "actions/auth"},
 	"golang.org/x/oauth2":                    {"actions/auth"},
+	"golang.org/x/net":                       {"workflows"}, // international host names
 	"golang.org/x/text":                      {"engine/signature", "engine/content", "workflows/dataschema"},
 	"github.com/rogpeppe/go-internal":        {"engine/console"}, // its diff
 	"github.com/prometheus/client_golang":    {"engine/telemetry"},

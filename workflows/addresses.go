@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // listenAddress checks an address that the server listens on.
@@ -123,17 +122,29 @@ func destinationProblem(key string) (problem, hint string) {
 		return fmt.Sprintf("%q is not a host: patterns are not supported", key), "name each host"
 	case path && hostName.MatchString(withoutPort(before)):
 		return fmt.Sprintf("%q has a path, and limits are for a host", key), "write " + before
-	case !hostName.MatchString(host) && !isUnicodeHost(host):
+	case !hostName.MatchString(host) && isASCII(host):
 		return fmt.Sprintf("%q is not a host", key), "write api.example.com, or api.example.com:8443"
+	}
+	if _, err := ASCIIHost(host); err != nil {
+		return fmt.Sprintf("%q is not a host: no international name has this form", key), "write the name as its owner does, or as xn--..."
+	}
+	if err := undecodable(host); err != nil {
+		return fmt.Sprintf("%q is not a host: %v", key, err), "write the name as its owner does, in its own letters"
 	}
 	return "", ""
 }
 
-// isUnicodeHost reports whether a host consists of letters of any language, digits, dots and hyphens.
-func isUnicodeHost(host string) bool {
-	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
-		return r < 0x80 && r != '.' && r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	}) && strings.ContainsFunc(host, unicode.IsLetter)
+// destinationHost returns a key of destinations as destination.Scope writes the host.
+func destinationHost(key string) string {
+	host, port := key, ""
+	if i := strings.LastIndexByte(key, ':'); i > strings.LastIndexByte(key, ']') {
+		host, port = key[:i], key[i:]
+	}
+	ascii, err := ASCIIHost(host)
+	if err != nil {
+		ascii = host // it is reported
+	}
+	return strings.ToLower(strings.TrimSuffix(ascii, ".")) + port
 }
 
 // allowProblem says what is wrong with an entry of egress.allow.

@@ -183,7 +183,7 @@ func (l *loader) destinations(d *decoder, v *yaml.Node) {
 		if problem, hint := destinationProblem(k.Value); problem != "" {
 			d.add(d.pos(k), "bad-address", "destinations: "+problem, hint)
 		}
-		host := strings.Replace(strings.ToLower(strings.TrimSuffix(k.Value, ".")), ".:", ":", 1) // as destination.Scope
+		host := destinationHost(k.Value)
 		if _, twice := l.p.Destinations[host]; twice {
 			d.add(d.pos(k), "duplicate-key", fmt.Sprintf("destinations: %q is the host of another key, written in another way", k.Value),
 				"remove one of them")

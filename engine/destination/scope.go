@@ -24,8 +24,10 @@ var shared = map[string]int{
 
 // Scope returns the name of a URL's destination. origin is its scheme, host and port. The name is
 // origin itself, plus the first path segments for a host that many receivers share. The dot that may end
-// the name of a host is removed: the host is the same, and so are its limits.
+// the name of a host is removed, and an international name is in its ASCII form: the host is the same, and so
+// are its limits.
 func Scope(origin, rawPath string) string {
+	origin = inASCII(origin)
 	origin = strings.Replace(strings.TrimSuffix(origin, "."), ".:", ":", 1)
 	n := shared[hostname(origin)]
 	if n == 0 {
@@ -41,6 +43,25 @@ func Scope(origin, rawPath string) string {
 		}
 	}
 	return origin + "/" + strings.Join(parts[:n], "/")
+}
+
+// inASCII returns an origin, or a host, with its host in ASCII.
+func inASCII(origin string) string {
+	start := 0
+	if i := strings.Index(origin, "://"); i >= 0 {
+		start = i + len("://")
+	}
+	host, _, _ := strings.Cut(origin[start:], "/")
+	rest := origin[start+len(host):]
+	if hasPort(host) {
+		i := strings.LastIndexByte(host, ':')
+		host, rest = host[:i], host[i:]+rest
+	}
+	ascii, err := workflows.ASCIIHost(host)
+	if err != nil {
+		return origin // the attempt fails, and says why
+	}
+	return origin[:start] + ascii + rest
 }
 
 // hostname is the host of an origin in lower case, without its port. It runs for every
@@ -121,7 +142,7 @@ func (d *destination) held(now time.Time) bool {
 // start after an outage. A host's name selects all of its destinations. It returns how many were
 // held.
 func (ds *Table) Lift(name string) int {
-	name = strings.TrimRight(name, "/")
+	name = inASCII(strings.TrimRight(name, "/"))
 	ds.mu.Lock()
 	var lifted []*destination
 	now := time.Now()
@@ -144,7 +165,7 @@ func (ds *Table) Lift(name string) int {
 // Origins returns the origins under which attempts to a destination, or to a host, are stored. The
 // origin of a name with a path is shared with other destinations: it is returned only if scoped.
 func Origins(name string, scoped bool) []string {
-	name = strings.TrimRight(name, "/")
+	name = inASCII(strings.TrimRight(name, "/"))
 	switch origin := originOf(name); {
 	case !strings.Contains(name, "://"):
 		return []string{"https://" + name, "http://" + name}

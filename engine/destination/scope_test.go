@@ -171,6 +171,12 @@ func TestLimitAppliesToEverySpellingOfItsHost(t *testing.T) {
 		{"[::1]:443", "https://[::1]", true},
 		{"example.com", "https://api.example.com", false},
 		{"hooks.slack.com:443", "https://hooks.slack.com/services/T/B", true},
+		{"xn--bcher-kva.example", Scope("https://bücher.example", "/x"), true},
+		{"xn--bcher-kva.example", Scope("https://BÜCHER.example.:8443", ""), true},
+		{"xn--bcher-kva.example:8443", Scope("https://bu\u0308cher.example:8443", ""), true},
+		{"xn--bcher-kva.example", Scope("smtp://bücher\u3002example:587", ""), true},
+		{"xn--bcher-kva.example", Scope("https://XN--BCHER-KVA.example", ""), true},
+		{"xn--bcher-kva.example", Scope("https://bucher.example", ""), false},
 	} {
 		table := newCalled().Table
 		table.Use(map[string]workflows.Limit{c.key: {Concurrency: 1}})
@@ -179,6 +185,23 @@ func TestLimitAppliesToEverySpellingOfItsHost(t *testing.T) {
 		if p == nil || (second != nil) != c.want {
 			t.Errorf("%s, limited by %s: %v, want %t", c.name, c.key, second != nil, c.want)
 		}
+	}
+}
+
+// TestBothSpellingsOfAnInternationalHostAreOneDestination: they share one limit, and are resumed together.
+func TestBothSpellingsOfAnInternationalHostAreOneDestination(t *testing.T) {
+	table := newCalled().Table
+	table.Use(map[string]workflows.Limit{"xn--bcher-kva.example": {Concurrency: 1}})
+	first, _ := table.Take(Scope("https://bücher.example", "/a"), workflows.Limit{}, 1)
+	_, second := table.Take(Scope("https://xn--bcher-kva.example", "/b"), workflows.Limit{}, 2)
+	if first == nil || second == nil {
+		t.Errorf("%v, %v: want one permit", first, second)
+	}
+	if got := Scope("https://a\u2260b.example:81", "/x"); got != "https://a\u2260b.example:81" {
+		t.Errorf("a name that has no ASCII form: %q", got)
+	}
+	if got := Origins("bücher.example", false); !slices.Equal(got, []string{"https://xn--bcher-kva.example", "http://xn--bcher-kva.example"}) {
+		t.Errorf("origins: %v", got)
 	}
 }
 
