@@ -102,7 +102,7 @@ func TestPermitsAreAskedForWhenSomethingNeedsThem(t *testing.T) {
 			return nil, nil
 		}
 		if asked.Load() == 1 {
-			return nil, errors.New("the database is away")
+			return []permit.Grant{{Slots: 1}}, errors.New("the transaction was rolled back")
 		}
 		return []permit.Grant{{Slots: 1}}, nil
 	}}
