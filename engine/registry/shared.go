@@ -71,8 +71,7 @@ func (g *Registry) learnRules(ctx context.Context, p *workflows.Project) (seq in
 				"version", v.Version, "error", err)
 			continue
 		}
-		g.AddCancelRules(w)
-		g.awaits(w)
+		g.AddCancelRules(w) // versionIn has registered what its runs wait for
 	}
 	return seq, nil
 }
