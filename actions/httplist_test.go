@@ -39,7 +39,7 @@ func TestAStepReadsAListPageByPage(t *testing.T) {
 			}
 			give(w, nil, 1)
 		default:
-			seven(w, (number(r, "p")-1)*3, 3)
+			serveSevenItems(w, (number(r, "p")-1)*3, 3)
 		}
 	}))
 	defer server.Close()

@@ -98,8 +98,8 @@ func give(w io.Writer, fields map[string]any, items ...int) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// seven responds like a service with the items 1 to 7, by page or offset and size.
-func seven(w io.Writer, from, size int) {
+// serveSevenItems responds like a service with the items 1 to 7, by page or offset and size.
+func serveSevenItems(w io.Writer, from, size int) {
 	var items []int
 	for i := from; i < min(from+size, 7); i++ {
 		items = append(items, i+1)
@@ -132,14 +132,16 @@ func TestListIsReadToItsEndPageByPage(t *testing.T) {
 		asked                []string
 	}{
 		{"pages by number, until one is empty", "{path: /l, query: {q: a}}", "{items: response.body.rows, page: {query: p}}", nil,
-			func(_ int, w http.ResponseWriter, r *http.Request) { seven(w, (number(r, "p")-1)*4, 4) },
+			func(_ int, w http.ResponseWriter, r *http.Request) { serveSevenItems(w, (number(r, "p")-1)*4, 4) },
 			[]int{1, 2, 3, 4, 5, 6, 7}, false, []string{"GET /v1/l?p=1&q=a", "GET /v1/l?p=2&q=a", "GET /v1/l?p=3&q=a"}},
 		{"pages by number from 0, until one is short", "{path: /l}",
 			"{items: response.body.rows, page: {query: p, from: 0}, size: {value: 4, query: n}}", nil,
-			func(_ int, w http.ResponseWriter, r *http.Request) { seven(w, number(r, "p")*4, number(r, "n")) },
+			func(_ int, w http.ResponseWriter, r *http.Request) {
+				serveSevenItems(w, number(r, "p")*4, number(r, "n"))
+			},
 			[]int{1, 2, 3, 4, 5, 6, 7}, false, []string{"GET /v1/l?n=4&p=0", "GET /v1/l?n=4&p=1"}},
 		{"offset", "{path: /l}", "{items: response.body.rows, offset: {query: skip}, until: len(response.body.rows) == 1}", nil,
-			func(_ int, w http.ResponseWriter, r *http.Request) { seven(w, number(r, "skip"), 3) },
+			func(_ int, w http.ResponseWriter, r *http.Request) { serveSevenItems(w, number(r, "skip"), 3) },
 			[]int{1, 2, 3, 4, 5, 6, 7}, false, []string{"GET /v1/l?skip=0", "GET /v1/l?skip=3", "GET /v1/l?skip=6"}},
 		{"token in the query, encoded", "{path: /l}", "{items: response.body.rows, token: response.body.next, query: cursor}", nil,
 			tokens, []int{1, 2, 3}, false, []string{"GET /v1/l", "GET /v1/l?cursor=t+2%26x", "GET /v1/l?cursor=3"}},
@@ -162,17 +164,17 @@ func TestListIsReadToItsEndPageByPage(t *testing.T) {
 			[]int{1, 2, 3, 4}, false, []string{"GET /v1/l", "GET /v1/l?p=2", "GET /v1/l?p=3", "GET /v1/l?p=4"}},
 		{"max_items of the step asks for no more", "{path: /l}",
 			"{items: response.body.rows, page: {query: p}, size: {value: 4, query: n}}", map[string]any{"max_items": 2},
-			func(_ int, w http.ResponseWriter, r *http.Request) { seven(w, 0, number(r, "n")) },
+			func(_ int, w http.ResponseWriter, r *http.Request) { serveSevenItems(w, 0, number(r, "n")) },
 			[]int{1, 2}, true, []string{"GET /v1/l?n=2&p=1"}},
 		{"max_items of the file cuts a page", "{path: /l}", "{items: response.body.rows, page: {query: p}, max_items: 5}", nil,
-			func(_ int, w http.ResponseWriter, r *http.Request) { seven(w, (number(r, "p")-1)*4, 4) },
+			func(_ int, w http.ResponseWriter, r *http.Request) { serveSevenItems(w, (number(r, "p")-1)*4, 4) },
 			[]int{1, 2, 3, 4, 5}, true, []string{"GET /v1/l?p=1", "GET /v1/l?p=2"}},
 		{"as many items as max_items on a page that is not full are all", "{path: /l}",
 			"{items: response.body.rows, page: {query: p}, size: 100}", map[string]any{"max_items": 7},
-			func(_ int, w http.ResponseWriter, _ *http.Request) { seven(w, 0, 100) },
+			func(_ int, w http.ResponseWriter, _ *http.Request) { serveSevenItems(w, 0, 100) },
 			[]int{1, 2, 3, 4, 5, 6, 7}, false, []string{"GET /v1/l?p=1"}},
 		{"max pages", "{path: /l}", "{items: response.body.rows, page: {query: p}, max: 1}", nil,
-			func(_ int, w http.ResponseWriter, _ *http.Request) { seven(w, 0, 2) },
+			func(_ int, w http.ResponseWriter, _ *http.Request) { serveSevenItems(w, 0, 2) },
 			[]int{1, 2}, true, []string{"GET /v1/l?p=1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -79,7 +79,7 @@ func TestNumberedPagesThatLoseItemsAreReadAgain(t *testing.T) {
 				n++
 				number, _ := strconv.Atoi(c.at[n]) // 0 where nothing happens
 				for range number {
-					s.sells(0)
+					s.addItem(0)
 				}
 				for i := range s.goods {
 					if s.goods[i].id == -number {
@@ -100,12 +100,12 @@ func TestNumberedPagesThatLoseItemsAreReadAgain(t *testing.T) {
 	}
 }
 
-// TestALinkThatCountsLosesNoItem: a list whose links to the next page contain its number moves in the same
+// TestNumberedPageLinksLoseNoItem: a list whose links to the next page contain its number moves in the same
 // way, and one whose links contain the last item does not.
-func TestALinkThatCountsLosesNoItem(t *testing.T) {
+func TestNumberedPageLinksLoseNoItem(t *testing.T) {
 	s, n := &modelShop{now: time.Now(), filter: "gt", cursor: "seq", pages: "next", limit: 1}, 0
 	for range 3 {
-		s.sells(0)
+		s.addItem(0)
 	}
 	s.between = func() {
 		if n++; n == 2 {
@@ -307,7 +307,7 @@ func TestAShopWithAnotherClockGivesEachItemOnce(t *testing.T) {
 					s.now = s.now.Add(7 * time.Second)
 					for range 3 {
 						if n%3 == 0 && n < 60 {
-							s.sells(time.Duration(n*37%114) * time.Second)
+							s.addItem(time.Duration(n*37%114) * time.Second)
 							s.goods[len(s.goods)-1].at = s.goods[len(s.goods)-1].at.Add(off)
 						}
 					}

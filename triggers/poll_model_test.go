@@ -172,8 +172,8 @@ func (s *modelShop) behind(list []good, token string) int {
 	return len(list)
 }
 
-// sells adds an item that becomes visible after a while.
-func (s *modelShop) sells(late time.Duration) {
+// addItem adds an item that becomes visible after a while.
+func (s *modelShop) addItem(late time.Duration) {
 	s.last++
 	at := s.now.Truncate(time.Second)
 	s.goods = append(s.goods, good{id: s.last, seq: s.last, at: at, visible: s.now.Add(late)})
@@ -282,7 +282,7 @@ func modelRun(t *testing.T, rt *rapid.T, path string) {
 	}
 	for range draw("rounds", 1, 6) {
 		for range draw("sold", 0, 8) {
-			s.sells(late())
+			s.addItem(late())
 			s.now = s.now.Add(time.Duration(draw("pause", 0, 2)) * time.Second)
 		}
 		if draw("far", 0, 9) == 0 && timed {
@@ -294,7 +294,7 @@ func modelRun(t *testing.T, rt *rapid.T, path string) {
 			case 0:
 				gone()
 			case 1:
-				s.sells(late())
+				s.addItem(late())
 			}
 			s.now = s.now.Add(time.Duration(draw("passes", 0, 1)) * time.Second)
 		}

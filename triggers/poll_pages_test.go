@@ -217,9 +217,9 @@ func TestIncompleteListIsReported(t *testing.T) {
 	}
 }
 
-// TestAFullAnswerThatReachesTheLastItemReadIsComplete, unless the service includes the moment that is asked
+// TestFullPageThatReachesTheLastItemIsComplete, unless the service includes the moment that is asked
 // for: the answer may then be cut between items of this moment.
-func TestAFullAnswerThatReachesTheLastItemReadIsComplete(t *testing.T) {
+func TestFullPageThatReachesTheLastItemIsComplete(t *testing.T) {
 	for query, want := range map[string]string{"limit: 3": "2 new of 3",
 		`limit: 3, since: "${{ cursor }}"`: "the answer of 3 items does not reach back to the last item read, 3"} {
 		s := newShop(t)

@@ -173,8 +173,8 @@ func TestFailedPollKeepsItsState(t *testing.T) {
 	}
 }
 
-// TestAFailureThatCannotBeStoredIsReportedToo, beside what the service said.
-func TestAFailureThatCannotBeStoredIsReportedToo(t *testing.T) {
+// TestStoreErrorIsReportedBesideThePollError.
+func TestStoreErrorIsReportedBesideThePollError(t *testing.T) {
 	s := newShop(t)
 	s.handle = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }
 	var full atomic.Bool
@@ -190,9 +190,9 @@ func TestAFailureThatCannotBeStoredIsReportedToo(t *testing.T) {
 	}
 }
 
-// TestABigListComesInParts, none of which is passed over, the newest first or last,
+// TestABigListIsReadInParts, none of which is passed over, the newest first or last,
 // and a page of ten thousand stays within bounds.
-func TestABigListComesInParts(t *testing.T) {
+func TestABigListIsReadInParts(t *testing.T) {
 	list := func(from, to int) string {
 		var b strings.Builder
 		step := 1

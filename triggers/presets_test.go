@@ -327,7 +327,7 @@ func TestPollAndWebhookOfAProviderMakeOneEvent(t *testing.T) {
 			}
 			var seen []string
 			for _, first := range []string{"webhook", "poll"} {
-				seen = append(seen, bothWays(t, project, secret, first, wrap))
+				seen = append(seen, byInlets(t, project, secret, first, wrap))
 			}
 			if seen[0] != seen[1] {
 				t.Errorf("by the webhook first %s, by the poll first %s", seen[0], seen[1])
@@ -339,8 +339,8 @@ func TestPollAndWebhookOfAProviderMakeOneEvent(t *testing.T) {
 	}
 }
 
-// bothWays brings one event by both inlets and gives its key, type and data.
-func bothWays(t *testing.T, p *workflows.Project, secret func(string) (string, bool), first string, wrap func(map[string]any) any) string {
+// byInlets brings one event by both inlets and gives its key, type and data.
+func byInlets(t *testing.T, p *workflows.Project, secret func(string) (string, bool), first string, wrap func(map[string]any) any) string {
 	t.Helper()
 	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{Synchronous: "OFF"})
 	if err != nil {

@@ -60,8 +60,8 @@ func TestQueuedRefusalsAreKeptAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestTheBytesOfRefusalsAreGivenBack: the limits hold for those that are queued, not for all that ever came.
-func TestTheBytesOfRefusalsAreGivenBack(t *testing.T) {
+// TestMemoryOfRefusalsIsReturned: the limits hold for those that are queued, not for all that ever came.
+func TestMemoryOfRefusalsIsReturned(t *testing.T) {
 	sink := &slowSink{kept: make(chan string, 2)}
 	r := newRefusals(&Hooks{sink: sink, log: slog.New(slog.DiscardHandler)})
 	defer r.close()

@@ -159,7 +159,7 @@ func generic(t testing.TB, p *workflows.Project, trigger, body string) *triggers
 	return s
 }
 
-func TestAnswersFollowTheContract(t *testing.T) {
+func TestResponsesFollowTheContract(t *testing.T) {
 	p := load(t, eachPreset)
 	sink := &memory{events: map[string]engine.EventID{}}
 	h := hooks(t, p, sink)

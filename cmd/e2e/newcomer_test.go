@@ -239,7 +239,7 @@ connections:
 		t.Errorf("%v\n%s", err, out)
 	}
 	server.stop(t)
-	nothingInClear(t, dir, append(s.secret, secrets["HUBSPOT_SECRET"], mailPassword), server.log.String())
+	checkNoPlainSecret(t, dir, append(s.secret, secrets["HUBSPOT_SECRET"], mailPassword), server.log.String())
 }
 
 // signsIn connects a connection, and requests the URL that the command prints, like a browser.

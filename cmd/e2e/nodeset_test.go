@@ -230,8 +230,8 @@ func post(ctx context.Context, to string, body []byte) (status int, answer strin
 	return resp.StatusCode, string(text), err
 }
 
-// insist posts an event until it is acknowledged, as providers do, and records its id.
-func (c *nodeSet) insist(t *testing.T, a *acknowledged, to, key, body string) bool {
+// postUntilAccepted posts an event until it is acknowledged, as providers do, and records its id.
+func (c *nodeSet) postUntilAccepted(t *testing.T, a *acknowledged, to, key, body string) bool {
 	for wait := 50 * time.Millisecond; t.Context().Err() == nil; wait = min(2*wait, time.Second) {
 		status, answer, err := post(t.Context(), to, []byte(body))
 		if err == nil && (status == http.StatusAccepted || status == http.StatusOK) {
@@ -325,7 +325,7 @@ func newWay(t *testing.T, target string) *way {
 		}
 	})
 	t.Cleanup(func() {
-		w.mend()
+		w.repair()
 		_ = l.Close()
 	})
 	return w
@@ -363,14 +363,14 @@ func (w *way) gate() chan struct{} {
 	return w.open
 }
 
-// cut holds back all bytes, and new connections, until mend is called.
+// cut holds back all bytes, and new connections, until repair is called.
 func (w *way) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open = make(chan struct{})
 }
 
-func (w *way) mend() {
+func (w *way) repair() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {

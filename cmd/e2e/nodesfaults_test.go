@@ -49,8 +49,8 @@ func (c *nodeSet) customers(t *testing.T, a *acknowledged, n int) (stop func() (
 		all.Go(func() {
 			for i := 0; !ended.Load(); i++ {
 				key := fmt.Sprintf("o-%d-%d", customer, i)
-				if !c.insist(t, a, c.hookURL("hook"), key, fmt.Sprintf(`{"id":%q,"customer":"c%d"}`, key, customer)) ||
-					!c.insist(t, a, c.hookURL("bank"), "pay-"+key, fmt.Sprintf(`{"id":"pay-%s"}`, key)) {
+				if !c.postUntilAccepted(t, a, c.hookURL("hook"), key, fmt.Sprintf(`{"id":%q,"customer":"c%d"}`, key, customer)) ||
+					!c.postUntilAccepted(t, a, c.hookURL("bank"), "pay-"+key, fmt.Sprintf(`{"id":"pay-%s"}`, key)) {
 					return
 				}
 				orders.Add(1)
@@ -265,7 +265,7 @@ func TestNodesLoseNothingWhateverIsKilled(t *testing.T) {
 			x := anyNode()
 			x.way.cut()
 			time.Sleep(max(5*time.Second, time.Duration(longest)*time.Second))
-			x.way.mend()
+			x.way.repair()
 		}},
 		"promotion": {promotions, func() {
 			promoted++
@@ -319,13 +319,13 @@ func TestAnAsynchronousStandbyLosesCommits(t *testing.T) {
 	c := newNodeSet(t, 2, orderFlows(l.url))
 	standby := c.server.Standby(t, "behind")
 	a := newAcknowledged()
-	c.insist(t, a, c.hookURL("hook"), "o-0-0", `{"id":"o-0-0","customer":"c0"}`)
-	c.insist(t, a, c.hookURL("bank"), "pay-o-0-0", `{"id":"pay-o-0-0"}`)
+	c.postUntilAccepted(t, a, c.hookURL("hook"), "o-0-0", `{"id":"o-0-0","customer":"c0"}`)
+	c.postUntilAccepted(t, a, c.hookURL("bank"), "pay-o-0-0", `{"id":"pay-o-0-0"}`)
 	c.settle(t, time.Minute)
 	time.Sleep(2 * time.Second) // it has received that
 	standby.Stop(t)
-	c.insist(t, a, c.hookURL("hook"), "o-0-1", `{"id":"o-0-1","customer":"c0"}`)
-	c.insist(t, a, c.hookURL("bank"), "pay-o-0-1", `{"id":"pay-o-0-1"}`)
+	c.postUntilAccepted(t, a, c.hookURL("hook"), "o-0-1", `{"id":"o-0-1","customer":"c0"}`)
+	c.postUntilAccepted(t, a, c.hookURL("bank"), "pay-o-0-1", `{"id":"pay-o-0-1"}`)
 	c.server.Kill(t)
 	standby.Up(t)
 	standby.Promote(t)

@@ -79,7 +79,7 @@ func TestOpenRunsGoOnWhenTheirNodeIsGone(t *testing.T) {
 			acked := newAcknowledged()
 			for i := range runs {
 				key := fmt.Sprint("k", i)
-				c.insist(t, acked, "http://"+c.nodes[0].addr+"/hooks/hook", key, fmt.Sprintf(`{"id":%q}`, key))
+				c.postUntilAccepted(t, acked, "http://"+c.nodes[0].addr+"/hooks/hook", key, fmt.Sprintf(`{"id":%q}`, key))
 			}
 			a.until(t, runs, 1)
 			began := time.Now()

@@ -264,7 +264,7 @@ func TestConnectionsUseARealTokenServer(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	server.stop(t)
-	nothingInClear(t, p.dir, append(s.secret, "client-secret-0123456789"), server.log.String())
+	checkNoPlainSecret(t, p.dir, append(s.secret, "client-secret-0123456789"), server.log.String())
 }
 
 var signIn = regexp.MustCompile(`http://\S+/authorize\?\S+`)
@@ -304,8 +304,8 @@ func revokedWaits(t *testing.T, s *tokenServer, p *project) {
 	personConnects(t, s, p, 2) // the waiting run, and one more
 }
 
-// nothingInClear checks that no secret is in a file of a folder (except .env), or in a log.
-func nothingInClear(t *testing.T, dir string, secrets []string, log string) {
+// checkNoPlainSecret checks that no secret is in a file of a folder (except .env), or in a log.
+func checkNoPlainSecret(t *testing.T, dir string, secrets []string, log string) {
 	t.Helper()
 	has := func(where string, text []byte) {
 		for _, secret := range secrets {

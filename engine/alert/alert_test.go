@@ -108,8 +108,8 @@ func (w watch) Alerted(a engine.Alert) {
 	}
 }
 
-// tell tells what is pending, and fails unless all could be told.
-func (r *testMonitor) tell() {
+// sendPending reports what is pending, and fails unless all could be reported.
+func (r *testMonitor) sendPending() {
 	r.t.Helper()
 	if !r.notifyPending(r.t.Context()) {
 		r.t.Error("some of it has to wait")
@@ -161,16 +161,16 @@ func TestConditionIsReportedAtItsStartAndEnd(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
 	r.AlertOver(failing.Kind, "shop") // nothing is open
-	r.tell()
+	r.sendPending()
 	r.holds("before", nil, nil)
 	for range 3 {
 		r.Alert(t.Context(), failing)
-		r.tell()
+		r.sendPending()
 	}
 	r.holds("open", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
 	for range 3 {
 		r.AlertOver(failing.Kind, "shop")
-		r.tell()
+		r.sendPending()
 	}
 	r.holds("over", []string{"alert.poll_failing", "alert.poll_failing.closed"}, nil)
 	if len(r.alerted) != 1 || r.some.Load() != 0 {
@@ -188,13 +188,13 @@ func TestConditionThatEndsUnreportedIsNotReported(t *testing.T) {
 	r := newTestMonitor(t, listens)
 	r.Alert(t.Context(), failing)
 	r.AlertOver(failing.Kind, "shop")
-	r.tell()
+	r.sendPending()
 	r.holds("it passed", nil, nil)
 	r.Alert(t.Context(), failing)
-	r.tell()
+	r.sendPending()
 	r.AlertOver(failing.Kind, "shop")
 	r.Alert(t.Context(), failing)
-	r.tell()
+	r.sendPending()
 	r.holds("it came back", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
 }
 
@@ -204,9 +204,9 @@ func TestAConditionThatEndsWhileItIsPublishedIsClosed(t *testing.T) {
 	r := newTestMonitor(t, listens)
 	r.onAccept = func() { r.AlertOver(failing.Kind, "shop") }
 	r.Alert(t.Context(), failing)
-	r.tell()
+	r.sendPending()
 	r.onAccept = nil
-	r.tell()
+	r.sendPending()
 	r.holds("over", []string{"alert.poll_failing", "alert.poll_failing.closed"}, nil)
 }
 
@@ -221,10 +221,10 @@ func TestAlertEventContainsTheFacts(t *testing.T) {
 	a.Data = map[string]any{"kind": "other", "state": "other", "count": 3}
 	for range 2 {
 		r.Alert(t.Context(), a)
-		r.tell()
+		r.sendPending()
 		time.Sleep(2 * time.Millisecond) // keys have milliseconds
 		r.AlertOver(a.Kind, "shop")
-		r.tell()
+		r.sendPending()
 	}
 	keys := map[string]bool{}
 	for i, d := range r.heard {
@@ -257,7 +257,7 @@ func TestAlertWithoutSubscribersMakesNoEvent(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, "on: hook\nsteps: [{stop: x}]")
 	r.Alert(t.Context(), failing)
-	r.tell()
+	r.sendPending()
 	r.holds("open", nil, []string{"poll_failing shop"})
 }
 
@@ -271,7 +271,7 @@ func TestReportThatCannotBeStoredIsSentLater(t *testing.T) {
 		t.Error("all is told although it cannot be stored")
 	}
 	r.holds("not yet", nil, nil)
-	r.tell()
+	r.sendPending()
 	r.holds("later", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
 	r.fails = 1
 	r.AlertOver(failing.Kind, "shop")
@@ -279,7 +279,7 @@ func TestReportThatCannotBeStoredIsSentLater(t *testing.T) {
 		t.Error("all is told although it cannot be stored")
 	}
 	r.holds("not over yet", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
-	r.tell()
+	r.sendPending()
 	r.holds("over", []string{"alert.poll_failing", "alert.poll_failing.closed"}, nil)
 	if n := strings.Count(r.log.String(), "it will be tried again"); n != 2 {
 		t.Errorf("logged %d times", n)
@@ -303,7 +303,7 @@ func TestConditionIsReportedOnceAcrossARestart(t *testing.T) {
 	ends := engine.Alert{Kind: engine.AlertReloadFailed, Subject: "ends", Message: "m"}
 	r.Alert(t.Context(), stays)
 	r.Alert(t.Context(), ends)
-	r.tell()
+	r.sendPending()
 	r.heard = nil
 	next := New(r.o)
 	next.Alert(t.Context(), stays)
@@ -321,7 +321,7 @@ func TestConditionIsReportedOnceAcrossARestart(t *testing.T) {
 	if r.some.Load() != 4 { // two open, two to be told
 		t.Errorf("%d in mind", r.some.Load())
 	}
-	r.tell()
+	r.sendPending()
 	slices.Sort(r.stored())
 	if got := r.types(); len(got) != 2 || !slices.Contains(got, "alert.reload_failed") || !slices.Contains(got, "alert.reload_failed.closed") {
 		t.Errorf("heard %q", got)
@@ -354,7 +354,7 @@ func TestAlertIsOpenOnlyOnceStored(t *testing.T) {
 		t.Errorf("open: %v", r.OpenAlerts())
 	}
 	r.o.Store = whole
-	r.tell()
+	r.sendPending()
 	r.o.Store = brokenAlerts{whole}
 	r.AlertOver(failing.Kind, "shop")
 	if r.notifyPending(t.Context()) || len(r.OpenAlerts()) != 1 {
@@ -425,12 +425,12 @@ func TestEndDuringTheReportOfTheStartIsReported(t *testing.T) {
 	r := newTestMonitor(t, listens)
 	r.onOpen = func() { r.AlertOver(failing.Kind, "shop") }
 	r.Alert(t.Context(), failing)
-	r.tell()
+	r.sendPending()
 	r.holds("the beginning", []string{"alert.poll_failing"}, []string{"poll_failing shop"})
 	if r.some.Load() != 2 { // it is open, and its end is to be told
 		t.Errorf("%d in mind", r.some.Load())
 	}
-	r.tell()
+	r.sendPending()
 	r.holds("the end", []string{"alert.poll_failing", "alert.poll_failing.closed"}, nil)
 }
 

@@ -33,7 +33,7 @@ func TestFailedRunIsReportedUntilARunSucceeds(t *testing.T) {
 		{engine.Succeeded, nil, ""},
 	} {
 		run(c.status, c.err)
-		r.tell()
+		r.sendPending()
 		got := ""
 		for _, a := range r.OpenAlerts() {
 			got += a.Message
@@ -54,14 +54,14 @@ func TestRuleErrorIsReportedUntilAnEvaluationSucceeds(t *testing.T) {
 	r := newTestMonitor(t, listens)
 	ev := &engine.Event{ID: 9, Delivery: engine.Delivery{Trigger: "hook"}}
 	r.Changed(engine.Change{Event: ev, Decision: &engine.Decision{Workflow: "w", Outcome: engine.RuleFailed, Reason: "no field x"}})
-	r.tell()
+	r.sendPending()
 	r.holds("it cannot", []string{"alert.rule_failed"}, []string{"rule_failed w"})
 	if m := r.OpenAlerts()[0].Message; !strings.Contains(m, "no field x") ||
 		!strings.Contains(m, "hookloom replay "+ev.ID.String()+" --workflow w") {
 		t.Error(m)
 	}
 	r.Changed(engine.Change{Event: ev, Decision: &engine.Decision{Workflow: "w", Outcome: engine.Matched}})
-	r.tell()
+	r.sendPending()
 	r.holds("it can", []string{"alert.rule_failed", "alert.rule_failed.closed"}, nil)
 }
 
@@ -72,20 +72,20 @@ func TestRunThatWaitsForAPersonIsReportedUntilAnswered(t *testing.T) {
 	run := &engine.Run{ID: 7, Workflow: "w", Status: engine.Waiting}
 	ask := func() {
 		r.AwaitsPerson(run, &plan.Question{Path: "ok", Text: "Ship it?"}, r.o.Registry.EveryRun())
-		r.tell()
+		r.sendPending()
 		if a := r.OpenAlerts(); len(a) != 1 || !strings.HasSuffix(a[0].Message, "waits for a person: Ship it?") {
 			t.Errorf("%+v", a)
 		}
 	}
 	ask()
 	r.AwaitsPerson(run, nil, nil)
-	r.tell()
+	r.sendPending()
 	if a := r.OpenAlerts(); len(a) != 0 {
 		t.Errorf("without a question: %+v", a)
 	}
 	ask()
 	r.Changed(engine.Change{Run: &engine.Run{ID: 7, Workflow: "w", Status: engine.Cancelled}})
-	r.tell()
+	r.sendPending()
 	if a := r.OpenAlerts(); len(a) != 0 {
 		t.Errorf("at its end: %+v", a)
 	}
@@ -108,7 +108,7 @@ func TestADiskIsLowUntilThereIsRoom(t *testing.T) {
 	} {
 		free, broken = c.free, c.err
 		r.lookAtConditions(t.Context(), time.Now())
-		r.tell()
+		r.sendPending()
 		if low := len(r.OpenAlerts()) == 1; low != c.low {
 			t.Errorf("%d bytes free, %v: low is %v", c.free, c.err, low)
 		} else if low && !strings.HasPrefix(r.OpenAlerts()[0].Message, "1 MB are free") {
@@ -131,7 +131,7 @@ func TestABacklogIsOldAfterFiveMinutes(t *testing.T) {
 		old bool
 	}{{0, false}, {5*time.Minute - time.Millisecond, false}, {5 * time.Minute, true}, {time.Minute, false}} {
 		r.lookAtConditions(t.Context(), received.Add(c.age))
-		r.tell()
+		r.sendPending()
 		if old := len(r.OpenAlerts()) == 1; old != c.old {
 			t.Errorf("after %v: old is %v", c.age, old)
 		} else if m := r.OpenAlerts(); old && m[0].Message != "an event has waited to be decided for 5m0s" {
@@ -155,7 +155,7 @@ func TestHostIsReportedWhileItIsDown(t *testing.T) {
 	} {
 		r.hosts = c.hosts
 		r.lookAtConditions(t.Context(), time.Now())
-		r.tell()
+		r.sendPending()
 		got := ""
 		for _, a := range r.OpenAlerts() {
 			got += a.Message
@@ -179,9 +179,9 @@ func TestAlertsOfRemovedSubjectsAreClosed(t *testing.T) {
 	} {
 		r.Alert(t.Context(), a)
 	}
-	r.tell()
+	r.sendPending()
 	r.lookAtConditions(t.Context(), time.Now())
-	r.tell()
+	r.sendPending()
 	open := r.stored()
 	slices.Sort(open)
 	if want := []string{"connection_held gone", "run_failed w", "silence hook"}; !slices.Equal(open, want) {
@@ -196,12 +196,12 @@ func TestRefusalsOfUnknownPathsRaiseNoAlert(t *testing.T) {
 	for range 30 {
 		r.Refused(engine.Refusal{Reason: "no such path"})
 	}
-	r.tell()
+	r.sendPending()
 	r.holds("an unknown path", nil, nil)
 	for range 30 {
 		r.Refused(engine.Refusal{Trigger: "hook", Reason: "signature"})
 	}
-	r.tell()
+	r.sendPending()
 	r.holds("a trigger", []string{"alert.refusals"}, []string{"refusals hook"})
 	if m := r.OpenAlerts()[0].Message; m != "10 deliveries of trigger hook were refused within 5m0s, usually 0; the last one: signature" {
 		t.Error(m)

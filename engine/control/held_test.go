@@ -97,8 +97,8 @@ func TestEventsHeldBeforeASwitchOffAreDecided(t *testing.T) {
 	}
 }
 
-// TestABatchGoesOnIfItsWorkflowIsSwitchedOnWhileItIsPaused: nobody would know to resume it.
-func TestABatchGoesOnIfItsWorkflowIsSwitchedOnWhileItIsPaused(t *testing.T) {
+// TestPausedBatchContinuesOnceItsWorkflowIsSwitchedOn: nobody would know to resume it.
+func TestPausedBatchContinuesOnceItsWorkflowIsSwitchedOn(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		w, f := flakyWorld(t, map[string]string{"a": "on: hook\n" + stops})
 		w.event(w.next(), "hook")

@@ -38,8 +38,8 @@ func TestAQuestionOfAnUnreadableVersionHidesTheSecretsOfItsEvent(t *testing.T) {
 	}
 }
 
-// TestALinkFindsItsOwnQuestionAmongOthers, and not that of a later attempt.
-func TestALinkFindsItsOwnQuestionAmongOthers(t *testing.T) {
+// TestApprovalLinkFindsItsQuestionAmongOthers, and not that of a later attempt.
+func TestApprovalLinkFindsItsQuestionAmongOthers(t *testing.T) {
 	w, f, id := asking(t, 1)
 	ctl := w.withLinks(f, linkKey)
 	token, _, err := ctl.Link(t.Context(), id, "two", "bob")
@@ -62,8 +62,8 @@ func TestALinkFindsItsOwnQuestionAmongOthers(t *testing.T) {
 	}
 }
 
-// TestALinkOfAQuestionWithoutADeadlineLastsAWeek.
-func TestALinkOfAQuestionWithoutADeadlineLastsAWeek(t *testing.T) {
+// TestApprovalLinkWithoutADeadlineLastsAWeek.
+func TestApprovalLinkWithoutADeadlineLastsAWeek(t *testing.T) {
 	w, f, id := asking(t, 1)
 	token, _, err := w.withLinks(f, linkKey).Link(t.Context(), id, "two", "bob")
 	if err != nil {
@@ -125,8 +125,8 @@ func TestARunWhoseGroupCannotBeNamedIsNotReplayed(t *testing.T) {
 	}
 }
 
-// TestNoLinkIsMadeWithoutAQuestion, and none is valid once the run has ended.
-func TestNoLinkIsMadeWithoutAQuestion(t *testing.T) {
+// TestNoApprovalLinkIsMadeWithoutAQuestion, and none is valid once the run has ended.
+func TestNoApprovalLinkIsMadeWithoutAQuestion(t *testing.T) {
 	w, f := flakyWorld(t, map[string]string{"w": "on: hook\nsteps:\n  - {id: ok, wait: {approval: pay, by: [ada]}, timeout: 1h}\n"})
 	ctl, id := w.withLinks(f, linkKey), w.run(engine.Waiting, plan.Waiting)
 	if token, _, err := ctl.Link(t.Context(), id+1, "ok", "ada"); token != "" || !errors.Is(err, engine.ErrNotFound) {

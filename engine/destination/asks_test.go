@@ -36,8 +36,8 @@ func answer(table *Table, a permit.Ask, g permit.Grant) {
 	table.Granted([]permit.Ask{a}, []permit.Grant{g}, 0)
 }
 
-// TestANodeWithoutSlotsAsksAgainSoon, and one that has what it needs asks rarely.
-func TestANodeWithoutSlotsAsksAgainSoon(t *testing.T) {
+// TestNodeWithoutSlotsAsksTheStoreAgainSoon, and one that has what it needs asks rarely.
+func TestNodeWithoutSlotsAsksTheStoreAgainSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 1}
 		table := sharedTable(limit)
@@ -53,8 +53,8 @@ func TestANodeWithoutSlotsAsksAgainSoon(t *testing.T) {
 	})
 }
 
-// TestANodeGivesBackSlotsThatOthersWait for as soon as a call has ended, and unused ones later.
-func TestANodeGivesBackSlotsThatOthersWait(t *testing.T) {
+// TestNodeReturnsSlotsThatOthersWait for as soon as a call has ended, and unused ones later.
+func TestNodeReturnsSlotsThatOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 2}
 		table := sharedTable(limit)
@@ -83,8 +83,8 @@ func TestANodeGivesBackSlotsThatOthersWait(t *testing.T) {
 	})
 }
 
-// TestNoAttemptBeginsBetweenAnAskAndItsAnswer: the answer may be that others may have the free slots.
-func TestNoAttemptBeginsBetweenAnAskAndItsAnswer(t *testing.T) {
+// TestNoAttemptStartsDuringARequestToTheStore: the answer may be that others may have the free slots.
+func TestNoAttemptStartsDuringARequestToTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 2}
 		table := sharedTable(limit)
@@ -103,8 +103,8 @@ func TestNoAttemptBeginsBetweenAnAskAndItsAnswer(t *testing.T) {
 	})
 }
 
-// TestAHostWithoutLimitsGivesItsSlotsBackOnce, and its attempts wait no longer.
-func TestAHostWithoutLimitsGivesItsSlotsBackOnce(t *testing.T) {
+// TestHostWithoutLimitsReturnsItsSlotsOnce, and its attempts wait no longer.
+func TestHostWithoutLimitsReturnsItsSlotsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 1}
 		table := sharedTable(limit)
@@ -130,8 +130,8 @@ func TestAHostWithoutLimitsGivesItsSlotsBackOnce(t *testing.T) {
 	})
 }
 
-// TestSlotsOfAnUnansweredAskAreGivenBack: the store may have counted them.
-func TestSlotsOfAnUnansweredAskAreGivenBack(t *testing.T) {
+// TestSlotsOfAFailedRequestAreReturned: the store may have counted them.
+func TestSlotsOfAFailedRequestAreReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 2}
 		table := sharedTable(limit)
@@ -144,8 +144,8 @@ func TestSlotsOfAnUnansweredAskAreGivenBack(t *testing.T) {
 	})
 }
 
-// TestALowerLimitHoldsAtOnce, before the next answer of the store, and the slots above it are given back at once.
-func TestALowerLimitHoldsAtOnce(t *testing.T) {
+// TestLowerLimitAppliesAtOnce, before the next answer of the store, and the slots above it are given back at once.
+func TestLowerLimitAppliesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 3}
 		table := sharedTable(limit)
@@ -173,8 +173,8 @@ func TestALowerLimitHoldsAtOnce(t *testing.T) {
 	})
 }
 
-// TestARunIsLookedAtWhenTheStoreMayHaveAStart, and not before.
-func TestARunIsLookedAtWhenTheStoreMayHaveAStart(t *testing.T) {
+// TestRunIsCheckedWhenTheStoreMayHaveAStart, and not before.
+func TestRunIsCheckedWhenTheStoreMayHaveAStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Rate: 1, Per: time.Second}
 		table := sharedTable(limit)
@@ -186,8 +186,8 @@ func TestARunIsLookedAtWhenTheStoreMayHaveAStart(t *testing.T) {
 	})
 }
 
-// TestStartsAreUsedAtTheirTimesAndNoOthers: the first when the store says, the next ones one distance later.
-func TestStartsAreUsedAtTheirTimesAndNoOthers(t *testing.T) {
+// TestStartsAreUsedOnlyAtTheirTimes: the first when the store says, the next ones one distance later.
+func TestStartsAreUsedOnlyAtTheirTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Rate: 10, Per: time.Second}
 		table := sharedTable(limit)
@@ -211,8 +211,8 @@ func TestStartsAreUsedAtTheirTimesAndNoOthers(t *testing.T) {
 	})
 }
 
-// TestAnUnusedStartIsAskedForAgain: others count on it being over.
-func TestAnUnusedStartIsAskedForAgain(t *testing.T) {
+// TestUnusedStartIsRequestedAgain: others count on it being over.
+func TestUnusedStartIsRequestedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Rate: 1, Per: time.Second}
 		table := sharedTable(limit)
@@ -229,8 +229,8 @@ func TestAnUnusedStartIsAskedForAgain(t *testing.T) {
 	})
 }
 
-// TestOneRunAsksForAStartWhenTheStoreSays, and not with the asks for slots before.
-func TestOneRunAsksForAStartWhenTheStoreSays(t *testing.T) {
+// TestOneRunRequestsAStartWhenTheStoreAllowsIt, and not with the asks for slots before.
+func TestOneRunRequestsAStartWhenTheStoreAllowsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 2, Rate: 10, Per: time.Second}
 		table := sharedTable(limit)
@@ -250,9 +250,9 @@ func TestOneRunAsksForAStartWhenTheStoreSays(t *testing.T) {
 	})
 }
 
-// TestASlowStoreMakesStartsRarer: a start may be used as late as the answer comes. After quick answers, the
+// TestSlowStoreSpreadsStarts: a start may be used as late as the answer comes. After quick answers, the
 // distance shrinks again.
-func TestASlowStoreMakesStartsRarer(t *testing.T) {
+func TestSlowStoreSpreadsStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Rate: 10, Per: time.Second}
 		table := sharedTable(limit)
@@ -269,8 +269,8 @@ func TestASlowStoreMakesStartsRarer(t *testing.T) {
 	})
 }
 
-// TestAfterNoAnswerStartsAreAskedForLater: a store that does not answer is not asked more often.
-func TestAfterNoAnswerStartsAreAskedForLater(t *testing.T) {
+// TestStartsAreRequestedLaterAfterAStoreError: a store that does not answer is not asked more often.
+func TestStartsAreRequestedLaterAfterAStoreError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Rate: 10, Per: time.Second}
 		table := sharedTable(limit)
@@ -282,8 +282,8 @@ func TestAfterNoAnswerStartsAreAskedForLater(t *testing.T) {
 	})
 }
 
-// TestTheNextAskIsThatOfTheHostThatNeedsOne, whatever other hosts there are.
-func TestTheNextAskIsThatOfTheHostThatNeedsOne(t *testing.T) {
+// TestNextRequestIsForTheHostThatNeedsOne, whatever other hosts there are.
+func TestNextRequestIsForTheHostThatNeedsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := workflows.Limit{Concurrency: 1}
 		table := sharedTable(limit)
@@ -304,9 +304,9 @@ func TestTheNextAskIsThatOfTheHostThatNeedsOne(t *testing.T) {
 	})
 }
 
-// TestTheEngineIsToldWhenThereIsSomethingToAsk: a run waits, a slot may be given back, or an attempt needs
+// TestEngineIsNotifiedWhenTheStoreMustBeAsked: a run waits, a slot may be given back, or an attempt needs
 // another start. A host without limits asks for nothing.
-func TestTheEngineIsToldWhenThereIsSomethingToAsk(t *testing.T) {
+func TestEngineIsNotifiedWhenTheStoreMustBeAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
 		table := New(Options{MaxRuns: 8, Pause: time.Second, Log: slog.New(slog.DiscardHandler), Call: func(int64) bool { return true },
@@ -356,8 +356,8 @@ func TestADelayFromAnotherNodeCanBeLifted(t *testing.T) {
 	}
 }
 
-// TestADelayIsPassedOnOnce, and again only if the host asks for a delay that ends a second later or more.
-func TestADelayIsPassedOnOnce(t *testing.T) {
+// TestDelayIsSharedOnce, and again only if the host asks for a delay that ends a second later or more.
+func TestDelayIsSharedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
 		table := New(Options{MaxRuns: 64, Pause: time.Second, Log: slog.New(slog.DiscardHandler), Call: func(int64) bool { return true },

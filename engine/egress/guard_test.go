@@ -154,8 +154,8 @@ func TestFailedDialIsAnErrorAndReleasesItsSlot(t *testing.T) {
 	}
 }
 
-// TestNoLimitOfConnectionsIsNone: 0 does not mean that every request waits.
-func TestNoLimitOfConnectionsIsNone(t *testing.T) {
+// TestZeroConnectionLimitIsUnlimited: 0 does not mean that every request waits.
+func TestZeroConnectionLimitIsUnlimited(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(server.Close)
 	g := guard(t, "127.0.0.1")

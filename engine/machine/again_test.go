@@ -58,8 +58,8 @@ func use(t *testing.T, w *world, e *machine.Engine, flows map[string]string) {
 	}
 }
 
-// bothWays tries a test on the short way of events and on the way by the inbox.
-func bothWays(t *testing.T, flows map[string]string, try func(t *testing.T, w *world)) {
+// onBothPaths tries a test on the short way of events and on the way by the inbox.
+func onBothPaths(t *testing.T, flows map[string]string, try func(t *testing.T, w *world)) {
 	for name, way := range map[string]func(engine.Store) engine.Store{"short way": nil, "by the inbox": viaInbox} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, flows)
@@ -75,7 +75,7 @@ const acts = "steps: [{id: a, uses: test/act, with: {n: \"${{ event.key }}\"}}]"
 // alone, the earlier decision is kept, and asking again gives the run that was made.
 func TestFixedRuleRunsForAnOldEvent(t *testing.T) {
 	other := "on: hook\n" + acts
-	bothWays(t, map[string]string{"w": "on: hook\nwhen: event.data.a.b == 1\n" + acts, "other": other}, func(t *testing.T, w *world) {
+	onBothPaths(t, map[string]string{"w": "on: hook\nwhen: event.data.a.b == 1\n" + acts, "other": other}, func(t *testing.T, w *world) {
 		var log strings.Builder
 		var mu sync.Mutex
 		w.options.Log = slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))
@@ -209,7 +209,7 @@ func TestARunIsReplayedOnce(t *testing.T) {
 
 // TestSwitchedOffWorkflowRecordsMissedEvents: each event is recorded, and a batch runs it.
 func TestSwitchedOffWorkflowRecordsMissedEvents(t *testing.T) {
-	bothWays(t, map[string]string{"w": "on: hook\nwhen: event.data.ok\n" + acts}, func(t *testing.T, w *world) {
+	onBothPaths(t, map[string]string{"w": "on: hook\nwhen: event.data.ok\n" + acts}, func(t *testing.T, w *world) {
 		e, s, stop := w.start(nil)
 		defer func() { mustStop(t, stop) }()
 		ctx := context.Background()
@@ -282,7 +282,7 @@ func finished(t *testing.T, e *machine.Engine, text string) *engine.Batch {
 // TestHeldEventsRunInOrderAcrossRestarts: what comes while a workflow is held, and while
 // what was held is being decided, runs in the order in which it came, each once.
 func TestHeldEventsRunInOrderAcrossRestarts(t *testing.T) {
-	bothWays(t, map[string]string{"w": "on: hook\nconcurrency: 1\n" + acts}, func(t *testing.T, w *world) {
+	onBothPaths(t, map[string]string{"w": "on: hook\nconcurrency: 1\n" + acts}, func(t *testing.T, w *world) {
 		var mu sync.Mutex
 		var order []string
 		w.target.do = func(in engine.Input, _ int) (any, error) {

@@ -19,9 +19,9 @@ import (
 const listens = "on: hookloom.alerts\nsteps: [{uses: log, with: {message: x}}]\noutput: ${{ event.type }} ${{ event.data.subject }} ${{ " +
 	"event.data.state }}"
 
-// heard waits until the workflow named alerts has had n runs, and gives what they
-// heard, in order.
-func heard(t *testing.T, s database, n int) []string {
+// alertMessages waits until the workflow named alerts has had n runs, and gives their
+// outputs, in order.
+func alertMessages(t *testing.T, s database, n int) []string {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		items, err := s.History.Runs(context.Background(), engine.Query{Workflow: "alerts", Limit: 100})
@@ -44,7 +44,7 @@ func heard(t *testing.T, s database, n int) []string {
 		slices.Reverse(out)
 		return out
 	}
-	t.Fatalf("%d alerts were not heard", n)
+	t.Fatalf("%d alerts were not received", n)
 	return nil
 }
 
@@ -59,7 +59,7 @@ func TestAFailedRunIsReportedOnceUntilOneSucceeds(t *testing.T) {
 		}
 	}
 	send("1", `{"bad": true}`)
-	heard(t, s, 1)
+	alertMessages(t, s, 1)
 	send("2", `{"bad": true}`)
 	settled(t, s, 3)
 	if err := stop(); err != nil {
@@ -71,7 +71,7 @@ func TestAFailedRunIsReportedOnceUntilOneSucceeds(t *testing.T) {
 	settled(t, s, 4)
 	send("4", `{}`)
 	want := []string{"alert.run_failed w open", "alert.run_failed.closed w closed"}
-	if got := heard(t, s, 2); !slices.Equal(got, want) {
+	if got := alertMessages(t, s, 2); !slices.Equal(got, want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}
 	eventually(t, "the alert is still open", func() bool { return len(e.OpenAlerts()) == 0 })
@@ -89,9 +89,9 @@ func TestClosedAlertReportsItsEnd(t *testing.T) {
 		if _, err := e.Accept(context.Background(), delivery(strconv.Itoa(n), body)); err != nil {
 			t.Fatal(err)
 		}
-		heard(t, s, n+1)
+		alertMessages(t, s, n+1)
 	}
-	got := heard(t, s, 2)
+	got := alertMessages(t, s, 2)
 	if strings.HasPrefix(got[0], "over after") || !strings.HasPrefix(got[1], "over after 0s: ") || !strings.HasSuffix(got[1], got[0]) {
 		t.Errorf("heard %q", got)
 	}
@@ -114,7 +114,7 @@ func TestAConditionIsReportedOnceAcrossARestart(t *testing.T) {
 		open := 1 - n/2
 		eventually(t, "the alert is not as it should be", func() bool { return len(e.OpenAlerts()) == open })
 		want := []string{"alert.reload_failed  open", "alert.reload_failed.closed  closed"}[:1+n/2]
-		if got := heard(t, s, len(want)); !slices.Equal(got, want) {
+		if got := alertMessages(t, s, len(want)); !slices.Equal(got, want) {
 			t.Errorf("start %d: heard %q, want %q", n, got, want)
 		}
 		if err := stop(); err != nil {
@@ -131,12 +131,12 @@ func TestAlertsOfRemovedWorkflowsAreClosed(t *testing.T) {
 	if _, err := e.Accept(context.Background(), delivery("1", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	heard(t, s, 1)
+	alertMessages(t, s, 1)
 	if err := e.Use(context.Background(), newWorld(t, map[string]string{"alerts": listens}).project); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"alert.run_failed w open", "alert.run_failed.closed w closed"}
-	if got := heard(t, s, 2); !slices.Equal(got, want) {
+	if got := alertMessages(t, s, 2); !slices.Equal(got, want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}
 	if err := stop(); err != nil {
@@ -151,9 +151,9 @@ func TestARuleThatCannotBeEvaluatedIsReported(t *testing.T) {
 		if _, err := e.Accept(context.Background(), delivery(fmt.Sprint(i), body)); err != nil {
 			t.Fatal(err)
 		}
-		heard(t, s, []int{1, 1, 2}[i])
+		alertMessages(t, s, []int{1, 1, 2}[i])
 	}
-	if got := heard(t, s, 2); !slices.Equal(got, []string{"alert.rule_failed w open", "alert.rule_failed.closed w closed"}) {
+	if got := alertMessages(t, s, 2); !slices.Equal(got, []string{"alert.rule_failed w open", "alert.rule_failed.closed w closed"}) {
 		t.Errorf("heard %q", got)
 	}
 	if err := stop(); err != nil {
@@ -169,7 +169,7 @@ func TestARunThatWaitsForAPersonIsReported(t *testing.T) {
 	if _, err := e.Accept(context.Background(), delivery("1", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	heard(t, s, 1)
+	alertMessages(t, s, 1)
 	eventually(t, "no alert is open", func() bool { return len(e.OpenAlerts()) == 1 })
 	open := e.OpenAlerts()
 	if open[0].Kind != engine.AlertApprovalWaiting || !strings.Contains(open[0].Message, "Ship?") {
@@ -208,7 +208,7 @@ func TestRefusalsAreReportedWhenTheyRise(t *testing.T) {
 		e.Refuse(engine.Refusal{At: time.Now(), Trigger: "hook", Reason: "signature wrong"})
 		e.Refuse(engine.Refusal{At: time.Now(), Reason: "no such path"}) // anybody's noise
 	}
-	if got := heard(t, s, 1); !slices.Equal(got, []string{"alert.refusals hook open"}) {
+	if got := alertMessages(t, s, 1); !slices.Equal(got, []string{"alert.refusals hook open"}) {
 		t.Errorf("heard %q", got)
 	}
 	if err := stop(); err != nil {
@@ -240,7 +240,7 @@ func TestAHostThatDoesNotRespondIsReported(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := heard(t, s, 1); got[0] != "alert.circuit_open https://dead.example open" {
+	if got := alertMessages(t, s, 1); got[0] != "alert.circuit_open https://dead.example open" {
 		t.Errorf("heard %q", got)
 	}
 	host.well.Store(true)
@@ -263,10 +263,10 @@ func TestALowDiskIsReported(t *testing.T) {
 		return n, 1 << 40, nil
 	}
 	e, s, stop := w.start(nil)
-	heard(t, s, 1)
+	alertMessages(t, s, 1)
 	<-free
 	free <- 1 << 39
-	if got := heard(t, s, 2); !slices.Equal(got, []string{"alert.disk_low  open", "alert.disk_low.closed  closed"}) {
+	if got := alertMessages(t, s, 2); !slices.Equal(got, []string{"alert.disk_low  open", "alert.disk_low.closed  closed"}) {
 		t.Errorf("heard %q", got)
 	}
 	eventually(t, "still open", func() bool { return len(e.OpenAlerts()) == 0 })
@@ -285,7 +285,7 @@ func TestEveryWorkflowCanBeListenedTo(t *testing.T) {
 	if _, err := e.Accept(context.Background(), delivery("1", `{}`)); err != nil {
 		t.Fatal(err)
 	}
-	got := heard(t, s, 2)
+	got := alertMessages(t, s, 2)
 	slices.Sort(got)
 	if !slices.Equal(got, []string{"a failed", "b succeeded"}) {
 		t.Errorf("heard %q", got)

@@ -108,9 +108,9 @@ func eventsIn(t testing.TB, h engine.History) (list []engine.EventItem) {
 	}
 }
 
-// feedTells compares the feed from a position on with the history: the last status that it tells of
+// checkFeed compares the feed from a position on with the history: the last status that it tells of
 // each run is the run's, and it has told each event that is decided, once.
-func feedTells(t testing.TB, h engine.History, at engine.Cursor) {
+func checkFeed(t testing.TB, h engine.History, at engine.Cursor) {
 	t.Helper()
 	told, statuses := map[string]int{}, map[string]string{}
 	for {

@@ -193,7 +193,7 @@ func (w *world) start(fault func(int) error) (e *machine.Engine, s database, sto
 	}
 	e, stop = w.runOver(o.Store, func() error {
 		if !w.ownRows {
-			feedTells(w.t, o.History, *w.feedBegan)
+			checkFeed(w.t, o.History, *w.feedBegan)
 		}
 		return o.Close()
 	})

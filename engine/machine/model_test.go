@@ -123,7 +123,7 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 			time.Sleep(30 * time.Minute)
 		}
 		if life == len(crashes) {
-			if err := modelHolds(t, s, acked, w.target); err != nil {
+			if err := checkModel(t, s, acked, w.target); err != nil {
 				return errors.Join(err, stop())
 			}
 		}
@@ -134,8 +134,8 @@ func modelWorld(t *testing.T, flow string, crashes []int, flaky int, inbox bool)
 	return nil
 }
 
-// modelHolds checks what was promised of the acknowledged events.
-func modelHolds(t *testing.T, s database, acked map[string]bool, g *target) error {
+// checkModel checks what was promised of the acknowledged events.
+func checkModel(t *testing.T, s database, acked map[string]bool, g *target) error {
 	ctx := context.Background()
 	if wrong, err := s.wrong(ctx); err != nil || len(wrong) > 0 {
 		return errors.Join(err, fmt.Errorf("not true: %v", wrong))

@@ -57,7 +57,7 @@ func TestAChangedPayloadShapeIsReportedOnce(t *testing.T) {
 		t.Fatalf("two events are few, and there are %v", open)
 	}
 	send(1, func(int) string { return `{"n": "x", "old": true, "kind": "c", "id": "x"}` })
-	heard(t, s, 2)
+	alertMessages(t, s, 2)
 	for _, a := range e.OpenAlerts() {
 		if strings.Contains(a.Subject, ".n ") && !strings.HasSuffix(a.Message,
 			"event.data.n is string in 3 of the last 50, which it never was before; it is read by w") {
@@ -65,11 +65,11 @@ func TestAChangedPayloadShapeIsReportedOnce(t *testing.T) {
 		}
 	}
 	send(60, func(i int) string { return `{"n": 1, "kind": "a", "id": "x"}` })
-	heard(t, s, 5)
+	alertMessages(t, s, 5)
 	send(60, usual)
-	got := heard(t, s, 6)
+	got := alertMessages(t, s, 6)
 	time.Sleep(100 * time.Millisecond)
-	got = heard(t, s, len(got))
+	got = alertMessages(t, s, len(got))
 	slices.Sort(got)
 	want := []string{
 		"alert.shape_changed hook t event.data.kind new_value c open", "alert.shape_changed hook t event.data.n new_type string open",

@@ -32,8 +32,8 @@ func heldCluster(t *testing.T) (c *cluster, revoked *atomic.Bool) {
 	return c, revoked
 }
 
-// goOn waits until all of n runs have succeeded.
-func goOn(t *testing.T, s database, n int) {
+// awaitAllSucceeded waits until all of n runs have succeeded.
+func awaitAllSucceeded(t *testing.T, s database, n int) {
 	t.Helper()
 	began := time.Now()
 	for _, x := range settled(t, s, n) {
@@ -55,7 +55,7 @@ func TestConnectionConnectedAtOneNodeIsReadyAtAll(t *testing.T) {
 	if _, err := a.ConnectionReady(t.Context(), "crm"); err != nil {
 		t.Fatal(err)
 	}
-	goOn(t, b.database, 4)
+	awaitAllSucceeded(t, b.database, 4)
 }
 
 // TestRunWaitingForAConnectionIsRetriedAfterItsNodeEnds: the node that takes it over never had to wait
@@ -67,7 +67,7 @@ func TestRunWaitingForAConnectionIsRetriedAfterItsNodeEnds(t *testing.T) {
 	waitingForCRM(t, a.database, 1)
 	revoked.Store(false)
 	a.kill()
-	goOn(t, b.database, 1)
+	awaitAllSucceeded(t, b.database, 1)
 }
 
 // TestApprovalLinkWorksAtAnotherNode: once in all.

@@ -26,7 +26,7 @@ steps:
   - {id: b, uses: test/act, with: {n: "${{ steps.a.output.got }}"}}
 `
 	second := strings.Replace(first, "{id: b,", "{id: new, uses: test/act, with: {n: new}}\n  - {id: b,", 1)
-	bothWays(t, map[string]string{"w": first}, func(t *testing.T, w *world) {
+	onBothPaths(t, map[string]string{"w": first}, func(t *testing.T, w *world) {
 		var mu sync.Mutex
 		var calls []string
 		failing := true

@@ -364,8 +364,8 @@ func TestEventWithoutItsBodyIsLoadedFirst(t *testing.T) {
 	}
 }
 
-// TestAnEventThatCannotBeReadGivesItsMemoryBack, and says which it is.
-func TestAnEventThatCannotBeReadGivesItsMemoryBack(t *testing.T) {
+// TestUnreadableEventReturnsItsMemory, and says which it is.
+func TestUnreadableEventReturnsItsMemory(t *testing.T) {
 	t.Parallel()
 	s, ev := stored(t)
 	missing := ev.WithoutBody()

@@ -245,10 +245,10 @@ func TestSecretsAreMaskedInWhatIsShown(t *testing.T) {
 	}
 }
 
-// TestAnyRunEndsAndNothingIsDoneTwice makes random workflows, outcomes and
+// TestAnyRunEndsAndNoStepRunsTwice makes random workflows, outcomes and
 // crashes: every run ends, no finished step is due again, and asking twice gives
 // the same answer.
-func TestAnyRunEndsAndNothingIsDoneTwice(t *testing.T) {
+func TestAnyRunEndsAndNoStepRunsTwice(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		n := 0
 		text := "on: manual\nsteps:\n" + randomSteps(r, &n, 1, 0, false)

@@ -9,8 +9,8 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 )
 
-// TestARecordShowsThatItsAttemptHasWaited, also when its end is recorded again.
-func TestARecordShowsThatItsAttemptHasWaited(t *testing.T) {
+// TestRecordShowsThatItsAttemptWaited, also when its end is recorded again.
+func TestRecordShowsThatItsAttemptWaited(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: a, uses: test/act}]"), nil)
 	put(st, "a", 1, plan.Waiting, nil, nil)
 	r := put(st, "a", 1, plan.Succeeded, nil, nil)
@@ -40,8 +40,8 @@ func TestAnAttemptWithoutAnOutputFitsIntoAFullRun(t *testing.T) {
 	}
 }
 
-// TestAVariableOutlivesTheStepThatSetsIt: later decisions read it from the record.
-func TestAVariableOutlivesTheStepThatSetsIt(t *testing.T) {
+// TestVariableSurvivesTheStepThatSetsIt: later decisions read it from the record.
+func TestVariableSurvivesTheStepThatSetsIt(t *testing.T) {
 	st := state(flow(t, "on: manual\nvars: {n: 0}\nsteps:\n  - {set: {n: 1}}\n  - {sleep: 1h}\noutput: ${{ vars.n }}"), nil)
 	if end := carry(t, st, nil); end.Output != 1 {
 		t.Errorf("%+v", end)
@@ -56,8 +56,8 @@ func TestAListThatCannotBeComputedFailsItsLoop(t *testing.T) {
 	}
 }
 
-// TestWhatOneOfSeveralWaitsBringsHasItsIndex: the approval may stand anywhere in the list.
-func TestWhatOneOfSeveralWaitsBringsHasItsIndex(t *testing.T) {
+// TestOutputOfOneOfSeveralWaitsHasItsIndex: the approval may stand anywhere in the list.
+func TestOutputOfOneOfSeveralWaitsHasItsIndex(t *testing.T) {
 	for _, c := range []struct {
 		answer plan.Answer
 		index  int
@@ -100,8 +100,8 @@ func TestAnEarlierAnswerLeavesTheQuestionOpen(t *testing.T) {
 	}
 }
 
-// TestADeadlineBeginsNothingInItsGroup: the steps behind the one that it has ended leave no record.
-func TestADeadlineBeginsNothingInItsGroup(t *testing.T) {
+// TestExpiredDeadlineStartsNothingInItsGroup: the steps behind the one that it has ended leave no record.
+func TestExpiredDeadlineStartsNothingInItsGroup(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps:\n  - {id: g, deadline: 5m, steps: [{sleep: 3m}, {sleep: 3m, continue_on_error: true}, "+
 		"{id: y, set: {n: 1}}]}"), nil)
 	if end := carry(t, st, nil); end.Error == nil || end.Error.Code != "deadline" {
@@ -114,9 +114,9 @@ func TestADeadlineBeginsNothingInItsGroup(t *testing.T) {
 	}
 }
 
-// TestARunFailsByItself: an attempt that has failed is the reason, also when the deadline of the run
+// TestFailedAttemptTakesPrecedenceOverTheDeadline: an attempt that has failed is the reason, also when the deadline of the run
 // passes before its end is read.
-func TestARunFailsByItself(t *testing.T) {
+func TestFailedAttemptTakesPrecedenceOverTheDeadline(t *testing.T) {
 	st := state(flow(t, "on: manual\ndeadline: 10m\nsteps: [{id: a, uses: test/act}]"), nil)
 	plan.Next(st)
 	st.Now = st.Now.Add(11 * time.Minute)
@@ -126,8 +126,8 @@ func TestARunFailsByItself(t *testing.T) {
 	}
 }
 
-// TestAnAttemptInDoubtIsNoCutOfADeadline: a crash that leaves no error has ended it.
-func TestAnAttemptInDoubtIsNoCutOfADeadline(t *testing.T) {
+// TestAttemptInDoubtIsNotCutByADeadline: a crash that leaves no error has ended it.
+func TestAttemptInDoubtIsNotCutByADeadline(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: g, deadline: 5m, steps: [{id: a, uses: test/act}]}]"), nil)
 	plan.Next(st)
 	put(st, "g/a", 1, plan.Unknown, nil, nil)
@@ -137,8 +137,8 @@ func TestAnAttemptInDoubtIsNoCutOfADeadline(t *testing.T) {
 	}
 }
 
-// TestTheTimeoutOfALoopOverAGroupIsTheLoops: no iteration has one of its own.
-func TestTheTimeoutOfALoopOverAGroupIsTheLoops(t *testing.T) {
+// TestTimeoutOfALoopOverAGroupCoversTheLoop: no iteration has one of its own.
+func TestTimeoutOfALoopOverAGroupCoversTheLoop(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: g, foreach: 1..2, timeout: 5m, steps: [{id: w, wait: {approval: go on}}]}]"), nil)
 	if end := carry(t, st, nil); end.Error == nil || end.Error.Step != "g" || end.Error.Code != "timeout" {
 		t.Errorf("%+v", end.Error)

@@ -124,8 +124,8 @@ func TestAnAttemptWithoutAnAnswerIsInDoubt(t *testing.T) {
 	}
 }
 
-// TestOutputsTakeMemoryWhileTheirRunGoesOn, and none after it.
-func TestOutputsTakeMemoryWhileTheirRunGoesOn(t *testing.T) {
+// TestOutputsHoldMemoryWhileTheirRunIsActive, and none after it.
+func TestOutputsHoldMemoryWhileTheirRunIsActive(t *testing.T) {
 	var rn *Runner
 	var lent int64
 	rn, _, _ = storedWith(t, map[string]string{"w": "on: hook\nsteps:\n  - {uses: test/act, with: {n: large}}\n" +
@@ -142,8 +142,8 @@ func TestOutputsTakeMemoryWhileTheirRunGoesOn(t *testing.T) {
 	}
 }
 
-// TestARunThatIsCancelledPassesItsPermitOn: one that was given to it while it was at work, and that it does not use.
-func TestARunThatIsCancelledPassesItsPermitOn(t *testing.T) {
+// TestCancelledRunPassesItsPermitOn: one that was given to it while it was at work, and that it does not use.
+func TestCancelledRunPassesItsPermitOn(t *testing.T) {
 	inFlight, goOn := make(chan struct{}), make(chan struct{})
 	rn, _, _ := storedWith(t, map[string]string{"w": "on: hook\nsteps:\n  - parallel:\n      - {uses: test/act, with: {n: local}}\n" +
 		"      - {uses: test/act, with: {n: there}}\n"}, calling{func(_ context.Context, in engine.Input) (any, error) {
@@ -190,8 +190,8 @@ func TestARunWhoseUpdateIsRefusedFreesItsSlot(t *testing.T) {
 	}
 }
 
-// TestSuspectsAreTriedOneAfterAnother, although no slot is free.
-func TestSuspectsAreTriedOneAfterAnother(t *testing.T) {
+// TestSuspectsRunOneAfterAnother, although no slot is free.
+func TestSuspectsRunOneAfterAnother(t *testing.T) {
 	t.Parallel() // it waits for a second
 	var atOnce, most, made atomic.Int32
 	rn, _, _ := storedWith(t, map[string]string{"w": "on: hook\nsteps: [{uses: test/act}]\n"},
@@ -211,8 +211,8 @@ func TestSuspectsAreTriedOneAfterAnother(t *testing.T) {
 	}
 }
 
-// TestARunThatCannotGoOnFreesWhatItHolds: its slot, its keys and its steps, and the run that called it goes on.
-func TestARunThatCannotGoOnFreesWhatItHolds(t *testing.T) {
+// TestRunThatCannotContinueReleasesWhatItHolds: its slot, its keys and its steps, and the run that called it goes on.
+func TestRunThatCannotContinueReleasesWhatItHolds(t *testing.T) {
 	for inlet, called := range map[workflows.Inlet]bool{"call": true, "webhook": false} {
 		rn, _, _ := stored(t)
 		var u engine.RunUpdate
@@ -234,8 +234,8 @@ func TestARunThatCannotGoOnFreesWhatItHolds(t *testing.T) {
 	}
 }
 
-// TestACalledRunThatHasEndedNeedsNoEnd: that is no error; a store that does not answer is one.
-func TestACalledRunThatHasEndedNeedsNoEnd(t *testing.T) {
+// TestEndingAnEndedCalledRunIsNoError; a store that does not answer is one.
+func TestEndingAnEndedCalledRunIsNoError(t *testing.T) {
 	away := errors.New("the database is away")
 	for _, c := range []struct{ is, want error }{{engine.ErrNotFound, nil}, {&engine.HasEnded{Run: 1, Status: engine.Failed}, nil},
 		{away, away}} {
@@ -259,8 +259,8 @@ func TestACalledRunThatHasEndedNeedsNoEnd(t *testing.T) {
 	}
 }
 
-// TestOrdersToEndRunsAreKnownBeforeAnyRunContinues.
-func TestOrdersToEndRunsAreKnownBeforeAnyRunContinues(t *testing.T) {
+// TestCancellationsAreReadBeforeAnyRunContinues.
+func TestCancellationsAreReadBeforeAnyRunContinues(t *testing.T) {
 	rn, _, _ := stored(t)
 	alter(rn).ends = []engine.EndCall{{Event: 7, Why: "timed out"}}
 	rn.Stop() // nothing is carried out
@@ -284,8 +284,8 @@ func TestABatchBeginsWithItsEvent(t *testing.T) {
 	}
 }
 
-// TestTheEndOfARunCountsAsOneRunOfTheChain, and as no emitted event.
-func TestTheEndOfARunCountsAsOneRunOfTheChain(t *testing.T) {
+// TestRunEndCountsAsOneRunOfTheChain, and as no emitted event.
+func TestRunEndCountsAsOneRunOfTheChain(t *testing.T) {
 	rn, _, _ := storedWith(t, map[string]string{"w": "on: hook\nsteps: [{stop: x}]\n",
 		"after": "on: {workflow_run: {workflows: [w]}}\nsteps: [{stop: x}]\n"}, nil)
 	list := rn.subscriberEvents(&engine.Run{ID: 1, Workflow: "w", Status: engine.Succeeded}, &engine.Event{ID: 1})

@@ -22,8 +22,8 @@ func due(path string) plan.Due {
 		Spec: &workflows.ActionSpec{Name: "test/act", SideEffects: true}}}
 }
 
-// TestAnAttemptThatBeginsLateAsksTheRateAgain: other attempts may have been made since it got its permit.
-func TestAnAttemptThatBeginsLateAsksTheRateAgain(t *testing.T) {
+// TestLateAttemptIsCheckedAgainstTheRateAgain: other attempts may have been made since it got its permit.
+func TestLateAttemptIsCheckedAgainstTheRateAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rn, _ := idle(t)
 		rn.UseLimits(map[string]workflows.Limit{"api.example": {Rate: 1, Per: time.Minute}})
@@ -91,9 +91,9 @@ func TestARunThatWaitsForAPermitIsSignalled(t *testing.T) {
 	}
 }
 
-// TestPermitsAreAskedForWhenSomethingNeedsThem, and again after a pause if the store gives no answer. One node alone asks
+// TestPermitsAreRequestedWhenNeeded, and again after a pause if the store gives no answer. One node alone asks
 // for none.
-func TestPermitsAreAskedForWhenSomethingNeedsThem(t *testing.T) {
+func TestPermitsAreRequestedWhenNeeded(t *testing.T) {
 	rn, _ := idle(t)
 	rn.RunPermits(t.Context()) // returns at once
 	var asked atomic.Int32

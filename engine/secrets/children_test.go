@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestAProgramEndsWithWhatItHasStarted: when it takes too long, nothing of it goes on.
-func TestAProgramEndsWithWhatItHasStarted(t *testing.T) {
+// TestProgramIsKilledWithItsChildren: when it takes too long, nothing of it goes on.
+func TestProgramIsKilledWithItsChildren(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/hookloom/hookloom/engine"
 )
 
-// TestTheFirstRunThatIsLeftToAnotherNodeIsNext: a node looks again when its wait for the others ends.
-func TestTheFirstRunThatIsLeftToAnotherNodeIsNext(t *testing.T) {
+// TestNextWakeIsTheFirstRunLeftToAnotherNode: a node looks again when its wait for the others ends.
+func TestNextWakeIsTheFirstRunLeftToAnotherNode(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir()+"/h.db", Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -183,8 +183,8 @@ func TestWorkOfAnEndedNodeIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestAnEventOfALaneGoesToTheNodeOfTheFirst: no other node decides it before, and its node is told of it.
-func TestAnEventOfALaneGoesToTheNodeOfTheFirst(t *testing.T) {
+// TestEventOfAQueueGoesToTheNodeOfTheFirst: no other node decides it before, and its node is told of it.
+func TestEventOfAQueueGoesToTheNodeOfTheFirst(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	a, b := node(t, address, "a"), node(t, address, "b")
@@ -223,8 +223,8 @@ func TestAnEventOfALaneGoesToTheNodeOfTheFirst(t *testing.T) {
 	}
 }
 
-// TestWhatANodeCannotTakeOverIsReported, and not taken for done; nor are limits that cannot be read.
-func TestWhatANodeCannotTakeOverIsReported(t *testing.T) {
+// TestFailedTakeoverIsReported, and not taken for done; nor are limits that cannot be read.
+func TestFailedTakeoverIsReported(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.Shared(t).Database(t)
 	s := node(t, address, "a")

@@ -41,8 +41,8 @@ func withoutTurn(t *testing.T, address string) {
 		`CREATE RULE nobody AS ON UPDATE TO hookloom.turn DO INSTEAD NOTHING`)
 }
 
-// bothWays runs a test that counts anomalies with the turn, which must find none, and without it.
-func bothWays(t *testing.T, what string, nodes int, count func(t *testing.T, nodes []*store.Store, address string, guarded bool) int) {
+// bothModes runs a test that counts anomalies with the turn, which must find none, and without it.
+func bothModes(t *testing.T, what string, nodes int, count func(t *testing.T, nodes []*store.Store, address string, guarded bool) int) {
 	for name, guarded := range map[string]bool{"with the turn": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +97,7 @@ func begun(s *store.Store, n int) (*engine.Run, error) {
 func TestWaitsAndEventsOfTwoNodesMeet(t *testing.T) {
 	t.Parallel()
 	meetings := testsize.Of(t, "HOOKLOOM_MEETINGS", 60)
-	bothWays(t, "runs are never woken", 2, func(t *testing.T, nodes []*store.Store, address string, guarded bool) int {
+	bothModes(t, "runs are never woken", 2, func(t *testing.T, nodes []*store.Store, address string, guarded bool) int {
 		inParallel(meetings, 8, func(i int) {
 			run, err := begun(nodes[0], i)
 			if err != nil {
@@ -109,7 +109,7 @@ func TestWaitsAndEventsOfTwoNodesMeet(t *testing.T) {
 			key := fmt.Sprint("k", i)
 			var both sync.WaitGroup
 			both.Go(func() {
-				if err := comes(nodes[1], key, run.CreatedAt); err != nil && guarded {
+				if err := storeArrival(nodes[1], key, run.CreatedAt); err != nil && guarded {
 					t.Error(err)
 				}
 			})
@@ -138,8 +138,8 @@ func awaits(s *store.Store, run *engine.Run, key string) error {
 	return err
 }
 
-// comes stores an event that wakes the runs that wait for it.
-func comes(s *store.Store, key string, since time.Time) error {
+// storeArrival stores an event that wakes the runs that wait for it.
+func storeArrival(s *store.Store, key string, since time.Time) error {
 	id, w := engine.EventID(nodeID(s)), engine.EventWait{Trigger: "back", Key: key, From: since}
 	_, _, err := s.AcceptDecided(ctx, id, delivery("back", key), engine.Match{Event: id, At: time.Now(), Wakes: &w})
 	return err
@@ -162,7 +162,7 @@ func TestAnEventReadsNoOtherWaitingRuns(t *testing.T) {
 		}
 	})
 	for i := range events {
-		if err := comes(s, fmt.Sprint("k", i), time.Now().Add(-time.Hour)); err != nil {
+		if err := storeArrival(s, fmt.Sprint("k", i), time.Now().Add(-time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -192,7 +192,7 @@ func number(t *testing.T, address, query string) int {
 func TestTheFeedOfFourNodesIsWhole(t *testing.T) {
 	t.Parallel()
 	each := testsize.Of(t, "HOOKLOOM_TAIL", 200)
-	bothWays(t, "events were skipped or told twice", 4, func(t *testing.T, nodes []*store.Store, _ string, guarded bool) int {
+	bothModes(t, "events were skipped or told twice", 4, func(t *testing.T, nodes []*store.Store, _ string, guarded bool) int {
 		h := nodes[0].History()
 		cursor, err := h.FeedEnd(ctx)
 		if err != nil {
@@ -370,7 +370,7 @@ func entered(s *store.Store, event, run int64, p *engine.SlotRequest) (begins bo
 func TestNodesTogetherKeepTheLimitsOfAWorkflow(t *testing.T) {
 	t.Parallel()
 	runs := testsize.Of(t, "HOOKLOOM_GROUP", 60)
-	bothWays(t, "runs above the limit", 2, func(t *testing.T, nodes []*store.Store, address string, guarded bool) int {
+	bothModes(t, "runs above the limit", 2, func(t *testing.T, nodes []*store.Store, address string, guarded bool) int {
 		inParallel(runs, 8, func(i int) {
 			s := nodes[i%2]
 			p := &engine.SlotRequest{Workflow: "w", Group: fmt.Sprint("g", i/8), Limit: 1, OnFull: "queue", MaxQueue: runs}

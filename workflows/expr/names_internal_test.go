@@ -88,9 +88,9 @@ var unusualPlaces = []string{
 	`event.data.name contains vars.tag or event.data.name startsWith run.id`,
 }
 
-// TestAnExpressionSeesEveryNameThatItReads checks that an evaluation gives the same with only the
+// TestExpressionGetsEveryNameItReads checks that an evaluation gives the same with only the
 // names that the expression reads as with all names, also for names in unusual places.
-func TestAnExpressionSeesEveryNameThatItReads(t *testing.T) {
+func TestExpressionGetsEveryNameItReads(t *testing.T) {
 	items := []any{map[string]any{"sku": "a", "price": 5, "tags": []any{"x", "y"}}, map[string]any{"sku": "b", "price": 9, "tags": []any{"y"}}}
 	names := Names{
 		"event": map[string]any{"type": "paid", "key": "k", "headers": map[string]any{"x-a": "1"}, "data": map[string]any{"items": items,
