@@ -37,10 +37,9 @@ func (p *poller) onlyPage(f *found, w *walk, rows []row, known map[string]bool) 
 		// Not after w.Greatest: items that became visible late may lie before it.
 		w.From = w.top
 		return false
-	case cut && old && !w.First && w.Greatest != nil && (w.From != nil && !p.further(rows, w.From) || w.From == nil && p.poll.Overlap == 0 &&
-		compareCursors(rows[0].cursor, w.Greatest) == 0):
+	case cut && old && !w.First && w.From != nil && !p.further(rows, w.From):
 		f.lost = fmt.Errorf("the same %d items are returned again and again: more items have the cursor %s than one answer holds; "+
-			"write pages: to read the rest", len(rows), clip(text(stuckAt(w)), 60))
+			"write pages: to read the rest", len(rows), clip(text(w.From), 60))
 	}
 	return true
 }
@@ -51,14 +50,6 @@ func (p *poller) further(rows []row, cursor any) bool {
 	return slices.ContainsFunc(rows, func(r row) bool {
 		return r.cursor != nil && compareCursors(r.cursor, cursor) > 0 && !p.after(r.cursor, p.now().Add(p.poll.Overlap))
 	})
-}
-
-// stuckAt is the cursor that more items have than one answer holds.
-func stuckAt(w *walk) any {
-	if w.From != nil {
-		return w.From
-	}
-	return w.Greatest
 }
 
 // cursorNamed formats a cursor for a message; empty if there is none.
