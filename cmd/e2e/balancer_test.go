@@ -212,3 +212,40 @@ func (c *cluster) named(t *testing.T, want ...string) {
 	}
 	t.Errorf("the nodes are %v, want %v", got, want)
 }
+
+// TestHAProxyAcceptsTheExampleFile: as it is, and with the lines for https that it has as comments.
+func TestHAProxyAcceptsTheExampleFile(t *testing.T) {
+	bin, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("SKIPPED: no haproxy (Debian: apt-get install haproxy)")
+	}
+	text, err := os.ReadFile("../../examples/deploy/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	hooks := filepath.Join(dir, "hooks") // HAProxy finds hooks.pem.key beside hooks.pem by itself
+	selfSigned(t, hooks)
+	if err := os.Rename(hooks+".key", hooks+".pem.key"); err != nil {
+		t.Fatal(err)
+	}
+	secure := string(text)
+	for _, line := range []string{"bind :8443 ssl crt ", "http-request redirect scheme https "} {
+		if !strings.Contains(secure, "    # "+line) {
+			t.Errorf("haproxy.cfg has no comment %q", line)
+		}
+		secure = strings.ReplaceAll(secure, "    # "+line, "    "+line)
+	}
+	secure = strings.ReplaceAll(secure, "/usr/local/etc/haproxy/hooks.pem", hooks+".pem")
+	for name, config := range map[string]string{"plain": string(text), "secure": secure} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(bin, "-c", "-f", path).CombinedOutput()
+		others := strings.Count(string(out), "[WARNING]") - strings.Count(string(out), "could not resolve address") // of the nodes
+		if err != nil || others != 0 {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
