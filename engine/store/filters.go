@@ -32,6 +32,9 @@ const (
 	deadAt   = `((` + runHost
 	// failedRuns begins the condition that a run failed at a host, by the index of failed steps.
 	failedRuns = `(r.id IN (SELECT f.run_id FROM steps f WHERE f.status = 'failed' AND f.destination IS NOT NULL AND f.destination`
+	// ofTrigger and ofType are the conditions that a run's event is of a trigger or type.
+	ofTrigger = `EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)`
+	ofType    = `EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.type = ?)`
 	// runWaitsFor is one of engine.WaitKinds, empty for running and ended runs. If a run waits for
 	// several things, a person comes first.
 	runWaitsFor = `coalesce(CASE r.status WHEN 'waiting' THEN coalesce(
@@ -183,11 +186,11 @@ func runConditions(q engine.Query) (w, x where, costly bool, err error) {
 		costly = costly || !q.DeadOnly
 	}
 	if q.Trigger != "" {
-		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.trigger = ?)", q.Trigger)
+		w.add(ofTrigger, q.Trigger)
 		costly = true
 	}
 	if q.Type != "" {
-		w.add("EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id AND e.type = ?)", q.Type)
+		w.add(ofType, q.Type)
 		costly = true
 	}
 	costly = runText(&w, q) || costly

@@ -25,7 +25,7 @@ const (
 		` AS host FROM (SELECT r.id FROM runs r WHERE (r.status = 'failed' OR r.status = 'timed_out') AND ` + noCause +
 		` OFFSET 0) AS l JOIN runs r ON r.id = l.id OFFSET 0) AS m`
 	// readCauses finds out why runs failed. It reads the fields of each error once, however many runs have it.
-	readCauses = `dead AS MATERIALIZED (SELECT r.id, r.workflow, r.version, r.error, r.finished_at FROM runs r`
+	readCauses = `dead AS MATERIALIZED (SELECT r.id, r.event_id, r.workflow, r.version, r.error, r.finished_at FROM runs r`
 	readFields = `), causes AS MATERIALIZED (SELECT r.error, ` + errorStep + ` AS step, ` + errorCode + ` AS code, ` + errorMessage +
 		` AS message FROM (SELECT DISTINCT error FROM dead) AS r)`
 	// selectCauses selects the columns of dead_causes after run_id.
@@ -37,9 +37,13 @@ const (
 		f.message, f.host, count(*) AS n, min(f.finished_at) AS began, max(f.finished_at) AS ended FROM runs r
 		LEFT JOIN dead_causes f ON f.run_id = r.id`
 	// writeCauses stores the causes of runs; those that did not fail have none.
-	writeCauses = `INSERT INTO dead_causes (run_id, workflow, version, step, code, message, host, finished_at) WITH ` + readCauses +
-		` WHERE r.id IN (SELECT value FROM json_each(?)) AND (r.status = 'failed' OR r.status = 'timed_out')` + readFields +
-		` SELECT d.id,` + selectCauses + ` ON CONFLICT DO NOTHING`
+	writeCauses = `INSERT INTO dead_causes (run_id, trigger, type, workflow, version, step, code, message, host, finished_at) WITH ` +
+		readCauses + ` WHERE r.id IN (SELECT value FROM json_each(?)) AND (r.status = 'failed' OR r.status = 'timed_out')` + readFields +
+		` SELECT d.id, coalesce(e.trigger, ''), coalesce(e.type, ''),` + selectCauses + ` LEFT JOIN events e ON e.id = d.event_id ` +
+		`ON CONFLICT (run_id) DO UPDATE SET trigger = excluded.trigger, type = excluded.type`
+	// incomplete are the runs without a stored cause, and those of which an earlier program stored it without the trigger.
+	incomplete = `SELECT r.id FROM runs r WHERE (r.status = 'failed' OR r.status = 'timed_out') AND NOT EXISTS (SELECT 1 FROM dead_causes f
+		WHERE f.run_id = r.id AND f.trigger IS NOT NULL) AND r.id > ? ORDER BY r.id LIMIT ?`
 )
 
 // groupCauses is the query that counts the dead runs of conditions by cause; those without a stored cause are counted
@@ -49,12 +53,8 @@ func groupCauses(w where) (query string, args []any) {
 	for _, part := range w.parts {
 		own := w.args[:strings.Count(part, "?")]
 		w.args = w.args[len(own):]
-		for _, column := range []string{"workflow", "finished_at"} {
-			if rest, found := strings.CutPrefix(part, "r."+column+" "); found { // so the rows of runs are not read
-				part = fmt.Sprintf(`(f.%[1]s %[2]s OR f.run_id IS NULL AND EXISTS (SELECT 1 FROM runs y WHERE y.id = r.id AND y.%[1]s %[2]s `+
-					`LIMIT 1 OFFSET 0))`, column, rest)
-				own = slices.Concat(own, own)
-			}
+		if quick := byCause(part); quick != part {
+			part, own = quick, slices.Concat(own, own)
 		}
 		stored.add(part, own...)
 	}
@@ -62,6 +62,25 @@ func groupCauses(w where) (query string, args []any) {
 		` WHERE r.id IN (SELECT id FROM stored WHERE id IS NOT NULL)` + readFields + ` SELECT workflow, version, step, code, message, host, n,
 			began, ended FROM stored WHERE id IS NULL UNION ALL SELECT x.workflow, x.version, x.step, x.code, x.message, x.host, 1, x.finished_at,
 			x.finished_at FROM (SELECT` + selectCauses + `) AS x`, stored.args
+}
+
+// byCause is a condition of runs that reads the row of a run only if no cause is stored. It has the parameters twice.
+func byCause(part string) string {
+	const stored = `(f.%[1]s %[2]s OR f.%[3]s IS NULL AND EXISTS (SELECT 1 FROM runs y %[4]s WHERE y.id = r.id AND %[5]s.%[1]s %[2]s ` +
+		`LIMIT 1 OFFSET 0))`
+	const event = `JOIN events e ON e.id = y.event_id`
+	switch part {
+	case ofTrigger:
+		return fmt.Sprintf(stored, "trigger", "= ?", "trigger", event, "e")
+	case ofType:
+		return fmt.Sprintf(stored, "type", "= ?", "trigger", event, "e")
+	}
+	for _, column := range []string{"workflow", "finished_at"} {
+		if rest, found := strings.CutPrefix(part, "r."+column+" "); found {
+			return fmt.Sprintf(stored, column, rest, "run_id", "", "y")
+		}
+	}
+	return part
 }
 
 // writeDead stores the causes of the runs that the transaction ends without success.
@@ -93,8 +112,7 @@ func (p *pruner) causes(ctx context.Context) error {
 		query string
 		apply func(*tx, []int64) error
 	}{
-		{`SELECT r.id FROM runs r WHERE (r.status = 'failed' OR r.status = 'timed_out') AND ` + noCause + ` AND r.id > ? ORDER BY r.id LIMIT ?`,
-			(*tx).putCauses},
+		{incomplete, (*tx).putCauses},
 		{`SELECT f.run_id FROM dead_causes f WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = f.run_id) AND f.run_id > ? ORDER BY f.run_id
 			LIMIT ?`, (*tx).dropCauses},
 	} {

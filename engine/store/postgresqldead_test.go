@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func TestCausesOfDeadLettersFollowTheirErrors(t *testing.T) {
 	}
 	check := func(what, stored string) {
 		t.Helper()
-		if n := postgrestest.Value(t, address, `SELECT coalesce(string_agg(concat_ws(' ', workflow, version, step, code, host),
+		if n := postgrestest.Value(t, address, `SELECT coalesce(string_agg(concat_ws(' ', trigger, type, workflow, version, step, code, host),
 			', ' ORDER BY run_id), '') FROM hookloom.dead_causes`); n != stored {
 			t.Errorf("%s: the causes %s are stored, not %s", what, n, stored)
 		}
@@ -39,7 +40,8 @@ func TestCausesOfDeadLettersFollowTheirErrors(t *testing.T) {
 			}
 		}
 	}
-	one, others := "w1 v1 send http_status https://api.example", ", w2 v1 send http_status https://api.example, w2 v1  timeout "
+	one := "pay t w1 v1 send http_status https://api.example"
+	others := ", shop t w2 v1 send http_status https://api.example, pay t w2 v1  timeout "
 	check("written with the runs", one+others)
 	postgrestest.Exec(t, address, `DELETE FROM hookloom.dead_causes`)
 	check("of an earlier program", "")
@@ -53,7 +55,16 @@ func TestCausesOfDeadLettersFollowTheirErrors(t *testing.T) {
 	check("stored by pruning", one+others)
 	postgrestest.Exec(t, address, fmt.Sprintf(`DELETE FROM hookloom.dead_causes WHERE run_id <> %d`, listedID(101)),
 		`INSERT INTO hookloom.dead_causes SELECT 7, workflow, version, step, code, message, host, finished_at FROM hookloom.dead_causes`)
-	check("one of three, and one of a run that is gone", one+", "+one)
+	check("one of three, and one of a run that is gone", strings.TrimPrefix(one, "pay t ")+", "+one)
 	prune()
 	check("pruned", one+others)
+	earlier := strings.NewReplacer("pay t ", "", "shop t ", "").Replace(one + others)
+	postgrestest.Exec(t, address, `UPDATE hookloom.dead_causes SET trigger = NULL, type = NULL`)
+	check("of an earlier program, without triggers", earlier)
+	prune()
+	check("with triggers after pruning", one+others)
+	postgrestest.Exec(t, address, `UPDATE hookloom.dead_causes SET trigger = 'moved'`)
+	if got := readList(t, server, engine.Query{Trigger: "moved", Status: "failed"}, groups); got == "[]" {
+		t.Error("stored triggers are not used")
+	}
 }

@@ -52,12 +52,6 @@ INSERT INTO audit (at, who, role, remote, action, target, status) SELECT at, 'ad
 // longMost is the longest time that a read of a million runs may take at the median.
 const longMost = 50 * time.Millisecond
 
-// longer are the reads that take longer, by the beginning of their names, and their limits.
-var longer = map[string]time.Duration{
-	"dead letters by cause": 100 * time.Millisecond, "compare": 80 * time.Millisecond,
-	"events: search without result": 60 * time.Millisecond,
-}
-
 // TestALongHistoryOnPostgreSQL fills a database and reads each list, total, detail and chart. With HOOKLOOM_HISTORY=1000000
 // it reads each eleven times, prints how long that takes, and limits the median; that needs a machine that does
 // nothing else.
@@ -139,14 +133,8 @@ func timeRead(t *testing.T, h *store.History, x longRead, times int) (n int) {
 	median := took[times/2]
 	t.Logf("%-40s first %8v, median %8v, least %8v", x.name, first.Round(100*time.Microsecond), median.Round(100*time.Microsecond),
 		took[0].Round(100*time.Microsecond))
-	most := longMost
-	for name, limit := range longer {
-		if strings.HasPrefix(x.name, name) {
-			most = limit
-		}
-	}
-	if median > most {
-		t.Errorf("%s: %v at the median, at most %v", x.name, median, most)
+	if median > longMost {
+		t.Errorf("%s: %v at the median, at most %v", x.name, median, longMost)
 	}
 	return n
 }
