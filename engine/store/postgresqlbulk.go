@@ -124,8 +124,12 @@ type heldRows struct {
 // hold adds a row to those that are sent together.
 func (p *postgresql) hold(b *bulk, args []driver.Value) {
 	for i, a := range args {
-		if text, ok := a.(string); ok {
-			args[i] = storable(text)
+		switch x := a.(type) {
+		case string:
+			args[i] = storable(x)
+			p.size += len(x)
+		case []byte:
+			p.size += len(x)
 		}
 	}
 	h, key := p.held[b.table], b.key(args)
@@ -157,6 +161,13 @@ func (p *postgresql) release(table string) {
 			want = int64(len(rows))
 		}
 		p.queue(p.here(b.text), want, nil, columnsOf(rows)...)
+	}
+}
+
+// releaseAll releases all tables.
+func (p *postgresql) releaseAll() {
+	for _, table := range bulkTables {
+		p.release(table)
 	}
 }
 

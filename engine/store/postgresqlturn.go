@@ -30,7 +30,8 @@ const (
 	// Each statement must read what was committed while this transaction waited for its turn, whatever
 	// the default of the role or the database is.
 	beginTransaction = `BEGIN ISOLATION LEVEL READ COMMITTED`
-	// A statement_timeout of the role may be shorter than the wait for the turn.
+	// A statement_timeout of the role may be shorter than the wait for the turn. Behind a pooler each transaction
+	// sets its limits, otherwise they are the session's (limitSession).
 	limitTransaction = `SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true),
 		set_config('statement_timeout', $3, true), ` + tellWarnings
 	// Without it, a role with client_min_messages = error would not get the warning of a commit that the standby

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -26,6 +27,11 @@ import (
 const (
 	statementTime = 30 * time.Second
 	commitTime    = 5 * time.Second
+	// writeTime is commitTime for a commit that is sent together with the last rows, which may first wait for a
+	// lock: the server's answer that it got none comes before.
+	writeTime = turnTime + time.Second
+	// maxWithCommit is how many bytes of rows are sent together with a commit at most.
+	maxWithCommit = 1 << 20
 )
 
 // postgresql is the connection that writes. Only the writer's goroutine uses it.
@@ -43,6 +49,11 @@ type postgresql struct {
 	outcomes []outcome
 	held     map[string]*heldRows
 	texts    map[string]*postgresText
+	// size is the number of bytes in the held rows of the transaction.
+	size int
+	// took is how long the last transaction took that was committed, wrote the number of its commands.
+	took  time.Duration
+	wrote int
 	// known is what was read for the whole batch (postgresqlahead.go).
 	known known
 	// warned is the first warning of the server since it was last reset: a commit with one is not
@@ -163,6 +174,15 @@ var writerSettings = []string{"SET enable_seqscan = off", "SET enable_hashjoin =
 	"SET plan_cache_mode = force_generic_plan", "SET jit = off", // compiling takes longer than any of them
 	keepSession}
 
+// limitSession sets the limits of limitTransaction for the whole session.
+const limitSession = `SELECT set_config('lock_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $2, false),
+	set_config('statement_timeout', $3, false), set_config('client_min_messages', 'warning', false)`
+
+// limits are the values of limitTransaction and limitSession.
+func limits() []any {
+	return []any{milliseconds(turnTime), milliseconds(idleTime), milliseconds(statementTime)}
+}
+
 // keepSession makes the server keep the session of a node that has nothing to write or to read: the loss of a
 // session is an outage. PostgreSQL 13 does not have the setting.
 const keepSession = `SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`
@@ -177,12 +197,15 @@ func (p *postgresql) settle(ctx context.Context) error {
 			return p.address.Explain(errors.Join(err, p.conn.Close(ctx)))
 		}
 	}
+	if _, err := p.conn.Exec(ctx, limitSession, limits()...); err != nil {
+		return p.address.Explain(errors.Join(err, p.conn.Close(ctx)))
+	}
 	return nil
 }
 
 // forget drops what belongs to a transaction that was not committed, or that has ended.
 func (p *postgresql) forget() {
-	p.pending, p.outcomes, p.held, p.known, p.leading = &pgx.Batch{}, nil, map[string]*heldRows{}, known{}, false
+	p.pending, p.outcomes, p.held, p.known, p.leading, p.size = &pgx.Batch{}, nil, map[string]*heldRows{}, known{}, false, 0
 }
 
 // outcome is what a statement returns.
@@ -288,11 +311,15 @@ func (a outcome) take(results pgx.BatchResults) (tag pgconn.CommandTag, err erro
 
 // flush sends everything that the transaction has written so far.
 func (p *postgresql) flush() error {
-	for _, table := range bulkTables {
-		p.release(table)
-	}
+	p.releaseAll()
 	_, err := p.send(statementTime)
 	return err
+}
+
+// uncertain reports whether the results of pending statements may forbid the commit, or take long: they are then
+// sent before it.
+func (p *postgresql) uncertain() bool {
+	return p.size > maxWithCommit || slices.ContainsFunc(p.outcomes, func(a outcome) bool { return a.read != nil || a.want != anyNumber })
 }
 
 func (p *postgresql) exec(query string, args []driver.Value) (changes int64, err error) {
@@ -394,8 +421,9 @@ func (p *postgresql) begin() error {
 	p.warned = nil
 	p.leading = true
 	p.queue(beginTransaction, anyNumber, nil)
-	p.queue(limitTransaction, anyNumber, nil, milliseconds(turnTime), milliseconds(idleTime),
-		milliseconds(statementTime))
+	if !p.address.Hints {
+		p.queue(limitTransaction, anyNumber, nil, limits()...)
+	}
 	p.queue(p.here(lockTurn), anyNumber, first(p.readTurn))
 	p.queue(p.here(fenceNode), anyNumber, first(p.readFence), p.batch, p.node, p.epoch)
 	return nil
@@ -421,14 +449,20 @@ func (r noRow) Scan(...any) error { return cmp.Or(r.err, pgx.ErrNoRows) }
 // commit commits. sent reports whether the server may have received the commit: an error then says
 // nothing about its outcome.
 func (p *postgresql) commit() (sent bool, err error) {
-	// What is pending goes first, so that its errors are not those of the commit.
-	if err := p.flush(); err != nil {
-		return false, err
+	within := commitTime
+	if p.releaseAll(); p.uncertain() {
+		if _, err := p.send(statementTime); err != nil {
+			return false, err
+		}
+	} else if len(p.outcomes) > 0 {
+		within = writeTime
 	}
 	p.warned = nil
 	p.queue("COMMIT", anyNumber, nil)
-	tag, err := p.send(commitTime)
+	tag, err := p.send(within)
 	switch {
+	case err != nil && p.conn != nil && p.conn.PgConn().TxStatus() == 'E':
+		return false, err // a statement before has failed, and the server says that the transaction waits for its end
 	case err != nil:
 		return true, err
 	case tag.String() != "COMMIT":

@@ -22,6 +22,7 @@ func (w *writer) postgresTransaction(batch []*command) error {
 		switch {
 		case err == nil:
 			w.present()
+			w.pg.took, w.pg.wrote = time.Since(began), len(batch)
 			return nil
 		case errors.Is(err, errFenced):
 			w.fatal(err)
@@ -60,6 +61,21 @@ func (w *writer) postgresTransaction(batch []*command) error {
 	}
 }
 
+// A transaction costs the server as much as twenty of the events in it. So under load a batch waits for more
+// commands, for a third of the time that the last transaction took and moreTime at most. After fewCommands there
+// is little load, and waiting would only delay the answers.
+const (
+	moreTime    = 2 * time.Millisecond
+	fewCommands = 16
+)
+
+// awaitMore waits for more commands.
+func (w *writer) awaitMore(sleep func(time.Duration)) {
+	if w.pg.wrote >= fewCommands && len(w.queue) < maxBatch {
+		sleep(min(w.pg.took/3, moreTime))
+	}
+}
+
 // fullTime is how long the server's disk counts as full after a write that found no space. Only rows that
 // need more space fail, so a later commit does not show that there is some again.
 const fullTime = 5 * time.Second
@@ -89,9 +105,6 @@ func (w *writer) attempt(batch []*command, careful bool) (sent bool, err error) 
 	}
 	if err == nil {
 		err = t.writeFeed()
-	}
-	if err == nil {
-		err = w.pg.flush()
 	}
 	if err == nil {
 		err = w.faulty()

@@ -236,6 +236,9 @@ func (w *writer) gather(batch []*command) []*command {
 			quiet++
 		}
 	}
+	if w.pg != nil {
+		w.awaitMore(time.Sleep)
+	}
 	for len(batch) < maxBatch {
 		select {
 		case c := <-w.queue:
