@@ -30,8 +30,14 @@ func ready(t *testing.T) *Intake {
 // over is ready over a database.
 func over(t *testing.T, s engine.Store) *Intake {
 	t.Helper()
+	return overWith(t, s, "triggers: {hook: {webhook: {auth: none}}}")
+}
+
+// overWith is over with another hookloom.yaml.
+func overWith(t *testing.T, s engine.Store, config string) *Intake {
+	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"hookloom.yaml": "triggers: {hook: {webhook: {auth: none}}}",
+	for name, text := range map[string]string{"hookloom.yaml": config,
 		"workflows/w.yaml": "on: hook\nsteps: [{sleep: 1h}]"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

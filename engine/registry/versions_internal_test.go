@@ -215,6 +215,7 @@ func TestABodyInAnotherCharsetSaysSoAfterItIsMasked(t *testing.T) {
 
 // TestARunsSlotIsThatOfItsWorkflow: what the limits say, with the groups of the event.
 func TestARunsSlotIsThatOfItsWorkflow(t *testing.T) {
+	long := strings.Repeat("x", maxGroup)
 	for rate, want := range map[string]struct {
 		drop  bool
 		group string
@@ -225,9 +226,12 @@ func TestARunsSlotIsThatOfItsWorkflow(t *testing.T) {
 		"{limit: 1, per: 1h, on_full: queue, group: \"${{ event.data.g }}x\"}": {false, "g7x", false},
 		"{limit: 1, per: 1h, group: \"${{ event.data.none.name }}\"}":          {fails: true},
 		"{limit: 1, per: 1h, group: \"${{ event.data.empty }}\"}":              {},
+		"{limit: 1, per: 1h, group: \"${{ event.data.long }}\"}":               {group: long},
+		"{limit: 1, per: 1h, group: \"${{ event.data.long }}x\"}":              {fails: true},
 	} {
 		g := using(t, hooks, map[string]string{"w": "on: a\nrate: " + rate + "\nsteps: [{stop: x}]\n"})
-		ev := &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "a", Inlet: "webhook", Raw: []byte(`{"g": "g7", "empty": null}`),
+		ev := &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "a", Inlet: "webhook",
+			Raw:     []byte(`{"g": "g7", "empty": null, "long": "` + long + `"}`),
 			Headers: map[string]string{"content-type": "application/json"}}}
 		s, err := contextOf(t, g, ev).SlotRequest()
 		if (err != nil) != want.fails || !want.fails && (s.RateDrop != want.drop || s.RateGroup != want.group || s.RateLimit != 1) {
@@ -253,3 +257,51 @@ func TestWithoutASourceThereIsNoSecret(t *testing.T) {
 		t.Errorf("%q %t", v, ok)
 	}
 }
+
+// TestADecisionIsMadeAgainOnceTheRulesAreRead, and not after another error.
+func TestADecisionIsMadeAgainOnceTheRulesAreRead(t *testing.T) {
+	away := errors.New("the database is away")
+	s := &shares{Store: storetest.New(t).Store}
+	g := over(s)
+	if err := g.Current(t.Context(), func() error { return nil }); err != nil {
+		t.Errorf("without a project: %v", err)
+	}
+	if err := g.Use(t.Context(), projectOf(t, map[string]string{"w": called})); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		first, read, want error
+		calls             int
+	}{{nil, nil, nil, 1}, {away, nil, away, 1}, {engine.ErrRules, nil, nil, 2}, {engine.ErrRules, away, away, 1}} {
+		s.rules = func() (int64, []engine.Run, error) { return g.Rules() + 1, nil, c.read }
+		calls := 0
+		err := g.Current(t.Context(), func() error {
+			if calls++; calls == 1 {
+				return c.first
+			}
+			return nil
+		})
+		if !errors.Is(err, c.want) || calls != c.calls {
+			t.Errorf("%v, %v: decided %d times, %v", c.first, c.read, calls, err)
+		}
+	}
+	if err := over(s).Use(t.Context(), g.Snapshot().Project); !errors.Is(err, away) {
+		t.Errorf("a project is used although the rules cannot be read: %v", err)
+	}
+}
+
+// TestIdsContinueAfterThoseOfTheStore.
+func TestIdsContinueAfterThoseOfTheStore(t *testing.T) {
+	const last = int64(1) << 61
+	if id := over(&numbered{Store: storetest.New(t).Store, last: last}).NextID(); int64(id) <= last {
+		t.Errorf("%d after %d", id, last)
+	}
+}
+
+// numbered is a store whose last id is given.
+type numbered struct {
+	Store
+	last int64
+}
+
+func (s *numbered) LastID() int64 { return s.last }

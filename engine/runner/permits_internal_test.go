@@ -97,6 +97,7 @@ func TestPermitsAreRequestedWhenNeeded(t *testing.T) {
 	rn, _ := idle(t)
 	rn.RunPermits(t.Context()) // returns at once
 	var asked atomic.Int32
+	var early atomic.Bool
 	s := &altered{Store: rn.store.Store, shared: true, take: func(asks []permit.Ask) ([]permit.Grant, error) {
 		if asked.Add(1); len(asks) == 0 {
 			return nil, nil
@@ -104,6 +105,7 @@ func TestPermitsAreRequestedWhenNeeded(t *testing.T) {
 		if asked.Load() == 1 {
 			return []permit.Grant{{Slots: 1}}, errors.New("the transaction was rolled back")
 		}
+		early.Store(early.Load() || asked.Load() == 2 && rn.destinations.HasTicket(1))
 		return []permit.Grant{{Slots: 1}}, nil
 	}}
 	o := rn.o
@@ -131,6 +133,9 @@ func TestPermitsAreRequestedWhenNeeded(t *testing.T) {
 	}
 	cancel()
 	<-ended
+	if early.Load() {
+		t.Error("a permit of a failed transaction was given")
+	}
 }
 
 // TestACalledRunsEndSignalsItsCaller while that is at work.
