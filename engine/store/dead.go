@@ -75,7 +75,7 @@ func allDead(*engine.DeadLetter) bool { return true }
 // codes are compared here: as conditions of the query they would be read from the JSON text of each run.
 func (h *History) deadRuns(q engine.Query) (query string, args []any, wanted func(*engine.DeadLetter) bool, err error) {
 	if !h.postgres {
-		w, _, _, err := runConditions(q)
+		w, _, _, err := h.runConditions(q)
 		return deadGroups + w.String() + ` GROUP BY 1, 2, 3, 4, 5, 6`, w.args, allDead, err
 	}
 	hosts, codes := hostNames(q.Host), trimmed(q.Reason)
@@ -84,7 +84,7 @@ func (h *History) deadRuns(q engine.Query) (query string, args []any, wanted fun
 	}
 	rest := q
 	rest.Host, rest.Reason = "", ""
-	w, _, _, err := runConditions(rest)
+	w, _, _, err := h.runConditions(rest)
 	if q.Host != "" {
 		failedAt(&w, hosts)
 	}

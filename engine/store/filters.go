@@ -26,10 +26,6 @@ const (
 		errorStep + ` AND s.destination IS NOT NULL ORDER BY s.attempt DESC LIMIT 1)
 		WHEN r.status = 'waiting' THEN (SELECT s.destination FROM steps s WHERE s.run_id = r.id AND s.status = 'waiting'
 			AND s.destination IS NOT NULL LIMIT 1) END, '')`
-	// deadCode is the code of a dead letter, and deadAt begins the condition that its host is one of some. PostgreSQL
-	// stores both (postgresqldead.go). coalesce(NULL, x) is x; it makes a text that ownParts can replace.
-	deadCode = `coalesce(NULL, ` + errorCode + `)`
-	deadAt   = `((` + runHost
 	// failedRuns begins the condition that a run failed at a host, by the index of failed steps.
 	failedRuns = `(r.id IN (SELECT f.run_id FROM steps f WHERE f.status = 'failed' AND f.destination IS NOT NULL AND f.destination`
 	// ofTrigger and ofType are the conditions that a run's event is of a trigger or type.
@@ -57,6 +53,21 @@ const (
 	asksAPerson = `(r.status = 'waiting' AND r.id IN (SELECT run_id FROM waits WHERE kind = 'approval'
 		UNION SELECT id FROM runs INDEXED BY runs_due WHERE ` + openRun + ` AND due_at IS NULL))`
 )
+
+// deadFields are the expressions for what a dead letter is listed by: the code of its error, and the beginning of the
+// condition that its host is one of some, which ends with two parentheses.
+type deadFields struct{ code, at string }
+
+// readFromErrors are the fields of dead letters as the errors of runs and their steps have them. PostgreSQL stores
+// them (storedFields).
+var readFromErrors = deadFields{errorCode, `((` + runHost}
+
+func (h *History) deadFields() deadFields {
+	if h.postgres {
+		return storedFields
+	}
+	return readFromErrors
+}
 
 // words splits a filter of several values and validates them.
 func words(name, text string, known []string) ([]string, error) {
@@ -145,7 +156,7 @@ func idBounds(q engine.Query, w, x *where, column string) {
 }
 
 // runConditions reads the filters of runs, as eventConditions does (aliases r and x).
-func runConditions(q engine.Query) (w, x where, costly bool, err error) {
+func (h *History) runConditions(q engine.Query) (w, x where, costly bool, err error) {
 	if q.Workflow != "" {
 		w.add("r.workflow = ?", q.Workflow)
 		x.add("x.workflow = ?", q.Workflow)
@@ -176,11 +187,11 @@ func runConditions(q engine.Query) (w, x where, costly bool, err error) {
 			return w, x, false, err
 		}
 	}
-	costly = runHosts(&w, q) || costly
+	costly = runHosts(&w, q, h.deadFields()) || costly
 	if q.Reason != "" {
 		code := errorCode
 		if q.DeadOnly {
-			code = deadCode
+			code = h.deadFields().code
 		}
 		w.oneOf(code, trimmed(q.Reason))
 		costly = costly || !q.DeadOnly
@@ -258,14 +269,14 @@ func hostNames(host string) []string {
 }
 
 // runHosts narrows runs by host.
-func runHosts(w *where, q engine.Query) (costly bool) {
+func runHosts(w *where, q engine.Query, dead deadFields) (costly bool) {
 	if q.Host == "" {
 		return false
 	}
 	names := hostNames(q.Host)
 	if q.DeadOnly {
 		failedAt(w, names)
-		w.oneOf(deadAt, names)
+		w.oneOf(dead.at, names)
 		w.parts[len(w.parts)-1] += "))"
 		return false
 	}

@@ -33,8 +33,6 @@ var ownParts = []struct{ sqlite, postgresql string }{
 	{queuedAmong, `coalesce(status, '') = 'queued' AND id IN (`},
 	// The planner takes the list of runs that failed at a host for short, and would look up each of them.
 	{failedRuns, `coalesce` + failedRuns},
-	{deadAt, `(r.id IN (SELECT x.id FROM (` + hostsOfDead + `) AS x WHERE x.host`},
-	{deadCode, `coalesce((SELECT f.code FROM dead_causes f WHERE f.run_id = r.id), ` + errorCode + `)`},
 	// json_field is NULL for a text that is not JSON: checking that first costs as much as the field.
 	{errorMessage, `CASE WHEN r.error IS NULL THEN '' ELSE coalesce(r.error ->> '$.message', CASE WHEN json_valid(r.error) THEN '' ELSE ` +
 		`'the error of this run cannot be read' END) END`},

@@ -46,6 +46,10 @@ const (
 		WHERE f.run_id = r.id AND f.trigger IS NOT NULL) AND r.id > ? ORDER BY r.id LIMIT ?`
 )
 
+// storedFields are the fields of dead letters as dead_causes has them.
+var storedFields = deadFields{`coalesce((SELECT f.code FROM dead_causes f WHERE f.run_id = r.id), ` + errorCode + `)`,
+	`(r.id IN (SELECT x.id FROM (` + hostsOfDead + `) AS x WHERE x.host`}
+
 // groupCauses is the query that counts the dead runs of conditions by cause; those without a stored cause are counted
 // one by one. It is one statement: between two, a cause may be stored.
 func groupCauses(w where) (query string, args []any) {

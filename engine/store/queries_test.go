@@ -81,7 +81,7 @@ func TestListsOfWhatFailedReadNoOtherRuns(t *testing.T) {
 // Lists by host and by what runs wait for, and the stream, must not read the whole history.
 func TestFrequentQueriesOfPagesUseIndexes(t *testing.T) {
 	db := explained(t)
-	host, _, _, err := runConditions(engine.Query{DeadOnly: true, Host: "a.example"})
+	host, _, _, err := new(History).runConditions(engine.Query{DeadOnly: true, Host: "a.example"})
 	if err != nil {
 		t.Fatal(err)
 	}

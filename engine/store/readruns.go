@@ -69,7 +69,7 @@ var runList = listing[engine.RunItem]{
 
 // RunPage lists runs, newest first, at a bounded cost.
 func (h *History) RunPage(ctx context.Context, q engine.Query) (engine.Page[engine.RunItem], error) {
-	w, x, costly, err := runConditions(q)
+	w, x, costly, err := h.runConditions(q)
 	if err != nil {
 		return engine.Page[engine.RunItem]{}, err
 	}

@@ -162,7 +162,7 @@ func (h *History) FeedEvents(ctx context.Context, ids []engine.EventID, q engine
 // FeedRuns returns the lines of those of some runs that match runs, and whose event matches events,
 // by id.
 func (h *History) FeedRuns(ctx context.Context, ids []engine.RunID, runs, events engine.Query) (map[engine.RunID]engine.RunItem, error) {
-	w, _, _, err := runConditions(runs)
+	w, _, _, err := h.runConditions(runs)
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}

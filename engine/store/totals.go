@@ -66,7 +66,7 @@ func (h *History) CountEvents(ctx context.Context, q engine.Query, p *engine.Pag
 
 // CountRuns sets the number of runs that match the filters. p is their page, or empty.
 func (h *History) CountRuns(ctx context.Context, q engine.Query, p *engine.Page[engine.RunItem]) error {
-	w, x, costly, err := runConditions(q)
+	w, x, costly, err := h.runConditions(q)
 	if err != nil || shownAll(q, p, costly) {
 		return err
 	}
@@ -90,7 +90,7 @@ func (h *History) deadTotal(ctx context.Context, q engine.Query) (n int, err err
 	q.DeadOnly, q.After = true, ""
 	rules, runs := deadRules(q), deadRunsOf(q)
 	if runs != nil {
-		w, _, _, err := runConditions(*runs)
+		w, _, _, err := h.runConditions(*runs)
 		if err == nil {
 			n, err = h.countRows(ctx, "runs r", w)
 		}
