@@ -30,9 +30,6 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 		}
 	case strings.Contains(message, "did not find expected ',' or"), strings.Contains(message, "unexpected end of stream"):
 		for _, n := range []int{at, at + 1, at - 1, at + 2} {
-			if n < 1 || n > len(d.lines) {
-				continue
-			}
 			if p, inside, ok := quoteInTemplate(d.line(n), n); ok {
 				return p, "this quote ends the double-quoted text inside ${{ }}", "use single quotes inside: " +
 					strings.ReplaceAll(inside, `"`, "'")

@@ -20,7 +20,7 @@ func TestRecoverCountsWhatItLeavesOut(t *testing.T) {
 	}
 	db.SetMaxOpenConns(1)
 	for _, q := range []string{`UPDATE events SET body = '{"n": 7}' WHERE id = 2`, `PRAGMA ignore_check_constraints = ON`,
-		`UPDATE runs SET status = 'impossible' WHERE id = 1000003`, `DROP TABLE alerts`} {
+		`UPDATE runs SET status = 'impossible' WHERE id = 1000003`, `DROP TABLE audit`} {
 		if _, err := db.Exec(q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
@@ -33,12 +33,12 @@ func TestRecoverCountsWhatItLeavesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range r.Tables {
-		rows, ok := map[string]int64{"events": 5, "runs": 2, "alerts": 0}[x.Table]
+		rows, ok := map[string]int64{"events": 5, "runs": 2, "audit": 0}[x.Table]
 		if !ok {
 			continue
 		}
 		refused, gaps := int64(1), 0
-		if x.Table == "alerts" {
+		if x.Table == "audit" {
 			refused, gaps = 0, 1
 		}
 		if x.Rows != rows || x.Refused != refused || x.Gaps != gaps {
