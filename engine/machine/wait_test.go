@@ -227,8 +227,16 @@ func TestAnAttemptInDoubtIsHeldForAPerson(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := stands(t, s, engine.Waiting)
-		if _, err := e.Answer(context.Background(), id, engine.Response{Verdict: verdict, By: "ada",
-			Result: map[string]any{"n": 9}}); err != nil {
+		token, _, err := e.Link(context.Background(), id, "a", "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if verdict == "done" { // a link has no result
+			_, err = e.Answer(context.Background(), id, engine.Response{Verdict: verdict, By: "ada", Result: map[string]any{"n": 9}})
+		} else {
+			_, err = e.AnswerLink(context.Background(), token, verdict, "")
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		end := engine.Succeeded
