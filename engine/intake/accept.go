@@ -46,7 +46,6 @@ func (in *Intake) AcceptAll(ctx context.Context, ds []*engine.Delivery) ([]engin
 	ids := make([]engine.EventID, len(ds))
 	for i, d := range ds {
 		ids[i] = engine.EventID(in.reg.NextID())
-		in.reg.MarkUnsubscribed(d)
 		in.reg.MaskEvent(d)
 	}
 	var out []engine.Receipt

@@ -86,8 +86,8 @@ func TestSmallEventIsDecidedBeforeTheAnswer(t *testing.T) {
 		t.Errorf("%+v %v; reported %d times", again, err, w.stored)
 	}
 	in.Wait()
-	if in.runner.AtWork() != 0 {
-		t.Errorf("%d runs are at work", in.runner.AtWork())
+	if in.runner.AtWork() != 0 || len(s.matched) != 0 {
+		t.Errorf("%d runs are at work; decided again: %+v", in.runner.AtWork(), s.matched)
 	}
 }
 
@@ -157,5 +157,41 @@ func TestPollIsReportedOnceItIsStored(t *testing.T) {
 			t.Errorf("%+v: %d new, %v, reported %d times", c, n, err, w.polled)
 		}
 		in.Wait()
+	}
+}
+
+// TestRepeatedDeliveryIsComparedIfItsTriggerHasTwoInlets.
+func TestRepeatedDeliveryIsComparedIfItsTriggerHasTwoInlets(t *testing.T) {
+	for _, two := range []bool{true, false} {
+		in, s, _ := working(t, oneHook)
+		in.reg.Snapshot().Polled["hook"] = two
+		compared := make(chan bool, 1)
+		s.differs = func(map[string]any) { compared <- true }
+		for _, d := range []*engine.Delivery{arriving("webhook", "k", `{"a": 1}`), arriving("poll", "k", `{"a": 2}`)} {
+			if _, err := in.Accept(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		in.Wait()
+		if (len(compared) == 1) != two {
+			t.Errorf("two inlets: %t, compared: %t", two, len(compared) == 1)
+		}
+	}
+}
+
+// TestEventsOfOneRequestAndPollAreMarkedIfNothingListens.
+func TestEventsOfOneRequestAndPollAreMarkedIfNothingListens(t *testing.T) {
+	in, s, _ := working(t, "triggers: {hook: {webhook: {auth: none}}, other: {webhook: {auth: none}}}")
+	one, two := arriving("webhook", "k1", `{}`), arriving("poll", "k2", `{}`)
+	one.Trigger, two.Trigger = "other", "other"
+	if _, err := in.AcceptAll(t.Context(), []*engine.Delivery{one}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Poll(t.Context(), &engine.PollBatch{Trigger: "other", Inlet: "poll", Items: []*engine.Delivery{two}}); err != nil {
+		t.Fatal(err)
+	}
+	in.Wait()
+	if !one.Unsubscribed || !two.Unsubscribed || len(s.matched) != 0 {
+		t.Errorf("%t, %t; decided: %+v", one.Unsubscribed, two.Unsubscribed, s.matched)
 	}
 }

@@ -12,7 +12,6 @@ func (in *Intake) Poll(ctx context.Context, b *engine.PollBatch) (fresh int, err
 	ids := make([]engine.EventID, len(b.Items))
 	for i, d := range b.Items {
 		ids[i] = engine.EventID(in.reg.NextID())
-		in.reg.MarkUnsubscribed(d)
 		in.reg.MaskEvent(d)
 	}
 	var receipts []engine.Receipt

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/hookloom/hookloom/engine"
@@ -295,6 +296,59 @@ func TestIdsContinueAfterThoseOfTheStore(t *testing.T) {
 	const last = int64(1) << 61
 	if id := over(&numbered{Store: storetest.New(t).Store, last: last}).NextID(); int64(id) <= last {
 		t.Errorf("%d after %d", id, last)
+	}
+}
+
+// TestCalledRunUsesTheFilesOfItsFirstCaller, and a replay of it those of its own time.
+func TestCalledRunUsesTheFilesOfItsFirstCaller(t *testing.T) {
+	first := engine.RunID(1 << 40)
+	for _, c := range []struct {
+		inlet   workflows.Inlet
+		header  string
+		repeats engine.RunID
+		want    engine.RunID
+	}{{workflows.InletCall, first.String(), 0, first}, {workflows.InletCall, first.String(), 3, 7}, {workflows.InletCall, "none", 0, 7},
+		{"webhook", first.String(), 0, 7}} {
+		ev := &engine.Event{Delivery: engine.Delivery{Inlet: c.inlet, Headers: map[string]string{AsOfHeader: c.header}}}
+		if got := AsOf(&engine.Run{ID: 7, Repeats: c.repeats}, ev); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+	if got := AsOf(&engine.Run{ID: 7}, nil); got != 7 {
+		t.Errorf("without an event: %s", got)
+	}
+}
+
+// TestContinuedRunSeesTheTimeAndTheIdsOfTheFirst, but for a time that is not known.
+func TestContinuedRunSeesTheTimeAndTheIdsOfTheFirst(t *testing.T) {
+	g := using(t, hooks, map[string]string{"w": "on: a\nsteps: [{stop: x}]\n"})
+	began := time.Now().Add(-time.Hour)
+	for _, c := range []struct {
+		continues engine.RunID
+		first     time.Time
+		same      bool
+	}{{5, began, true}, {5, time.Time{}, false}, {0, began, false}} {
+		rc := contextOf(t, g, &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "a", Inlet: "webhook"}})
+		now, own := rc.State.StartedAt, rc.State.RunID
+		rc.CarryOn(&engine.LoadedRun{Run: &engine.Run{ID: 1, Continues: c.continues}, FirstStarted: c.first})
+		want := now
+		if c.same {
+			want = began
+		}
+		if !rc.State.StartedAt.Equal(want) || (rc.State.RunID == own) != (c.continues == 0) {
+			t.Errorf("%+v: started at %v, ids of %s", c, rc.State.StartedAt, rc.State.RunID)
+		}
+	}
+}
+
+// TestRunWithoutANameOfItsGroupHasNoSlot.
+func TestRunWithoutANameOfItsGroupHasNoSlot(t *testing.T) {
+	g := using(t, hooks, map[string]string{"w": "on: a\nconcurrency: {limit: 1, group: \"${{ event.data.none.name }}\"}\n" +
+		"steps: [{stop: x}]\n"})
+	ev := &engine.Event{ID: 1, Delivery: engine.Delivery{Trigger: "a", Inlet: "webhook", Raw: []byte(`{}`),
+		Headers: map[string]string{"content-type": "application/json"}}}
+	if s, err := contextOf(t, g, ev).SlotRequest(); err == nil || !strings.Contains(err.Error(), "concurrency.group") {
+		t.Errorf("%+v %v", s, err)
 	}
 }
 
