@@ -230,3 +230,28 @@ func TestABatchRepeatsOnlyWithAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestHeldEventsStayHeldAfterASwitchOff that comes while the first of them is being decided.
+func TestHeldEventsStayHeldAfterASwitchOff(t *testing.T) {
+	w, f := flakyWorld(t, map[string]string{"a": "on: hook\n" + stops})
+	first, second := w.drains("a"), w.next()
+	w.event(second, "hook", engine.Decision{Workflow: "a", Outcome: engine.Held})
+	var tries atomic.Int32
+	f.event = func(engine.EventID) error {
+		if tries.Add(1) > 1 {
+			return nil
+		}
+		return w.SetEnabled(t.Context(), "a", false, "bob")
+	}
+	w.background()
+	w.awaits("the first is tried", func() bool { return tries.Load() > 0 })
+	time.Sleep(50 * time.Millisecond)
+	for _, id := range []engine.EventID{first, second} {
+		if d, err := w.store.Decided(t.Context(), id); err != nil || d.Outcomes["a"] != engine.Held {
+			t.Errorf("%+v %v", d, err)
+		}
+	}
+	if off := w.reg.SwitchedOff(); off["a"].State != engine.SwitchOff || tries.Load() != 1 {
+		t.Errorf("%+v after %d tries", off, tries.Load())
+	}
+}
