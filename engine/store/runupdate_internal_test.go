@@ -46,4 +46,13 @@ func TestFailedStatementFailsTheCommitOfItsRun(t *testing.T) {
 		}
 		exec(`DROP TRIGGER broken`)
 	}
+	list, err := s.encodeEvents([]*engine.Event{&made})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list[0].sealed = []byte("sealed")
+	exec(`CREATE TRIGGER broken BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'broken'); END`)
+	if err := s.w.do(t.Context(), true, func(t *tx) error { return t.begin(list) }); err == nil {
+		t.Error("an event is stored without its secret inputs")
+	}
 }
