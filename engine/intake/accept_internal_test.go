@@ -25,8 +25,13 @@ type fastStore struct {
 	decided    int
 	errDecided error
 	// lost reports that the result of the first call is lost.
-	lost bool
-	poll error
+	lost              bool
+	poll, cancelledBy error
+}
+
+func (s *fastStore) CancelledBy(ctx context.Context) ([]engine.CancelledBy, error) {
+	list, err := s.Store.CancelledBy(ctx)
+	return list, errors.Join(err, s.cancelledBy)
 }
 
 func (s *fastStore) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (engine.Receipt,
@@ -107,13 +112,40 @@ func TestLargeEventIsDecidedAfterTheAnswer(t *testing.T) {
 	}
 }
 
-// TestDecisionWithALostResultIsFound: the event was stored, and its runs go on.
+// TestDecisionWithALostResultIsFound: the event was stored, and its runs go on. If the runs that it ended cannot be
+// read, the process ends, and the next start reads them.
 func TestDecisionWithALostResultIsFound(t *testing.T) {
+	for _, cause := range []error{nil, errors.New("the database is away")} {
+		in, s, _ := working(t, oneHook)
+		s.lost, s.cancelledBy = true, cause
+		r, err := in.Accept(t.Context(), arriving("webhook", "k", `{}`))
+		if err != nil || r.Event == 0 || s.decided != 2 || outcomeOf(t, in, r.Event) != engine.Matched {
+			t.Errorf("%+v %v, stored with its decision %d times", r, err, s.decided)
+		}
+		select {
+		case err := <-in.store.Failed():
+			if cause == nil || !errors.Is(err, cause) {
+				t.Errorf("the process ends: %v", err)
+			}
+		default:
+			if cause != nil {
+				t.Error("the process goes on")
+			}
+		}
+	}
+}
+
+// TestOnlyHiddenValuesNeedAMaskOfTheirOwn.
+func TestOnlyHiddenValuesNeedAMaskOfTheirOwn(t *testing.T) {
 	in, s, _ := working(t, oneHook)
-	s.lost = true
-	r, err := in.Accept(t.Context(), arriving("webhook", "k", `{}`))
-	if err != nil || r.Event == 0 || s.decided != 2 || outcomeOf(t, in, r.Event) != engine.Matched {
-		t.Errorf("%+v %v, stored with its decision %d times", r, err, s.decided)
+	for i, hidden := range [][]string{nil, {"s3cret-token"}} {
+		ev := &engine.Event{ID: engine.EventID(i + 1), Delivery: *arriving("webhook", "k", `{}`)}
+		ev.Hidden = hidden
+		in.match(ev)
+		m := s.matched[len(s.matched)-1].Mask
+		if (m != nil) != (hidden != nil) || m != nil && m.Text("a s3cret-token") != "a ***" {
+			t.Errorf("%q: %+v", hidden, m)
+		}
 	}
 }
 
