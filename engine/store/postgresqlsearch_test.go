@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -48,5 +49,30 @@ func TestASearchFindsBodiesOfAnyBytes(t *testing.T) {
 	postgrestest.Exec(t, address, `DELETE FROM hookloom.events WHERE position('\x00'::bytea IN body) > 0`)
 	if p, err := server.History().EventPage(ctx, engine.Query{Grep: "latin"}); err != nil || len(p.Items) != 1 {
 		t.Errorf("a body that is not marked: %d found: %v", len(p.Items), err)
+	}
+}
+
+// TestManyRowsAreReadAfterConnectionsEnd: reads that use the connections of database/sql without it say that the
+// database is away, and use another connection afterwards.
+func TestManyRowsAreReadAfterConnectionsEnd(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	open(t, address, store.Options{})
+	const ofDatabase = `FROM pg_stat_activity WHERE datname = current_database()`
+	others := postgrestest.Value(t, address, `SELECT coalesce(string_agg(pid::text, ','), '0') `+ofDatabase)
+	h, err := store.OpenHistory(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	for range 3 {
+		if _, err := h.DeadGroups(ctx, engine.Query{}); err != nil {
+			t.Fatal(err)
+		}
+		postgrestest.Exec(t, address, `SELECT pg_terminate_backend(pid) `+ofDatabase+` AND pid <> pg_backend_pid() AND pid NOT IN (`+others+`)`)
+		var away *store.AwayError
+		if _, err := h.Sightings(ctx, "shop", listed); err != nil && !errors.As(err, &away) {
+			t.Errorf("the connection has ended: %v", err)
+		}
 	}
 }
