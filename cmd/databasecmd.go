@@ -176,9 +176,9 @@ func (a *app) copyCmd() *cobra.Command {
 		Args: cobra.NoArgs,
 		Long: `Copies all rows of a database into an empty one, and compares both row by row. Stop the
 server first: the command is refused while a process uses one of them. Ids, keys and the
-name of the installation stay, so open runs go on in the copy with the same idempotency
-keys. The source keeps its rows, and a mark: hookloom serve refuses it from then on, since
-its open runs would run twice. hookloom db reopen removes the mark.
+name of the installation stay, so open runs continue in the copy with the same
+idempotency keys. The source keeps its rows, and is marked: serve and another copy refuse it from then
+on, since its open runs would run twice. hookloom db reopen removes the mark.
 
 Secrets from handshakes and certificates are in the database on PostgreSQL alone, encrypted
 with the project's key. A copy to another PostgreSQL server has them as they are; with a

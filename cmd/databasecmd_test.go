@@ -156,11 +156,14 @@ func TestAProjectIsMovedToAnotherDatabase(t *testing.T) {
 	says(t, "serve on the source", code, exitFailure, errs, "it was copied to "+name, "hookloom serve --db "+name,
 		"hookloom db reopen --db "+file)
 	code, _, errs = ran(t, "db", "copy", "--from", file, "--to", address)
-	says(t, "copy into a database with rows", code, exitFailure, errs, "database "+name+" is not empty")
+	says(t, "copy again", code, exitFailure, errs, file+" was copied to "+name, "a second copy would run its open runs twice",
+		"hookloom db reopen --db "+file)
 	code, out, _ = ran(t, "db", "reopen", "--db", file)
 	says(t, "reopen", code, exitOK, out, file+" can be served again. Do not serve its copy "+name)
 	code, out, _ = ran(t, "db", "reopen", "--db", file)
 	says(t, "reopen again", code, exitOK, out, "was not copied: it can be served")
+	code, _, errs = ran(t, "db", "copy", "--from", file, "--to", address)
+	says(t, "copy into a database with rows", code, exitFailure, errs, "database "+name+" is not empty")
 	code, out, errs = ran(t, "db", "copy", "--from", address, "--to", filepath.Join(dir, "back.db"))
 	says(t, "copy back", code, exitOK, out+errs, name+" is copied to ")
 	code, errs = serve(address)

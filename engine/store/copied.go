@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -27,7 +28,22 @@ type CopiedError struct {
 func (e *CopiedError) Error() string {
 	return fmt.Sprintf("it was copied to %s on %s UTC, where its events and open runs go on: they would run twice\n"+
 		"Serve that one: hookloom serve --db %s\nTo serve this one in place of it: hookloom db reopen --db %s",
-		e.To, e.At.UTC().Format("2006-01-02 15:04"), e.To, e.Path)
+		e.To, e.At.UTC().Format("2006-01-02 15:04"), argument(e.To), argument(e.Path))
+}
+
+// copiedAgain reports that a copy of the source is refused, because the source has one.
+func copiedAgain(e *CopiedError) error {
+	return fmt.Errorf("%s was copied to %s on %s UTC: a second copy would run its open runs twice\n"+
+		"To copy it again, do not serve that copy, and run: hookloom db reopen --db %s",
+		e.Path, e.To, e.At.UTC().Format("2006-01-02 15:04"), argument(e.Path))
+}
+
+// argument writes the name of a database as an argument of a command: a shell reads ? and spaces.
+func argument(database string) string {
+	if strings.ContainsAny(database, "?&* '\"$`\\()") {
+		return "'" + strings.ReplaceAll(database, "'", `'\''`) + "'"
+	}
+	return database
 }
 
 // markCopied writes that the database was copied.

@@ -39,7 +39,7 @@ var onlyPostgres = []string{"captured_secrets", "awaited_secrets", "certificates
 // CopyDatabase copies all rows of one database into another one, which must be empty, and compares
 // them row by row. No process may use either of them. The copy keeps the ids, the keys and the name of
 // the installation: open runs continue there with the same idempotency keys. The source is then marked as
-// copied, and no server opens it again (CopiedError).
+// copied: no server opens it again (CopiedError), and it is not copied a second time.
 func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTable, err error) {
 	o.Verb = "db copy"
 	source, err := Open(ctx, from, o)
@@ -47,6 +47,12 @@ func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTa
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	var mark *CopiedError
+	if err := source.copied(ctx); errors.As(err, &mark) {
+		return nil, copiedAgain(mark)
+	} else if err != nil {
+		return nil, err
+	}
 	target, err := Open(ctx, to, o)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -145,11 +146,14 @@ func TestACopyThatDiffersNamesTheRow(t *testing.T) {
 	}
 }
 
-// TestASourceThatWasCopiedIsNotServed: until it is reopened. Its copy is.
-func TestASourceThatWasCopiedIsNotServed(t *testing.T) {
+// TestSourceThatWasCopiedIsNotServed: until it is reopened, nor is it copied again. Its copy is served.
+func TestSourceThatWasCopiedIsNotServed(t *testing.T) {
 	t.Parallel()
 	first, second := filepath.Join(t.TempDir(), "first.db"), filepath.Join(t.TempDir(), "second.db")
-	server := postgrestest.Shared(t).Database(t)
+	server, err := postgres.WithSchema(postgrestest.Shared(t).Database(t), "moved")
+	if err != nil {
+		t.Fatal(err)
+	}
 	content(t, first, true)
 	for _, c := range []struct{ from, to string }{{first, server}, {server, second}} {
 		if _, err := store.CopyDatabase(t.Context(), c.from, c.to, store.Options{}); err != nil {
@@ -159,6 +163,14 @@ func TestASourceThatWasCopiedIsNotServed(t *testing.T) {
 		if _, err := store.Open(t.Context(), c.from, store.Options{}); !errors.As(err, &copied) || copied.To != postgres.Name(c.to) ||
 			strings.Contains(err.Error(), postgrestest.Password) {
 			t.Errorf("%v", err)
+		}
+		again := filepath.Join(t.TempDir(), "again.db")
+		if _, err := store.CopyDatabase(t.Context(), c.from, again, store.Options{}); err == nil ||
+			!strings.Contains(err.Error(), "was copied to "+postgres.Name(c.to)) || !strings.Contains(err.Error(), "db reopen --db") {
+			t.Errorf("a second copy: %v", err)
+		}
+		if _, err := os.Stat(again); !os.IsNotExist(err) {
+			t.Errorf("the refused copy: %v", err)
 		}
 		want := content(t, c.to, false)
 		if to, err := store.Reopen(t.Context(), c.from, store.Options{}); err != nil || to != postgres.Name(c.to) {

@@ -47,7 +47,7 @@ func hasScheme(database string) bool {
 }
 
 // Name returns the name of a database, a file or an address, as it may be shown: without a password
-// and without parameters.
+// and without parameters that do not say which tables are meant.
 func Name(database string) string {
 	if !IsAddress(database) {
 		return database
@@ -230,12 +230,20 @@ func allLocal(hosts []string) bool {
 	})
 }
 
-// String returns the address without the password and without parameters.
+// String returns the address without the password. Of the parameters it has those that say which
+// tables are meant: the folder of a socket, and a schema that is not the default. So commands in
+// messages reach the same tables.
 func (a *Address) String() string {
 	u := url.URL{Scheme: "postgres", User: url.User(a.config.User), Host: a.hosts, Path: "/" + a.config.Database}
-	if strings.HasPrefix(a.hosts, "/") { // a socket's folder
-		u.Host, u.RawQuery = "", url.Values{"host": {a.hosts}}.Encode()
+	q := url.Values{}
+	if strings.HasPrefix(a.hosts, "/") {
+		u.Host = ""
+		q.Set("host", a.hosts)
 	}
+	if a.Schema != DefaultSchema {
+		q.Set("schema", a.Schema)
+	}
+	u.RawQuery = q.Encode()
 	return u.String()
 }
 

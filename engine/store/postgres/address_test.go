@@ -72,6 +72,28 @@ func TestSpacesAndPlusSignsOfParametersAreKept(t *testing.T) {
 	}
 }
 
+// TestShownAddressNamesTheTables: what messages show, and what their commands use, reaches the same tables.
+func TestShownAddressNamesTheTables(t *testing.T) {
+	clean(t)
+	for text, want := range map[string]string{
+		"postgres://a:p@db/x?sslmode=disable":               "postgres://a@db/x",
+		"postgres://a:p@db/x?schema=hookloom":               "postgres://a@db/x",
+		"postgres://a:p@db/x?schema=shop_2&sslmode=disable": "postgres://a@db/x?schema=shop_2",
+		"postgres://a:p@/x?host=/run/pg&schema=shop_2":      "postgres://a@/x?host=%2Frun%2Fpg&schema=shop_2",
+	} {
+		if got := postgres.Name(text); got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+		a, err := postgres.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := postgres.Parse(a.String()); err != nil || again.Schema != a.Schema {
+			t.Errorf("%s read again: schema %v, %v", a, again, err)
+		}
+	}
+}
+
 func TestParametersOfAnAddress(t *testing.T) {
 	clean(t)
 	for text, want := range map[string]string{

@@ -143,7 +143,8 @@ func (a *Address) explainTLS(e *Error, err error) bool {
 	switch {
 	case errors.As(err, &unknown):
 		e.Problem = "the server's certificate is signed by an authority that this machine does not know"
-		e.Fix = "Add &sslrootcert=FILE to the address, the certificate of that authority in PEM (your provider publishes it)."
+		e.Fix = "Add the parameter sslrootcert=FILE to the address (after ? or &): the certificate of that " +
+			"authority in PEM (your provider publishes it)."
 	case errors.As(err, &name):
 		e.Problem = "the server's certificate is for another host: " + name.Error()
 		e.Fix = "Use a host name of the certificate in the address; sslmode=verify-ca does not compare the name."
@@ -152,7 +153,7 @@ func (a *Address) explainTLS(e *Error, err error) bool {
 		e.Fix = "Renew the certificate, or correct the clock of this machine."
 	case errors.As(err, &verify):
 		e.Problem = "the server's certificate cannot be verified: " + verify.Err.Error()
-		e.Fix = "Add &sslrootcert=FILE to the address, the certificate of its authority in PEM."
+		e.Fix = "Add the parameter sslrootcert=FILE to the address (after ? or &): the certificate of its authority in PEM."
 	case strings.Contains(err.Error(), "server refused TLS connection") && a.alwaysTLS():
 		e.Problem = "the server does not offer TLS, and the address asks for it"
 		e.Fix = "Turn it on at the server (ssl = on); on a network that you trust, add ?sslmode=disable to the address.\n" +
