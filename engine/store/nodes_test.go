@@ -207,8 +207,18 @@ func TestEventOfAQueueGoesToTheNodeOfTheFirst(t *testing.T) {
 	if r := accept(a, "second"); r.Elsewhere {
 		t.Errorf("the second event at the same node: %+v", r)
 	}
+	time.Sleep(1200 * time.Millisecond) // b has seen with its beats what a has written
+	published := b.Subscribe(t.Context(), engine.SignalInbox)
+	for len(published) > 0 {
+		<-published
+	}
 	if r := accept(b, "third"); !r.Elsewhere || !r.Behind {
 		t.Errorf("an event at another node: %+v", r)
+	}
+	select {
+	case <-published:
+	case <-time.After(200 * time.Millisecond):
+		t.Error("b does not tell the others of the event at once")
 	}
 	select {
 	case <-heard:
