@@ -76,8 +76,9 @@ func TestPathsHaveOneForm(t *testing.T) {
 
 // TestURLOfAProxyKeepsItsQuery in a diagnosis: the sender may have signed it.
 func TestURLOfAProxyKeepsItsQuery(t *testing.T) {
-	for raw, want := range map[string]string{"https://a.example/x?q=1": "https://b.example/x?q=1", "https://a.example/x": "https://b.example/x",
-		"https://a.example": "http://b.example"} {
+	for raw, want := range map[string]string{"https://a.example/x?q=1": "https://b.example/x?q=1",
+		"https://a.example/x": "https://b.example/x",
+		"https://a.example":   "http://b.example"} {
 		if got := otherURLs(raw, http.Header{"X-Forwarded-Host": {"b.example"}}); !slices.Contains(got, want) {
 			t.Errorf("%s: %q lacks %s", raw, got, want)
 		}

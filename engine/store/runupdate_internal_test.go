@@ -38,7 +38,8 @@ func TestFailedStatementFailsTheCommitOfItsRun(t *testing.T) {
 		exec(`CREATE TRIGGER broken BEFORE ` + change + ` ON ` + table + ` BEGIN SELECT raise(ABORT, 'broken'); END`)
 		ended := r
 		ended.Status, ended.FinishedAt, ended.Error = engine.Cancelled, at, &plan.Error{Code: "cancelled"}
-		if _, err := s.CommitRun(t.Context(), engine.RunUpdate{Run: &ended, Answers: -1, CloseSteps: true, Emits: []*engine.Event{&made}}); err == nil {
+		u := engine.RunUpdate{Run: &ended, Answers: -1, CloseSteps: true, Emits: []*engine.Event{&made}}
+		if _, err := s.CommitRun(t.Context(), u); err == nil {
 			t.Errorf("the run has ended without the change of %s", table)
 		}
 		if stored, err := s.Run(t.Context(), run); err != nil || stored.Status != engine.Running {
