@@ -17,7 +17,9 @@ func flagError(c *cobra.Command, err error) error {
 	}
 	hint := c.CommandPath() + " --help lists the flags"
 	if given, long := strings.CutPrefix(text, "unknown flag: --"); long {
-		if meant := spelling.Nearest(given, flagNames(c)); meant != "" {
+		if given == "dir" && strings.Contains(c.Use, "DIR") {
+			hint = fmt.Sprintf("the folder is an argument: %s DIR. ", c.CommandPath()) + hint
+		} else if meant := spelling.Nearest(given, flagNames(c)); meant != "" {
 			hint = fmt.Sprintf("did you mean --%s? ", meant) + hint
 		}
 	}

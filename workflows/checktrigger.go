@@ -43,6 +43,13 @@ var foreignStarts = map[string]string{
 	"timer": "write schedule: {every: 5m}", "http": "write webhook: {...}",
 	"respond":           "respond: belongs in the trigger: write webhook: {..., respond: sync}",
 	"workflow_dispatch": "write manual", "workflow_call": "write call", "event": "write webhook: {...}, or the name of a trigger",
+	"push": githubEvent("push"), "pull_request": githubEvent("pull_request"), "issues": githubEvent("issues"),
+	"issue_comment": githubEvent("issue_comment"), "release": githubEvent("release"),
+}
+
+// githubEvent says how to receive an event that starts GitHub's own workflows.
+func githubEvent(name string) string {
+	return fmt.Sprintf(`write on: {webhook: {provider: github, secret: "${{ secrets.GITHUB_SECRET }}", events: [%s]}}`, name)
 }
 
 func (c *checker) startTrigger(w *Workflow, s Start) {

@@ -28,7 +28,7 @@ func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 			return // the file could not be read, which was reported
 		}
 		hint := spelling.Suggest(st.Uses, namedActions(s.c.catalog.Actions))
-		if foreign := foreignActions[st.Uses]; foreign != "" {
+		if foreign := foreignAction(st.Uses, s.c.catalog.Actions.Names()); foreign != "" {
 			hint = foreign
 		} else if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
 			hint = "to run another workflow write call: " + workflowID(strings.TrimPrefix(file, "workflows/"))

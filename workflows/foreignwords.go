@@ -1,6 +1,9 @@
 package workflows
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // This file maps words of other tools to those of this language.
 
@@ -206,6 +209,34 @@ var foreignActions = map[string]string{
 	"store/compare_and_set": "use store/set with expect: (the value that must be there now)",
 	"kv/get":                "use store/get", "kv/set": "use store/set", "kv/put": "use store/set",
 	"cache/get": "use store/get", "cache/set": "use store/set",
+}
+
+// foreignConnectors maps connectors of other tools to what this one has instead.
+var foreignConnectors = map[string]string{
+	"postgres": sqlActions, "postgresql": sqlActions, "pg": sqlActions, "mysql": sqlActions, "mariadb": sqlActions, "sqlite": sqlActions,
+	"db": sqlActions, "database": sqlActions,
+	"smtp": mailAction, "mail": mailAction, "sendmail": mailAction, "nodemailer": mailAction,
+	"mongodb": noConnector, "redis": noConnector, "kafka": noConnector, "rabbitmq": noConnector, "ftp": noConnector, "sftp": noConnector,
+	"ssh": noConnector,
+}
+
+const (
+	sqlActions  = "use sql/query to read a database, sql/exec to change it"
+	mailAction  = "use email/send: it sends a mail through an SMTP server"
+	noConnector = "Hookloom has no such connector: use http/request, if there is an HTTP API for it"
+)
+
+// foreignAction returns what to write for an action of another tool, or "". A connector of the project may have
+// the same name.
+func foreignAction(name string, known []string) string {
+	if hint := foreignActions[name]; hint != "" {
+		return hint
+	}
+	head, _, _ := strings.Cut(name, "/")
+	if slices.ContainsFunc(known, func(n string) bool { return strings.HasPrefix(n, head+"/") }) {
+		return ""
+	}
+	return foreignConnectors[head]
 }
 
 // foreignInputsOf maps inputs of other tools to their equivalents, by the prefix of the action's

@@ -28,6 +28,7 @@ var foreignMethods = map[string]string{
 	"substring": "%r[%1:%2]", "slice": "%r[%1:%2]", "reverse": "reverse(%r)", "sort": "sort(%r)", "get": "get(%r, %1)",
 	"repeat": "repeat(%r, %1)",
 	"test":   "... matches %1", "match": "match(%r, %1)", "at": "%r[%1]", "isEmpty": "len(%r) == 0", "getTime": "date(%r).UnixMilli()",
+	"toISO": "isoTime(%r)", "toMillis": "date(%r).UnixMilli()",
 	"toISOString": "isoTime(%r)", "toFixed": "round(%r)", "toLocaleString": "fixed(%r, 2)",
 	"includes": "%r contains %1", "contains": "%r contains %1", "has": "%1 in %r", "hasOwnProperty": "%1 in %r",
 	"items": "toPairs(%r)",
@@ -55,7 +56,7 @@ func (l *linter) method(x *ast.CallNode) bool {
 
 // translateMethod returns the call in this language, "" if there is no equivalent.
 func (l *linter) translateMethod(m *ast.MemberNode, name string, args []ast.Node) string {
-	receiver := l.source(m.Node)
+	receiver := ownTimes.Replace(l.source(m.Node))
 	if name == "toFixed" && !l.hasFunction("fixed") {
 		return ""
 	}
@@ -114,8 +115,64 @@ var layoutWords = strings.NewReplacer("YYYY", "2006", "yyyy", "2006", "YY", "06"
 var namespaceCalls = map[string]string{
 	"JSON.stringify": "toJSON", "JSON.parse": "fromJSON", "Object.keys": "keys", "Object.values": "values",
 	"Object.entries": "toPairs", "Date.now": "now", "Date.parse": "date",
+	"DateTime.now": "now", "DateTime.utc": "now", "DateTime.local": "now", "DateTime.fromISO": "date",
 	"Math.round": "round", "Math.floor": "floor", "Math.ceil": "ceil", "Math.abs": "abs", "Math.min": "min",
 	"Math.max": "max", "Number.parseInt": "int", "Number.parseFloat": "float",
+}
+
+// ownTimes translates the present time of JavaScript and Luxon.
+var ownTimes = strings.NewReplacer("DateTime.now()", "now()", "DateTime.utc()", "now()", "DateTime.local()", "now()", "Date.now()", "now()",
+	"DateTime.fromISO(", "date(")
+
+// newDate matches an expression that begins with a new Date of JavaScript.
+var newDate = regexp.MustCompile(`^\s*new Date\(([^()]*)\)(\.toISOString\(\))?`)
+
+// ownDate returns what to write for a new Date.
+func ownDate(text string) string {
+	m := newDate.FindStringSubmatch(text)
+	if m == nil {
+		return "write now(), or date(value)"
+	}
+	out := "now()"
+	if m[1] != "" {
+		out = "date(" + m[1] + ")"
+	}
+	if m[2] != "" {
+		out = "isoTime(" + out + ")"
+	}
+	return "write " + out
+}
+
+// increment matches what is increased in an expression of another language.
+var increment = regexp.MustCompile(`^\s*(?:\+\+\s*([\w.]+)|([\w.]+)\s*\+\+)\s*$`)
+
+// doublePlus reports ++: as an operator of its own, it would be two signs here. It reports whether there is one.
+func (e *checking) doublePlus() bool {
+	at := -1
+	var quote rune
+	text := []rune(e.Text)
+	for i := 0; i < len(text) && at < 0; i++ {
+		switch r := text[i]; {
+		case quote != 0 && r == '\\' && quote != '`':
+			i++
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+		case r == '"' || r == '\'' || r == '`':
+			quote = r
+		case r == '+' && i+1 < len(text) && text[i+1] == '+':
+			at = i
+		}
+	}
+	if at < 0 {
+		return false
+	}
+	hint := "write a + b for numbers and text, concat(a, b) for lists"
+	if m := increment.FindStringSubmatch(e.Text); m != nil {
+		hint = fmt.Sprintf("an expression changes nothing: write %s + 1, in set: to keep it", m[1]+m[2])
+	}
+	e.report("expression-syntax", false, at, at+2, "there is no operator ++", hint)
+	return true
 }
 
 // namespace reports JSON.stringify(x) and the like, and suggests the equivalent function.
@@ -232,7 +289,7 @@ func foreignSyntax(text string) string {
 	case strings.Contains(text, "!=="):
 		return "compare with !="
 	case strings.HasPrefix(strings.TrimSpace(text), "new Date"):
-		return "write now(), or date(value)"
+		return ownDate(text)
 	case ifFunction.MatchString(text):
 		return "write condition ? a : b"
 	case missingElse.MatchString(text):
