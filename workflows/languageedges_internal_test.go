@@ -93,7 +93,8 @@ func TestOnlyAnExpressionInsertsNothing(t *testing.T) {
 	}{
 		"no value": {nil, 0}, "an empty text": {&Value{constant: ""}, 0},
 		"an expression":   {&Value{kind: exprValue, expr: compile("body.empty")}, 1},
-		"a missing field": {&Value{kind: exprValue, expr: compile("body.none")}, 1}, "a full one": {&Value{kind: exprValue, expr: compile("'x'")}, 0},
+		"a missing field": {&Value{kind: exprValue, expr: compile("body.none")}, 1},
+		"a full one":      {&Value{kind: exprValue, expr: compile("'x'")}, 0},
 	} {
 		s := &Shown{Nothing: &Nothing{}}
 		if _, _, err := s.RenderInput("text", c.value, env, FillPlain); err != nil || len(s.Nothing.Of) != c.want {
