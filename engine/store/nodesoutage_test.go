@@ -86,6 +86,45 @@ func TestNodesWorkWithAnyDatabaseDefaults(t *testing.T) {
 	wg.Wait()
 }
 
+// TestMigrationsAndReadsMayTakeLongerThanTheLimitsOfTheDatabase: both wait for another session's lock here. Of
+// two programs that start at once, one waits for the other one's migration.
+func TestMigrationsAndReadsMayTakeLongerThanTheLimitsOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	address := server.Database(t)
+	node(t, address, "before")
+	for _, setting := range []string{"default_transaction_isolation = 'repeatable read'", "statement_timeout = '1s'",
+		"lock_timeout = '900ms'"} {
+		server.Exec(t, `ALTER DATABASE `+databaseOf(t, address)+` SET `+setting)
+	}
+	history, err := store.OpenHistory(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer history.Close()
+	time.AfterFunc(1300*time.Millisecond, hold(t, address, `LOCK TABLE hookloom.runs`))
+	next := nextVersion(t, "ALTER TABLE hookloom.runs ADD COLUMN next_version TEXT;\n")
+	var wg sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		wg.Go(func() {
+			s, err := store.Open(ctx, address, store.Options{Verb: "serve", Node: name, Migrations: next})
+			if err != nil {
+				t.Errorf("node %s: %v", name, err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Go(func() {
+		if _, err := history.Runs(ctx, engine.Query{Limit: 1}); err != nil {
+			t.Errorf("a read: %v", err)
+		}
+	})
+	wg.Wait()
+}
+
 // TestReadOnlyDatabaseIsUnavailable: whoever waits is answered, the process can end, and it tries
 // again with pauses.
 func TestReadOnlyDatabaseIsUnavailable(t *testing.T) {

@@ -168,8 +168,13 @@ func migratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, m
 	return nil
 }
 
+// limitMigration removes the limits of the role and of the database: an index of a large table takes longer
+// than its other statements.
+const limitMigration = `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`
+
 func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, file string, text []byte, number int) (err error) {
-	tx, err := conn.Begin(ctx)
+	// A program that waited for another one's migration reads what that one committed.
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return err
 	}
@@ -178,6 +183,9 @@ func applyPostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, fil
 			err = errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
 		}
 	}()
+	if _, err = tx.Exec(ctx, limitMigration); err != nil {
+		return err
+	}
 	// The row comes first: a second program waits for it, and finds that the migration was made.
 	tag, err := tx.Exec(ctx, `INSERT INTO `+a.Schema+`.migrations (number, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`, number,
 		path.Base(file))

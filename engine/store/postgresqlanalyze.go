@@ -33,6 +33,11 @@ func (p *pruner) analyze(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close(pg.ctx)) }()
+	if pg.address.Hints {
+		if _, err := conn.Exec(ctx, keepReaders); err != nil {
+			return err
+		}
+	}
 	for _, name := range tables {
 		if _, err := conn.Exec(ctx, `ANALYZE (SKIP_LOCKED) `+pgx.Identifier{pg.address.Schema, name}.Sanitize()); err != nil {
 			return err

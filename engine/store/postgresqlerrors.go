@@ -73,9 +73,9 @@ func classifyPostgres(pe *pgconn.PgError, err error) error {
 	switch {
 	case pe.Code == "53100": // disk_full
 		return fmt.Errorf("%w: %w", engine.ErrFull, err)
-	case away(pe):
+	case away(pe), pe.Code == "53200", pe.Code == "57014": // out_of_memory, query_canceled
 		return &AwayError{Cause: err}
-	case conflicted(pe), pe.Code == "53200", pe.Code == "57014": // out_of_memory, query_canceled
+	case conflicted(pe):
 		return fmt.Errorf("%w: %w", engine.ErrBusy, err)
 	case pe.Code == "XX001", pe.Code == "XX002", strings.HasPrefix(pe.Code, "58"): // corrupted data or index, errors of the disk
 		return diskError{err}

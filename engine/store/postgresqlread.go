@@ -37,7 +37,7 @@ func openPostgresReaders(a *postgres.Address, trips *atomic.Int64) *sql.DB {
 		if !a.Hints {
 			return nil
 		}
-		_, err := c.Exec(ctx, keepSession)
+		_, err := c.Exec(ctx, keepReaders)
 		return err
 	})
 	db := sql.OpenDB(&readConnector{stdlib.GetConnector(*config, keep), a, trips})

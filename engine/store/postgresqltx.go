@@ -187,6 +187,11 @@ func limits() []any {
 // session is an outage. PostgreSQL 13 does not have the setting.
 const keepSession = `SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`
 
+// keepReaders is keepSession for sessions that do not write. check, db copy and ANALYZE read a table with one
+// statement, which may take longer than a statement_timeout of the role or of the database.
+const keepReaders = `SELECT set_config(name, '0', false) FROM pg_settings
+	WHERE name IN ('idle_session_timeout', 'statement_timeout', 'lock_timeout')`
+
 // settle changes the settings of the session. Behind a pooler, a session is not the writer's alone.
 func (p *postgresql) settle(ctx context.Context) error {
 	if !p.address.Hints {
