@@ -94,6 +94,7 @@ func (a *app) databaseStatus(ctx context.Context, at *place) error {
 	if errors.Join(unsafe...) != nil {
 		s.Worth = "" // no event is acknowledged
 	}
+	problems = append(problems, store.ReadableThroughPooler(ctx, address))
 	for _, err := range append(append(problems, unsafe...), address.Allowed(f, version.Have < version.Want)) {
 		if err != nil {
 			s.Problems = append(s.Problems, err.Error())

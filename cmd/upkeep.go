@@ -308,6 +308,9 @@ func historyHealth(ctx context.Context, path string) (out []diagnosis) {
 	}
 	defer h.Close() // it only reads
 	size, err := h.Size(ctx)
+	if known := (*postgres.Error)(nil); errors.As(err, &known) {
+		return append(out, diagnosis{"fail", "database", known.Address + ": " + known.Problem, known.Fix})
+	}
 	if err != nil {
 		return append(out, diagnosis{"fail", "database", err.Error(), "hookloom check shows details; hookloom restore puts a backup in place"})
 	}

@@ -61,6 +61,21 @@ func TestNodesWorkInEveryEnvironment(t *testing.T) {
 	}
 }
 
+// TestPoolerWithoutHintsOffIsNamed: commands say which parameter the address needs.
+func TestPoolerWithoutHintsOffIsNamed(t *testing.T) {
+	t.Parallel()
+	realProcess(t)
+	_, address := pooled(t)
+	p := newProject(t, map[string]string{"hookloom.yaml": hookConfig, ".env": hookEnv})
+	address = strings.Replace(address, "hints=off&", "", 1)
+	for _, args := range [][]string{{"db", "status"}, {"runs"}} {
+		_, err := p.run(append(args, "--db", address)...)
+		if err == nil || !strings.Contains(err.Error(), "Add the parameter hints=off to the address") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
 // pooled is a database behind PgBouncer in transaction mode.
 func pooled(t *testing.T) (admin, nodes string) {
 	bin, err := exec.LookPath("pgbouncer")

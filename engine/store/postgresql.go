@@ -258,14 +258,17 @@ func (s *Store) openPostgres(ctx context.Context, address string) error {
 	// The writer outlives ctx: it commits what is queued when the process ends.
 	pg := newPostgresql(context.WithoutCancel(ctx), a, s.o)
 	if err := pg.join(ctx, s.o.Node); err != nil {
-		return err
+		return withFix(a, err)
 	}
 	s.w = newWriter(nil, nil, "", s.o)
 	s.w.pg, s.w.path = pg, s.path
 	pg.link, pg.onTurn = newLink(pg, s.w), s.onTurn
 	s.readers = openPostgresReaders(a, &pg.trips)
 	if err := s.readLast(ctx); err != nil {
-		return errors.Join(fmt.Errorf("opening database %s: %w", a, err), pg.leave(), s.readers.Close())
+		if known := (*postgres.Error)(nil); !errors.As(err, &known) { // it names the address itself
+			err = fmt.Errorf("opening database %s: %w", a, err)
+		}
+		return errors.Join(err, pg.leave(), s.readers.Close())
 	}
 	s.w.start()
 	return nil

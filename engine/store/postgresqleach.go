@@ -89,7 +89,7 @@ func (c *readConn) explain(ctx context.Context, err error) error {
 	if err != nil && pgconn.SafeToRetry(err) {
 		return driver.ErrBadConn
 	}
-	return withoutTables(c.address, readError(ctx, err))
+	return withFix(c.address, readError(ctx, err))
 }
 
 // pgxRow is a row whose texts are restored.

@@ -72,7 +72,7 @@ func DrainNodeOf(ctx context.Context, address, name string) error {
 	tag, err := c.Exec(ctx, `UPDATE `+a.Schema+`.nodes AS n SET drain = TRUE FROM `+a.Schema+`.beats b WHERE b.node = n.node AND
 		b.epoch = n.epoch AND b.until > `+databaseNow+` AND n.name = $1 AND NOT n.gone AND n.verb = 'serve'`, name)
 	if err != nil {
-		return withoutTables(a, err)
+		return withFix(a, err)
 	}
 	if tag.RowsAffected() == 0 {
 		return engine.ErrNotFound
@@ -92,16 +92,16 @@ func fromElsewhere(text string) string {
 	return text
 }
 
-// withoutTables says what to do about a database without Hookloom's tables, or without the right to read
-// them. Other errors stay as they are.
-func withoutTables(a *postgres.Address, err error) error {
+// withFix says what to do about a database without Hookloom's tables, without the right to read them, or
+// behind a pooler in transaction mode. Other errors stay as they are.
+func withFix(a *postgres.Address, err error) error {
 	var pe *pgconn.PgError
 	switch {
 	case !errors.As(err, &pe):
 	case pe.Code == "42P01", pe.Code == "42703", pe.Code == "3F000": // undefined_table, undefined_column, invalid_schema_name
 		return &postgres.Error{Address: a.String(), Problem: "the database has no tables of Hookloom, or those of an older version",
 			Fix: "hookloom db migrate makes them, and so does hookloom serve."}
-	case pe.Code == "42501": // insufficient_privilege
+	case pe.Code == "42501", pe.Code == "26000", pe.Code == "42P05": // insufficient_privilege; statements of a pooler's other connection
 		return a.Explain(err)
 	}
 	return err

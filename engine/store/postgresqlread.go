@@ -21,8 +21,8 @@ import (
 // postgresReaders is how many connections read at the same time.
 const postgresReaders = 8
 
-// openPostgresReaders opens the connections of readers, which count their queries in trips.
-func openPostgresReaders(a *postgres.Address, trips *atomic.Int64) *sql.DB {
+// readConfig is the configuration of connections that read.
+func readConfig(a *postgres.Address) *pgx.ConnConfig {
 	config := a.Config()
 	config.DefaultQueryExecMode = execMode(a)
 	if a.Hints {
@@ -33,6 +33,21 @@ func openPostgresReaders(a *postgres.Address, trips *atomic.Int64) *sql.DB {
 		// Starting two workers takes 10 ms and more of each of them: only what reads 100,000 rows gains.
 		config.RuntimeParams["parallel_setup_cost"] = "10000"
 	}
+	return config
+}
+
+// ReadableThroughPooler returns an error if a pooler before the server refuses connections as hookloom serve
+// opens them.
+func ReadableThroughPooler(ctx context.Context, a *postgres.Address) error {
+	c, err := pgx.ConnectConfig(ctx, readConfig(a))
+	if err != nil {
+		return a.Explain(err)
+	}
+	return c.Close(ctx)
+}
+
+// openPostgresReaders opens the connections of readers, which count their queries in trips.
+func openPostgresReaders(a *postgres.Address, trips *atomic.Int64) *sql.DB {
 	keep := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		if !a.Hints {
 			return nil
@@ -40,7 +55,7 @@ func openPostgresReaders(a *postgres.Address, trips *atomic.Int64) *sql.DB {
 		_, err := c.Exec(ctx, keepReaders)
 		return err
 	})
-	db := sql.OpenDB(&readConnector{stdlib.GetConnector(*config, keep), a, trips})
+	db := sql.OpenDB(&readConnector{stdlib.GetConnector(*readConfig(a), keep), a, trips})
 	db.SetMaxOpenConns(postgresReaders)
 	db.SetMaxIdleConns(postgresReaders)
 	// A statement that was prepared while the tables were small keeps its plan as long as its
@@ -88,7 +103,7 @@ func (c *readConn) QueryContext(ctx context.Context, query string, args []driver
 	c.trips.Add(1)
 	rows, err := c.Conn.QueryContext(ctx, inSchema(translateOnce(query), c.address.Schema), args)
 	if err != nil {
-		return nil, withoutTables(c.address, readError(ctx, err))
+		return nil, withFix(c.address, readError(ctx, err))
 	}
 	return &readRows{rows, ctx}, nil
 }

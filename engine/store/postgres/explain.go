@@ -49,6 +49,8 @@ const (
 	codeNotAccepting   = "55000"
 	codeUnknownSetting = "42704"
 	codeProtocol       = "08P01"
+	codeNoStatement    = "26000"
+	codeSameStatement  = "42P05"
 	classShutdown      = "57P"
 )
 
@@ -123,6 +125,9 @@ func (a *Address) explainServer(e *Error, err *pgconn.PgError) {
 		e.Problem = "the server is starting or stopping: " + err.Message
 		e.Fix = "Try again in a moment."
 		e.Temporary = true
+	case a.Hints && (err.Code == codeNoStatement || err.Code == codeSameStatement || err.Code == codeProtocol && a.isOurs(err.Message)):
+		e.Problem = "a pooler in transaction mode is between Hookloom and the server: " + err.Message
+		e.Fix = "Add the parameter hints=off to the address (after ? or &)."
 	case err.Code == codeUnknownSetting, err.Code == codeProtocol:
 		e.Problem = "the server, or a pooler before it, rejects a parameter of the address: " + err.Message
 		e.Fix = "Parameters are those of libpq (sslmode, sslrootcert, connect_timeout, ...), of the server, and Hookloom's: " +
@@ -131,6 +136,14 @@ func (a *Address) explainServer(e *Error, err *pgconn.PgError) {
 		e.Problem = fmt.Sprintf("the server answers: %s (SQLSTATE %s)", err.Message, err.Code)
 		e.Fix = err.Hint
 	}
+}
+
+// isOurs reports whether a pooler rejects a parameter that the address does not have: Hookloom sets some
+// for its own connections, unless hints are off.
+func (a *Address) isOurs(message string) bool {
+	const rejected = "unsupported startup parameter"
+	_, inAddress := a.config.RuntimeParams[message[strings.LastIndex(message, " ")+1:]]
+	return strings.HasPrefix(message, rejected) && !inAddress
 }
 
 // explainTLS explains why there is no TLS; it reports false for other errors.

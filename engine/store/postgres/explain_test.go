@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
@@ -87,6 +89,33 @@ func role(t *testing.T, s *postgrestest.Server) string {
 	name := postgrestest.Name("role")
 	s.Exec(t, "CREATE ROLE "+name+" LOGIN PASSWORD '"+hidden+"'")
 	return name
+}
+
+// TestPoolerIsNamed: errors that only a pooler in transaction mode causes name hints=off; a parameter of
+// the address that the pooler does not know is named itself.
+func TestPoolerIsNamed(t *testing.T) {
+	clean(t)
+	for _, c := range []struct {
+		parameters, code, message string
+		hints                     bool
+	}{
+		{"", "08P01", "unsupported startup parameter: jit", true},
+		{"?jit=off", "08P01", "unsupported startup parameter: jit", false},
+		{"?hints=off", "08P01", "unsupported startup parameter: jit", false},
+		{"", "42704", "unrecognized configuration parameter \"sslmod\"", false},
+		{"", "26000", "prepared statement \"s\" does not exist", true},
+		{"", "42P05", "prepared statement \"s\" already exists", true},
+		{"?hints=off", "42P05", "prepared statement \"s\" already exists", false},
+	} {
+		a, err := postgres.Parse("postgres://a:p@db/x" + c.parameters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Explain(&pgconn.PgError{Code: c.code, Message: c.message})
+		if got := strings.Contains(err.Error(), "Add the parameter hints=off"); got != c.hints || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s %s: %v", c.parameters, c.message, err)
+		}
+	}
 }
 
 // TestUnreachableServerError says whether the host, the port or the socket is wrong.
