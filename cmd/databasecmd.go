@@ -180,6 +180,7 @@ server first: the command is refused while a process uses one of them. Ids, keys
 name of the installation stay, so open runs continue in the copy with the same
 idempotency keys. The source keeps its rows, and is marked: serve and another copy refuse it from then
 on, since its open runs would run twice. hookloom db reopen removes the mark.
+A copy that was interrupted is refused, too: give the command again, and it begins anew.
 
 Secrets from handshakes and certificates are in the database on PostgreSQL alone, encrypted
 with the project's key. A copy to another PostgreSQL server has them as they are; with a

@@ -11,7 +11,7 @@ import (
 )
 
 // This file marks a database that was copied, so that it is not served beside its copy: both would
-// run the open runs.
+// run the open runs. It marks the copy until it is complete, too.
 
 // copiedTo is the name of the mark in meta. It is not copied.
 const copiedTo = "copied_to"
@@ -29,6 +29,54 @@ func (e *CopiedError) Error() string {
 	return fmt.Sprintf("it was copied to %s on %s UTC, where its events and open runs go on: they would run twice\n"+
 		"Serve that one: hookloom serve --db %s\nTo serve this one in place of it: hookloom db reopen --db %s",
 		e.To, e.At.UTC().Format("2006-01-02 15:04"), argument(e.To), argument(e.Path))
+}
+
+// copyOf is the name of the mark in meta of a copy that is not complete.
+const copyOf = "copy_of"
+
+// IncompleteCopyError reports that a database must not be served or copied, because it is a copy that was
+// interrupted.
+type IncompleteCopyError struct {
+	// Path is the database, and From its source, both without a password.
+	Path, From string
+}
+
+// Error implements error.
+func (e *IncompleteCopyError) Error() string {
+	return fmt.Sprintf("it is a copy of %s that was interrupted: events and runs are missing\n"+
+		"Copy again, which starts from the beginning: hookloom db copy --from %s --to %s", e.From, argument(e.From), argument(e.Path))
+}
+
+// incomplete returns an *IncompleteCopyError if the database is a copy that was interrupted.
+func (s *Store) incomplete(ctx context.Context) error {
+	var from string
+	err := s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, copyOf).Scan(&from)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &IncompleteCopyError{Path: s.path, From: from}
+}
+
+// beginCopy marks the database as an incomplete copy, which endCopy ends. An earlier copy into it that was
+// interrupted begins anew: what was derived from its rows is removed here, its tables before each is copied.
+func (s *Store) beginCopy(ctx context.Context, from string) error {
+	return s.w.do(ctx, true, func(t *tx) error {
+		err := t.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, copyOf, from)
+		if err == nil {
+			err = t.exec(`DELETE FROM hour_counts`)
+		}
+		if err == nil && s.w.pg != nil {
+			err = t.exec(`DELETE FROM dead_causes`)
+		}
+		return err
+	})
+}
+
+func (s *Store) endCopy(ctx context.Context) error {
+	return s.w.do(ctx, true, func(t *tx) error { return t.exec(`DELETE FROM meta WHERE name = ?`, copyOf) })
 }
 
 // copiedAgain reports that a copy of the source is refused, because the source has one.
@@ -84,6 +132,9 @@ func Reopen(ctx context.Context, path string, o Options) (to string, err error) 
 		return "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.incomplete(ctx); err != nil {
+		return "", fmt.Errorf("database %s: %w", s.path, err)
+	}
 	var mark *CopiedError
 	if err := s.copied(ctx); !errors.As(err, &mark) {
 		return "", err

@@ -58,14 +58,14 @@ func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTa
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
-	for _, table := range []string{"events", "runs", "keys", "audit", "quarantine"} {
-		var n int64
-		if err := target.readers.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			return nil, fmt.Errorf("database %s is not empty: its table %s has %d rows; name a new one", postgres.Name(to), table, n)
-		}
+	if err := source.incomplete(ctx); err != nil {
+		return nil, fmt.Errorf("database %s: %w", source.path, err)
+	}
+	if err := target.mayTakeCopy(ctx); err != nil {
+		return nil, err
+	}
+	if err := target.beginCopy(ctx, postgres.Name(source.path)); err != nil {
+		return nil, err
 	}
 	var out []CopiedTable
 	for _, table := range tables {
@@ -88,7 +88,31 @@ func CopyDatabase(ctx context.Context, from, to string, o Options) (_ []CopiedTa
 		}
 		out = append(out, CopiedTable{Table: table, Rows: c.rows})
 	}
-	return out, source.markCopied(ctx, postgres.Name(target.path))
+	// In this order: after a crash in between neither of them is served, and then not both are.
+	if err := source.markCopied(ctx, postgres.Name(target.path)); err != nil {
+		return out, err
+	}
+	return out, target.endCopy(ctx)
+}
+
+// mayTakeCopy returns an error if the database has rows that are not those of an interrupted copy.
+func (s *Store) mayTakeCopy(ctx context.Context) error {
+	var interrupted *IncompleteCopyError
+	if err := s.incomplete(ctx); errors.As(err, &interrupted) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for _, table := range []string{"events", "runs", "keys", "audit", "quarantine"} {
+		var n int64
+		if err := s.readers.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+			return err
+		}
+		if n > 0 {
+			return fmt.Errorf("database %s is not empty: its table %s has %d rows; name a new one", s.path, table, n)
+		}
+	}
+	return nil
 }
 
 // copier copies one table.
@@ -180,7 +204,11 @@ func (c *copier) statement(ctx context.Context) (string, error) {
 	}
 	insert := "INSERT INTO " + c.table + " (" + strings.Join(c.columns, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ")"
 	// A new database has rows in meta and feed.
-	return insert, c.write(ctx, func(t *tx) error { return t.exec("DELETE FROM " + c.table) })
+	remove := "DELETE FROM " + c.table
+	if c.table == "meta" {
+		remove += " WHERE name <> '" + copyOf + "'"
+	}
+	return insert, c.write(ctx, func(t *tx) error { return t.exec(remove) })
 }
 
 // keptSize is a table of one row in SQLite, and a view in PostgreSQL.
@@ -227,7 +255,7 @@ func (c *copier) read(ctx context.Context) error {
 		c.rest = " ORDER BY rowid"
 	}
 	if c.table == "meta" {
-		c.rest = " WHERE name <> '" + copiedTo + "'"
+		c.rest = " WHERE name <> '" + copiedTo + "' AND name <> '" + copyOf + "'"
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"maps"
 	"os"
@@ -183,4 +184,64 @@ func TestSourceThatWasCopiedIsNotServed(t *testing.T) {
 	if to, err := store.Reopen(t.Context(), second, store.Options{}); err != nil || to != "" {
 		t.Errorf("a database without the mark: %s %v", to, err)
 	}
+}
+
+// TestInterruptedCopyIsNotServed: nor copied or reopened. The source is served as before, and the command
+// can be given again.
+func TestInterruptedCopyIsNotServed(t *testing.T) {
+	t.Parallel()
+	first, second := filepath.Join(t.TempDir(), "first.db"), filepath.Join(t.TempDir(), "second.db")
+	server := postgrestest.Shared(t).Database(t)
+	want := content(t, first, true)
+	for _, c := range []struct{ from, to string }{{first, server}, {server, second}} {
+		end := stopAtRuns(t, c.to)
+		if _, err := store.CopyDatabase(ctx, c.from, c.to, store.Options{}); err == nil {
+			t.Fatal("the copy was not interrupted")
+		}
+		var incomplete *store.IncompleteCopyError
+		if _, err := store.Open(ctx, c.to, store.Options{}); !errors.As(err, &incomplete) || incomplete.Path != postgres.Name(c.to) ||
+			incomplete.From != postgres.Name(c.from) || strings.Contains(err.Error(), postgrestest.Password) {
+			t.Errorf("serving the copy: %v", err)
+		}
+		if _, err := store.Reopen(ctx, c.to, store.Options{}); !errors.As(err, &incomplete) {
+			t.Errorf("reopening the copy: %v", err)
+		}
+		third := filepath.Join(t.TempDir(), "third.db")
+		if _, err := store.CopyDatabase(ctx, c.to, third, store.Options{}); !errors.As(err, &incomplete) {
+			t.Errorf("copying the copy: %v", err)
+		}
+		if got := content(t, c.from, false); got != want {
+			t.Errorf("the source has\n%s\nwant\n%s", got, want)
+		}
+		end()
+		if _, err := store.CopyDatabase(ctx, c.from, c.to, store.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, c.to, false); got != want {
+			t.Errorf("the second copy has\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// stopAtRuns makes a copy into an empty database fail when it writes a run, until the function that it
+// returns is called.
+func stopAtRuns(t *testing.T, path string) func() {
+	t.Helper()
+	content(t, path, false)
+	if postgres.IsAddress(path) {
+		postgrestest.Exec(t, path, "ALTER TABLE hookloom.runs ADD CONSTRAINT fault CHECK (id < 0)")
+		return func() { postgrestest.Exec(t, path, "ALTER TABLE hookloom.runs DROP CONSTRAINT fault") }
+	}
+	exec := func(text string) {
+		db, err := sql.Open("sqlite3", path)
+		if err == nil {
+			_, err = db.Exec(text)
+			err = errors.Join(err, db.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TRIGGER fault BEFORE INSERT ON runs BEGIN SELECT raise(ABORT, 'fault'); END")
+	return func() { exec("DROP TRIGGER fault") }
 }

@@ -283,7 +283,7 @@ func (s *Store) onTurn(other bool, seq, total int64) {
 }
 
 // readLast reads what the process continues from: the newest id, the end of the feed, the instance. A
-// database whose copy is served instead is rejected.
+// database whose copy is served instead is rejected, and so is an incomplete copy.
 func (s *Store) readLast(ctx context.Context) error {
 	err := s.readers.QueryRowContext(ctx, `SELECT max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM runs), 0), `+
 		`coalesce((SELECT max(id) FROM batches), 0))`).Scan(&s.lastID)
@@ -295,7 +295,9 @@ func (s *Store) readLast(ctx context.Context) error {
 		err = s.readers.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'instance'`).Scan(&s.instance)
 	}
 	if err == nil && s.o.Verb == "serve" {
-		err = s.copied(ctx)
+		if err = s.incomplete(ctx); err == nil {
+			err = s.copied(ctx)
+		}
 	}
 	return err
 }
