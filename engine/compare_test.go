@@ -25,6 +25,9 @@ func TestCompareCountsEachInletSeparately(t *testing.T) {
 	if len(c.Inlets) != 2 {
 		t.Fatalf("%+v", c.Inlets)
 	}
+	if c.Both != 2 || c.WebhookOnly != 1 || c.PollOnly != 1 || c.WebhookDelay.Count != 3 || c.PollDelay.Count != 3 || c.PollDelay.P50 != 30 {
+		t.Errorf("%+v, delays %+v and %+v", c, c.WebhookDelay, c.PollDelay)
+	}
 	w, p := c.Inlets[0], c.Inlets[1]
 	if w.Inlet != "webhook" || w.Found != 3 || w.Only != 1 || w.First != 1 || w.Delay.P50 != 2 || w.Behind.Count != 1 || w.Behind.P50 != 680 {
 		t.Errorf("the webhook: %+v, delay %+v, behind %+v", w, w.Delay, w.Behind)

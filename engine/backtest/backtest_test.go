@@ -109,6 +109,44 @@ func TestChangedConcurrencyIsSimulatedOverTheStream(t *testing.T) {
 	}
 }
 
+// TestQueuedRunStartsWhenTheFirstOfTwoSlotsIsFree checks that a run that waits takes the slot that is
+// free first, also if that is the slot of the run that started first.
+func TestQueuedRunStartsWhenTheFirstOfTwoSlotsIsFree(t *testing.T) {
+	flows := map[string]string{"w": "on: hook\nconcurrency: 1\nsteps:\n  - sleep: 1m\n" +
+		"  - {if: event.data.n == 6, sleep: 8h}\n  - {uses: test/act, with: {n: \"${{ now() - event.received_at < duration('7h') }}\"}}\n"}
+	path := record(t, flows, send(t, bodies[0], bodies[1], bodies[2]))
+	flows["w"] = strings.Replace(flows["w"], "concurrency: 1", "concurrency: 2", 1)
+	f := test(t, path, flows, nil)
+	if got, want := summary(f), []string{"w requests false>true assumed"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestFurtherAttemptWithoutARecordedAnswerIsUnknown checks that a step that is tried more often than in
+// the recorded run gets no invented answer, and that the reason names the number of attempts.
+func TestFurtherAttemptWithoutARecordedAnswerIsUnknown(t *testing.T) {
+	flows := map[string]string{"w": "on: hook\nsteps: [{uses: test/act, with: {n: 1, fail: 9}, retry: {max: 1, delay: 3s}}]\n"}
+	path := record(t, flows, send(t, bodies[0]))
+	flows["w"] = strings.Replace(flows["w"], "max: 1", "max: 2", 1)
+	f := test(t, path, flows, nil)
+	want := "unknown from here: step 0: it was tried 2 times, so no answer to attempt 3 is recorded"
+	if len(f.unknown) != 1 || f.unknown[0].Reason != want {
+		t.Errorf("got %q, want %q", f.unknown, want)
+	}
+}
+
+// TestNewOutputOfAStepIsComputedFromTheRecordedResult checks that output: added to a step is applied to
+// the recorded result of its action.
+func TestNewOutputOfAStepIsComputedFromTheRecordedResult(t *testing.T) {
+	flows := map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act, with: {n: 4}}]\noutput: ${{ steps.a.output.got }}\n"}
+	path := record(t, flows, send(t, bodies[0]))
+	flows["w"] = "on: hook\nsteps: [{id: a, uses: test/act, with: {n: 4}, output: \"${{ result.got + 1 }}\"}]\noutput: ${{ steps.a.output }}\n"
+	f := test(t, path, flows, nil)
+	if len(f.changes) != 1 || f.changes[0].Output == nil || fmt.Sprint(*f.changes[0].Output) != "{4 5}" {
+		t.Errorf("%+v %+v", f.changes, f.unknown)
+	}
+}
+
 func reportAll(t *testing.T, f found) {
 	t.Helper()
 	for _, u := range f.unknown {

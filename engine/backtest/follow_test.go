@@ -234,6 +234,16 @@ func TestNewSubscriberGetsRunEndsWithoutSubscribers(t *testing.T) {
 	if got := summary(f); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	edited["spare"] = edited["other"] // it is not selected
+	f = test(t, path, edited, func(o *backtest.Options) { o.Workflows = map[string]bool{"other": true} })
+	if got := summary(f); !slices.Equal(got, want) {
+		t.Errorf("with a subscriber that is not selected: got %q, want %q", got, want)
+	}
+	edited["other"] = strings.Replace(edited["other"], "status: [succeeded]", "status: [failed]", 1)
+	f = test(t, path, edited, func(o *backtest.Options) { o.Workflows = map[string]bool{"other": true} })
+	if got := summary(f); !slices.Equal(got, want[2:]) {
+		t.Errorf("a subscriber to failed runs: got %q, want %q", got, want[2:])
+	}
 }
 
 // TestEventsOfARunAreComparedAfterTheRun checks that the events of a run that waits in a stream are compared
