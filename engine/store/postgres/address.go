@@ -99,6 +99,16 @@ var word = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,20}$`)
 // identifier is a name that needs no quotes.
 var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
+// notSchemas are schemas of the server, and its reserved key words, which need quotes (PostgreSQL documentation,
+// appendix C).
+var notSchemas = append([]string{"public", "information_schema"}, strings.Fields(`all analyse analyze and any array as asc asymmetric
+	authorization binary both case cast check collate collation column concurrently constraint create cross current_catalog
+	current_date current_role current_schema current_time current_timestamp current_user default deferrable desc distinct do else end
+	except false fetch for foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral
+	leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary
+	references returning right select session_user similar some symmetric system_user table tablesample then to trailing true union
+	unique user using variadic verbose when where window with`)...)
+
 // escapes is how a password is written.
 const escapes = `write characters such as @ / : # ? % of the password as %40 %2F %3A %23 %3F %25`
 
@@ -106,6 +116,7 @@ const escapes = `write characters such as @ / : # ? % of the password as %40 %2F
 // and those of Hookloom. What is missing comes from libpq's environment (PGPASSWORD, PGPASSFILE,
 // PGSSLMODE, ...). An error is a mistake in the address.
 func Parse(text string) (*Address, error) {
+	text = strings.TrimSpace(text) // a secret from a file often ends with a line break
 	if text == Unset {
 		return nil, errors.New("the address of the database is not known, because a secret in server.db is not set: hookloom validate says " +
 			"which, and where to set it (only serve reads a secret from a command or Vault; for other commands set HOOKLOOM_DB)")
@@ -113,19 +124,15 @@ func Parse(text string) (*Address, error) {
 	if !hasScheme(text) {
 		return nil, errors.New("the database is a file, or on a PostgreSQL server: write postgres://USER:PASSWORD@HOST:5432/DATABASE")
 	}
-	u, err := url.Parse(text)
-	var q url.Values
-	if err == nil {
-		q, err = parameters(u)
-	}
-	if err != nil || u.Opaque != "" || strings.Contains(u.Path, "@") || u.Fragment != "" {
-		return nil, fmt.Errorf("the address of the database cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE; %s", escapes)
+	u, q, err := split(text)
+	if err != nil {
+		return nil, err
 	}
 	a := &Address{Schema: DefaultSchema, Hints: q.Get("hints") != "off", AtomicPages: q.Get("atomic_pages") == "yes"}
 	if q.Has("schema") {
 		a.Schema = q.Get("schema")
 	}
-	if !identifier.MatchString(a.Schema) || strings.HasPrefix(a.Schema, "pg_") || a.Schema == "public" {
+	if !identifier.MatchString(a.Schema) || strings.HasPrefix(a.Schema, "pg_") || slices.Contains(notSchemas, a.Schema) {
 		return nil, errors.New("schema= of the address: use a name of its own of a-z, 0-9 and _, such as " + DefaultSchema)
 	}
 	for name, values := range own {
@@ -134,19 +141,11 @@ func Parse(text string) (*Address, error) {
 		}
 		q.Del(name)
 	}
-	if q.Get("sslmode") == "" && os.Getenv("PGSSLMODE") == "" {
-		// As for connections of sql/*: nothing crosses a network without TLS unless the address says so.
-		q.Set("sslmode", "verify-full")
-		if allLocal(hostsOf(u)) {
-			q.Set("sslmode", "prefer")
-		}
-	}
 	if !q.Has("application_name") && os.Getenv("PGAPPNAME") == "" {
 		q.Set("application_name", "hookloom")
 	}
-	u.RawQuery = encoded(q)
 	u.Scheme = "postgres"
-	if a.config, err = pgx.ParseConfig(u.String()); err != nil {
+	if a.config, err = configOf(u, q); err != nil {
 		return nil, unreadable(q)
 	}
 	if a.config.ConnectTimeout == 0 {
@@ -159,10 +158,65 @@ func Parse(text string) (*Address, error) {
 	// connection.
 	a.config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	a.hosts = u.Host
-	if a.hosts == "" {
+	if a.hosts == "" || q.Has("host") {
 		a.hosts = a.config.Host
 	}
 	return a, nil
+}
+
+// split reads an address as a URL, and its parameters.
+func split(text string) (*url.URL, url.Values, error) {
+	u, err := url.Parse(text)
+	var q url.Values
+	if err == nil {
+		q, err = parameters(u)
+	}
+	if err != nil && socketAsHost.MatchString(text) {
+		return nil, nil, errors.New("the address of the database cannot be read: write the folder of a socket as a parameter, " +
+			"postgres://USER@/DATABASE?host=/FOLDER")
+	}
+	if err != nil || u.Opaque != "" || strings.Contains(u.Path, "@") || u.Fragment != "" {
+		return nil, nil, fmt.Errorf("the address of the database cannot be read: write postgres://USER:PASSWORD@HOST:5432/DATABASE; %s",
+			escapes)
+	}
+	if u.Host == "" && u.Path == "" {
+		u.Path = "/" // the driver reads postgres:?x=y as another form
+	}
+	return u, q, nil
+}
+
+// socketAsHost matches a socket's folder in the place of the host, which libpq reads.
+var socketAsHost = regexp.MustCompile(`(?i)(//|@)%2f`)
+
+// configOf reads the driver's configuration. As for connections of sql/*, nothing crosses a network without TLS
+// unless the address, PGSSLMODE or the service says so.
+func configOf(u *url.URL, q url.Values) (*pgx.ConnConfig, error) {
+	if q.Get("sslmode") == "" {
+		q.Del("sslmode")
+	}
+	u.RawQuery = encoded(q)
+	c, err := pgx.ParseConfig(u.String())
+	if err != nil || q.Has("sslmode") || os.Getenv("PGSSLMODE") != "" || allLocal(c) || hasService(q) && !mayOmitTLS(c) {
+		return c, err
+	}
+	q.Set("sslmode", "verify-full")
+	u.RawQuery = encoded(q)
+	return pgx.ParseConfig(u.String())
+}
+
+// hasService reports whether libpq's service file adds to the address.
+func hasService(q url.Values) bool { return q.Has("service") || os.Getenv("PGSERVICE") != "" }
+
+// mayOmitTLS reports whether a host is asked without TLS if it offers none: sslmode=prefer, the driver's default.
+func mayOmitTLS(c *pgx.ConnConfig) bool {
+	host, port, encrypted := c.Host, c.Port, c.TLSConfig != nil
+	for _, f := range c.Fallbacks {
+		if encrypted && f.TLSConfig == nil && f.Host == host && f.Port == port {
+			return true
+		}
+		host, port, encrypted = f.Host, f.Port, f.TLSConfig != nil
+	}
+	return false
 }
 
 // parameters reads the parameters of an address as libpq and pgx do: + is no space.
@@ -175,7 +229,7 @@ func encoded(q url.Values) string { return strings.ReplaceAll(q.Encode(), "+", "
 
 // WithSchema returns an address that Parse has read before, with another schema.
 func WithSchema(address, schema string) (string, error) {
-	u, err := url.Parse(address)
+	u, err := url.Parse(strings.TrimSpace(address))
 	if err != nil {
 		return "", err
 	}
@@ -199,31 +253,20 @@ func unreadable(q url.Values) error {
 			return fmt.Errorf("%s of the address of the database: %w", name, err)
 		}
 	}
+	if hasService(q) {
+		return errors.New("the address of the database cannot be read: service= or PGSERVICE names a section of ~/.pg_service.conf, or of " +
+			"the file that PGSERVICEFILE names, with a port that is a number and an sslmode of libpq")
+	}
 	return errors.New("the address of the database cannot be read: a port is a number, sslmode is disable, prefer, require, verify-ca or " +
-		"verify-full, sslrootcert is a file of certificates in PEM; " + escapes)
-}
-
-// hostsOf are the hosts of an address.
-func hostsOf(u *url.URL) []string {
-	text := u.Host
-	if text == "" {
-		text = u.Query().Get("host")
-	}
-	if text == "" {
-		text = os.Getenv("PGHOST")
-	}
-	var out []string
-	for h := range strings.SplitSeq(text, ",") {
-		if host, _, err := net.SplitHostPort(h); err == nil {
-			h = host
-		}
-		out = append(out, strings.Trim(h, "[]"))
-	}
-	return out
+		"verify-full, sslrootcert is a file of certificates in PEM, also where PGPORT, PGSSLMODE, ... give them; " + escapes)
 }
 
 // allLocal reports whether all hosts are this machine, to which nothing need be encrypted.
-func allLocal(hosts []string) bool {
+func allLocal(c *pgx.ConnConfig) bool {
+	hosts := []string{c.Host}
+	for _, f := range c.Fallbacks {
+		hosts = append(hosts, f.Host)
+	}
 	return !slices.ContainsFunc(hosts, func(h string) bool {
 		ip := net.ParseIP(h)
 		return h != "" && h != "localhost" && !strings.HasPrefix(h, "/") && (ip == nil || !ip.IsLoopback())

@@ -1,17 +1,20 @@
 package postgres_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // clean removes libpq's environment, which would count.
 func clean(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE", "PGSERVICE", "PGOPTIONS", "PGAPPNAME",
-		"PGPASSFILE"} {
+		"PGPASSFILE", "PGSERVICEFILE"} {
 		t.Setenv(name, "")
 	}
 }
@@ -50,7 +53,6 @@ func TestAnAddressIsShownWithoutItsPassword(t *testing.T) {
 	}
 }
 
-// TestParametersOfAnAddress: libpq's and Hookloom's own.
 // TestSpacesAndPlusSignsOfParametersAreKept: as with libpq, + is no space.
 func TestSpacesAndPlusSignsOfParametersAreKept(t *testing.T) {
 	clean(t)
@@ -94,6 +96,7 @@ func TestShownAddressNamesTheTables(t *testing.T) {
 	}
 }
 
+// TestParametersOfAnAddress: libpq's and Hookloom's own.
 func TestParametersOfAnAddress(t *testing.T) {
 	clean(t)
 	for text, want := range map[string]string{
@@ -112,6 +115,10 @@ func TestParametersOfAnAddress(t *testing.T) {
 		"postgres://a:p@db/x?sslmode=yes":                 "sslmode is disable, prefer, require, verify-ca or verify-full",
 		"postgres://a:p@db/x?sslrootcert=/nowhere/ca.pem": "sslrootcert of the address of the database: open /nowhere/ca.pem: no such file",
 		"postgres://a:p@ss/word@db/x":                     "write characters such as @ / : # ? % of the password as %40 %2F",
+		"postgres://a:p@db/x\n":                           "hookloom true false tls",
+		"postgres://a@%2Frun%2Fpg:5433/x":                 "write the folder of a socket as a parameter",
+		"postgres://a:p@db/x?schema=user":                 "schema= of the address: use a name of its own",
+		"postgres://a:p@db/x?schema=information_schema":   "schema= of the address: use a name of its own",
 		"postgres://a:p#1@db/x":                           "write characters such as",
 	} {
 		a, err := postgres.Parse(text)
@@ -138,6 +145,73 @@ func TestParametersOfAnAddress(t *testing.T) {
 		}
 		if got != want && (err == nil || !strings.Contains(got, want)) {
 			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestHostsFromElsewhereAreVerifiedToo: a service file, a parameter and the environment name hosts, too.
+func TestHostsFromElsewhereAreVerifiedToo(t *testing.T) {
+	clean(t)
+	file := filepath.Join(t.TempDir(), "services")
+	if err := os.WriteFile(file, []byte("[far]\nhost=db\n[plain]\nhost=db\nsslmode=disable\n[near]\nhost=127.0.0.1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PGSERVICEFILE", file)
+	for text, want := range map[string]string{
+		"postgres://a:p@/x?service=far":                "verified",
+		"postgres://a:p@/x?service=far&sslmode=prefer": "prefer",
+		"postgres://a:p@/x?service=plain":              "none",
+		"postgres://a:p@/x?service=near":               "prefer",
+		"postgres://a:p@db/x?service=near":             "verified",
+		"postgres://a:p@127.0.0.1/x?host=db":           "verified",
+		"postgres://a:p@/x?host=/run/pg,db":            "verified",
+		"postgres://a:p@127.0.0.1/x?sslmode=":          "prefer",
+		"postgres://a:p@db/x?sslmode=":                 "verified",
+		"postgres://a:p@/x?service=none":               "service= or PGSERVICE names a section of",
+	} {
+		a, err := postgres.Parse(text)
+		if err != nil {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", text, err, want)
+			}
+			continue
+		}
+		got, c := "", a.Config()
+		for _, f := range append([]*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}, c.Fallbacks...) {
+			switch {
+			case strings.HasPrefix(f.Host, "/"):
+			case f.TLSConfig == nil && got == "":
+				got = "none"
+			case f.TLSConfig == nil:
+				got = "prefer"
+			case f.TLSConfig.InsecureSkipVerify:
+				got = "unverified"
+			default:
+				got = "verified"
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if got := postgres.Name("postgres://a:p@127.0.0.1/x?host=db"); got != "postgres://a@db/x" {
+		t.Errorf("shown as %s", got)
+	}
+}
+
+// TestAddressOfTheEnvironment: libpq's variables complete an address that names nothing.
+func TestAddressOfTheEnvironment(t *testing.T) {
+	clean(t)
+	for name, value := range map[string]string{"PGHOST": "db", "PGUSER": "ada", "PGDATABASE": "shop", "PGPASSWORD": "p"} {
+		t.Setenv(name, value)
+	}
+	for _, text := range []string{"postgres://", "postgres:///", " postgres:///shop\n"} {
+		a, err := postgres.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := a.Config(); a.String() != "postgres://ada@db/shop" || c.RuntimeParams["application_name"] != "hookloom" || c.TLSConfig == nil {
+			t.Errorf("%q: %s %v", text, a, c.RuntimeParams)
 		}
 	}
 }

@@ -69,6 +69,10 @@ func (a *Address) Explain(err error) error {
 		a.explainServer(e, server)
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), strings.Contains(err.Error(), "server is in hot standby mode"):
 		a.standby(e)
+	case errors.Is(err, pgconn.ErrReadWriteConnection), errors.Is(err, pgconn.ErrPrimaryConnection):
+		e.Problem = "the server is not what target_session_attrs asks for: " + lastOf(err)
+		e.Fix = "Use target_session_attrs=read-write: Hookloom writes to the primary."
+		e.Temporary = true
 	case !timedOut(err) && a.explainTLS(e, err):
 	case timedOut(err), away(err):
 		a.explainNetwork(e, err)
@@ -105,6 +109,9 @@ func (a *Address) explainServer(e *Error, err *pgconn.PgError) {
 		if strings.Contains(err.Message, "no encryption") {
 			e.Fix += "\nIf it accepts this role with TLS only, use sslmode=verify-full."
 		}
+	case err.Code == codeNotAuthorized && strings.Contains(err.Message, "not permitted to log in"):
+		e.Problem = fmt.Sprintf("the server does not accept role %s: %s", role, err.Message)
+		e.Fix = fmt.Sprintf("As a superuser: ALTER ROLE %s LOGIN;", role)
 	case err.Code == codeNotAuthorized:
 		e.Problem = fmt.Sprintf("the server does not accept role %s: %s", role, err.Message)
 		e.Fix = fmt.Sprintf("As a superuser: CREATE ROLE %s LOGIN, and set its password with \\password %s (in psql)", role, role)

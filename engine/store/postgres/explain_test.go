@@ -153,13 +153,17 @@ func TestErrorsOfARoleThatMayNotConnect(t *testing.T) {
 	refused(t, s.Named("no such"), false, `has no database "no such"`, `CREATE DATABASE "no such" OWNER ada;`)
 	locked := postgrestest.Name("role")
 	s.Exec(t, "CREATE ROLE "+locked+" PASSWORD '"+hidden+"'")
-	refused(t, postgrestest.As(db, locked, hidden), false, "is not permitted to log in", "CREATE ROLE "+locked+" LOGIN")
+	refused(t, postgrestest.As(db, locked, hidden), false, "is not permitted to log in", "ALTER ROLE "+locked+" LOGIN")
+	s.Exec(t, "ALTER ROLE "+locked+" LOGIN")
+	refused(t, postgrestest.As(db, locked, hidden), false, "there is no schema hookloom") // it is connected
 	database := strings.TrimPrefix(db[strings.LastIndex(db, "/"):], "/")
 	s.Exec(t, "REVOKE CONNECT ON DATABASE "+database+" FROM PUBLIC")
 	refused(t, postgrestest.As(db, name, hidden), false, "may not connect to database "+database,
 		"GRANT CONNECT ON DATABASE "+database+" TO "+name+";")
 	s.Exec(t, "GRANT CONNECT ON DATABASE "+database+" TO "+name+";", "ALTER ROLE "+name+" CONNECTION LIMIT 0")
 	refused(t, postgrestest.As(db, name, hidden), true, "takes no more connections: too many connections for role", "max_connections")
+	refused(t, db+"?target_session_attrs=standby", true, "not what target_session_attrs asks for", "target_session_attrs=read-write")
+	refused(t, db+"?target_session_attrs=read-only", true, "not what target_session_attrs asks for", "target_session_attrs=read-write")
 	refused(t, db+"?nonsense=1", false, `unrecognized configuration parameter "nonsense"`, "sslrootcert")
 }
 

@@ -36,7 +36,7 @@ func NewMeter(ctx context.Context, a *Address) (*Meter, error) {
 		return nil, err
 	}
 	m := &Meter{conn: conn}
-	if !allLocal(strings.Split(a.config.Host, ",")) {
+	if !allLocal(a.config) {
 		return m, nil
 	}
 	var pid int
