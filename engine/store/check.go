@@ -210,19 +210,20 @@ func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Find
 	if _, err := os.Stat(file); err == nil && !replace {
 		return nil, fmt.Errorf("%s already exists", file)
 	}
-	temp := fmt.Sprintf("%s.%d.tmp", file, os.Getpid())
 	// SQLite writes into an empty file; created here, it is readable only by its owner from the
-	// start.
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	// start. A backup that was killed leaves its file: the name is a new one, since process ids repeat,
+	// in a container always.
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
 	if err != nil {
 		return nil, fmt.Errorf("making the copy: %w", err)
 	}
+	temp := f.Name()
 	found, err := h.copyTo(ctx, f, temp)
 	if err == nil {
 		err = os.Rename(temp, file)
 	}
 	if err != nil {
-		return found, errors.Join(err, os.Remove(temp))
+		return found, errors.Join(err, removeSet(temp))
 	}
 	return found, atomicfile.SyncDir(filepath.Dir(file))
 }

@@ -60,7 +60,11 @@ func Restore(ctx context.Context, path, file string) (_ *Restored, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	temp := fmt.Sprintf("%s.restore-%d.tmp", path, os.Getpid())
+	// With the lock, nobody else has the file of this name: a restore that was killed left it.
+	temp := path + ".restore-copy.tmp"
+	if err := removeSet(temp); err != nil {
+		return nil, err
+	}
 	if err := copyBackup(ctx, file, temp); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s was not restored, and %s is unchanged: %w", file, path, err), removeSet(temp))
 	}

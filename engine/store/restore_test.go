@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -231,5 +232,38 @@ func TestRecoverReadsWhatADamagedDatabaseStillHas(t *testing.T) {
 	r, err := store.Recover(ctx, path, filepath.Join(dir, "same.db"))
 	if err != nil || r.Damaged() || r.Events != 400 || r.Runs != 200 {
 		t.Errorf("an undamaged file: %+v %v", r, err)
+	}
+}
+
+// TestKilledBackupAndRestoreDoNotPreventTheNext: a killed process leaves the file that it wrote, and in a
+// container the next one has its id.
+func TestKilledBackupAndRestoreDoNotPreventTheNext(t *testing.T) {
+	dir := t.TempDir()
+	path, backup := filepath.Join(dir, "x.db"), filepath.Join(dir, "backup.db")
+	fillRange(t, path, 1, 5)
+	for _, left := range []string{fmt.Sprintf("%s.%d.tmp", backup, os.Getpid()), fmt.Sprintf("%s.restore-%d.tmp", path, os.Getpid()),
+		path + ".restore-copy.tmp", path + ".restore-copy.tmp-journal"} {
+		if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Backup(ctx, backup, false); err != nil {
+		t.Error(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(backup); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
+		t.Fatal(info, err)
+	}
+	if _, err := store.Restore(ctx, path, backup); err != nil {
+		t.Error(err)
+	}
+	if n := eventsIn(t, path); n != 5 {
+		t.Errorf("the restored database has %d events", n)
 	}
 }
