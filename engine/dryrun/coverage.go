@@ -38,9 +38,8 @@ type operand struct {
 // reached counts what happened to one step.
 type reached struct {
 	runs, skips int
-	// others counts the runs of the steps in else, cases those of a switch by value.
-	others int
-	cases  map[string]int
+	// cases counts the values of a switch.
+	cases map[string]int
 }
 
 // NewCoverage returns empty coverage for the workflows of a project.
@@ -82,19 +81,7 @@ func (c *Coverage) Add(w *workflows.Workflow, r *Result) {
 		} else {
 			got.runs++
 		}
-		if group, _, found := cutLast(rec.Path, "/else/"); found {
-			if above := of.steps[w.StepAt(group)]; above != nil && above != got {
-				above.others++
-			}
-		}
 	}
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }
 
 // CoverageItem is one thing that tests can reach.
@@ -151,11 +138,14 @@ func (of *covered) items() (items []CoverageItem) {
 	of.w.EachStep(func(s *workflows.Step) {
 		got := of.steps[s]
 		name := cmp.Or(s.ID, s.Name, fmt.Sprintf("%s on line %d", s.Body, s.Pos.Line))
-		items = append(items, CoverageItem{Kind: "step", Name: name, Line: s.Pos.Line, Sides: []string{"reached"},
-			Counts: []int{got.runs + got.others}})
+		runs := got.runs
+		if len(s.Else) > 0 {
+			runs += got.skips // the step is recorded as skipped, and the steps in else run
+		}
+		items = append(items, CoverageItem{Kind: "step", Name: name, Line: s.Pos.Line, Sides: []string{"reached"}, Counts: []int{runs}})
 		if s.If != nil {
 			items = append(items, CoverageItem{Kind: "condition", Name: name + " if", Line: s.Pos.Line, Sides: []string{"true", "false"},
-				Counts: []int{max(got.runs-got.others, 0), got.skips + got.others}})
+				Counts: []int{got.runs, got.skips}})
 			items = append(items, of.operandItems(s, name+" if")...)
 		}
 		if s.Body == "switch" {
