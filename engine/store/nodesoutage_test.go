@@ -125,6 +125,33 @@ func TestMigrationsAndReadsMayTakeLongerThanTheLimitsOfTheDatabase(t *testing.T)
 	wg.Wait()
 }
 
+// TestNodesThatStartAtOnceMakeTheTables: both find no schema in the new database.
+func TestNodesThatStartAtOnceMakeTheTables(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.Shared(t).Database(t)
+	// Both wait for it, and then create the schema at the same moment.
+	release := hold(t, address, `CREATE SCHEMA hookloom`)
+	var wg sync.WaitGroup
+	for _, name := range []string{"a", "b", "c"} {
+		wg.Go(func() {
+			s, err := store.Open(ctx, address, store.Options{Verb: "serve", Node: name})
+			if err != nil {
+				t.Errorf("node %s: %v", name, err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	until(t, "all wait", func() bool {
+		return postgrestest.Value(t, address, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND
+			wait_event_type = 'Lock'`) == "3"
+	})
+	release()
+	wg.Wait()
+}
+
 // TestReadOnlyDatabaseIsUnavailable: whoever waits is answered, the process can end, and it tries
 // again with pauses.
 func TestReadOnlyDatabaseIsUnavailable(t *testing.T) {

@@ -10,11 +10,13 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 //go:embed migrations/postgres/*.sql
@@ -148,10 +150,10 @@ func migratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, m
 		return err
 	}
 	if v.Have == 0 {
-		if _, err := conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+a.Schema); err != nil {
+		if err := createMissing(ctx, conn, `CREATE SCHEMA IF NOT EXISTS `+a.Schema); err != nil {
 			return fmt.Errorf("creating the schema %s: %w", a.Schema, err)
 		}
-		if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS `+a.Schema+`.migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL,
+		if err := createMissing(ctx, conn, `CREATE TABLE IF NOT EXISTS `+a.Schema+`.migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL,
 			at TIMESTAMPTZ NOT NULL DEFAULT now())`); err != nil {
 			return fmt.Errorf("creating the table of migrations: %w", err)
 		}
@@ -166,6 +168,17 @@ func migratePostgres(ctx context.Context, a *postgres.Address, conn *pgx.Conn, m
 		}
 	}
 	return nil
+}
+
+// createMissing executes a CREATE IF NOT EXISTS. If two programs do that at once, the second one waits for the
+// first one's commit and then fails, since its snapshot did not have the object.
+func createMissing(ctx context.Context, conn *pgx.Conn, statement string) error {
+	_, err := conn.Exec(ctx, statement)
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && slices.Contains([]string{"23505", "42P06", "42P07"}, pe.Code) { // unique, duplicate_schema, duplicate_table
+		_, err = conn.Exec(ctx, statement)
+	}
+	return err
 }
 
 // limitMigration removes the limits of the role and of the database: an index of a large table takes longer
