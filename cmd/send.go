@@ -76,7 +76,7 @@ func (a *app) send(ctx context.Context, name string, o sendOptions) error {
 	}
 	l.db = o.db
 	l.useCaptured(ctx, a.warnf)
-	if l.project.Triggers[name] == nil {
+	if t := l.project.Triggers[name]; t == nil || t.Webhook == nil && byHand(l.project.Workflows[name]) {
 		return a.sendManual(ctx, l, name, o)
 	}
 	if !slices.Contains(triggers.Variants, o.variant) {
@@ -228,6 +228,11 @@ func triggersOf(l *loaded, provider string) string {
 	return fmt.Sprintf("the %s of that provider: %s", plural(len(names), "trigger"), strings.Join(names, ", "))
 }
 
+// byHand reports whether a workflow can be started by hand.
+func byHand(w *workflows.Workflow) bool {
+	return w != nil && slices.ContainsFunc(w.Starts, func(s workflows.Start) bool { return s.ByHand() })
+}
+
 func (a *app) sendManual(ctx context.Context, l *loaded, name string, o sendOptions) error {
 	w := l.project.Workflows[name]
 	if w == nil {
@@ -366,7 +371,7 @@ func adminCall(ctx context.Context, l *loaded, method, path string, body, into a
 			e.Error = strconv.Itoa(resp.StatusCode)
 		}
 		if resp.StatusCode == http.StatusUnauthorized {
-			e.Error += " (set HOOKLOOM_TOKEN to the server's token)"
+			e.Error += " (set HOOKLOOM_TOKEN to server.token or to a token of server.tokens)"
 		}
 		return fmt.Errorf("the server answered: %s", e.Error)
 	}

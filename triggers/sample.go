@@ -48,12 +48,25 @@ type SampleRequest struct {
 // ErrCannotSample is wrapped when a trigger's scheme has no such delivery.
 var ErrCannotSample = errors.New("no such sample")
 
+// withoutWebhook says why nothing can be delivered to a trigger.
+func withoutWebhook(p *workflows.Project, trigger string) error {
+	t := p.Triggers[trigger]
+	switch {
+	case t == nil:
+		return fmt.Errorf("no trigger %q: hookloom triggers lists them", trigger)
+	case t.Poll != nil:
+		return fmt.Errorf("trigger %q has no webhook: hookloom poll %s polls it now", trigger, trigger)
+	}
+	return fmt.Errorf("trigger %q has no webhook, so nothing can be sent to it: to start a workflow by hand, add manual "+
+		"to its on:, and write hookloom send WORKFLOW", trigger)
+}
+
 // Sample makes a delivery of the provider of a trigger, signed with the same scheme that
 // verifies it.
 func Sample(p *workflows.Project, trigger string, secret func(string) (string, bool), o SampleOrder) (*SampleRequest, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Webhook == nil {
-		return nil, fmt.Errorf("no trigger %q with a webhook inlet", trigger)
+		return nil, withoutWebhook(p, trigger)
 	}
 	r, err := newRoute(p, t, &Deps{Secret: secret})
 	if err != nil {

@@ -51,7 +51,7 @@ type VerdictEvent struct {
 func Verify(p *workflows.Project, trigger string, deps *Deps, raw []byte, publicURL string, now time.Time) (*Verdict, error) {
 	t := p.Triggers[trigger]
 	if t == nil || t.Webhook == nil {
-		return nil, fmt.Errorf("no trigger %q with a webhook inlet", trigger)
+		return nil, withoutWebhook(p, trigger)
 	}
 	r, err := newRoute(p, t, deps)
 	if err != nil {

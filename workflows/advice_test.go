@@ -27,7 +27,10 @@ func TestLikelyMistakesAreReportedAtLoad(t *testing.T) {
 		fmt.Sprintf(get, `accept: 2xx`):                                      "write 200-299",
 		fmt.Sprintf(get, `accept: [200, ok]`):                                "write 200, 404 or 200-299",
 		fmt.Sprintf(get, `headers: {host: a.example.com}`):                   "cannot be overridden",
-		`{uses: http/get, with: {url: "https://a.example.com"}, retry: {max: 1, when: error.code == 500}}`: "error.status",
+		`{uses: http/get, with: {url: "https://a.example"}, retry: {max: 1, when: error.code == 500}}`: "error.status",
+		`{wait: {approval: "Pay?"}, on_timeout: continue}`:                                             "continue_on_error: true",
+		`{foreach: "range(1, 3)", uses: log, with: {message: a}}`:                                      "write 1..10 for the numbers",
+		`{foreach: event.data.rows, as: item, uses: log, with: {message: a}}`:                          "drop as: the name is item without it",
 	} {
 		_, mistakes := loadOne(t, webhookHead+"  - "+step+"\n", "")
 		if got := fmt.Sprint(mistakes); len(mistakes) != 1 || !strings.Contains(got, want) {

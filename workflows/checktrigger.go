@@ -244,6 +244,7 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 			w.Provider == p.Provider && len(w.Key) == 0 {
 			w.Key = l.WebhookKey // one key, whichever inlet the event comes from
 		}
+		ownKey(t, p, preset)
 		p.UseListing(preset.List)
 	}
 	switch {
@@ -268,6 +269,35 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 		}
 		t.src.add(p.pos, "unknown-connection", fmt.Sprintf("no connection is named %q", name), hint)
 	}
+}
+
+// ownKey warns about a webhook with a key of its own beside a listing with the preset's, unless both name
+// the same fields: an event received by both would run twice.
+func ownKey(t *Trigger, p *Poll, preset *Preset) {
+	w, l := t.Webhook, preset.List
+	if l == nil || p.Request != nil || len(p.Key) > 0 || w == nil || w.Provider != p.Provider || w.keyPos == (Pos{}) {
+		return
+	}
+	own := writtenKey(w.Key)
+	if own == "" || own == writtenKey(preset.Key) && len(l.WebhookKey) == 0 || own == writtenKey(l.WebhookKey) ||
+		strings.ReplaceAll(own, "body.", "item.") == writtenKey(l.Key) {
+		return
+	}
+	t.src.warn(w.keyPos, "no-shared-key",
+		fmt.Sprintf("the webhook of trigger %s has key: %s, and the preset's list of %s has %s, so an event that both find counts twice",
+			t.Name, own, p.Provider, writtenKey(l.Key)), "drop key:, so that the preset sets one key for both")
+}
+
+// writtenKey is a key as it is written.
+func writtenKey(key []*Expr) string {
+	parts := make([]string, 0, len(key))
+	for _, e := range key {
+		parts = append(parts, e.Text)
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
 }
 
 // ownLookBack warns about a request that asks for items later than the last time seen: it misses

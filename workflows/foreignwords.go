@@ -40,6 +40,7 @@ const (
 	noCode         = "steps run no code: write an expression ${{ }}, set: {...} or uses: jq"
 	noCondition    = "foreach: goes through a list; to repeat an action until it succeeds write retry: {max: 10, delay: 30s}"
 	noReminder     = "a wait sends no reminders: write timeout: on the step, and tell the person in its on_failure:"
+	timeoutFails   = "a step whose timeout: has passed has failed: continue_on_error: true goes on, on_failure: [...] runs steps"
 	webhookScheme  = "for a signature write provider: NAME or verify: {...}, for a token in a header auth: {header: {...}}"
 	pollRequest    = "write it inside request:, such as request: {url: \"https://api.example.com/orders\"}"
 	scheduleTime   = `write the time as cron: "0 7 * * 1-5" (minute hour day month weekday)`
@@ -70,6 +71,7 @@ var foreignWordsIn = map[string]map[string]string{
 		"try":    "write its steps here; continue_on_error: true or on_failure: says what happens after a failure",
 		"return": "to end the run write stop: TEXT; output: of the workflow is its result",
 		"email":  "write uses: email/send, and its inputs inside with:", "slack": "write uses: slack/post, and its inputs inside with:",
+		"on_timeout": timeoutFails, "on_expiry": timeoutFails,
 		"remind": noReminder, "reminder": noReminder,
 		"idempotency_key": "write it inside with:", "url": "write it inside with:", "body": "write it inside with:",
 		"headers": "write it inside with:", "query": "write it inside with:", "json": "write it inside with:",

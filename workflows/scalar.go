@@ -221,7 +221,11 @@ func (d *decoder) fitsName(n *yaml.Node, name string) bool {
 	}
 	for _, r := range reservedNames {
 		if n.Value == r {
-			d.add(d.pos(n), "reserved-name", fmt.Sprintf("%s %q is reserved", name, n.Value), "choose another name")
+			hint := "choose another name"
+			if name == "as" && r == "item" {
+				hint = "drop as: the name is item without it"
+			}
+			d.add(d.pos(n), "reserved-name", fmt.Sprintf("%s %q is reserved", name, n.Value), hint)
 			return false
 		}
 	}

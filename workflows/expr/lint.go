@@ -281,6 +281,7 @@ var foreignFunctions = map[string]string{
 	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)",
 	"formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil",
 	"today": `write now().Format("2006-01-02")`, "slice": "write list[0:2]", "csv": "write toCSV(rows)",
+	"range": "write 1..10 for the numbers from 1 to 10", "seq": "write 1..10 for the numbers from 1 to 10",
 	"flat": "write flatten(list)", "uuid4": "write uuid()", "uuidv4": "write uuid()",
 	"number": "write float(value), or int(value)", "currency": `write money(cents, "EUR")`,
 	"regex_replace": "write regexReplace(text, pattern, new)",
