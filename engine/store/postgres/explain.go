@@ -126,7 +126,7 @@ func (a *Address) explainServer(e *Error, err *pgconn.PgError) {
 		e.Fix = a.grants(!strings.Contains(err.Message, "for database"))
 	case err.Code == codeTooMany:
 		e.Problem = "the server takes no more connections: " + err.Message
-		e.Fix = "Raise max_connections of the server, or close connections of other programs; it may also pass by itself."
+		e.Fix = tooMany(err.Message, role, database)
 		e.Temporary = true
 	case err.Code == codeStarting, err.Code == codeNotAccepting, strings.HasPrefix(err.Code, classShutdown):
 		e.Problem = "the server is starting or stopping: " + err.Message
@@ -151,6 +151,18 @@ func (a *Address) isOurs(message string) bool {
 	const rejected = "unsupported startup parameter"
 	_, inAddress := a.config.RuntimeParams[message[strings.LastIndex(message, " ")+1:]]
 	return strings.HasPrefix(message, rejected) && !inAddress
+}
+
+// tooMany is what to do about a limit of connections: that of the role, of the database or of the server.
+func tooMany(message, role, database string) string {
+	text := "Raise max_connections of the server"
+	switch {
+	case strings.Contains(message, "for role"):
+		text = fmt.Sprintf("As a superuser: ALTER ROLE %s CONNECTION LIMIT -1;", role)
+	case strings.Contains(message, "for database"):
+		text = fmt.Sprintf("As a superuser: ALTER DATABASE %s CONNECTION LIMIT -1;", database)
+	}
+	return text + "\nA node opens up to 11 connections. Or close connections of other programs; it may also pass by itself."
 }
 
 // explainTLS explains why there is no TLS; it reports false for other errors.

@@ -161,7 +161,12 @@ func TestErrorsOfARoleThatMayNotConnect(t *testing.T) {
 	refused(t, postgrestest.As(db, name, hidden), false, "may not connect to database "+database,
 		"GRANT CONNECT ON DATABASE "+database+" TO "+name+";")
 	s.Exec(t, "GRANT CONNECT ON DATABASE "+database+" TO "+name+";", "ALTER ROLE "+name+" CONNECTION LIMIT 0")
-	refused(t, postgrestest.As(db, name, hidden), true, "takes no more connections: too many connections for role", "max_connections")
+	refused(t, postgrestest.As(db, name, hidden), true, "takes no more connections: too many connections for role",
+		"ALTER ROLE "+name+" CONNECTION LIMIT -1;")
+	s.Exec(t, "ALTER ROLE "+name+" CONNECTION LIMIT -1", "ALTER DATABASE "+database+" CONNECTION LIMIT 0")
+	refused(t, postgrestest.As(db, name, hidden), true, "takes no more connections: too many connections for database",
+		"ALTER DATABASE "+database+" CONNECTION LIMIT -1;")
+	s.Exec(t, "ALTER DATABASE "+database+" CONNECTION LIMIT -1")
 	refused(t, db+"?target_session_attrs=standby", true, "not what target_session_attrs asks for", "target_session_attrs=read-write")
 	refused(t, db+"?target_session_attrs=read-only", true, "not what target_session_attrs asks for", "target_session_attrs=read-write")
 	refused(t, db+"?nonsense=1", false, `unrecognized configuration parameter "nonsense"`, "sslrootcert")
