@@ -58,9 +58,19 @@ func (c *cluster) start(t *testing.T, i int) {
 	}
 }
 
-// balance starts HAProxy with the configuration of examples/deploy before the nodes, and returns its
-// address.
+// balance starts HAProxy before the nodes, and returns its address.
 func (c *cluster) balance(t *testing.T) string {
+	t.Helper()
+	h, url := haproxy(t, c.nodes[0].addr, c.nodes[1].addr)
+	if err := h.ready(http.DefaultClient, url+"/readyz"); err != nil {
+		t.Fatalf("%v\n%s", err, h.log.String())
+	}
+	return strings.TrimPrefix(url, "http://")
+}
+
+// haproxy starts HAProxy with the configuration of examples/deploy before the addresses of two nodes, and
+// returns its URL.
+func haproxy(t *testing.T, node1, node2 string) (h *process, url string) {
 	t.Helper()
 	bin, err := exec.LookPath("haproxy")
 	if err != nil {
@@ -71,8 +81,8 @@ func (c *cluster) balance(t *testing.T) string {
 		t.Fatal(err)
 	}
 	address, config := freeAddr(t), string(text)
-	for was, is := range map[string]string{"bind :8080": "bind " + address, " node-1:8080": " " + c.nodes[0].addr,
-		" node-2:8080": " " + c.nodes[1].addr, " resolvers docker init-addr last,libc,none": "",
+	for was, is := range map[string]string{"bind :8080": "bind " + address, " node-1:8080": " " + node1,
+		" node-2:8080": " " + node2, " resolvers docker init-addr last,libc,none": "",
 		"resolvers docker\n    nameserver dns 127.0.0.11:53\n": ""} {
 		if !strings.Contains(config, was) {
 			t.Fatalf("haproxy.cfg has no %q", was)
@@ -83,11 +93,26 @@ func (c *cluster) balance(t *testing.T) string {
 	if err := writeFile(path, config); err != nil {
 		t.Fatal(err)
 	}
-	h := launch(t, bin, "-db", "-f", path)
-	if err := h.ready(http.DefaultClient, "http://"+address+"/readyz"); err != nil {
-		t.Fatalf("%v\n%s", err, h.log.String())
+	return launch(t, bin, "-db", "-f", path), "http://" + address
+}
+
+// TestHAProxyAsksSendersToComeBackWithoutNodes: its own 503 has Retry-After, as that of a node has.
+func TestHAProxyAsksSendersToComeBackWithoutNodes(t *testing.T) {
+	t.Parallel()
+	h, url := haproxy(t, freeAddr(t), freeAddr(t))
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Post(url+"/hooks/shop", "application/json", strings.NewReader("{}"))
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+				t.Errorf("answered %d with Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v\n%s", err, h.log.String())
+		}
 	}
-	return address
 }
 
 // sent counts the answers of deliveries; late are the failed ones that began after dead was set.

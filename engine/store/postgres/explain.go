@@ -267,7 +267,7 @@ func (a *Address) grants(exists bool) string {
 	role, database, schema := quoted(a.config.User), quoted(a.config.Database), quoted(a.Schema)
 	text := fmt.Sprintf("As a superuser, in database %s, let the role create and own the schema:\n"+
 		"  CREATE SCHEMA %s AUTHORIZATION %s;\n"+
-		"or, if another role creates it with hookloom db migrate, let it use the schema:\n", database, schema, role)
+		"or let another role create it with hookloom db migrate, and then let this role use it:\n", database, schema, role)
 	if exists {
 		text = fmt.Sprintf("As the owner of schema %s, in database %s:\n", schema, database)
 	}

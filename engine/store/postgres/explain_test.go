@@ -179,11 +179,11 @@ func TestErrorOfARoleWithoutRightsListsTheGrants(t *testing.T) {
 	db, name := s.Database(t), role(t, s)
 	address := postgrestest.As(db, name, hidden)
 	create := "CREATE SCHEMA hookloom AUTHORIZATION " + name + ";"
-	refused(t, address, false, "there is no schema hookloom, and role "+name+" may not make it", create)
+	refused(t, address, false, "there is no schema hookloom, and role "+name+" may not create it", create)
 	postgrestest.Exec(t, db, "CREATE SCHEMA hookloom", "CREATE TABLE hookloom.events (id bigint)")
 	refused(t, address, false, "may not use schema hookloom", "GRANT USAGE ON SCHEMA hookloom TO "+name+";")
 	postgrestest.Exec(t, db, "GRANT USAGE ON SCHEMA hookloom TO "+name+";")
-	refused(t, address, false, "are to be made or updated, and role "+name+" may not do that", "hookloom db migrate")
+	refused(t, address, false, "must be created or updated, and role "+name+" may not do that", "hookloom db migrate")
 	a, err := postgres.Parse(address)
 	if err != nil {
 		t.Fatal(err)

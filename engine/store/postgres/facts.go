@@ -119,20 +119,22 @@ func (a *Address) Durable(f *Facts) error {
 }
 
 // Allowed returns an *Error with the grants to paste if the role lacks a right. migrate is whether
-// the schema is to be made or changed.
+// the schema must be created or updated.
 func (a *Address) Allowed(f *Facts, migrate bool) error {
 	role, r := quoted(a.config.User), f.Rights
 	e := &Error{Address: a.String(), Fix: a.grants(r.Exists)}
 	switch {
 	case !r.Exists && !r.CanCreate:
-		e.Problem = fmt.Sprintf("there is no schema %s, and role %s may not make it", a.Schema, role)
+		e.Problem = fmt.Sprintf("there is no schema %s, and role %s may not create it", a.Schema, role)
 	case !r.Exists:
 		return nil
 	case !r.Usage:
 		e.Problem = fmt.Sprintf("role %s may not use schema %s", role, a.Schema)
 	case migrate && !r.Create:
-		e.Problem = fmt.Sprintf("the tables of schema %s are to be made or updated, and role %s may not do that", a.Schema, role)
-		e.Fix = fmt.Sprintf("Run hookloom db migrate with the role that owns the schema, or, as that role: GRANT CREATE ON SCHEMA %s TO %s;",
+		e.Problem = fmt.Sprintf("the tables of schema %s must be created or updated, and role %s may not do that", a.Schema, role)
+		e.Fix = fmt.Sprintf("Run hookloom db migrate with the role that owns the schema: hookloom db migrate --db "+
+			"postgres://OWNER@HOST/DATABASE\nIf the schema is empty, the owner may instead let this role create them: "+
+			"GRANT CREATE ON SCHEMA %s TO %s;",
 			quoted(a.Schema), role)
 	case len(r.Denied) > 0:
 		e.Problem = fmt.Sprintf("role %s may not read and change %s of schema %s", role, strings.Join(r.Denied, ", "), a.Schema)
@@ -142,7 +144,7 @@ func (a *Address) Allowed(f *Facts, migrate bool) error {
 	return e
 }
 
-// ready is the check of a server that is to be written to. migrate is whether the schema is to be
+// ready is the check of a server to which Hookloom will write. migrate is whether the schema is to be
 // made or changed.
 func (a *Address) ready(f *Facts, migrate bool) error {
 	for _, check := range []func(*Facts) error{a.Supported, a.Writable, a.Durable} {
@@ -154,7 +156,7 @@ func (a *Address) ready(f *Facts, migrate bool) error {
 }
 
 // Open opens a connection to a server that keeps Hookloom's promises. migrate is whether the schema
-// is to be made or changed. An error is an *Error.
+// must be created or updated. An error is an *Error.
 func (a *Address) Open(ctx context.Context, migrate bool) (*pgx.Conn, *Facts, error) {
 	c, err := a.Connect(ctx)
 	if err != nil {
