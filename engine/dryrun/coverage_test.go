@@ -39,7 +39,8 @@ steps:
 // TestCoverageCountsEachOutcome checks how often each step, condition, operand and case occurred in
 // dry runs, and the sums.
 func TestCoverageCountsEachOutcome(t *testing.T) {
-	p := project(t, map[string]string{"w": branches, "idle": "on: back\nsteps: [{id: i, uses: log, with: {message: i}}]\n"})
+	p := project(t, map[string]string{"w": branches,
+		"idle": "on: back\nwhen: event.data.n > 1\nsteps: [{id: i, uses: log, with: {message: i}}]\n"})
 	c := dryrun.NewCoverage(p)
 	for _, body := range []map[string]any{
 		{"n": 9, "kind": "y", "list": []any{1, 2}},
@@ -55,7 +56,7 @@ func TestCoverageCountsEachOutcome(t *testing.T) {
 	}
 	c.Add(&workflows.Workflow{ID: "unknown"}, &dryrun.Result{})
 	report := c.Report()
-	if len(report) != 2 || report[0].Workflow != "idle" || report[0].Reached != 0 || report[0].Of != 1 || len(report[0].Items) != 1 {
+	if len(report) != 2 || report[0].Workflow != "idle" || report[0].Reached != 0 || report[0].Of != 3 || len(report[0].Items) != 2 {
 		t.Fatalf("%+v", report)
 	}
 	w := report[1]

@@ -199,6 +199,11 @@ func TestFailedExpectationShowsTheActualValue(t *testing.T) {
 		{event + paid + "expect: {calls: {pay: {body: {total: 151}}}}", "expect.calls.pay: body.total: wanted 151, got 150"},
 		{event + paid + "expect: {calls: {each: [{body: a}]}}", "expect.calls.each: wanted 1 call"},
 		{event + paid + "expect: {assert: [output == 'P2']}", "expect.assert.0: false: output == 'P2'"},
+		{event + "mock: {pay: {output: {body: {id: 1.0}}}}, expect: {output: 1}", ""},
+		{event + "mock: {pay: {output: {body: {id: x}}}}, expect: {output: 0}", `expect.output: wanted 0, got "x"`},
+		{event + "mock: {pay: {output: {body: {id: 0}}}}, expect: {output: x}", `expect.output: wanted "x", got 0`},
+		{event + paid + "expect: {assert: [event.id == 'evt_0000000000000001' && event.type == 'hook']}", ""},
+		{"event: {headers: {X-A: 1}}, expect: {rule: skipped}", "expect.rule: wanted skipped, got rule_failed: "},
 		{event + paid + "expect: {error: timeout}", `expect.error: wanted "timeout", got none`},
 	} {
 		p := project(t, map[string]string{"w": mocked + "  - {name: x, " + c.test + "}\n"})

@@ -33,6 +33,9 @@ func TestFindingNamesTheKindAndThePlaceOfAMistake(t *testing.T) {
 		{`1 + true`, full, `type-mismatch 2-3 `},
 		{`len(event.l, 2) == 1`, full, `arguments`},
 		{`truncate("a") == "b"`, full, `arguments 0-`},
+		{`event.a > 1e23`, full, ""},
+		{`event.a == 1 // 2`, full, `not-evaluated 13-15 write int(a / b)`},
+		{`event.a == "x // y"`, full, ""},
 		{`event.a ++ event.b`, full, `expression-syntax 8-10 write a + b for numbers and text`},
 		{`++event.a`, full, `expression-syntax 0-2 an expression changes nothing: write event.a + 1`},
 		{`"it\"s" ++ event.b`, full, `expression-syntax 8-10 write a + b`},
@@ -140,6 +143,16 @@ func TestCostCountsWhatIsComparedInFull(t *testing.T) {
 	}
 	if n := steps("l == 1"); n > 1000 {
 		t.Errorf("a list and a number: %d steps", n)
+	}
+	bytes := func(text string) int {
+		x, err := expr.Explain(text, env)
+		if err != nil || x.Parts[0].Problem != "" {
+			t.Fatal(text, x, err)
+		}
+		return x.Cost.Bytes
+	}
+	if flat, nested := bytes("map(1..100, [#])"), bytes("map(1..100, [[#], [#]])"); nested < 2*flat {
+		t.Errorf("lists: %d bytes, with lists inside %d", flat, nested)
 	}
 	if d, one := steps("decimal(1) < 2"), steps("decimal(1)"); d < one+50 {
 		t.Errorf("a decimal and an integer: %d steps, the decimal alone %d", d, one)

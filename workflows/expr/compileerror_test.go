@@ -27,7 +27,9 @@ func TestEvaluateGivesTheSameAdviceAsValidate(t *testing.T) {
 		`Hello ${{ event.data.s.trim() }}`: "data has no methods such as trim()\n" +
 			"  event.data.s.trim()\n               ^^^^ write trim(event.data.s)",
 		`duration("2562048h")`: "duration: \"2562048h\" is too long; the longest is 2562047h, about 292 years (in duration(\"2562048h\"))",
-		`event.daat.x`:         "unknown field daat\n  event.daat.x\n        ^^^^ did you mean \"data\"?",
+		"event.data.s == 'x' &&\nevent.daat.x\n&& true": "unknown field daat\n  event.daat.x\n" +
+			"        ^^^^ did you mean \"data\"?",
+		`event.daat.x`: "unknown field daat\n  event.daat.x\n        ^^^^ did you mean \"data\"?",
 	} {
 		got := ""
 		if e, err := expr.Evaluate(text, env); err != nil {
