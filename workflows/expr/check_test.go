@@ -154,6 +154,9 @@ func TestCostCountsWhatIsComparedInFull(t *testing.T) {
 	if flat, nested := bytes("map(1..100, [#])"), bytes("map(1..100, [[#], [#]])"); nested < 2*flat {
 		t.Errorf("lists: %d bytes, with lists inside %d", flat, nested)
 	}
+	if n := steps("timezone('Europe/Berlin') == nil"); n < 50 {
+		t.Errorf("a time zone, which is a file: %d steps", n)
+	}
 	if d, one := steps("decimal(1) < 2"), steps("decimal(1)"); d < one+50 {
 		t.Errorf("a decimal and an integer: %d steps, the decimal alone %d", d, one)
 	}
@@ -183,6 +186,36 @@ func TestTypesAreNamedInWords(t *testing.T) {
 			if got := expr.TypeWord(x); got != want {
 				t.Errorf("%v: %s, want %s", x, got, want)
 			}
+		}
+	}
+}
+
+// TestDataOfAnEventHasTheTypeOfItsSample checks that a sample's type is found at event.data.
+func TestDataOfAnEventHasTheTypeOfItsSample(t *testing.T) {
+	sc := &expr.Scope{Where: "a test", Names: types.Map{"event": expr.EventType(types.Map{"n": expr.Int})}}
+	for text, want := range map[string]bool{"event.data.n == 1": true, "event.data.m == 1": false, "event.key == ''": true} {
+		if found := (&expr.Expr{Text: text}).Check(sc, reflect.Bool); (len(found) == 0) != want {
+			t.Errorf("%s: %v", text, found)
+		}
+	}
+}
+
+// TestUnclosedBracketIsFound checks the place of the bracket that has no partner, outside quoted texts.
+func TestUnclosedBracketIsFound(t *testing.T) {
+	for text, want := range map[string]int{"": -1, "a": -1, "(a)": -1, "(a": 0, "f(a, [1)": 1, "f(a, [1": 5, "'(' + a": -1, "é(\"(\"": 1, "a)": -1,
+		"(')'": 0, "{{a": 1} {
+		if got := expr.Unclosed(text); got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+}
+
+// TestTimeMayHaveSpacesAroundIt checks a time of a form, which is often pasted.
+func TestTimeMayHaveSpacesAroundIt(t *testing.T) {
+	want := time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
+	for _, text := range []string{" 2026-01-31T10:00:00Z\n", "2026-01-31 10:00", "\t2026-01-31 10:00 "} {
+		if got, err := expr.ParseTime(text, time.UTC); err != nil || !got.Equal(want) {
+			t.Errorf("%q: %s, %v", text, got, err)
 		}
 	}
 }
