@@ -223,8 +223,9 @@ func TestNumbersThatDoNotFitAreErrors(t *testing.T) {
 		`decimal(huge) * decimal(huge)`: "digits", `decimal("1") / 3`: "round(",
 		`decimal("1") / 0`: "division by zero", `decimal("1") + "1"`: "does not fit", `decimal("1") < "x"`: "",
 		`groupBy([1], decimal("12345678901234567.89"))`: "string(",
-		`decimal("2") ** 100000`:                        "powers", `bitshl(1, 63)`: "64 bits", `date("2400-01-01") - date("1900-01-01")`: "292 years",
-		`decimal("12345678901234567.89")`: "string(",
+		`decimal("2") ** 100000`:                        "powers", `bitshl(1, 63)`: "64 bits",
+		`date("2400-01-01") - date("1900-01-01")`: "292 years",
+		`decimal("12345678901234567.89")`:         "string(",
 	} {
 		if text == `decimal("1") + "1"` {
 			want = "+ cannot add"
