@@ -169,6 +169,12 @@ func TestReadOnlyDatabaseIsUnavailable(t *testing.T) {
 	if took := time.Since(began); took > 12*time.Second {
 		t.Errorf("answered after %v", took)
 	}
+	// The node connects again, and finds that it may only read.
+	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if s.Full() == nil {
+			t.Fatal("the node counts as ready")
+		}
+	}
 	// The statistics of a session are there when it has ended.
 	n, err := strconv.Atoi(postgrestest.Value(t, address, `SELECT sessions FROM pg_stat_database WHERE datname = '`+name+`'`))
 	if err != nil || n > 100 {

@@ -244,12 +244,17 @@ func freeName(name, host string, living []otherNode) string {
 	return name
 }
 
-// check reads whether this process still has its row, and what commits are worth.
+// check reads whether this process still has its row, what commits are worth, and whether this session may write
+// at all: a standby and a read-only database take connections, too.
 func (p *postgresql) check() error {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	err := p.promised(p.conn.QueryRow(ctx, `SELECT `+promises+` FROM `+p.address.Schema+`.nodes WHERE node = $1 AND epoch = $2`, p.node,
-		p.epoch))
+	var f postgres.Facts
+	err := p.promised(p.conn.QueryRow(ctx, `SELECT `+promises+`, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'
+		FROM `+p.address.Schema+`.nodes WHERE node = $1 AND epoch = $2`, p.node, p.epoch), &f.Standby, &f.ReadOnly)
+	if err == nil {
+		err = p.address.Writable(&f)
+	}
 	if err == nil {
 		p.checked = time.Now()
 	}
