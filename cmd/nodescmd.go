@@ -27,9 +27,10 @@ func (a *app) nodesCmd() *cobra.Command {
 	c := &cobra.Command{Use: "nodes", Short: "List the nodes that serve the database", Args: cobra.NoArgs,
 		Long: `Lists the processes of hookloom serve that share the project's PostgreSQL database: since
 when, which version and which project files, the runs that each executes, the events that
-it has yet to decide, the work that only it does (polls, schedules), and when it was last
-heard of. A node that is gone is listed until another one has taken over its work. A
-SQLite database has one node.`,
+it has yet to decide, when it was last heard of, and the work that only it does: polls,
+schedules, replay batches, alerts (conditions), and runs that crashed a node (suspects).
+A node that is gone is listed until another one has taken over its work. A SQLite
+database has one node.`,
 		Example: "  hookloom nodes\n  hookloom nodes --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := at.nodes(c.Context())

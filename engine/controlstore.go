@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ControlStore stores the orders of people and of maintenance. Its users are control (replay.go,
+// ControlStore stores what operators and maintenance request. Its users are control (replay.go,
 // again.go, batch.go, switch.go, hold.go, order.go, prune.go, alert.go) and the console.
 type ControlStore interface {
 	RunEnder

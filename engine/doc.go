@@ -6,7 +6,7 @@
 // The packages below implement the engine. An event passes through them in one direction; a package
 // may call those below it and none above it:
 //
-//	a delivery (package triggers)                       an order (packages console, cmd)
+//	a delivery (package triggers)                       a request (packages console, cmd)
 //	     |                                                      |
 //	     v                                                      v
 //	intake     accept -> decide                       <---   control

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Store stores everything that outlives the process: events, decisions, runs, attempts, and the
-// orders of people. It is the sum of the contracts below, one per user. A database is supported if
+// Store stores everything that outlives the process: events, decisions, runs, attempts, and what
+// operators request. It is the sum of the contracts below, one per user. A database is supported if
 // it passes the suite in engine/store/storetest.
 //
 // Unless its comment says otherwise, for each method:

@@ -2,7 +2,7 @@
 // happened, the API under /api/v1, health and metrics. It treats payloads as hostile: they are
 // shown as text only, under a strict content security policy.
 //
-// It knows the engine's nouns and two contracts, Log and Operator. It must not know SQL, triggers
+// It knows the types of package engine and two contracts, Log and Operator. It must not know SQL, triggers
 // or actions.
 package console
 

@@ -79,7 +79,7 @@ type Options struct {
 	LinkKey func() ([]byte, error)
 }
 
-// Control executes the orders of people. Make it with New. Its methods may be called by several
+// Control executes what operators request. Make it with New. Its methods may be called by several
 // goroutines.
 type Control struct {
 	// Immutable after New.

@@ -4,7 +4,7 @@
 //
 //	intake    deliveries become events, and events are decided
 //	runner    runs are executed
-//	control   orders of people: replay, cancel, answer
+//	control   requests of operators: replay, cancel, answer
 //	alert     conditions that people should know of
 //	registry  the current project
 //	persist   writes that must not be lost

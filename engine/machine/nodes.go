@@ -73,7 +73,7 @@ func (e *Engine) follow(ctx context.Context, kinds engine.Signal) {
 		err = errors.Join(err, e.reg.Refresh(ctx), e.runner.ReloadPaused(ctx))
 	}
 	if err != nil && ctx.Err() == nil {
-		e.store.WarnAgain("what other nodes have changed or ordered cannot be applied now; it is tried again", err)
+		e.store.WarnAgain("changes and requests of other nodes cannot be read now: retrying", err)
 	}
 }
 
@@ -81,7 +81,7 @@ func (e *Engine) follow(ctx context.Context, kinds engine.Signal) {
 func (e *Engine) suspectsLeft(ctx context.Context) bool {
 	left, err := e.runner.ResumeSuspects(ctx)
 	if err != nil && ctx.Err() == nil {
-		e.store.WarnAgain("runs that may have ended their node cannot be read now; it is tried again", err)
+		e.store.WarnAgain("runs that may have crashed their node cannot be read now: retrying", err)
 	}
 	return left
 }
@@ -91,7 +91,7 @@ func (e *Engine) takeOver(ctx context.Context) bool {
 	taken, err := e.store.TakeOver(ctx, time.Now())
 	if err != nil {
 		if ctx.Err() == nil {
-			e.store.WarnAgain("the work of nodes that are gone cannot be taken over now; it is tried again", err)
+			e.store.WarnAgain("the work of dead nodes cannot be taken over now: retrying", err)
 		}
 		return false
 	}

@@ -61,7 +61,7 @@ func (e *Engine) AskForTurn(ctx context.Context, work string) (end func(), ok bo
 		if time.Since(asked) > turnOrder {
 			asked = time.Now()
 			if err := e.store.OrderNodes(ctx, engine.NodeOrder{Kind: engine.OrderYield, Subject: work}); err != nil && ctx.Err() == nil {
-				e.store.WarnAgain("another node cannot be asked for its lease now; it is tried again", err)
+				e.store.WarnAgain("another node cannot be asked for its lease now: retrying", err)
 			}
 		}
 		select {

@@ -96,7 +96,7 @@ func (s *Store) ReadError(ctx context.Context, err error) (again bool, fatal err
 		return false, nil
 	}
 	if errors.Is(err, engine.ErrBusy) {
-		s.WarnAgain("what is due cannot be read now; it is tried again", err)
+		s.WarnAgain("due runs cannot be read now: retrying", err)
 		return true, nil
 	}
 	if !errors.Is(err, engine.ErrDisk) {

@@ -164,7 +164,7 @@ func TestAReadOfDueWorkEndsTheProcessOnlyWhenTheDiskFails(t *testing.T) {
 		logged       string
 	}{
 		{t.Context(), engine.ErrDisk, false, true, ""},
-		{t.Context(), engine.ErrBusy, true, false, "it is tried again"},
+		{t.Context(), engine.ErrBusy, true, false, "due runs cannot be read now: retrying"},
 		{t.Context(), engine.ErrClosed, false, false, ""},
 		{t.Context(), errRow, false, false, "hookloom check says which"},
 		{stopped, engine.ErrDisk, false, false, ""},
@@ -191,7 +191,7 @@ func TestAnOutageIsLoggedEveryHalfMinute(t *testing.T) {
 			s.ReadError(t.Context(), fmt.Errorf("reading: %w", engine.ErrBusy))
 			time.Sleep(100 * time.Millisecond)
 		}
-		if got := strings.Count(log.String(), "what is due cannot be read"); got != 3 {
+		if got := strings.Count(log.String(), "due runs cannot be read now: retrying"); got != 3 {
 			t.Errorf("logged %d times in 65 s, want 3", got)
 		}
 		log.Reset()

@@ -36,11 +36,11 @@ func (rn *Runner) tellDelays(ctx context.Context) {
 	}
 }
 
-// CarryOutOrders carries out the orders of other nodes.
+// CarryOutOrders executes the requests of other nodes.
 func (rn *Runner) CarryOutOrders(ctx context.Context) error {
 	list, err := rn.store.NodeOrders(ctx)
 	if err != nil {
-		return fmt.Errorf("reading orders of other nodes: %w", err)
+		return fmt.Errorf("reading requests of other nodes: %w", err)
 	}
 	for _, o := range list {
 		if err := rn.carryOut(ctx, o); err != nil {
@@ -121,7 +121,7 @@ func (rn *Runner) NewsElsewhere() {
 	}
 }
 
-// EndCalled carries out the orders to end called runs that a node which is gone has left.
+// EndCalled executes the requests to end called runs that a dead node has not executed.
 func (rn *Runner) EndCalled() { rn.endCalled() }
 
 // CancelLeft cancels the runs that newer ones replace, left by a node that is gone; and those that events

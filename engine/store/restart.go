@@ -81,7 +81,7 @@ func (s *Store) recoverAlone(ctx context.Context, now time.Time) (int, error) {
 	return int(n), err
 }
 
-// clockSetBack makes runs due whose last attempt lies in the future: the clock was set back, and
+// clockSetBack makes runs due whose last attempt is in the future: the clock was set back, and
 // the planner decides what that means for their pause. Only then are all waiting runs examined.
 func (t *tx) clockSetBack(now time.Time) error {
 	v := make([]driver.Value, 1)

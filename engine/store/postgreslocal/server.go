@@ -1,5 +1,5 @@
 // Package postgreslocal starts servers of the PostgreSQL that is installed on this machine, for
-// demonstrations and tests. A server lies in a folder of its own, listens on a free port of
+// demonstrations and tests. A server has a folder of its own, listens on a free port of
 // loopback, and ends with its process, also when that is killed. The package must not know
 // Hookloom's tables.
 package postgreslocal
@@ -207,7 +207,7 @@ func (s *Server) watch() error {
 // Remove ends the server and removes its folder.
 func (s *Server) Remove() {
 	_ = s.input.Close()
-	_ = s.guard.Wait() // what it could not remove lies in the folder for temporary files
+	_ = s.guard.Wait() // what it could not remove stays in the folder for temporary files
 	_ = os.RemoveAll(s.folder)
 }
 

@@ -1,4 +1,4 @@
-// Package postgrestest starts real PostgreSQL servers for tests. A server lies in a folder of its
+// Package postgrestest starts real PostgreSQL servers for tests. A server has a folder of its
 // own, listens on a free port of loopback, and has the settings that Hookloom asks for; it ends with
 // the test or, if tests share it, with the process, also when that is killed. Where PostgreSQL is
 // not installed the tests are skipped. The package must not know Hookloom's tables.
