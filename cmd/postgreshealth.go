@@ -3,8 +3,10 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgres"
@@ -77,11 +79,35 @@ func serverOfDatabase(ctx context.Context, path string) (out []diagnosis, ok boo
 	if a.Writable(f) == nil && a.Durable(f) == nil {
 		out = append(out, diagnosis{"ok", "durability", "an answer 2xx means that the event is on " + f.Worth(), ""})
 	}
+	if ahead, err := postgres.ClockAhead(ctx, c, time.Now); err != nil {
+		out = append(out, problem("clock", err))
+	} else if d := clockHealth(ahead); d != nil {
+		out = append(out, *d)
+	}
 	if f.Checksums != "on" {
 		out = append(out, diagnosis{"warn", "checksums", "the server does not notice pages that a disk has damaged (data_checksums is off)",
 			"stop the server, run pg_checksums --enable, and start it"})
 	}
 	return out, f.Rights.Exists && a.Allowed(f, false) == nil
+}
+
+// clockTolerance is the difference of clocks that has no effect worth a warning: rates and schedules are in
+// seconds.
+const clockTolerance = 2 * time.Second
+
+// clockHealth returns what doctor reports about a clock that is ahead of the database server's; nil if they
+// agree.
+func clockHealth(ahead time.Duration) *diagnosis {
+	if ahead.Abs() <= clockTolerance {
+		return nil
+	}
+	where := "ahead of"
+	if ahead < 0 {
+		where = "behind"
+	}
+	return &diagnosis{"warn", "clock", fmt.Sprintf("this machine's clock is %s %s that of the database server: sleeps, time limits and "+
+		"schedules of this node come at other times than those of the others, and waits can miss events", ahead.Abs().Round(time.Second), where),
+		"synchronize the clocks of the server and of all nodes (chrony, systemd-timesyncd)"}
 }
 
 // problem returns a finding for an error of the database.
