@@ -13,6 +13,11 @@ func TestEveryCallOfTheAPIIsDescribed(t *testing.T) {
 		of, _ := p.(map[string]any)
 		calls += len(of)
 	}
+	for _, r := range c.api() {
+		if r.status != 200 && r.status != 202 { // done, or accepted and done later
+			t.Errorf("%s answers %d", r.path, r.status)
+		}
+	}
 	if want := len(c.api()); calls != want {
 		t.Errorf("%d calls are described, %d exist", calls, want)
 	}
