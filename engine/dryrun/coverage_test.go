@@ -34,6 +34,10 @@ steps:
     default:
       - {id: other, uses: log, with: {message: d}}
   - {id: each, foreach: event.data.list, uses: log, with: {message: "${{ item }}"}}
+  - id: last
+    if: event.data.n > 100
+    steps: [{uses: log, with: {message: l}}]
+    else: [{uses: log, with: {message: e}}]
 `
 
 // TestCoverageCountsEachOutcome checks how often each step, condition, operand and case occurred in
@@ -85,11 +89,15 @@ func TestCoverageCountsEachOutcome(t *testing.T) {
 		"20 step log reached [0]",
 		"22 step other reached [1]",
 		"23 step each reached [5]",
+		"24 step last reached [3]",
+		"24 condition last if true/false [0 3]",
+		"26 step log reached [0]",
+		"27 step log reached [3]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if w.File != "workflows/w.yaml" || w.Reached != 29 || w.Of != 31 {
+	if w.File != "workflows/w.yaml" || w.Reached != 32 || w.Of != 36 {
 		t.Errorf("%s: %d of %d", w.File, w.Reached, w.Of)
 	}
 }

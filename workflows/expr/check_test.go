@@ -203,7 +203,7 @@ func TestDataOfAnEventHasTheTypeOfItsSample(t *testing.T) {
 // TestUnclosedBracketIsFound checks the place of the bracket that has no partner, outside quoted texts.
 func TestUnclosedBracketIsFound(t *testing.T) {
 	for text, want := range map[string]int{"": -1, "a": -1, "(a)": -1, "(a": 0, "f(a, [1)": 1, "f(a, [1": 5, "'(' + a": -1, "é(\"(\"": 1,
-		"a)": -1, "(')'": 0, "{{a": 1} {
+		"a)": -1, "(')'": 0, "'a' + (b": 6, "{{a": 1} {
 		if got := expr.Unclosed(text); got != want {
 			t.Errorf("%s: %d, want %d", text, got, want)
 		}
@@ -216,6 +216,22 @@ func TestTimeMayHaveSpacesAroundIt(t *testing.T) {
 	for _, text := range []string{" 2026-01-31T10:00:00Z\n", "2026-01-31 10:00", "\t2026-01-31 10:00 "} {
 		if got, err := expr.ParseTime(text, time.UTC); err != nil || !got.Equal(want) {
 			t.Errorf("%q: %s, %v", text, got, err)
+		}
+	}
+}
+
+// TestBytesOfAWholeExpressionAreBase64 checks that only an expression which is one call that gives bytes is
+// encoded.
+func TestBytesOfAWholeExpressionAreBase64(t *testing.T) {
+	for text, want := range map[string]string{"fromBase64('YQ==')": "YQ==", `fromBase64(("YQ" + '==')[0:])`: "YQ==",
+		"fromBase64('YQ==') + upper('b')": "aB", "'a'": "a"} {
+		e, err := expr.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Bytes = true
+		if v, err := e.Eval(&expr.Env{}); err != nil || v != want {
+			t.Errorf("%s: %v, %v, want %s", text, v, err, want)
 		}
 	}
 }
