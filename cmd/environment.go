@@ -11,8 +11,8 @@ var environment = []variable{
 	{"HOOKLOOM_ADMIN_ADDR", "The address of console, API and metrics. It overrides `server.admin_addr`; `--admin-addr` overrides it."},
 	{"HOOKLOOM_DB", "The database: a file, or `postgres://...`. It overrides `database` and `server.db`; `--db` overrides it."},
 	{"HOOKLOOM_NODE", "The name of this node among those of the database. It overrides `server.node`; `--node` overrides it."},
-	{"PGHOST", "The host of PostgreSQL, if the address of the database names none. libpq's other variables, such as `PGPASSWORD` " +
-		"and `PGPASSFILE`, are read too."},
+	{"PGSERVICE", "The section of `~/.pg_service.conf` with the parameters of PostgreSQL that the address of the database does not have. " +
+		"libpq's other variables, such as `PGHOST`, `PGPASSWORD` and `PGPASSFILE`, are read too."},
 	{"PGSSLMODE", "The TLS mode of PostgreSQL, if the address has no `sslmode`."},
 	{"PGAPPNAME", "The name of the connections in PostgreSQL's lists, if the address has no `application_name`; else `hookloom`."},
 	{"HOOKLOOM_TEST_POSTGRES", "Only read by Hookloom's own tests: the PostgreSQL server that they use."},
