@@ -279,6 +279,19 @@ func TestPostgreSQL(t *testing.T) {
 	}
 }
 
+// TestTheEnvironmentChangesNoConnection: PG* variables are for Hookloom's own database.
+func TestTheEnvironmentChangesNoConnection(t *testing.T) {
+	url := postgrestest.Shared(t).Database(t)
+	t.Setenv("PGSSLROOTCERT", "/no/such/file")
+	t.Setenv("PGSSLCERT", "/no/such/file")
+	t.Setenv("PGDATABASE", "another")
+	t.Setenv("PGOPTIONS", "-c statement_timeout=4321")
+	t.Setenv("PGTARGETSESSIONATTRS", "standby")
+	p := open(t, url)
+	out, err := p.query(map[string]any{"query": "SELECT current_setting('statement_timeout') <> '4321ms' AS own"})
+	p.want(out, err, `{"columns":["own"],"count":1,"rows":[{"own":true}]}`)
+}
+
 func TestMySQL(t *testing.T) {
 	server := find("mariadbd", "/usr/sbin/mariadbd", "/usr/sbin/mysqld")
 	install := find("mariadb-install-db", "mysql_install_db")

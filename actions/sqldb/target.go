@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -105,14 +106,24 @@ func (t *target) openPostgres(dial egress.Dial) (*sql.DB, error) {
 		}
 	}
 	u := *t.url
-	u.Scheme, u.RawQuery = "postgres", q.Encode()
+	// Only the URL counts, not the process's environment, whose PG* variables are for Hookloom's own database:
+	// what the URL leaves out is set, since pgx takes it from there.
+	all := maps.Clone(q)
+	for _, name := range []string{"sslrootcert", "sslcert", "sslkey", "sslpassword"} {
+		all.Set(name, "")
+	}
+	all.Set("target_session_attrs", "any")
+	if strings.Trim(u.Path, "/") == "" {
+		u.Path = "/" + u.User.Username() // as the server does
+	}
+	u.Scheme, u.RawQuery = "postgres", all.Encode()
 	config, err := pgx.ParseConfig(u.String())
 	if err != nil {
 		return nil, plan.Permanent("invalid_connection", "connection %s: url cannot be read; sslmode is disable, prefer, require, verify-ca or "+
 			"verify-full", t.name)
 	}
-	// Only the URL counts, not the process's environment.
 	config.Password, _ = t.url.User.Password()
+	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return !q.Has(name) })
 	config.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		return dial(ctx, network, address)

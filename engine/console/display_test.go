@@ -53,6 +53,16 @@ func TestUnknownFiltersAndValuesAreErrors(t *testing.T) {
 	}
 }
 
+// TestTextThatNoDatabaseSearchesForIsRefused: with NUL or invalid UTF-8, SQLite finds all events and PostgreSQL none.
+func TestTextThatNoDatabaseSearchesForIsRefused(t *testing.T) {
+	c, _ := made(t, console.Options{Loopback: true})
+	for _, path := range []string{"/api/v1/events?q=%00", "/api/v1/runs?q=a%FF", "/events?q=%FF"} {
+		if w := get(c, "GET", path, nil, ""); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "is not UTF-8") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
 // TestEmptyListsShowTheReason distinguishes an empty result from an empty list.
 func TestEmptyListsShowTheReason(t *testing.T) {
 	c, _ := made(t, console.Options{Loopback: true})

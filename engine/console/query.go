@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
@@ -82,8 +83,12 @@ func query(v url.Values, zone *time.Location) (engine.Query, error) {
 	return q, err
 }
 
-// Window parses since and until into a query; empty texts set no limit.
+// Window parses since and until into a query; empty texts set no limit. It also checks the text to search for.
 func Window(q *engine.Query, since, until string, now time.Time, zone *time.Location) (err error) {
+	if strings.ContainsRune(q.Grep, 0) || !utf8.ValidString(q.Grep) {
+		// The databases differ in what they find for such a text.
+		return errors.New("the text to search for has a NUL or is not UTF-8: search for a part of it")
+	}
 	if since != "" {
 		if q.Since, err = Moment("since", since, now, zone); err != nil {
 			return err
