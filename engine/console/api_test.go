@@ -66,12 +66,14 @@ func TestPlaygroundTakesOneSourceOfData(t *testing.T) {
 		return expr.Evaluate("'got ' + a + b + c", &expr.Env{Names: expr.Names{"a": text, "b": event, "c": data}})
 	}})
 	for query, want := range map[string]string{
-		"expression=1":                       "got 1",
-		"expression=1&event=evt_1":           "got 1evt_1",
-		"expression=1&data=%7B%7D":           "got 1{}",
-		"expression=1&event=evt_1&data=+":    "got 1evt_1 ",
-		"expression=1&event=evt_1&data=%7B7": "choose a recorded event or paste one, not both",
-		"expression=+":                       "type an expression",
+		"expression=1":                                "got 1",
+		"expression=1&event=evt_1":                    "got 1evt_1",
+		"expression=1&data=%7B%7D":                    "got 1{}",
+		"expression=1&event=evt_1&data=+":             "got 1evt_1 ",
+		"expression=1&event=evt_1&data=%7B7":          "choose a recorded event or paste one, not both",
+		"expression=" + strings.Repeat("1", 64<<10):   "got 1",
+		"expression=" + strings.Repeat("1", 64<<10+1): "the expression has 65537 bytes; at most 65536 are allowed",
+		"expression=+":                                "type an expression",
 	} {
 		v, err := url.ParseQuery(query)
 		if err != nil {
@@ -80,7 +82,7 @@ func TestPlaygroundTakesOneSourceOfData(t *testing.T) {
 		v.Set("csrf", csrfOf(t, c, "/playground", nil))
 		w := form(c, "/playground", nil, v)
 		if !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%s: %d, no %q in %s", query, w.Code, want, w.Body)
+			t.Errorf("%.50s: %d, no %q in %s", query, w.Code, want, w.Body)
 		}
 	}
 }

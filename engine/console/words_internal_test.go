@@ -37,12 +37,12 @@ func TestAttemptInDoubtIsAQuestion(t *testing.T) {
 
 // TestYAMLIsHighlightedAndEscaped checks the classes of keys, texts, expressions and comments.
 func TestYAMLIsHighlightedAndEscaped(t *testing.T) {
-	const text = "# <b>\non: hook\nsteps: #c\n  - id: \"<\"\n    x: ${{ n < 1 }} y: 1\n"
+	const text = "# <b>\non: hook\nsteps: #c\n  - id: \"<\"\n    x: a ${{ n < 1 }} y: 1\n"
 	const want = `<span class="line" id="L1"><span class="y-comment"># &lt;b&gt;</span></span>
 <span class="line" id="L2"><span class="y-key">on: </span>hook</span>
 <span class="line" id="L3"><span class="y-key">steps: </span><span class="y-comment">#c</span></span>
 <span class="line" id="L4"><span class="y-key">  - id: </span><span class="y-text">&#34;&lt;&#34;</span></span>
-<span class="line" id="L5"><span class="y-key">    x: </span><span class="y-expr">${{ n &lt; 1 }}</span> y: 1</span>
+<span class="line" id="L5"><span class="y-key">    x: </span>a <span class="y-expr">${{ n &lt; 1 }}</span> y: 1</span>
 `
 	if got := string(highlight(text)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
