@@ -52,6 +52,30 @@ func TestNodesWithDifferentFilesAreReported(t *testing.T) {
 	}
 }
 
+// TestDrainReportsASilentNode: a node that is stopped (kill -STOP) loses its lease, which is no orderly end.
+func TestDrainReportsASilentNode(t *testing.T) {
+	address := postgrestest.Shared(t).Database(t)
+	s, err := store.Open(t.Context(), address, store.Options{Node: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.DescribeNode(t.Context(), engine.NodeInfo{Version: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	postgrestest.Exec(t, address, `CREATE TEMP TABLE copied AS SELECT * FROM hookloom.nodes WHERE name = 'a';
+		UPDATE copied SET node = 900, name = 'c', epoch = epoch + 1;
+		INSERT INTO hookloom.nodes SELECT * FROM copied;
+		INSERT INTO hookloom.beats (node, epoch, until)
+			SELECT node, epoch, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 900 FROM copied`)
+	code, out, errs := ran(t, "drain", "c", "--dir", projectIn(t, map[string]string{"hookloom.yaml": ""}), "--db", address)
+	says(t, "drain", code, exitFailure, out+errs, "c did not drain: it was silent for ")
+}
+
 // TestDigestOfFilesDependsOnNamesAndContents, and on nothing else.
 func TestDigestOfFilesDependsOnNamesAndContents(t *testing.T) {
 	one := digestOf(workflows.Files{"a.yaml": []byte("x"), "b.yaml": []byte("y")})

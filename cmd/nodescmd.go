@@ -184,8 +184,16 @@ func unknownNode(name string, list []engine.NodeItem) error {
 // awaitEnd waits until a node has ended, and prints what it waits for.
 func (a *app) awaitEnd(ctx context.Context, at *place, node engine.NodeItem, timeout time.Duration) error {
 	began, said := time.Now(), ""
+	silent := time.Duration(node.BeatAgeMS) * time.Millisecond // how long the node had been silent when it was last seen
 	for {
-		left, ended := at.leftOf(ctx, node)
+		left, age, ended := at.leftOf(ctx, node)
+		if age > 0 {
+			silent = age
+		}
+		if ended && silent >= silentNode {
+			return fmt.Errorf("%s did not drain: it was silent for %s, and another node takes over its work. If its process is still "+
+				"alive, end it before it is started again", node.Name, silent.Round(100*time.Millisecond))
+		}
 		if ended {
 			a.printf("%s has ended after %s\n", node.Name, time.Since(began).Round(100*time.Millisecond))
 			return nil
@@ -205,22 +213,26 @@ func (a *app) awaitEnd(ctx context.Context, at *place, node engine.NodeItem, tim
 	}
 }
 
-// leftOf says what a node that drains has left, and whether it has ended.
-func (p *place) leftOf(ctx context.Context, node engine.NodeItem) (left string, ended bool) {
+// silentNode is a pause after which a node has stopped and does not drain. A node extends its lease of 4 seconds every
+// half second.
+const silentNode = 3 * time.Second
+
+// leftOf says what a node that drains has left, how long ago it extended its lease, and whether it has ended.
+func (p *place) leftOf(ctx context.Context, node engine.NodeItem) (left string, age time.Duration, ended bool) {
 	list, err := p.nodes(ctx)
 	if err != nil {
 		l, lerr := p.load()
 		if lerr == nil && !postgres.IsAddress(l.database()) {
 			h, herr := store.HolderOf(l.database())
-			return node.Name + " drains", herr == nil && h == nil // its server answered before
+			return node.Name + " drains", 0, herr == nil && h == nil // its server answered before
 		}
-		return "the database does not answer: " + err.Error(), false
+		return "the database does not answer: " + err.Error(), 0, false
 	}
 	for _, n := range list {
 		if n.Name == node.Name && n.Since.Equal(node.Since) {
 			return fmt.Sprintf("%s is %s: %s in progress, %s to be decided", n.Name, n.State, counted(int(n.Runs), "run"),
-				counted(int(n.Inbox), "event")), n.State == engine.NodeGone
+				counted(int(n.Inbox), "event")), time.Duration(n.BeatAgeMS) * time.Millisecond, n.State == engine.NodeGone
 		}
 	}
-	return "", true
+	return "", 0, true
 }
