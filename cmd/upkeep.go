@@ -47,8 +47,8 @@ runs with masked data.`,
 	return c
 }
 
-// backup copies the project's database, and the files of its runs. The copy is made before an update of
-// the program too, when this program is the new one already.
+// backup copies the project's database, and the files of its runs. It accepts the schema of an earlier
+// version, so that a backup can be made with the new program before a server updates the database.
 func (a *app) backup(ctx context.Context, f *listFlags, file string, replace bool) error {
 	path, err := f.database()
 	if err != nil {

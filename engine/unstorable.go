@@ -28,7 +28,7 @@ func Unrecorded(workflow, version string, cause error) Decision {
 }
 
 // RowsFault reports whether an error of the store concerns the rows that were to be written: the same write
-// fails again, and others do not.
+// would fail again, while writes of other rows succeed.
 func RowsFault(err error) bool {
 	for _, other := range []error{ErrStale, ErrNotFound, ErrPending, ErrDisk, ErrClosed, ErrUnknown, ErrFull, ErrBusy, ErrRules,
 		context.Canceled, context.DeadlineExceeded} {

@@ -126,10 +126,10 @@ func destinationProblem(key string) (problem, hint string) {
 		return fmt.Sprintf("%q is not a host", key), "write api.example.com, or api.example.com:8443"
 	}
 	if _, err := ASCIIHost(host); err != nil {
-		return fmt.Sprintf("%q is not a host: no international name has this form", key), "write the name as its owner does, or as xn--..."
+		return fmt.Sprintf("%q is not a valid host name", key), "write the host as in its URL, or in its ASCII form (xn--...)"
 	}
 	if err := undecodable(host); err != nil {
-		return fmt.Sprintf("%q is not a host: %v", key, err), "write the name as its owner does, in its own letters"
+		return fmt.Sprintf("%q is not a host: %v", key, err), "write the host as in its URL, in its own letters"
 	}
 	return "", ""
 }

@@ -15,7 +15,7 @@ func ASCIIHost(host string) (string, error) {
 	}
 	out, err := idna.Lookup.ToASCII(host)
 	if err != nil {
-		return host, fmt.Errorf("%q is no international host name: %w", host, err)
+		return host, fmt.Errorf("%q is not a valid international host name: %w", host, err)
 	}
 	return out, nil
 }
@@ -36,7 +36,7 @@ func undecodable(host string) error {
 			continue
 		}
 		if _, err := idna.Lookup.ToASCII(label); err != nil {
-			return fmt.Errorf("%q is the form of no international name", label)
+			return fmt.Errorf("%q is not the ASCII form of an international name", label)
 		}
 	}
 	return nil

@@ -68,19 +68,26 @@ func (c *cluster) balance(t *testing.T) string {
 	return strings.TrimPrefix(url, "http://")
 }
 
-// haproxy starts HAProxy with the configuration of examples/deploy before the addresses of two nodes, and
-// returns its URL.
-func haproxy(t *testing.T, node1, node2 string) (h *process, url string) {
+// haproxyExample returns the program of HAProxy, and the configuration of examples/deploy.
+func haproxyExample(t *testing.T) (bin, text string) {
 	t.Helper()
 	bin, err := exec.LookPath("haproxy")
 	if err != nil {
 		t.Skip("SKIPPED: no haproxy (Debian: apt-get install haproxy)")
 	}
-	text, err := os.ReadFile("../../examples/deploy/haproxy.cfg")
+	config, err := os.ReadFile("../../examples/deploy/haproxy.cfg")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, config := freeAddr(t), string(text)
+	return bin, string(config)
+}
+
+// haproxy starts HAProxy with the configuration of examples/deploy before the addresses of two nodes, and
+// returns its URL.
+func haproxy(t *testing.T, node1, node2 string) (h *process, url string) {
+	t.Helper()
+	bin, text := haproxyExample(t)
+	address, config := freeAddr(t), text
 	for was, is := range map[string]string{"bind :8080": "bind " + address, " node-1:8080": " " + node1,
 		" node-2:8080": " " + node2, " resolvers docker init-addr last,libc,none": "",
 		"resolvers docker\n    nameserver dns 127.0.0.11:53\n": ""} {
@@ -96,8 +103,8 @@ func haproxy(t *testing.T, node1, node2 string) (h *process, url string) {
 	return launch(t, bin, "-db", "-f", path), "http://" + address
 }
 
-// TestHAProxyAsksSendersToComeBackWithoutNodes: its own 503 has Retry-After, as that of a node has.
-func TestHAProxyAsksSendersToComeBackWithoutNodes(t *testing.T) {
+// TestHAProxyWithoutNodesAnswersWithRetryAfter: its own 503 has the header, like that of a node.
+func TestHAProxyWithoutNodesAnswersWithRetryAfter(t *testing.T) {
 	t.Parallel()
 	h, url := haproxy(t, freeAddr(t), freeAddr(t))
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -240,21 +247,14 @@ func (c *cluster) named(t *testing.T, want ...string) {
 
 // TestHAProxyAcceptsTheExampleFile: as it is, and with the lines for https that it has as comments.
 func TestHAProxyAcceptsTheExampleFile(t *testing.T) {
-	bin, err := exec.LookPath("haproxy")
-	if err != nil {
-		t.Skip("SKIPPED: no haproxy (Debian: apt-get install haproxy)")
-	}
-	text, err := os.ReadFile("../../examples/deploy/haproxy.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin, text := haproxyExample(t)
 	dir := t.TempDir()
 	hooks := filepath.Join(dir, "hooks") // HAProxy finds hooks.pem.key beside hooks.pem by itself
 	selfSigned(t, hooks)
 	if err := os.Rename(hooks+".key", hooks+".pem.key"); err != nil {
 		t.Fatal(err)
 	}
-	secure := string(text)
+	secure := text
 	for _, line := range []string{"bind :8443 ssl crt ", "http-request redirect scheme https "} {
 		if !strings.Contains(secure, "    # "+line) {
 			t.Errorf("haproxy.cfg has no comment %q", line)
@@ -262,7 +262,7 @@ func TestHAProxyAcceptsTheExampleFile(t *testing.T) {
 		secure = strings.ReplaceAll(secure, "    # "+line, "    "+line)
 	}
 	secure = strings.ReplaceAll(secure, "/usr/local/etc/haproxy/hooks.pem", hooks+".pem")
-	for name, config := range map[string]string{"plain": string(text), "secure": secure} {
+	for name, config := range map[string]string{"plain": text, "secure": secure} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 			t.Fatal(err)

@@ -200,7 +200,8 @@ func TestBothSpellingsOfAnInternationalHostAreOneDestination(t *testing.T) {
 	if got := Scope("https://a\u2260b.example:81", "/x"); got != "https://a\u2260b.example:81" {
 		t.Errorf("a name that has no ASCII form: %q", got)
 	}
-	if got := Origins("bücher.example", false); !slices.Equal(got, []string{"https://xn--bcher-kva.example", "http://xn--bcher-kva.example"}) {
+	want := []string{"https://xn--bcher-kva.example", "http://xn--bcher-kva.example"}
+	if got := Origins("bücher.example", false); !slices.Equal(got, want) {
 		t.Errorf("origins: %v", got)
 	}
 }

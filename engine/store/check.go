@@ -211,8 +211,8 @@ func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Find
 		return nil, fmt.Errorf("%s already exists", file)
 	}
 	// SQLite writes into an empty file; created here, it is readable only by its owner from the
-	// start. A backup that was killed leaves its file: the name is a new one, since process ids repeat,
-	// in a container always.
+	// start. A killed backup leaves its file, so each one uses a new name. A process id in the name would not
+	// be enough: in a container it is the same each time.
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
 	if err != nil {
 		return nil, fmt.Errorf("making the copy: %w", err)

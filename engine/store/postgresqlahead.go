@@ -34,8 +34,9 @@ type known struct {
 }
 
 // claimKeys and claimSigned claim those keys and digests that no event has. Nobody else can claim one meanwhile,
-// because this transaction has the turn: ON CONFLICT would take a lock for each row and log each twice. The
-// subquery in WHERE, unlike NOT EXISTS, is never executed by reading the whole table.
+// because this transaction has the turn: ON CONFLICT would take a lock for each row and log each twice. Rows
+// of one statement differ in their keys (firstOf). event_id is never NULL, so the subquery in WHERE is NULL only for a
+// new key; unlike NOT EXISTS, it is never executed by reading the whole table.
 const (
 	claimKeys = `INSERT INTO ` + schemaName + `.keys (trigger, key, event_id, seen_at)
 		SELECT v.* FROM (SELECT unnest($1::text[]) AS trigger, unnest($2::text[]) AS key, unnest($3::bigint[]), unnest($4::bigint[])) AS v

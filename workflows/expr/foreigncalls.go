@@ -143,10 +143,10 @@ func ownDate(text string) string {
 	return "write " + out
 }
 
-// increment matches what is increased in an expression of another language.
+// increment matches x++ and ++x, which other languages have.
 var increment = regexp.MustCompile(`^\s*(?:\+\+\s*([\w.]+)|([\w.]+)\s*\+\+)\s*$`)
 
-// doublePlus reports ++: as an operator of its own, it would be two signs here. It reports whether there is one.
+// doublePlus adds a mistake for ++, which expr-lang would read as two signs. It returns whether it found one.
 func (e *checking) doublePlus() bool {
 	at := -1
 	var quote rune
