@@ -83,7 +83,7 @@ command drops. Nothing else should use the server.`,
 	c.AddCommand(a.benchBacktestCmd())
 	f := c.Flags()
 	f.IntVar(&o.connections, "connections", 128, "number of client connections")
-	f.DurationVar(&o.duration, "duration", 3*time.Second, "duration of each round")
+	durationVar(f, &o.duration, "duration", 3*time.Second, "duration of each round")
 	f.IntVar(&o.rounds, "rounds", 3, "number of rounds; the median is reported")
 	f.IntVar(&o.rate, "rate", 0, "deliveries per second, evenly spaced; 0 for as many as possible")
 	f.StringVar(&o.dir, "dir", "", "folder for the databases (default: a temporary one)")

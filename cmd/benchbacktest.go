@@ -28,6 +28,9 @@ compares an edited copy of the workflow with it. No request is sent. It prints t
 events compared per second, and the memory used.`,
 		Example: "  hookloom bench backtest --events 100000",
 		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if events < 1 {
+				return usageError("--events is at least 1")
+			}
 			dir, err := os.MkdirTemp("", "hookloom-bench-")
 			if err != nil {
 				return err
@@ -35,7 +38,7 @@ events compared per second, and the memory used.`,
 			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 			return a.benchBacktest(c.Context(), filepath.Join(dir, "hookloom.db"), events)
 		}}
-	c.Flags().IntVar(&events, "events", events, "how many")
+	c.Flags().IntVar(&events, "events", events, "number of events in the history")
 	return c
 }
 

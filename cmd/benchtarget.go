@@ -21,6 +21,14 @@ func (o *benchOptions) check(c *cobra.Command) error {
 		return usageError("--ids is rising or random, not %q", o.ids)
 	case math.IsNaN(o.acting) || o.acting < 0 || o.acting > 1:
 		return usageError("--acting is from 0 to 1, not %v", o.acting)
+	case o.connections < 1 || o.rounds < 1:
+		return usageError("--connections and --rounds are at least 1")
+	case o.duration <= 0:
+		return usageError("--duration is more than 0")
+	case o.rate < 0:
+		return usageError("--rate is 0, for as many as possible, or more")
+	case o.profileOf != "whole" && o.profileOf != "accept":
+		return usageError("--cpuprofile-of is whole or accept, not %q", o.profileOf)
 	case o.db != "" && !postgres.IsAddress(o.db):
 		return usageError("--db is the address of a PostgreSQL database, postgres://...; without it bench measures SQLite")
 	case o.target == "":

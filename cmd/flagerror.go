@@ -1,17 +1,34 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // flagError adds to the error for an unknown flag the one that was probably meant, and how to list
-// the command's flags.
+// the command's flags. To the error for a value it adds how to write one.
 func flagError(c *cobra.Command, err error) error {
 	text := err.Error()
+	if invalid := new(pflag.InvalidValueError); errors.As(err, &invalid) {
+		if errors.Is(err, strconv.ErrRange) {
+			return usageError("--%s %s: the number is too large", invalid.GetFlag().Name, invalid.GetValue())
+		}
+		return usageError("--%s %q: write %s", invalid.GetFlag().Name, invalid.GetValue(), valueWords(invalid.GetFlag()))
+	}
+	if missing := new(pflag.ValueRequiredError); errors.As(err, &missing) {
+		if f := missing.GetFlag(); f.Value.Type() != "string" {
+			return usageError("--%s has no value: write %s", f.Name, valueWords(f))
+		}
+		return usageError("--%s has no value\n%s --help describes the flags", missing.GetFlag().Name, c.CommandPath())
+	}
 	if !strings.HasPrefix(text, "unknown ") {
 		return err
 	}
@@ -28,6 +45,42 @@ func flagError(c *cobra.Command, err error) error {
 	}
 	return usageError("%w\n%s", err, hint)
 }
+
+// valueWords says which values a flag takes.
+func valueWords(f *pflag.Flag) string {
+	words := map[string]string{"int": "a whole number", "int64": "a whole number", "float64": "a number", "bool": "true or false",
+		"duration": "a duration with a unit: ms, s, m, h or d"}[f.Value.Type()]
+	if f.Value.Type() != "bool" && f.DefValue != "" && f.DefValue != "0" {
+		words += ", such as " + f.DefValue
+	}
+	return words
+}
+
+// durationVar defines a flag for a duration as it is written in YAML, where a day is 1d. It is not
+// negative.
+func durationVar(fs *pflag.FlagSet, p *time.Duration, name string, def time.Duration, usage string) {
+	*p = def
+	fs.Var((*durationValue)(p), name, usage)
+}
+
+type durationValue time.Duration
+
+func (v *durationValue) Set(s string) error {
+	if s == "0" {
+		*v = 0
+		return nil
+	}
+	d, err := workflows.ParseDuration(s)
+	if err != nil {
+		return err
+	}
+	*v = durationValue(d)
+	return nil
+}
+
+func (v *durationValue) String() string { return time.Duration(*v).String() }
+
+func (v *durationValue) Type() string { return "duration" }
 
 // meantCommand returns the subcommand that a mistyped one probably means, or "".
 func meantCommand(c *cobra.Command, args []string) string {

@@ -125,7 +125,7 @@ exit status is 0. hookloom nodes lists the names.`,
 			return a.drain(c.Context(), &at, args[0], timeout)
 		}}
 	at.flags(c.Flags())
-	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for the node's end; 0 does not wait")
+	durationVar(c.Flags(), &timeout, "timeout", 5*time.Minute, "how long to wait for the node's end; 0 does not wait")
 	return c
 }
 

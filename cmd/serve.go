@@ -412,9 +412,9 @@ is loaded.`,
 		"need a token and https)")
 	c.Flags().StringVar(&o.db, "db", "", "database: a file (default DIR/hookloom.db) or postgres://...")
 	c.Flags().StringVar(&o.node, "node", "", "the name of this node among those of the database (default the host's name)")
-	c.Flags().DurationVar(&o.drainDelay, "drain-delay", drainDelay, "how long a node that drains goes on accepting deliveries, while /readyz "+
+	durationVar(c.Flags(), &o.drainDelay, "drain-delay", drainDelay, "how long a node that drains goes on accepting deliveries, while /readyz "+
 		"answers 503, until load balancers have noticed")
-	c.Flags().DurationVar(&o.grace, "grace", 20*time.Second, "how long running steps may take to finish at shutdown")
+	durationVar(c.Flags(), &o.grace, "grace", 20*time.Second, "how long running steps may take to finish at shutdown")
 	c.Flags().BoolVar(&watch, "watch", false, "reload the project when a file changes")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	c.Flags().StringVar(&format, "log-format", "", "text or json, one record a line (default text on a terminal, else json)")

@@ -35,7 +35,9 @@ events of each version are shown apart (--api-version for one). Values that were
 		Example: "  hookloom shapes stripe\n  hookloom shapes stripe --type payment_intent.succeeded -o fixture > fixtures/paid.json\n" +
 			"  hookloom shapes shop -o schema",
 		RunE: func(c *cobra.Command, args []string) error {
-			o.trigger = args[0]
+			if o.trigger = args[0]; o.events < 1 {
+				return usageError("--events is at least 1")
+			}
 			return a.shapes(c.Context(), &o)
 		}}
 	o.addPlace(c)
