@@ -306,7 +306,8 @@ func TestReadinessFailsWhenNothingCanBeStored(t *testing.T) {
 	w := httptest.NewRecorder()
 	console.Health(w, httptest.NewRequest("GET", "/readyz", nil),
 		func() console.Readiness { return console.Readiness{Err: errors.New("disk")} })
-	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "disk") {
+	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "disk") ||
+		!strings.Contains(w.Body.String(), `"reason":"the database cannot store events: the server's log says why"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -36,7 +36,8 @@ func Health(w http.ResponseWriter, r *http.Request, ready func() Readiness) {
 		}
 		if x.Err != nil {
 			answer.Status, status = "not ready", http.StatusServiceUnavailable
-			if errors.Is(x.Err, engine.ErrFull) { // other errors contain file names
+			answer.Reason = "the database cannot store events: the server's log says why" // errors contain names of files and hosts
+			if errors.Is(x.Err, engine.ErrFull) {
 				answer.Reason = "the disk is full: deliveries are answered 503 until there is space"
 			}
 		}
