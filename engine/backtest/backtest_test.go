@@ -43,6 +43,7 @@ var bodies = []string{`{"n": 1, "kind": "x", "list": [1, 2, 3]}`,
 // TestTheSameWorkflowChangesNothing checks for the history of each construct that simulating the
 // version that ran reproduces the record, and that no change is found.
 func TestTheSameWorkflowChangesNothing(t *testing.T) {
+	golden(t)
 	flows := constructs(t)
 	path := record(t, flows, func(ctx context.Context, e *machine.Engine) {
 		send(t, bodies...)(ctx, e)
@@ -79,6 +80,7 @@ func TestRandomWorkflowsAreUnchanged(t *testing.T) {
 // TestChangedConcurrencyIsSimulatedOverTheStream checks that changed drops are found although no
 // condition changed.
 func TestChangedConcurrencyIsSimulatedOverTheStream(t *testing.T) {
+	golden(t)
 	all := constructs(t)
 	path := record(t, all, send(t, bodies...))
 	for _, x := range []struct {
@@ -112,6 +114,7 @@ func TestChangedConcurrencyIsSimulatedOverTheStream(t *testing.T) {
 // TestQueuedRunStartsWhenTheFirstOfTwoSlotsIsFree checks that a run that waits takes the slot that is
 // free first, also if that is the slot of the run that started first.
 func TestQueuedRunStartsWhenTheFirstOfTwoSlotsIsFree(t *testing.T) {
+	golden(t)
 	flows := map[string]string{"w": "on: hook\nconcurrency: 1\nsteps:\n  - sleep: 1m\n" +
 		"  - {if: event.data.n == 6, sleep: 8h}\n  - {uses: test/act, with: {n: \"${{ now() - event.received_at < duration('7h') }}\"}}\n"}
 	path := record(t, flows, send(t, bodies[0], bodies[1], bodies[2]))
@@ -125,6 +128,7 @@ func TestQueuedRunStartsWhenTheFirstOfTwoSlotsIsFree(t *testing.T) {
 // TestFurtherAttemptWithoutARecordedAnswerIsUnknown checks that a step that is tried more often than in
 // the recorded run gets no invented answer, and that the reason names the number of attempts.
 func TestFurtherAttemptWithoutARecordedAnswerIsUnknown(t *testing.T) {
+	golden(t)
 	flows := map[string]string{"w": "on: hook\nsteps: [{uses: test/act, with: {n: 1, fail: 9}, retry: {max: 1, delay: 3s}}]\n"}
 	path := record(t, flows, send(t, bodies[0]))
 	flows["w"] = strings.Replace(flows["w"], "max: 1", "max: 2", 1)
@@ -138,6 +142,7 @@ func TestFurtherAttemptWithoutARecordedAnswerIsUnknown(t *testing.T) {
 // TestNewOutputOfAStepIsComputedFromTheRecordedResult checks that output: added to a step is applied to
 // the recorded result of its action.
 func TestNewOutputOfAStepIsComputedFromTheRecordedResult(t *testing.T) {
+	golden(t)
 	flows := map[string]string{"w": "on: hook\nsteps: [{id: a, uses: test/act, with: {n: 4}}]\noutput: ${{ steps.a.output.got }}\n"}
 	path := record(t, flows, send(t, bodies[0]))
 	flows["w"] = "on: hook\nsteps: [{id: a, uses: test/act, with: {n: 4}, output: \"${{ result.got + 1 }}\"}]\noutput: ${{ steps.a.output }}\n"
@@ -218,6 +223,7 @@ var mutants = []mutant{
 
 // TestAgainstAnotherFileComparesTheTwo compares two versions neither of which ran.
 func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
+	golden(t)
 	all := constructs(t)
 	path := record(t, all, send(t, bodies...))
 	edited := maps.Clone(all)
@@ -241,6 +247,7 @@ func TestAgainstAnotherFileComparesTheTwo(t *testing.T) {
 
 // TestAddedAndRemovedWorkflowsAreReported checks that a new name begins runs, and one without a file stops.
 func TestAddedAndRemovedWorkflowsAreReported(t *testing.T) {
+	golden(t)
 	flows := map[string]string{"old": "on: hook\n" + acts}
 	path := record(t, flows, send(t, bodies[0]))
 	f := test(t, path, map[string]string{"fresh": flows["old"]}, nil)
@@ -258,6 +265,7 @@ func TestAddedAndRemovedWorkflowsAreReported(t *testing.T) {
 // TestEachMutantIsFound checks that one edit of one workflow is reported for the events concerned,
 // and nothing else.
 func TestEachMutantIsFound(t *testing.T) {
+	golden(t)
 	all := constructs(t)
 	path := record(t, all, send(t, bodies...))
 	for _, m := range mutants {

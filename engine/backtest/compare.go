@@ -47,10 +47,14 @@ func decides(before, after *simulation, x StepChange) bool {
 	return before.w.StepAt(x.Step) != nil && after.w.StepAt(x.Step) != nil
 }
 
+// inverse returns the paths of a run by those that they are compared with. Of several, it is the path that
+// did not change, or otherwise the first.
 func inverse(m map[string]string) map[string]string {
 	out := make(map[string]string, len(m))
 	for k, v := range m {
-		out[v] = k
+		if old, ok := out[v]; !ok || old != v && (k == v || k < old) {
+			out[v] = k
+		}
 	}
 	return out
 }

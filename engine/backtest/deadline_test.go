@@ -71,6 +71,7 @@ func lateEvent(t *testing.T) func(context.Context, *machine.Engine) {
 // TestExpiredLimitsAreSimulatedAsRecorded checks that simulating the version that ran reproduces
 // the record, whatever was open when a timeout or a deadline passed.
 func TestExpiredLimitsAreSimulatedAsRecorded(t *testing.T) {
+	golden(t)
 	flows := limitedFlows(t)
 	f := test(t, record(t, flows, lateEvent(t)), flows, nil)
 	if f.Unchanged != f.RunsBefore || f.RunsBefore < len(limited) || f.Assumed > 0 {
@@ -82,6 +83,7 @@ func TestExpiredLimitsAreSimulatedAsRecorded(t *testing.T) {
 // TestChangedLimitsAreSimulated checks that a shorter limit cuts off what is recorded, and that
 // what a longer one would allow is unknown, not guessed.
 func TestChangedLimitsAreSimulated(t *testing.T) {
+	golden(t)
 	flows := limitedFlows(t)
 	path := record(t, flows, lateEvent(t))
 	for _, x := range []struct{ workflow, from, to, want string }{

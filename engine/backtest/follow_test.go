@@ -63,6 +63,7 @@ func summary(f found) (out []string) {
 // followed to the further runs: those that begin, those that do not begin, and those that get other
 // data. Runs that the edit does not concern are unchanged.
 func TestEffectsOfRunsAreFollowed(t *testing.T) {
+	golden(t)
 	path := record(t, maker, send(t, bodies[1])) // one event, with n: 6
 	same := test(t, path, maker, nil)
 	if same.Unchanged != 5 || len(same.changes)+len(same.unknown) > 0 || same.Assumed > 0 {
@@ -143,6 +144,7 @@ func TestEffectsOfRunsAreFollowed(t *testing.T) {
 // TestACalledRunHasTheInputsOfTheEditedWorkflow checks that a call with the same inputs starts the edited
 // workflow with its own defaults, and fails if the edited workflow refuses them.
 func TestACalledRunHasTheInputsOfTheEditedWorkflow(t *testing.T) {
+	golden(t)
 	files := maps.Clone(maker)
 	files["callee"] = "on: call\ninputs: {x: {type: number}, y: {type: number, default: 0}}\n" +
 		"steps: [{id: a, uses: test/act, with: {n: \"${{ inputs.y }}\"}}]\noutput: ${{ inputs.y }}\n"
@@ -177,6 +179,7 @@ func TestACalledRunHasTheInputsOfTheEditedWorkflow(t *testing.T) {
 // compared too, although their events are not chosen: the same as in a backtest of everything. The
 // same holds for --explain. Runs that are made as recorded are not listed.
 func TestEffectsOfChosenEventsAreFollowed(t *testing.T) {
+	golden(t)
 	path := record(t, maker, send(t, bodies[1]))
 	first, err := engine.ParseEventID(idsOf(t, path)[0])
 	if err != nil {
@@ -223,6 +226,7 @@ func mirrored(list []string) (out []string) {
 // TestNewSubscriberGetsRunEndsWithoutSubscribers checks that an edited workflow that begins to listen to
 // the ends of another has runs for them, and that what it gets is what the other ended with.
 func TestNewSubscriberGetsRunEndsWithoutSubscribers(t *testing.T) {
+	golden(t)
 	path := record(t, maker, send(t, bodies[1], bodies[2]))
 	edited := maps.Clone(maker)
 	edited["other"] = "on: {workflow_run: {workflows: [callee], status: [succeeded]}}\n" +
@@ -249,6 +253,7 @@ func TestNewSubscriberGetsRunEndsWithoutSubscribers(t *testing.T) {
 // TestEventsOfARunAreComparedAfterTheRun checks that the events of a run that waits in a stream are compared
 // after it, in whichever order the history has them.
 func TestEventsOfARunAreComparedAfterTheRun(t *testing.T) {
+	golden(t)
 	flows := maps.Clone(maker)
 	flows["shop"] = strings.Replace(flows["shop"], "steps:", "concurrency: {limit: 1, on_full: replace}\nsteps:", 1) + "\n"
 	flows["shop"] = strings.Replace(flows["shop"], "output:", "  - sleep: 20s\noutput:", 1)

@@ -137,19 +137,21 @@ func schedulesOf(t *testing.T, o *backtest.Options) {
 // TestScheduleFiresOnlyWithinTheWindow: a new schedule fires neither before the first event, nor before
 // the window, nor at its end or later; a removed one does not fire.
 func TestScheduleFiresOnlyWithinTheWindow(t *testing.T) {
+	golden(t)
 	path, end := overTheClockChange(t, nightly(`cron: "30 0-5 * * *", timezone: UTC`))
 	two := map[string]string{"w": `on: {schedule: [{id: new, every: 10m, data: "${{ time }}"}, {id: old, cron: "30 2 * * *", timezone: UTC}]}
 steps: [{id: a, uses: test/act, with: {n: "${{ event.data }}", url: "https://x"}}]
 `}
 	since := end.Add(-30 * time.Minute)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name         string
 		since, until time.Time
 		want         []string
 	}{
-		"since":      {since, end, []string{"03:40", "03:50", "04:00"}},
-		"until":      {since, end.Add(-10 * time.Minute), []string{"03:40", "03:50"}},
-		"the past":   {time.Time{}, time.Date(2000, 3, 26, 0, 30, 0, 0, time.UTC), nil},
-		"from first": {time.Time{}, time.Date(2000, 3, 26, 0, 51, 0, 0, time.UTC), []string{"00:30", "00:40", "00:50"}},
+		{"since", since, end, []string{"03:40", "03:50", "04:00"}},
+		{"until", since, end.Add(-10 * time.Minute), []string{"03:40", "03:50"}},
+		{"the past", time.Time{}, time.Date(2000, 3, 26, 0, 30, 0, 0, time.UTC), nil},
+		{"from first", time.Time{}, time.Date(2000, 3, 26, 0, 51, 0, 0, time.UTC), []string{"00:30", "00:40", "00:50"}},
 	} {
 		var got []string
 		r := test(t, path, two, func(o *backtest.Options) { o.Since, o.Until = c.since, c.until; schedulesOf(t, o) })
@@ -162,7 +164,7 @@ steps: [{id: a, uses: test/act, with: {n: "${{ event.data }}", url: "https://x"}
 			}
 		}
 		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 	none := test(t, path, map[string]string{"w": "on: hook\nsteps: [{uses: log, with: {message: x}}]\n"}, func(o *backtest.Options) {

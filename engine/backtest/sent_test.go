@@ -33,6 +33,7 @@ actions:
 // reported for the recorded steps that use it, with the parts of the HTTP request that differ, and
 // that steps with other actions are unchanged.
 func TestAChangedConnectorShowsItsRequestsFieldByField(t *testing.T) {
+	golden(t)
 	flows := map[string]string{
 		"connectors/crm": crm,
 		"adds": "on: hook\nsteps:\n  - {id: a, uses: crm/people.add, with: {name: \"p${{ event.data.n }}\", n: 3}}\n" +

@@ -36,6 +36,7 @@ const acts = "steps: [{uses: test/act, with: {n: \"${{ event.data.n }}\"}}]\n"
 // which events share a run, and that events that gain or lose their own run are reported. An edit
 // without effect changes nothing: the simulation reproduces the engine's groups.
 func TestChangedDebounceAndBatchAreSimulated(t *testing.T) {
+	golden(t)
 	head := "on: hook\n"
 	flows := map[string]string{
 		"quiet": head + "debounce: {wait: 10s}\n" + acts,
@@ -105,6 +106,7 @@ func startsAndStops(t *testing.T, path, workflow string, f found) (got []string)
 // are simulated over all events, so that what one of them drops or collects is found, and two
 // equivalent ones do not differ.
 func TestAgainstAnotherVersionSimulatesBothStreams(t *testing.T) {
+	golden(t)
 	head := "on: hook\n"
 	flows := map[string]string{
 		"plain": head + acts,
@@ -146,6 +148,7 @@ func TestAgainstAnotherVersionSimulatesBothStreams(t *testing.T) {
 // TestChosenEventsAreComparedByThemselves checks that only these events and workflows are compared,
 // as if no other event had arrived: a dropped one runs.
 func TestChosenEventsAreComparedByThemselves(t *testing.T) {
+	golden(t)
 	flows := map[string]string{
 		"plain":   "on: hook\n" + acts,
 		"dropped": "on: hook\nconcurrency: {limit: 1, on_full: drop}\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 7s}]\n",
@@ -173,6 +176,7 @@ func TestChosenEventsAreComparedByThemselves(t *testing.T) {
 // TestBacktestWithPausesFindsTheSame checks that a backtest that rests in between reports the same in the
 // same order, and ends when it is told to while it rests.
 func TestBacktestWithPausesFindsTheSame(t *testing.T) {
+	golden(t)
 	flows := map[string]string{"plain": "on: hook\n" + acts}
 	path := record(t, flows, bursts(t, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20))
 	edited := map[string]string{"plain": "on: hook\nwhen: event.data.n > 10\n" + acts}

@@ -194,6 +194,9 @@ func test(t testing.TB, path string, flows map[string]string, set func(*backtest
 	if f.Report, err = backtest.Run(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
+	if g := goldens[t.Name()]; g != nil {
+		g.note(t, path, f)
+	}
 	return f
 }
 
