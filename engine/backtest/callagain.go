@@ -1,6 +1,7 @@
 package backtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,6 +23,7 @@ func (b *run) callAgain(ctx context.Context, it *item, old, c *call, side int) (
 	child, err := b.calledItem(ctx, it, old)
 	switch {
 	case err != nil:
+		it.problem = cmp.Or(it.problem, fmt.Sprintf("the called run of %s cannot be read: %v", old.called.Workflow, err))
 		return nil, false, err.Error(), true
 	case child == nil || child.skipped != nil:
 		return nil, false, "", false

@@ -35,7 +35,8 @@ const settings = `triggers:
 var specs = map[string]*workflows.ActionSpec{
 	"test/act": {Name: "test/act", SideEffects: true, Inputs: []workflows.ActionInput{{Name: "n", Type: "any"}, {Name: "url", Type: "string"},
 		{Name: "fail", Type: "any"}}},
-	"log": {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
+	"test/look": {Name: "test/look", Inputs: []workflows.ActionInput{{Name: "n", Type: "string"}}},
+	"log":       {Name: "log", Inputs: []workflows.ActionInput{{Name: "message", Type: "string"}}},
 }
 
 // load loads a project with workflows by name.
@@ -87,7 +88,21 @@ func (g *target) Destination(in engine.Input) string {
 func table() map[string]engine.Action {
 	out := actions.Executors(actions.Options{Client: &http.Client{Transport: service{}}})
 	out["test/act"] = &target{tries: map[string]int{}}
+	out["test/look"] = look{}
 	return out
+}
+
+// look is an action without external effects, which fails if requested.
+type look struct{}
+
+func (look) Do(_ context.Context, in engine.Input) (any, error) {
+	switch in.With["n"] {
+	case "known":
+		return nil, &plan.Error{Message: "not there", Code: "not_found", Step: "of its own"}
+	case "other":
+		return nil, io.ErrUnexpectedEOF
+	}
+	return in.With["n"], nil
 }
 
 // service answers the requests of connectors: with an id, after some time.
@@ -115,11 +130,24 @@ func record(t *testing.T, flows map[string]string, drive func(ctx context.Contex
 // recordFrom is record that begins at a time.
 func recordFrom(t *testing.T, begin time.Time, flows map[string]string, drive func(ctx context.Context, e *machine.Engine)) (path string) {
 	t.Helper()
+	path = newPath(t)
+	recordInto(t, path, begin, flows, drive)
+	return path
+}
+
+// newPath returns a path for a new database.
+func newPath(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "db")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path = filepath.Join(dir, "x.db")
+	return filepath.Join(dir, "x.db")
+}
+
+// recordInto is recordFrom with the path of the database.
+func recordInto(t *testing.T, path string, begin time.Time, flows map[string]string, drive func(ctx context.Context, e *machine.Engine)) {
+	t.Helper()
 	p := load(t, flows)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(begin))
@@ -128,7 +156,7 @@ func recordFrom(t *testing.T, begin time.Time, flows map[string]string, drive fu
 			t.Fatal(err)
 		}
 		e := machine.New(machine.Options{Store: s, Grace: 200 * time.Millisecond, Actions: table(),
-			Log: slog.New(slog.DiscardHandler), Secrets: func(string) (string, bool) { return "", false }})
+			Log: slog.New(slog.DiscardHandler), Secrets: func(name string) (string, bool) { return "hidden-" + name, true }})
 		ctx, cancel := context.WithCancel(context.Background())
 		if err := e.Use(ctx, p); err != nil {
 			t.Fatal(err)
@@ -155,7 +183,6 @@ func recordFrom(t *testing.T, begin time.Time, flows map[string]string, drive fu
 			t.Error(err)
 		}
 	})
-	return path
 }
 
 // send sends events of hook with the given bodies.
