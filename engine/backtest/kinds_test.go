@@ -18,8 +18,9 @@ import (
 var told = map[string]string{
 	"asks": "on: hook\nsteps:\n  - {id: ok, wait: {approval: \"pay ${{ event.data.n }}?\"}, timeout: 3d, continue_on_error: true}\n" +
 		"  - {uses: test/act, with: {n: \"${{ steps.ok.output?.approved }}\"}}\n",
-	"cut":     "on: hook\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 2h}, {uses: test/act, with: {n: 2}}]\n",
-	"cut_now": "on: hook\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 2h}]\nfinally: [{uses: test/act, with: {n: \"${{ run.status }}\"}}]\n",
+	"cut": "on: hook\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 2h}, {uses: test/act, with: {n: 2}}]\n",
+	"cut_now": "on: hook\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 2h}]\nfinally:\n" +
+		"  - {uses: test/act, with: {n: \"${{ run.status }}\"}}\n",
 	"secret":  "on: hook\nsteps: [{id: s, uses: test/act, with: {n: \"a ${{ secrets.KEY }}\"}}, {uses: test/act, with: {n: 4}}]\n",
 	"off":     "on: hook\nenabled: false\n" + acts,
 	"typed":   "on: {hook: {events: [other, u]}}\n" + acts,
@@ -106,7 +107,7 @@ func TestWhatPeopleDidIsUsedAgain(t *testing.T) {
 		{"cut", "sleep: 2h", "sleep: 1m"},
 		{"cut_now", "run.status", "run.status + '!'"},
 		{"cut_now", "sleep: 2h", "sleep: 1m"},
-		{"cut_now", "finally: [{uses: test/act, with: {n: \"${{ run.status }}\"}}]\n", ""},
+		{"cut_now", "finally:\n  - {uses: test/act, with: {n: \"${{ run.status }}\"}}\n", ""},
 		{"secret", "secrets.KEY", "secrets.OTHER"},
 		{"secret", "n: 4", "n: \"${{ steps.s.output.got }}\""},
 		{"off", "enabled: false\n", ""},
@@ -135,7 +136,8 @@ func TestWhatPeopleDidIsUsedAgain(t *testing.T) {
 		{"nothing", "{set: {x: 1}}", "{uses: http/get, with: {url: \"https://x.example.com/a?b=c\"}}"},
 		{"nothing", "{set: {x: 1}}", "{wait: {event: back, key: x}, timeout: 1h}"},
 		{"nothing", "{set: {x: 1}}", "{id: m, uses: test/act, with: {n: 77, url: x}}"},
-		{"nothing", "{set: {x: 1}}", "{foreach: \"[1, 2, 3, 4]\", as: i, steps: [{id: m, uses: store/set, with: {key: x, value: \"${{ i }}\"}, continue_on_error: true}]}"},
+		{"nothing", "{set: {x: 1}}", "{foreach: \"[1, 2, 3, 4]\", as: i, " +
+			"steps: [{id: m, uses: store/set, with: {key: x, value: \"${{ i }}\"}, continue_on_error: true}]}"},
 	} {
 		f := test(t, path, edited(t, told, x), func(o *backtest.Options) {
 			o.Tests = []*workflows.Test{
