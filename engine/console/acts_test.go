@@ -264,7 +264,7 @@ func TestFormsDoWhatTheySay(t *testing.T) {
 			}
 			w.desk.already, w.desk.outcome, w.desk.undecided = true, "filtered", []string{"orders"}
 		}
-		golden(t, "forms", b.String())
+		console.Golden(t, "forms", b.String())
 	})
 }
 
@@ -283,7 +283,7 @@ func TestCallsDoWhatTheySay(t *testing.T) {
 			}
 			w.desk.already, w.desk.outcome, w.desk.undecided = true, "filtered", []string{"orders"}
 		}
-		golden(t, "calls", b.String())
+		console.Golden(t, "calls", b.String())
 	})
 }
 
@@ -318,6 +318,6 @@ func TestFailedOrdersAreExplained(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "=== %s\n%s\n", o.name, strings.Join(compact(list), "\n"))
 		}
-		golden(t, "refused", b.String())
+		console.Golden(t, "refused", b.String())
 	})
 }

@@ -57,8 +57,9 @@ func RoleOf(ctx context.Context) Role {
 // log.
 func (c *Console) OnBehalf(header http.Header) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := &http.Request{Header: header, RemoteAddr: header.Get(remoteHeader)}
+		asked := &http.Request{Header: header, RemoteAddr: header.Get(remoteHeader), URL: r.URL}
 		by, wait := c.who(asked)
+		r.RemoteAddr = asked.RemoteAddr
 		switch {
 		case wait > 0:
 			tooMany(w, wait)
@@ -70,7 +71,6 @@ func (c *Console) OnBehalf(header http.Header) http.Handler {
 			}
 			problem(w, http.StatusForbidden, "this needs the role operate; you have read-only access")
 		default:
-			r.RemoteAddr = asked.RemoteAddr
 			c.routes.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, by)))
 		}
 	})

@@ -3,11 +3,8 @@ package console_test
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,40 +12,6 @@ import (
 
 	"github.com/hookloom/hookloom/engine/console"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares a text with testdata/NAME.golden; go test -update writes it.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: go test ./engine/console -run %s -update writes it", err, t.Name())
-	}
-	a, b := strings.Split(string(want), "\n"), strings.Split(got, "\n")
-	for i := range max(len(a), len(b)) {
-		if i >= len(a) || i >= len(b) || a[i] != b[i] {
-			t.Fatalf("%s: line %d is\n%s\nwant\n%s\n(go test ./engine/console -run %s -update writes all anew)", file, i+1,
-				at(b, i), at(a, i), t.Name())
-		}
-	}
-}
-
-func at(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
-	}
-	return "the end"
-}
 
 var (
 	// varying are the parts of responses that are random.
@@ -145,7 +108,7 @@ func TestPagesShowTheWorld(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "=== %s %s%s\n", path, page, strings.Join(w.desk.calls(), "\n"))
 		}
-		golden(t, "pages", b.String())
+		console.Golden(t, "pages", b.String())
 	})
 }
 
@@ -170,7 +133,7 @@ func TestAPIAnswersAsRecorded(t *testing.T) {
 		for _, path := range apiPaths {
 			fmt.Fprintf(&b, "=== %s %s\n", path, shownPart(get(c, "GET", w.named("/api/v1/"+path), nil, "")))
 		}
-		golden(t, "api", strings.ReplaceAll(b.String(), "},{", "},\n{"))
+		console.Golden(t, "api", strings.ReplaceAll(b.String(), "},{", "},\n{"))
 	})
 }
 
@@ -238,6 +201,6 @@ func TestEveryFailedReadIsReported(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "=== %s\n%s\n", path, strings.Join(compact(list), "\n"))
 		}
-		golden(t, "faults", b.String())
+		console.Golden(t, "faults", b.String())
 	})
 }

@@ -26,7 +26,10 @@ func CheckHost(ctx context.Context, host string, p *workflows.Project, live func
 	}
 	if live != nil {
 		for _, d := range live() {
-			known = append(known, bareHost(d.Name), bareHost(d.Host))
+			known = append(known, bareHost(d.Name))
+			if d.Host != "" {
+				known = append(known, bareHost(d.Host))
+			}
 		}
 	}
 	if slices.Contains(known, bare) {

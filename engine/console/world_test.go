@@ -288,3 +288,14 @@ func (w *world) addRest() {
 	w.event("feed", "f0", "item", 25*time.Minute, map[string]any{"n": 1}, nil)
 	w.event("feed", "f9", "item", 24*time.Minute, map[string]any{"n": 1}, nil)
 }
+
+// commit changes the state of a run that is executing.
+func (w *world) commit(id engine.RunID, to engine.RunStatus) error {
+	r, err := w.store.Run(w.t.Context(), id)
+	if err != nil {
+		return err
+	}
+	r.Status, r.DueAt = to, w.at(-time.Hour)
+	_, err = w.store.CommitRun(w.t.Context(), engine.RunUpdate{Run: r})
+	return err
+}
