@@ -31,7 +31,11 @@ var kindMessages = []kindMessage{
 		return "sum adds numbers: write sum(list, #.amount)"
 	}},
 	{regexp.MustCompile(`^cannot use (.+) as argument \(type (.+)\) to call (\w+) *$`), func(m []string) string {
-		return needs(m[3]+" takes "+goKindWord(m[2])+" here", m[1])
+		takes := goKindWord(m[2])
+		if m[2] == "int" {
+			takes = "a whole number"
+		}
+		return needs(m[3]+" takes "+takes+" here", m[1])
 	}},
 	{regexp.MustCompile(`^cannot get (first|last) element from (.+)$`), func(m []string) string { return needsList(m[1]+" ", m[2]) }},
 	{regexp.MustCompile(`^cannot get (keys|values) from (.+)$`), func(m []string) string { return needs(m[1]+" takes an object", m[2]) }},

@@ -1,7 +1,9 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -61,18 +63,9 @@ var meteredBuiltins = []hiddenFunction{
 	}),
 	metered("first", func(m *meter, a []any) { m.work(5) }),
 	metered("last", func(m *meter, a []any) { m.work(5) }),
-	metered("take", func(m *meter, a []any) { m.listed(a, 1, 16) }),
+	metered("take", (*meter).taken),
 	metered("reverse", func(m *meter, a []any) { m.listed(a, 4, 48) }),
-	metered("fromPairs", func(m *meter, a []any) {
-		m.listed(a, 20, 120)
-		if pairs, ok := a[0].([]any); ok {
-			for _, p := range pairs {
-				if pair, ok := p.([]any); ok && len(pair) > 0 {
-					m.key(pair[0])
-				}
-			}
-		}
-	}),
+	metered("fromPairs", (*meter).pairs),
 	sorting(metered("sort", meterSort)),
 	{name: "__sortPairs", run: func(_ *meter, a []any) any { return sortPairs(a) }},
 	{name: "__timezone", run: func(m *meter, a []any) any {
@@ -81,6 +74,38 @@ var meteredBuiltins = []hiddenFunction{
 		must(err)
 		return zone
 	}},
+}
+
+// taken charges for take. expr's own message calls a number of more than 64 bits text.
+func (m *meter) taken(a []any) {
+	m.listed(a, 1, 16)
+	if len(a) > 1 && !reflect.ValueOf(a[1]).CanInt() {
+		panic(errors.New(needs("take takes a whole number of elements", fmt.Sprintf("%T", a[1]))))
+	}
+}
+
+// pairs charges for fromPairs. expr's own messages contain the complete value, which may be large.
+func (m *meter) pairs(a []any) {
+	m.listed(a, 20, 120)
+	if !isList(a[0]) {
+		panic(errors.New(needs("fromPairs takes a list of pairs such as [['name', 1]]", fmt.Sprintf("%T", a[0]))))
+	}
+	for _, p := range elements("fromPairs", a[0]) {
+		if !isList(p) {
+			panic(errors.New(needs("fromPairs takes pairs such as ['name', 1]", fmt.Sprintf("%T", p))))
+		}
+		pair := elements("fromPairs", p)
+		if len(pair) != 2 {
+			panic(fmt.Errorf("fromPairs takes pairs such as ['name', 1], got a list of %d", len(pair)))
+		}
+		m.key(pair[0])
+	}
+}
+
+// isList reports whether a value is a list of any kind.
+func isList(v any) bool {
+	kind := reflect.ValueOf(v).Kind()
+	return kind == reflect.Slice || kind == reflect.Array
 }
 
 // meterSort charges for sorting a list.

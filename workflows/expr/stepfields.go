@@ -39,7 +39,7 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 		l.fail("unknown-field", at[1], len([]rune(keys[1])), fmt.Sprintf("a step has no field %s", keys[1]), hint)
 		return false
 	}
-	if keys[1] == "output" && len(keys) > 2 && isList(record["output"]) {
+	if keys[1] == "output" && len(keys) > 2 && isLoop(record["output"]) {
 		l.fieldOfList(keys, at)
 		return false
 	}
@@ -77,8 +77,8 @@ func (l *linter) stepField(keys []string, at []ast.Node) bool {
 	return true
 }
 
-// isList reports whether a step's output is that of a loop.
-func isList(output types.Type) bool { return strings.HasPrefix(output.String(), "Array{") }
+// isLoop reports whether a step's output is that of a loop.
+func isLoop(output types.Type) bool { return strings.HasPrefix(output.String(), "Array{") }
 
 // fieldOfList reports a field of a loop's output, which is a list with the output of each
 // iteration.
