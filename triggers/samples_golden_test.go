@@ -16,10 +16,10 @@ import (
 // described lists the fields of a delivery.
 func described(d *engine.Delivery) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "  event %s %s %s type %s, time %s, received %s, %s %s, dedupe %v, identity %s, proof %v\n", d.Inlet, d.Trigger, d.Key, d.Type,
-		d.Time.UTC().Format(time.RFC3339Nano), d.ReceivedAt.UTC().Format(time.RFC3339Nano), d.Method, d.Path, d.Dedupe, d.Identity, d.Proof)
-	fmt.Fprintf(&b, "    headers %v\n    query %v, flag %q, data %q, claim %.4x for %v, same body %v, sum %x, raw %d\n", d.Headers, d.Query, d.Flag,
-		d.DataExpr, d.Claim, d.ClaimFor, d.SameBody, d.ContentSum, len(d.Raw))
+	fmt.Fprintf(&b, "  event %s %s %s type %s, time %s, received %s, %s %s, dedupe %v, identity %s, proof %v\n", d.Inlet, d.Trigger, d.Key,
+		d.Type, d.Time.UTC().Format(time.RFC3339Nano), d.ReceivedAt.UTC().Format(time.RFC3339Nano), d.Method, d.Path, d.Dedupe, d.Identity, d.Proof)
+	fmt.Fprintf(&b, "    headers %v\n    query %v, flag %q, data %q, claim %.4x for %v, same body %v, sum %x, raw %d\n", d.Headers, d.Query,
+		d.Flag, d.DataExpr, d.Claim, d.ClaimFor, d.SameBody, d.ContentSum, len(d.Raw))
 	return b.String()
 }
 
@@ -85,7 +85,8 @@ func shapesOf(p *workflows.Preset, v *workflows.Verify) (scheme, sample string) 
 	s := p.Sample
 	scheme = fmt.Sprint(v.Algorithm, kinds, clock, v.From.Header != "", v.From.JSON != "", v.From.Form != "", v.From.Query != "", v.Each != "",
 		v.When != nil, v.SecretNth)
-	return scheme, fmt.Sprint(s.ContentType, s.TypeHeader != "", s.TypeJSON != "", s.IDHeader != "", s.IDField != "", p.Split != nil, p.Batch != nil)
+	sample = fmt.Sprint(s.ContentType, s.TypeHeader != "", s.TypeJSON != "", s.IDHeader != "", s.IDField != "", p.Split != nil, p.Batch != nil)
+	return scheme, sample
 }
 
 // TestSamplesAndTheirVerdictsStayTheSame: what hookloom send makes for each kind of scheme of the presets, what the server says to
