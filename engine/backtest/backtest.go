@@ -2,12 +2,14 @@ package backtest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -228,9 +230,8 @@ func highest(ids []engine.EventID, n int, rank func(engine.EventID) uint64) []en
 
 // spread ranks ids so that the highest are spread over all of them, always the same.
 func spread(id engine.EventID) uint64 {
-	h := fnv.New64a()
-	fmt.Fprint(h, int64(id))
-	return h.Sum64()
+	sum := sha256.Sum256(strconv.AppendInt(nil, int64(id), 10))
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // page compares the events of one page. It simulates recorded runs first, so that their answers can
