@@ -38,14 +38,14 @@ func (s *Store) OpenAlerts(ctx context.Context) ([]engine.OpenAlert, error) {
 func (s *Store) Backlog(ctx context.Context, now time.Time) (b engine.Backlog, err error) {
 	var event, run *int64
 	if err := s.readers.QueryRowContext(ctx, `SELECT min(event_id) FROM inbox`).Scan(&event); err != nil {
-		return b, err
+		return b, classify(err)
 	}
 	if event != nil {
 		b.OldestEvent = engine.RunID(*event).Time()
 	}
 	if err := s.readers.QueryRowContext(ctx, `SELECT min(due_at) FROM runs WHERE `+openRun+` AND due_at <= ?`, now.UnixMilli()).Scan(
 		&run); err != nil {
-		return b, err
+		return b, classify(err)
 	}
 	if run != nil {
 		b.OldestRun = fromMillis(*run)

@@ -65,3 +65,11 @@ func upkeepScript() []write {
 		{"EndSession", func(ctx context.Context, s Opened) error { return s.EndSession(ctx, "x", at.AddDate(50, 0, 0)) }},
 	}
 }
+
+// EachWrite calls around for each write of the script, in its order. do makes the write; if it fails, it can be
+// made again.
+func EachWrite(s Opened, around func(name string, do func(context.Context) error)) {
+	for _, w := range script() {
+		around(w.name, func(ctx context.Context) error { return w.do(ctx, s) })
+	}
+}

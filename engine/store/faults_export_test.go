@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/mattn/go-sqlite3"
+)
+
+// ReadThrough makes the readers of an open store call step before each query, and before each row of its result.
+func (s *Store) ReadThrough(step func() error) error {
+	var from driver.Connector
+	if s.w.pg != nil {
+		a := s.w.pg.address
+		from = &readConnector{stdlib.GetConnector(*readConfig(a)), a, new(atomic.Int64)}
+	} else {
+		from = fileConnector(dsn(s.path, "ro", ""))
+	}
+	old := s.readers
+	s.readers = sql.OpenDB(&stepConnector{from, step})
+	s.readers.SetMaxIdleConns(2)
+	return old.Close()
+}
+
+type fileConnector string
+
+func (c fileConnector) Connect(context.Context) (driver.Conn, error) {
+	return (&sqlite3.SQLiteDriver{}).Open(string(c))
+}
+
+func (fileConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+type stepConnector struct {
+	driver.Connector
+	step func() error
+}
+
+func (c *stepConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	return &stepConn{conn, c.step}, err
+}
+
+// stepConn is a connection whose queries may fail.
+type stepConn struct {
+	driver.Conn
+	step func() error
+}
+
+func (c *stepConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.step(); err != nil {
+		return nil, err
+	}
+	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return &stepRows{rows, c.step}, nil
+}
+
+func (c *stepConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	if err := c.step(); err != nil {
+		return nil, err
+	}
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+}
+
+type stepRows struct {
+	driver.Rows
+	step func() error
+}
+
+func (r *stepRows) Next(dest []driver.Value) error {
+	if err := r.step(); err != nil {
+		return err
+	}
+	return r.Rows.Next(dest)
+}
+
+// ErrLostFile is the error of a file that cannot be read any more.
+var ErrLostFile error = sqlite3.Error{Code: sqlite3.ErrIoErr}
+
+// FailWritesFrom makes all statements of the writer fail from the n-th on, in the order in which SQLite prepares
+// them; 0 ends that. denied reports whether one has failed.
+func (s *Store) FailWritesFrom(ctx context.Context, n int) (denied func() bool, err error) {
+	seen, failed := 0, false
+	check := func(op int, _, _, _ string) int {
+		switch op {
+		case sqlite3.SQLITE_SELECT, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE:
+			if seen++; seen >= n {
+				failed = true
+				return sqlite3.SQLITE_DENY
+			}
+		}
+		return sqlite3.SQLITE_OK
+	}
+	if n == 0 {
+		check = nil
+	}
+	err = s.w.do(ctx, true, func(t *tx) error {
+		if t.w.conn == nil {
+			return errors.New("only SQLite's statements can be made to fail")
+		}
+		t.w.conn.RegisterAuthorizer(check)
+		return nil
+	})
+	return func() bool { return failed }, err
+}
