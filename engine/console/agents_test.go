@@ -48,6 +48,12 @@ func TestAgentsNeedATokenAndActWithItsRole(t *testing.T) {
 			t.Errorf("%+v: allows %q", x, allow)
 		}
 	}
+	own := httptest.NewRequest("POST", "/mcp", nil)
+	own.Header.Set("Authorization", "Bearer view-token")
+	own.Header.Set("X-Hookloom-Remote", spoofed)
+	if c.ServeHTTP(httptest.NewRecorder(), own); own.Header.Get("X-Hookloom-Remote") != spoofed {
+		t.Error("the headers of the request itself are changed")
+	}
 	for _, x := range []struct {
 		method, path, token, session string
 		status                       int

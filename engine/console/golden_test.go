@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -31,6 +32,12 @@ func shownPart(w *httptest.ResponseRecorder) string {
 	for _, name := range []string{"Content-Type", "Location", "Retry-After", "Allow", "Idempotent-Replayed"} {
 		if v := w.Header().Get(name); v != "" && v != "text/html; charset=utf-8" && v != "application/json" {
 			fmt.Fprintf(&b, " %s: %s", name, v)
+		}
+	}
+	for _, name := range []string{"Cache-Control", "X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy"} {
+		page := strings.HasPrefix(name, "Referrer") || strings.HasPrefix(name, "Content-")
+		if w.Header().Get(name) == "" && w.Code != http.StatusSeeOther && (!page || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/")) {
+			fmt.Fprintf(&b, " no %s", name)
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(body))

@@ -231,6 +231,10 @@ func (w *world) addRuns() {
 	doubt.Destination = "https://b.example"
 	w.desk.doubtful = w.run(engine.Waiting, 6*m, nil, doubt)
 	w.desk.running = w.run(engine.Running, 4*m, nil, w.record("pack", "http/post", plan.Running, 3*m, 0))
+	for _, ago := range []time.Duration{24*time.Hour + 30*time.Minute, 7*24*time.Hour + 3*time.Hour} {
+		w.run(engine.Succeeded, ago, nil)
+		w.event("feed", fmt.Sprint("old", ago), "item", ago, map[string]any{"n": 1}, []engine.Decision{})
+	}
 	var many []*plan.Record
 	for i := range 53 {
 		status := plan.Succeeded
@@ -275,13 +279,14 @@ func (w *world) addRest() {
 	gone := old
 	gone.ID, gone.Version, gone.Text = "gone", "a-gone-version", []byte("on: shop\nsteps: [{uses: nothing/here}]\n")
 	w.must(w.store.SaveVersion(ctx, &gone))
-	for i, ago := range []time.Duration{30 * time.Minute, 20 * time.Minute} {
-		item := &engine.Delivery{Trigger: "feed", Inlet: workflows.InletPoll, Key: fmt.Sprint("f", i), Type: "item",
+	day := 24 * time.Hour
+	for i, ago := range []time.Duration{30*day + 12*time.Hour, 7*day + 3*time.Hour, 30 * time.Minute, 20 * time.Minute} {
+		item := &engine.Delivery{Trigger: "feed", Inlet: workflows.InletPoll, Key: fmt.Sprint("f", i-2), Type: "item",
 			Time:       w.at(ago + time.Minute),
 			ReceivedAt: w.at(ago), Raw: []byte(`{"n":1}`), Dedupe: time.Hour}
 		_, err := w.store.Poll(ctx, []engine.EventID{engine.EventID(w.id(ago))}, &engine.PollBatch{Trigger: "feed",
 			Inlet: "poll", Items: []*engine.Delivery{item},
-			State: engine.InletState{Cursor: json.RawMessage(`"c"`), AskedAt: w.at(ago), OKAt: w.at(ago), Failures: i, Error: "no answer"},
+			State: engine.InletState{Cursor: json.RawMessage(`"c"`), AskedAt: w.at(ago), OKAt: w.at(ago), Failures: i / 3, Error: "no answer"},
 			Cost:  engine.PollCost{Requests: 2, Bytes: 100, Outcome: "ok", Took: time.Second, Quota: "4870/5000"}})
 		w.must(err)
 	}
@@ -298,4 +303,10 @@ func (w *world) commit(id engine.RunID, to engine.RunStatus) error {
 	r.Status, r.DueAt = to, w.at(-time.Hour)
 	_, err = w.store.CommitRun(w.t.Context(), engine.RunUpdate{Run: r})
 	return err
+}
+
+// decode reads a JSON response.
+func (w *world) decode(text string, into any) {
+	w.t.Helper()
+	w.must(json.Unmarshal([]byte(text), into))
 }

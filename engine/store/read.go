@@ -89,6 +89,9 @@ func (w *where) String() string {
 	return " WHERE " + strings.Join(w.parts, " AND ")
 }
 
+// maxPage is the largest page, and one row more: a reader that asks for it sees whether there are more.
+const maxPage = 1000 + 1
+
 // page adds the cursor, the order and the limit.
 func (w *where) page(q engine.Query, prefix, column string) (string, error) {
 	limit := q.Limit
@@ -110,7 +113,7 @@ func (w *where) page(q engine.Query, prefix, column string) (string, error) {
 			w.add(column+" < ?", n)
 		}
 	}
-	return fmt.Sprintf(" ORDER BY %s %s LIMIT %d", column, order, min(limit, 1000)), nil
+	return fmt.Sprintf(" ORDER BY %s %s LIMIT %d", column, order, min(limit, maxPage)), nil
 }
 
 func parseAfter(s, prefix string) (int64, error) {

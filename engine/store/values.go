@@ -141,7 +141,7 @@ func (h *History) Value(ctx context.Context, ref engine.ValueRef, now time.Time)
 
 // Values lists kept values by workflow and key; those of the project come first.
 func (h *History) Values(ctx context.Context, q engine.ValueQuery) ([]engine.ValueItem, error) {
-	if q.Limit <= 0 || q.Limit > 1000 {
+	if q.Limit <= 0 || q.Limit > maxPage {
 		q.Limit = 50
 	}
 	return collect(ctx, h.db, `SELECT `+valueColumns+
