@@ -126,8 +126,9 @@ func stepNames() types.Map {
 	}
 	response := types.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any}
 	return types.Map{
-		"event":  expr.EventType(expr.Any),
-		"inputs": types.Map{"name": expr.InputType("string"), "count": expr.InputType("integer"), "on": expr.InputType("boolean"), "list": expr.InputType("list")},
+		"event": expr.EventType(expr.Any),
+		"inputs": types.Map{"name": expr.InputType("string"), "count": expr.InputType("integer"), "on": expr.InputType("boolean"),
+			"list": expr.InputType("list")},
 		"vars":   types.Map{"rate": expr.Any, "total_sum": expr.Any},
 		"steps": types.Map{"fetch": step(response), "maybe": step(expr.Any), "each": step(expr.ListOf(response)),
 			"saved":  step(types.Map{"path": expr.String, "sha256": expr.String, "status": expr.Int}),
@@ -153,7 +154,8 @@ func scopes() map[string]*expr.Scope {
 		}
 		return ""
 	}
-	response := types.Map{"response": types.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any, "url": expr.String}, "cursor": expr.Any}
+	response := types.Map{"cursor": expr.Any,
+		"response": types.Map{"status": expr.Int, "headers": expr.AnyMap, "body": expr.Any, "url": expr.String}}
 	poll := &expr.Scope{Where: "a poll", Names: response}
 	sampled := step.In("a sampled step")
 	sampled.Sampled = maps.Clone(sampled.Names)
@@ -212,8 +214,8 @@ func recordedBy(n int, guards ...string) *expr.Scope {
 // each position: the kind, the place, the problem, the advice, and what the expression reads.
 func TestFindingsOfExpressionsAreThoseOfTheGoldenFile(t *testing.T) {
 	names := expr.Names{
-		"event": map[string]any{"data": map[string]any{"text": "t", "long": strings.Repeat("x", 201), "list": []any{1, 2}, "order": map[string]any{"id": 7}},
-			"key": "k", "type": "paid"},
+		"event": map[string]any{"key": "k", "type": "paid", "data": map[string]any{"text": "t", "long": strings.Repeat("x", 201),
+			"list": []any{1, 2}, "order": map[string]any{"id": 7}}},
 		"vars": map[string]any{"rate": 2}, "steps": map[string]any{"fetch": map[string]any{"output": map[string]any{"status": 200}}},
 		"inputs": map[string]any{"name": "n"}, "error": map[string]any{"code": "timeout"},
 	}
@@ -257,11 +259,12 @@ func TestValuesOfExpressionsAreThoseOfTheGoldenFile(t *testing.T) {
 func valueEnv(t testing.TB) *expr.Env {
 	long := strings.Repeat("abcdefghi ", 100)
 	return &expr.Env{Now: time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC), Seed: "seed", Names: expr.Names{
-		"event": data(t, `{"key": "k", "headers": {"x-type": "paid"}, "data": {"n": null, "i": 7, "f": 1.5, "t": "text", "b": true, "l": [3, 1, 2],
-			"o": {"a": 1, "b": "x"}, "big": 12345678901234567890123, "low": -9223372036854775808, "max": 9223372036854775807,
-			"exact": 9007199254740993, "words": ["b", "a", "c"], "items": [{"n": 2, "s": "b"}, {"n": 1, "s": "a"}], "mixed": [2, 1.5, 3],
-			"bigs": [12345678901234567890123, 1, 2.5], "whole": 1e300}}`),
+		"event": data(t, `{"key": "k", "headers": {"x-type": "paid"}, "data": {"n": null, "i": 7, "f": 1.5, "t": "text", "b": true,
+			"l": [3, 1, 2], "o": {"a": 1, "b": "x"}, "big": 12345678901234567890123, "low": -9223372036854775808,
+			"max": 9223372036854775807, "exact": 9007199254740993, "words": ["b", "a", "c"], "mixed": [2, 1.5, 3], "whole": 1e300,
+			"items": [{"n": 2, "s": "b"}, {"n": 1, "s": "a"}], "bigs": [12345678901234567890123, 1, 2.5]}}`),
 		"long": long, "other": long[:999] + "!", "wide": map[string]any{"field1": 1, "field2": long}, "texts": []any{long, long[:500], "a"},
-		"at": time.Date(2026, 4, 30, 0, 0, 0, 0, time.UTC), "span": time.Hour, "vars": map[string]any{"rate": 2}, "ints": []int{3, 1}, "strings": []string{"b", "a"},
+		"at": time.Date(2026, 4, 30, 0, 0, 0, 0, time.UTC), "span": time.Hour, "vars": map[string]any{"rate": 2}, "ints": []int{3, 1},
+		"strings": []string{"b", "a"},
 	}}
 }
