@@ -57,6 +57,7 @@ func (f *chainFinder) visit(n ast.Node) {
 		root, keys := constantChain(x)
 		if id, ok := root.(*ast.IdentifierNode); ok && id.Value == f.name && len(keys) > 0 {
 			f.found(keys)
+			f.computed(x)
 			return
 		}
 		f.visit(x.Node)
@@ -67,6 +68,19 @@ func (f *chainFinder) visit(n ast.Node) {
 		for _, k := range c.list {
 			f.visit(k)
 		}
+	}
+}
+
+// computed visits the keys of a chain that are computed, such as body.i in body.list[body.i].
+func (f *chainFinder) computed(n ast.Node) {
+	switch x := n.(type) {
+	case *ast.MemberNode:
+		if _, constant := x.Property.(*ast.StringNode); !constant {
+			f.visit(x.Property)
+		}
+		f.computed(x.Node)
+	case *ast.ChainNode:
+		f.computed(x.Node)
 	}
 }
 

@@ -248,7 +248,7 @@ func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 	}
 	text := []rune(l.e.Text)
 	at := p.Location().From
-	if at < 1 || at >= len(text) || text[at] == '"' || text[at] == '\'' || text[at] == '`' {
+	if text[at] == '"' || text[at] == '\'' || text[at] == '`' {
 		return
 	}
 	receiver := l.source(x.Node)

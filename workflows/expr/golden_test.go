@@ -129,7 +129,7 @@ func stepNames() types.Map {
 		"event": expr.EventType(expr.Any),
 		"inputs": types.Map{"name": expr.InputType("string"), "count": expr.InputType("integer"), "on": expr.InputType("boolean"),
 			"list": expr.InputType("list")},
-		"vars":   types.Map{"rate": expr.Any, "total_sum": expr.Any},
+		"vars": types.Map{"rate": expr.Any, "total_sum": expr.Any},
 		"steps": types.Map{"fetch": step(response), "maybe": step(expr.Any), "each": step(expr.ListOf(response)),
 			"saved":  step(types.Map{"path": expr.String, "sha256": expr.String, "status": expr.Int}),
 			"waited": step(types.Map{"data": expr.Any, "received_at": expr.Any, "key": expr.String})},
@@ -252,6 +252,28 @@ func TestValuesOfExpressionsAreThoseOfTheGoldenFile(t *testing.T) {
 			b = []byte(err.Error())
 		}
 		return fmt.Sprintf("%s (%s)%s", value.Clip(string(b), 200), p.Type, cost)
+	})
+}
+
+// TestPartsOfExpressionsAreThoseOfTheGoldenFile checks what hookloom eval shows of an expression, or of a text
+// with several.
+func TestPartsOfExpressionsAreThoseOfTheGoldenFile(t *testing.T) {
+	env := valueEnv(t)
+	golden(t, "parts", func(_, text string) string {
+		e, err := expr.Evaluate(text, env)
+		if err != nil {
+			return "no expression: " + strings.ReplaceAll(err.Error(), "\n", "⏎")
+		}
+		var out strings.Builder
+		fmt.Fprintf(&out, "= %s (%s) %s\n", value.Clip(fmt.Sprint(e.Value), 80), e.Type, strings.ReplaceAll(e.Problem, "\n", "⏎"))
+		for _, one := range e.Expressions {
+			fmt.Fprintf(&out, "%s [at most %d steps, %d bytes]\n", one.Expression, one.Cost.MaxSteps, one.Cost.MaxBytes)
+			for _, p := range one.Parts {
+				fmt.Fprintf(&out, "%d %s = %s (%s) %s\n", p.Depth, p.Text, value.Clip(fmt.Sprint(p.Value), 80), p.Type,
+					strings.ReplaceAll(p.Problem, "\n", "⏎"))
+			}
+		}
+		return out.String()
 	})
 }
 

@@ -99,7 +99,7 @@ func operand(v any) any {
 // exactFloat returns an error for an integer that a float cannot represent.
 func exactFloat(v any) error {
 	n, ok := v.(int)
-	if !ok || n >= -value.MaxFloatInt && n <= value.MaxFloatInt || n != math.MaxInt && int(float64(n)) == n {
+	if !ok || n != math.MaxInt && int(float64(n)) == n {
 		return nil
 	}
 	return fmt.Errorf("%d has more digits than a fraction can be computed with; use decimal(…)", n)

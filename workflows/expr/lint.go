@@ -379,11 +379,7 @@ var dashedName = regexp.MustCompile(`^[A-Za-z_]\w*(-[A-Za-z_]\w*)+`)
 // dashed returns the name with dashes at the position of key, or "".
 func (l *linter) dashed(at ast.Node, key string) string {
 	text := []rune(l.e.Text)
-	from := at.Location().From
-	if from < 0 || from > len(text) {
-		return ""
-	}
-	if name := dashedName.FindString(string(text[from:])); strings.HasPrefix(name, key+"-") {
+	if name := dashedName.FindString(string(text[at.Location().From:])); strings.HasPrefix(name, key+"-") {
 		return name
 	}
 	return ""
@@ -422,7 +418,7 @@ func chain(n *ast.MemberNode) (root ast.Node, keys []string, at []ast.Node) {
 // number. One with an exponent is meant as a rounded number.
 func (l *linter) fraction(x *ast.FloatNode) {
 	at, text := x.Location(), []rune(l.e.Text)
-	if math.Abs(x.Value) < value.MaxFloatInt || at.From < 0 || at.To > len(text) || at.From > at.To {
+	if math.Abs(x.Value) < value.MaxFloatInt {
 		return
 	}
 	written := strings.ReplaceAll(string(text[at.From:at.To]), "_", "")
