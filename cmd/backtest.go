@@ -43,8 +43,8 @@ action, host and path template), and the run is counted as assumed; without one,
 step's mock: from the tests is used. Without either, the run is unknown from there
 on, with the reason.
 
-Events that a changed run emits, workflows that it calls, and those that are told of
-its end are followed to the further runs. If the edit changes the times of a schedule,
+Events that a changed run emits, workflows that it calls, and those that start when
+it ends are followed to the further runs. If the edit changes the times of a schedule,
 the firings that appear are run at their time, and those that vanish start no runs.
 
 Without files, all workflows of the project folder are compared. A file outside

@@ -213,7 +213,7 @@ func (x *sharedSecrets) Open(trigger string, until time.Time) error {
 }
 
 // Awaited implements triggers.Windows. If the database is away, the trigger may wait: storing the secret then
-// fails, and the provider is told to try again.
+// fails, and the provider is asked to try again.
 func (x *sharedSecrets) Awaited(trigger string, now time.Time) bool {
 	x.mu.Lock()
 	looking, first := x.looking, false

@@ -56,7 +56,7 @@ func (s *server) describe(ctx context.Context, digest string) {
 		return
 	}
 	if err := s.store.DescribeNode(ctx, engine.NodeInfo{Version: version(), Digest: digest}); err != nil {
-		s.o.log.Warn("the other nodes were not told which files this one has", "error", err)
+		s.o.log.Warn("the other nodes were not notified of the files of this one", "error", err)
 		return // the next reload tries again
 	}
 	s.digest = digest

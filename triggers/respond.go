@@ -110,7 +110,7 @@ func (h *Hooks) answerWithRun(w http.ResponseWriter, req *http.Request, r *route
 	case ended.Run == nil:
 		return false
 	case err != nil:
-		// The run continues; the sender is told where to look.
+		// The run continues; the response has its id.
 		answer(w, http.StatusAccepted, reply{Status: "accepted", Event: event.String(), Run: ended.Run.ID.String()})
 		return true
 	case ended.Run.Status != engine.Succeeded:

@@ -24,7 +24,7 @@ type watcher struct {
 
 // run watches until ctx ends.
 func (w *watcher) run(ctx context.Context) {
-	told := time.Time{}
+	reported := time.Time{}
 	learns := w.within == workflows.Learned
 	for {
 		if learns {
@@ -40,7 +40,7 @@ func (w *watcher) run(ctx context.Context) {
 		if err != nil {
 			last = time.Now() // polled again after a while
 		}
-		for _, t := range []time.Time{w.since, told} {
+		for _, t := range []time.Time{w.since, reported} {
 			if t.After(last) {
 				last = t
 			}
@@ -54,7 +54,7 @@ func (w *watcher) run(ctx context.Context) {
 		if w.in.Leads(ctx, "silence "+w.trigger) {
 			w.tell(ctx)
 		}
-		told = time.Now()
+		reported = time.Now()
 		if ctx.Err() != nil {
 			return
 		}

@@ -19,8 +19,8 @@ type checker struct {
 	stored bool
 	// pending are the secrets that a provider's handshake will deliver, with their triggers.
 	pending map[string]string
-	// told are the secrets without a value that were reported, by file.
-	told map[string]bool
+	// reported are the secrets without a value for which there is a warning, by file.
+	reported map[string]bool
 	// kept are the project's fixtures; they are read when first needed.
 	kept *fixtures
 }
@@ -140,11 +140,11 @@ func (c *checker) secretSet(e *Expr, name string, from int) {
 				"handshake within 15 minutes", c.pending[name]))
 		return
 	}
-	if c.secrets != nil && !c.secrets(name) && !c.told[e.place.src.name+" "+name] {
-		if c.told == nil {
-			c.told = map[string]bool{}
+	if c.secrets != nil && !c.secrets(name) && !c.reported[e.place.src.name+" "+name] {
+		if c.reported == nil {
+			c.reported = map[string]bool{}
 		}
-		c.told[e.place.src.name+" "+name] = true // once per file
+		c.reported[e.place.src.name+" "+name] = true // once per file
 		problem, hint := c.whyNotSet(name)
 		e.report(SecretNotSet, true, from, from+len(name), problem, hint)
 		list := e.place.src.mistakes

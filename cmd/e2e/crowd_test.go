@@ -249,13 +249,13 @@ func hang(ctx context.Context, there *atomic.Int64, addr, head, drip string, aft
 			continue
 		}
 		there.Add(1)
-		linger(ctx, c, head, drip)
+		sendUntilClosed(ctx, c, head, drip)
 		_ = c.Close()
 	}
 }
 
-// linger sends head and drip until the connection is closed.
-func linger(ctx context.Context, c net.Conn, head, drip string) {
+// sendUntilClosed sends head and drip until the connection is closed.
+func sendUntilClosed(ctx context.Context, c net.Conn, head, drip string) {
 	if _, err := io.WriteString(c, head); err != nil {
 		return
 	}

@@ -47,7 +47,7 @@ func (b *run) madeByEnds(ctx context.Context, it *item) error {
 	return nil
 }
 
-// recordedEnd returns the event that told a workflow of the end of a recorded run; 0 for none.
+// recordedEnd returns the event that reported the end of a recorded run to a workflow; 0 for none.
 func (b *run) recordedEnd(ctx context.Context, it *item, listener string) (engine.EventID, error) {
 	if it.run == nil || it.base == nil || it.base.end == nil {
 		return 0, nil

@@ -205,7 +205,7 @@ func (b *run) madeByStep(ctx context.Context, it *item, old, c *call) error {
 	return nil
 }
 
-// unknownIn is why what a run makes cannot be told; "" if it can be.
+// unknownIn is why it is not known what a run makes; "" if it is known.
 func unknownIn(s *simulation) string {
 	if s == nil || s.unknown == "" {
 		return ""

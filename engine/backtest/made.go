@@ -61,7 +61,7 @@ type made struct {
 	cause Cause
 	// firing is the firing that appears, if its run makes the event; nil for others.
 	firing *Firing
-	// event is nil if the event is no longer made. unknown is why that cannot be told. was is the event
+	// event is nil if the event is no longer made. unknown is why that is not known. was is the event
 	// as another version makes it (Options.Against), nil if that does not make it.
 	event, was *engine.Event
 	unknown    string
@@ -159,7 +159,7 @@ func (b *run) madeEmit(it *item, c *call) *made {
 	return m
 }
 
-// madeEnd returns the event that tells a workflow of the end of a run; nil if it is not told.
+// madeEnd returns the event that reports the end of a run to a workflow; nil if there is none.
 func (b *run) madeEnd(it *item, s *simulation, l engine.Listener) *made {
 	chain := chainOf(it, 1, 0)
 	if s == nil || s.end == nil || !slices.Contains(l.Start.Statuses, s.end.Status) || chain.Runs > registry.MaxRuns {

@@ -59,7 +59,7 @@ func (c *waiters) notify(id engine.EventID) {
 // several runs it returns that of the workflow whose id comes first. If ctx ends earlier, it
 // returns the context's error and the run that is still open, if any.
 func (in *Intake) Await(ctx context.Context, id engine.EventID) (*engine.AwaitResult, error) {
-	told, remove := in.waiters.add(id)
+	notified, remove := in.waiters.add(id)
 	defer remove()
 	var elsewhere <-chan engine.Signal // of the ends of runs at other nodes; nil blocks
 	if in.store.Shared() {
@@ -77,9 +77,9 @@ func (in *Intake) Await(ctx context.Context, id engine.EventID) (*engine.AwaitRe
 			return &engine.AwaitResult{}, nil
 		}
 		select {
-		case <-told:
+		case <-notified:
 		case <-elsewhere:
-			if err := in.settle(ctx, told); err != nil {
+			if err := in.settle(ctx, notified); err != nil {
 				return &engine.AwaitResult{Run: c.Run}, err
 			}
 		case <-ctx.Done():
@@ -92,11 +92,11 @@ func (in *Intake) Await(ctx context.Context, id engine.EventID) (*engine.AwaitRe
 const awaitAgain = 25 * time.Millisecond
 
 // settle waits for awaitAgain, or until the event's run has ended here.
-func (in *Intake) settle(ctx context.Context, told <-chan struct{}) error {
+func (in *Intake) settle(ctx context.Context, notified <-chan struct{}) error {
 	timer := time.NewTimer(awaitAgain)
 	defer timer.Stop()
 	select {
-	case <-told:
+	case <-notified:
 	case <-timer.C:
 	case <-ctx.Done():
 		return ctx.Err()

@@ -20,7 +20,7 @@ func (rn *Runner) HoldConnection(ctx context.Context, name, why string) {
 // ConnectionReady resumes the steps of a connection. It returns how many runs waited.
 func (rn *Runner) ConnectionReady(ctx context.Context, name string) (int, error) {
 	if err := rn.store.OrderNodes(ctx, engine.NodeOrder{Kind: engine.OrderReady, Subject: name}); err != nil {
-		rn.o.Log.Warn("other nodes were not told that a connection is ready", "connection", name, "error", err)
+		rn.o.Log.Warn("the other nodes were not notified that a connection is ready", "connection", name, "error", err)
 	}
 	return rn.ready(ctx, name)
 }

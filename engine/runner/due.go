@@ -30,7 +30,7 @@ func (rn *Runner) RunDue(ctx context.Context) {
 	}
 }
 
-// dueAgain is how often RunDue looks for due runs when it was not told of one.
+// dueAgain is how often RunDue looks for due runs when it was not notified of one.
 const dueAgain = 5 * time.Second
 
 // pause is the time until the next run is due, at most dueAgain: wall clocks step, and a timer set

@@ -30,7 +30,7 @@ func (rn *Runner) tellDelays(ctx context.Context) {
 		err := rn.store.OrderNodes(ctx, engine.NodeOrder{Kind: engine.OrderDelay,
 			Subject: d.Until.UTC().Format(time.RFC3339Nano) + " " + d.Name})
 		if err != nil && ctx.Err() == nil {
-			rn.o.Log.Warn("the other nodes were not told that a host asks to wait: they learn it from the host", "destination", d.Name,
+			rn.o.Log.Warn("the other nodes were not notified that a host asks to wait: the host will ask them too", "destination", d.Name,
 				"error", err)
 		}
 	}

@@ -100,13 +100,13 @@ func TestOnlyWhatWasSignedVerifies(t *testing.T) {
 					t.Errorf("at the edge: %+v", got)
 				}
 			}
-			spoil(t, v, k, req)
+			malform(t, v, k, req)
 		})
 	}
 }
 
-// spoil tries the ways in which a signature can be malformed.
-func spoil(t *testing.T, v *signature.Verifier, k signature.Key, req *signature.Request) {
+// malform sends malformed signatures of each kind.
+func malform(t *testing.T, v *signature.Verifier, k signature.Key, req *signature.Request) {
 	name := v.From.Header
 	if name == "" {
 		return

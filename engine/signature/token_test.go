@@ -395,7 +395,7 @@ func TestTheChainOfATokenHasABoundedLength(t *testing.T) {
 		length   int
 		critical []int
 		purposes []string
-		spoil    func([]any) any
+		malform  func([]any) any
 		detail   string // empty for a chain that proves
 	}{
 		{"two", 2, nil, nil, nil, ""}, {"eight", 8, nil, nil, nil, ""},
@@ -420,8 +420,8 @@ func TestTheChainOfATokenHasABoundedLength(t *testing.T) {
 			x5c = append(x5c, enc64(x.Raw))
 		}
 		token.Header["x5c"] = x5c
-		if c.spoil != nil {
-			token.Header["x5c"] = c.spoil(x5c)
+		if c.malform != nil {
+			token.Header["x5c"] = c.malform(x5c)
 		}
 		text, err := token.SignedString(keys[0])
 		if err != nil {

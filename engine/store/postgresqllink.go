@@ -40,7 +40,7 @@ type link struct {
 	steady  time.Time // since when it beats without a gap
 	hinted  time.Time
 	written string // what the other nodes had written at the last beat
-	// hints are the changes of which the others were not told yet.
+	// hints are the changes of which the others have no notification yet.
 	hints atomic.Uint32
 	wake  chan struct{}
 	// stop is closed after the writer has ended: while it commits what is queued, the lease must hold.

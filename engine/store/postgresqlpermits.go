@@ -10,7 +10,7 @@ import (
 )
 
 // This file stores the limits that hold for all nodes together. What a node was given is committed before
-// it uses it: nothing has to be told to other nodes, and nothing is owed when a node dies.
+// it uses it: other nodes need no notification, and nothing is left to do when a node dies.
 
 // databaseMicros is the database's time in microseconds.
 const databaseMicros = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`

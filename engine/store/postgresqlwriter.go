@@ -120,7 +120,7 @@ func (w *writer) attempt(batch []*command, careful bool) (sent bool, err error) 
 		}
 		return sent, err
 	}
-	w.told(w.signal)
+	w.publish(w.signal)
 	return true, nil
 }
 
@@ -156,13 +156,13 @@ func (w *writer) resolve(batch []*command, cause error) error {
 		if !done {
 			return w.postgresTransaction(batch)
 		}
-		w.told(signal)
+		w.publish(signal)
 		return nil
 	}
 }
 
-// told publishes what was committed, here and to the other nodes.
-func (w *writer) told(signal engine.Signal) {
+// publish publishes what was committed, here and to the other nodes.
+func (w *writer) publish(signal engine.Signal) {
 	if signal != 0 {
 		w.signals.Publish(signal)
 		w.pg.link.hint(signal)

@@ -13,7 +13,7 @@ import (
 // feed are the promises of LiveHistory.
 var feed = []test{
 	{"changes are listed in the order of their commits", feedInOrder},
-	{"a reader beside many writers misses nothing and is told nothing twice", feedIsWhole},
+	{"a reader beside many writers misses nothing and sees nothing twice", feedIsWhole},
 	{"a position of before the feed has its own error", feedGone},
 }
 
@@ -94,12 +94,12 @@ func feedIsWhole(t *testing.T, s Opened) {
 			}
 		})
 	}
-	told := map[engine.EventID]int{}
+	seen := map[engine.EventID]int{}
 	read := func() {
 		var list []engine.FeedChange
 		list, cursor = follow(t, s, cursor, 20)
 		for _, c := range list {
-			told[c.Event]++
+			seen[c.Event]++
 		}
 	}
 	ended := make(chan struct{})
@@ -112,16 +112,16 @@ func feedIsWhole(t *testing.T, s Opened) {
 		}
 		read()
 	}
-	for before := -1; before != len(told); {
-		before = len(told)
+	for before := -1; before != len(seen); {
+		before = len(seen)
 		read()
 	}
-	if len(told) != writers*each {
-		t.Errorf("%d of %d events were told", len(told), writers*each)
+	if len(seen) != writers*each {
+		t.Errorf("%d of %d events were seen", len(seen), writers*each)
 	}
-	for id, n := range told {
+	for id, n := range seen {
 		if n != 1 {
-			t.Errorf("%s was told %d times", id, n)
+			t.Errorf("%s was seen %d times", id, n)
 		}
 	}
 }
