@@ -211,7 +211,6 @@ func TestSelectedEventsAreCompared(t *testing.T) {
 		{func(o *backtest.Options) { o.Limit = 1 }, []int{1}},
 		{func(o *backtest.Options) { o.Limit = 54 }, []int{54}},
 		{func(o *backtest.Options) { o.Limit = 202 }, []int{200, 202}},
-		{func(o *backtest.Options) { o.Sample = 90 }, []int{90}},
 		{func(o *backtest.Options) { o.Query.Before = ids[3].Event.ID }, []int{3}},
 		{func(o *backtest.Options) { o.Query.After = ids[199].Event.ID }, []int{3}},
 		{func(o *backtest.Options) { o.Query.Trigger = "back" }, nil},
@@ -228,4 +227,17 @@ func TestSelectedEventsAreCompared(t *testing.T) {
 			t.Errorf("%v, want %v", progress, x.want)
 		}
 	}
+	t.Run("a sample", func(t *testing.T) { // the ids, and with them the chosen events, are others each time
+		var found [2]string
+		for i := range found {
+			f := test(t, path, edited, func(o *backtest.Options) { o.Sample = 90 })
+			if f.Events != 90 || f.RunsBefore != 90 || f.Unchanged+len(f.changes) != 90 {
+				t.Errorf("%+v", f.Report)
+			}
+			found[i] = fmt.Sprint(f.changes)
+		}
+		if found[0] != found[1] {
+			t.Errorf("two samples differ:\n%s\n%s", found[0], found[1])
+		}
+	})
 }
