@@ -244,6 +244,19 @@ func (d *desk) pending() string {
 	return p.Items[0].ID
 }
 
+// TestRefusedActionIsAnsweredInTheFormOfItsRequest: a page for a form, and JSON for a call of the API.
+func TestRefusedActionIsAnsweredInTheFormOfItsRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		c := w.made(nil)
+		for path, want := range map[string]string{"/runs/RUNNING/cancel": "<p role=\"alert\">this form has expired", "/api/v1/runs/RUNNING/cancel": `{"error":"this call`} {
+			out := get(c, "POST", w.named(path), nil, "")
+			if out.Code != http.StatusForbidden || !strings.Contains(out.Body.String(), want) || len(w.desk.calls()) != 0 {
+				t.Errorf("%s: %d %s", path, out.Code, out.Body)
+			}
+		}
+	})
+}
+
 // TestFormsDoWhatTheySay compares what each form asks of the operator, what it answers and what the audit log has
 // of it with the golden file.
 func TestFormsDoWhatTheySay(t *testing.T) {

@@ -132,7 +132,7 @@ func (d *desk) Switch(_ context.Context, o engine.SwitchOrder) (engine.Switched,
 		x = engine.Switched{Missed: 4, Since: &since}
 	}
 	if o.On && o.Workflow == "paused" {
-		x.Held = 2
+		x.Held = 1
 	}
 	return x, d.did("switch %+v", o)
 }

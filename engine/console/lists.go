@@ -194,7 +194,7 @@ func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 		err = nil
 	}
 	var items []engine.DeadLetter
-	left := 0
+	var left int
 	if group != "" {
 		groups = slices.DeleteFunc(groups, func(g engine.DeadGroup) bool { return g.ID != group })
 	}

@@ -86,12 +86,16 @@ func TestPagesAndOrdersAreLimitedInSize(t *testing.T) {
 			path, part string
 			want       int
 		}{
-			{"/", "alert-", 50}, {"/", `<a class="title" href="/destination?name=`, 10}, {"/destinations", `<a class="title" href="/destination?name=`, 500}, {"/batches", `<a href="/batches/bat_`, 200},
-			{"/runs/" + run.Items[0].ID, `<option value="run_`, 20}, {"/trigger?name=quiet", `<a href="/events/evt_`, 10},
-			{"/trigger?name=quiet", `<a href="/quarantine/ref_`, 5}, {"/search?q=many", `<a href="/events/evt_`, 20}, {"/search?q=quiet", `<a href="/runs/run_`, 20},
-			{"/search?q=method", `<a href="/quarantine/ref_`, 20}, {"/quarantine", `<a href="/quarantine/ref_`, 50}, {"/playground", `<option value="evt_`, 20},
-			{"/deadletters?workflow=quiet&reason=fail", `name="run" value="run_`, 500}, {"/api/v1/quarantine", `"id":"ref_`, 50},
-			{"/api/v1/quarantine?limit=1000", `"next":"ref_`, 1}, {"/api/v1/store?limit=1000", `"key":`, 1000}, {"/api/v1/store?limit=1000", `"next":""`, 0}, {"/api/v1/store?limit=2", `"key":`, 2},
+			{"/runs/" + run.Items[0].ID, `<option value="run_`, 20},
+			{"/", "alert-", 50}, {"/", `<a class="title" href="/destination?name=`, 10},
+			{"/destinations", `<a class="title" href="/destination?name=`, 500}, {"/batches", `<a href="/batches/bat_`, 200},
+			{"/trigger?name=quiet", `<a href="/events/evt_`, 10}, {"/trigger?name=quiet", `<a href="/quarantine/ref_`, 5},
+			{"/search?q=many", `<a href="/events/evt_`, 20}, {"/search?q=quiet", `<a href="/runs/run_`, 20},
+			{"/search?q=method", `<a href="/quarantine/ref_`, 20}, {"/quarantine", `<a href="/quarantine/ref_`, 50},
+			{"/playground", `<option value="evt_`, 20}, {"/deadletters?workflow=quiet&reason=fail", `name="run" value="run_`, 500},
+			{"/api/v1/quarantine", `"id":"ref_`, 50}, {"/api/v1/quarantine?limit=1000", `"next":"ref_`, 1},
+			{"/api/v1/store?limit=1000", `"key":`, 1000}, {"/api/v1/store?limit=1000", `"next":""`, 0},
+			{"/api/v1/store?limit=2", `"key":`, 2},
 		} {
 			if got := strings.Count(get(c, "GET", x.path, nil, "").Body.String(), x.part); got != x.want {
 				t.Errorf("%s shows %d of %s, want %d", x.path, got, x.part, x.want)

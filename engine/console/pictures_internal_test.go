@@ -83,7 +83,7 @@ func graphed() *workflows.Workflow {
 			step("loop", func(s *workflows.Step) { s.ForEach, s.Steps = &workflows.Expr{}, one }),
 			step("both", func(s *workflows.Step) { s.Parallel = []*workflows.Step{step("x", nil), step("y", nil)} }),
 			step("switch", func(s *workflows.Step) {
-				s.Cases, s.Default = []workflows.Case{{Value: "a/b", Steps: one}, {Value: "c", Steps: one}}, one
+				s.Cases, s.Default = []workflows.Case{{Value: "a/b", Steps: one}, {Value: "a name of twenty-seven chars", Steps: one}}, one
 			}),
 			step("some", func(s *workflows.Step) { s.Cases = []workflows.Case{{Value: "a", Steps: one}} }),
 			step("saved", func(s *workflows.Step) { s.OnFailure = one })}}
