@@ -248,7 +248,8 @@ func (d *desk) pending() string {
 func TestRefusedActionIsAnsweredInTheFormOfItsRequest(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		c := w.made(nil)
-		for path, want := range map[string]string{"/runs/RUNNING/cancel": "<p role=\"alert\">this form has expired", "/api/v1/runs/RUNNING/cancel": `{"error":"this call`} {
+		for path, want := range map[string]string{"/runs/RUNNING/cancel": "<p role=\"alert\">this form has expired",
+			"/api/v1/runs/RUNNING/cancel": `{"error":"this call`} {
 			out := get(c, "POST", w.named(path), nil, "")
 			if out.Code != http.StatusForbidden || !strings.Contains(out.Body.String(), want) || len(w.desk.calls()) != 0 {
 				t.Errorf("%s: %d %s", path, out.Code, out.Body)
