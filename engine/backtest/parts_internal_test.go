@@ -395,3 +395,56 @@ func TestChangesNameTheirSubjectAndOrigin(t *testing.T) {
 		}
 	}
 }
+
+// TestAReviewIsAnsweredOnceAsRecorded checks that a run that waits for a person's review of an attempt continues when
+// the person answered, and waits if nobody did.
+func TestAReviewIsAnsweredOnceAsRecorded(t *testing.T) {
+	r := newRecorded(&engine.RecordedRun{Run: &engine.Run{}, Answers: []engine.RecordedAnswer{
+		{Path: "p", Answer: plan.Answer{Attempt: 1, Verdict: "done", At: after(50)}}}})
+	s := &simulation{answers: r, st: &plan.State{Now: after(10), Answers: map[string]*plan.Answer{}}}
+	for range 2 {
+		s.ask(plan.Question{Kind: "review", Path: "p", Attempt: 1}, nil)
+		s.ask(plan.Question{Kind: "review", Path: "q", Attempt: 1}, nil)
+		s.ask(plan.Question{Kind: "review", Path: "p", Attempt: 2}, nil)
+	}
+	if len(s.pending) != 1 || !s.pending[0].at.Equal(after(50)) || len(s.st.Answers) != 1 || s.st.Answers["p"].Verdict != "done" {
+		t.Errorf("%+v %+v", s.pending, s.st.Answers)
+	}
+	late := &simulation{answers: r, st: &plan.State{Now: after(90), Answers: map[string]*plan.Answer{}}}
+	if late.ask(plan.Question{Kind: "review", Path: "p", Attempt: 1}, nil); !late.pending[0].at.Equal(after(90)) {
+		t.Errorf("an answer before the question: %v", late.pending[0].at)
+	}
+}
+
+// TestACalledRunThatIsEndedTakesAsLongAsRecorded checks when the end of a called run that its caller orders arrives.
+func TestACalledRunThatIsEndedTakesAsLongAsRecorded(t *testing.T) {
+	ending := &plan.Error{Code: "timeout"}
+	r := &plan.Record{Path: "c", Attempt: 1, Status: plan.Waiting, Waits: []plan.Wait{{Kind: plan.WaitCall, Workflow: "w", Ending: ending}}}
+	q := plan.Question{Kind: "call", Path: "c", Attempt: 1}
+	world := func(pending ...completion) *simulation {
+		return &simulation{pending: pending, st: &plan.State{Now: after(100), Records: map[string][]*plan.Record{"c": {r}}}}
+	}
+	for name, x := range map[string]struct {
+		pending completion
+		at      int
+		ended   bool
+	}{
+		"as recorded":       {completion{at: after(500), record: r, unknown: "x"}, 450, true},
+		"at once":           {completion{at: after(120), record: r, unknown: "x"}, 100, true},
+		"its own end":       {completion{at: after(500), record: r}, 500, false},
+		"another step's":    {completion{at: after(500), record: &plan.Record{Path: "d", Attempt: 1}, unknown: "x"}, 500, false},
+		"another attempt's": {completion{at: after(500), record: &plan.Record{Path: "c", Attempt: 2}, unknown: "x"}, 500, false},
+	} {
+		s := world(x.pending)
+		s.ask(q, nil)
+		if got := s.pending[0]; !got.at.Equal(after(x.at)) || (got.ended != nil) != x.ended || x.ended && (got.unknown != "" ||
+			got.ended.Err != ending || got.ended.Verdict != "call" || got.ended.Attempt != 1) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	r.Waits[0].Ending = nil
+	s := world(completion{at: after(500), record: r, unknown: "x"})
+	if s.ask(q, nil); s.pending[0].ended != nil {
+		t.Error("a called run that nobody ends is ended")
+	}
+}
