@@ -78,7 +78,8 @@ func copyFile(t *testing.T, from, to string) {
 // unlike are workflows whose steps fail, have conditions, and share requests.
 var unlike = map[string]string{
 	"picky": "on: hook\nsteps:\n  - {id: p, if: event.data.n > 3, uses: test/act, with: {n: 1}}\n  - {id: q, uses: test/act, with: {n: 2}}\n",
-	"tries": "on: hook\nsteps: [{id: t, uses: test/act, with: {n: 4, fail: 1}, retry: {max: 2, delay: 1s}}]\noutput: ${{ steps.t.output.try }}\n",
+	"tries": "on: hook\nsteps: [{id: t, uses: test/act, with: {n: 4, fail: 1}, retry: {max: 2, delay: 1s}}]\n" +
+		"output: ${{ steps.t.output.try }}\n",
 	"twice": "on: hook\nsteps:\n  - {id: a, uses: test/act, with: {n: 5, url: u}}\n  - {id: b, uses: test/act, with: {n: 6, url: v}}\n" +
 		"output: ${{ steps.b.output.got }}\n",
 	"wide": "on: hook\nsteps:\n  - {id: w, foreach: \"[1, 2]\", as: i, steps: [{id: in, uses: test/act, with: {n: \"${{ i }}\"}}]}\n",
