@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // TestABatchIsPausedResumedAndCancelled: and goes on after a restart where it was.
@@ -104,7 +105,7 @@ func TestABatchKeepsTheLimitsOfAWorkflow(t *testing.T) {
 // TestBatchAndHoldSurviveACrashAtAnyWrite fails the n-th commit and all after it, for
 // every n: what was held and what the batch takes runs once, whatever was cut.
 func TestBatchAndHoldSurviveACrashAtAnyWrite(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += testsize.Of(t, "HOOKLOOM_FAULTSTEP", 1) {
 		w := newWorld(t, map[string]string{"x": "on: back\n" + acts})
 		e, _, stop := w.start(nil)
 		ctx := context.Background()

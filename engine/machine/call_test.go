@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 const callee = `on: call
@@ -66,7 +67,7 @@ func TestCallReturnsTheOutputOfTheCalledRun(t *testing.T) {
 // TestCallSurvivesACrashAtAnyWrite: the called workflow has one run and one
 // effect, and its caller goes on.
 func TestCallSurvivesACrashAtAnyWrite(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += testsize.Of(t, "HOOKLOOM_FAULTSTEP", 1) {
 		w := newWorld(t, map[string]string{"other": callee, "w": "on: hook\nsteps:\n  - {id: c, call: other, with: {n: 4}}\n  - {id: b, uses: " +
 			"test/act}\noutput: ${{ steps.c.output }}"})
 		var crashed atomic.Bool

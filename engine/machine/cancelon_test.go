@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // back is an event of the trigger back.
@@ -117,7 +118,7 @@ func runOf(t *testing.T, s database, of engine.EventID) (id engine.RunID) {
 // TestEventEndsRunsAcrossACrash fails the n-th commit after the run waits, and all later
 // ones, for every n: once the event is acknowledged, the run ends.
 func TestEventEndsRunsAcrossACrash(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += testsize.Of(t, "HOOKLOOM_FAULTSTEP", 1) {
 		w := newWorld(t, map[string]string{"w": "on: hook\ncancel_on: {event: back, key: event.key}\nsteps: [{sleep: 1h}]\n" + cleaned})
 		var mu sync.Mutex
 		armed, count, crashed := false, 0, false

@@ -19,6 +19,7 @@ import (
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/storetest"
+	"github.com/hookloom/hookloom/engine/testsize"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/value"
 	"go.uber.org/goleak"
@@ -309,7 +310,7 @@ func TestACrashAtAnyWriteLosesNothing(t *testing.T) {
 }
 
 func crashAtAnyWrite(t *testing.T, way func(engine.Store) engine.Store) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += testsize.Of(t, "HOOKLOOM_FAULTSTEP", 1) {
 		w := newWorld(t, map[string]string{"w": threeSteps, "skips": "on: hook\nwhen: false\nsteps: [{stop: x}]"})
 		w.store = way
 		w.target.do = func(in engine.Input, nth int) (any, error) {

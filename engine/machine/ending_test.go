@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // statuses returns the status and the error of the runs of each workflow, the oldest first.
@@ -128,7 +129,7 @@ func TestOrderOfEndingHoldsAcrossACrashAtAnyWrite(t *testing.T) {
 		}
 		flows := map[string]string{"w": "on: hook\nsteps: [{id: c, call: child, " + retry + "}]",
 			"child": "on: call\nsteps: [{sleep: 1h}, {uses: test/act}]"}
-		for n := 1; ; n++ {
+		for n := 1; ; n += testsize.Of(t, "HOOKLOOM_FAULTSTEP", 1) {
 			w := newWorld(t, flows)
 			var crashed, counting atomic.Bool
 			var writes atomic.Int32

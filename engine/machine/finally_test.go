@@ -12,6 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 // cleaned is what the finally step of these tests says.
@@ -165,7 +166,7 @@ func TestFailureInFinallyDoesNotReplaceTheFirst(t *testing.T) {
 // TestCancelledRunReachesFinallyAcrossACrash: the n-th commit after the cancellation and
 // all later ones fail, for every n.
 func TestCancelledRunReachesFinallyAcrossACrash(t *testing.T) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += testsize.Of(t, "HOOKLOOM_FAULTSTEP", 1) {
 		w := newWorld(t, map[string]string{"w": "on: hook\nsteps: [{sleep: 1h}]\n" + cleaned})
 		var mu sync.Mutex
 		armed, count, crashed := false, 0, false

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/machine"
+	"github.com/hookloom/hookloom/engine/testsize"
 )
 
 const (
@@ -122,10 +123,11 @@ func TestACrashAtAnyWriteLosesNoGatheredEvent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			step := 1
+			standard := 1
 			if testing.Short() {
-				step = 4
+				standard = 4
 			}
+			step := testsize.Of(t, "HOOKLOOM_FAULTSTEP", standard)
 			for n := 1; crashWhileGathering(t, c.flow, n); n += step {
 				if n > 200 {
 					t.Fatal("there is no end of writes")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testsize"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -39,9 +40,11 @@ func faults(t *testing.T, fresh func(t testing.TB) Open) {
 	})
 }
 
-// eachFault executes the script once for each of its commits, which fails.
+// eachFault executes the script once for each of its commits, which fails. The environment may ask for
+// every n-th commit only.
 func eachFault(t *testing.T, fresh func(t testing.TB) Open, crash bool, want []string) {
-	for n, more := 1, true; more; n++ {
+	step := testsize.Of(t, "HOOKLOOM_FAULTSTEP", 1)
+	for n, more := 1, true; more; n += step {
 		t.Run(fmt.Sprint("commit ", n), func(t *testing.T) { more = faulty(t, fresh(t), n, crash, want) })
 	}
 }
