@@ -51,7 +51,7 @@ type stepConn struct {
 }
 
 func (c *stepConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.step(); err != nil {
+	if err := c.step(); err != nil && !errors.Is(err, ErrEmptyRow) {
 		return nil, err
 	}
 	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
@@ -62,7 +62,7 @@ func (c *stepConn) QueryContext(ctx context.Context, query string, args []driver
 }
 
 func (c *stepConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
-	if err := c.step(); err != nil {
+	if err := c.step(); err != nil && !errors.Is(err, ErrEmptyRow) {
 		return nil, err
 	}
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
@@ -74,11 +74,19 @@ type stepRows struct {
 }
 
 func (r *stepRows) Next(dest []driver.Value) error {
-	if err := r.step(); err != nil {
+	failure := r.step()
+	if failure != nil && !errors.Is(failure, ErrEmptyRow) {
+		return failure
+	}
+	if err := r.Rows.Next(dest); err != nil || failure == nil {
 		return err
 	}
-	return r.Rows.Next(dest)
+	clear(dest)
+	return nil
 }
+
+// ErrEmptyRow as the error of a row replaces it with one whose columns are all NULL.
+var ErrEmptyRow = errors.New("an empty row")
 
 // ErrLostFile is the error of a file that cannot be read any more.
 var ErrLostFile error = sqlite3.Error{Code: sqlite3.ErrIoErr}

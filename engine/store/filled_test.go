@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -35,8 +36,9 @@ type plainWrite struct {
 	do   func(context.Context) error
 }
 
-// eachWrite calls around for writes of all kinds: those of storetest, and those that fill every list.
-func eachWrite(s *store.Store, around func(name string, do func(context.Context) error)) {
+// eachWrite calls around for writes of all kinds: those of storetest, and those that fill every list. The results of
+// writes are kept in results, if that is not nil.
+func eachWrite(s *store.Store, results map[string]string, around func(name string, do func(context.Context) error)) {
 	storetest.EachWrite(storetest.Opened{Store: s, History: s.History()}, around)
 	for n, e := range laterEvents {
 		around(fmt.Sprint("event ", n), func(ctx context.Context) error { return e.store(ctx, s, int64(n+1)) })
@@ -44,16 +46,35 @@ func eachWrite(s *store.Store, around func(name string, do func(context.Context)
 	for _, w := range plainWrites(s) {
 		around(w.name, w.do)
 	}
+	for _, w := range resultWrites(s) {
+		around(w.name, func(ctx context.Context) error {
+			v, err := w.do(ctx)
+			if results == nil {
+				return err
+			}
+			text, jerr := json.Marshal(v)
+			if err != nil {
+				text = []byte("error: " + err.Error())
+			}
+			results["write "+w.name] = string(text)
+			if errors.Is(err, engine.ErrPending) || errors.Is(err, engine.ErrStale) {
+				return nil
+			}
+			return errors.Join(err, jerr)
+		})
+	}
 }
 
-// fillAll makes all writes of eachWrite.
-func fillAll(t testing.TB, s *store.Store) {
+// fillAll makes all writes of eachWrite, and returns the results of those that have one.
+func fillAll(t testing.TB, s *store.Store) map[string]string {
 	t.Helper()
-	eachWrite(s, func(name string, do func(context.Context) error) {
+	results := map[string]string{}
+	eachWrite(s, results, func(name string, do func(context.Context) error) {
 		if err := do(t.Context()); err != nil && !errors.Is(err, errors.ErrUnsupported) { // such as what only nodes share
 			t.Fatalf("%s: %v", name, err)
 		}
 	})
+	return results
 }
 
 // laterEntry is an event with a decision about it and its run.
