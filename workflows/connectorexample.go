@@ -143,6 +143,11 @@ func (a *ConnectorAction) answerGives() any {
 	if a.Pages != nil || a.Output == nil {
 		return nil
 	}
+	readable := true
+	a.Output.exprs(func(e *Expr) { readable = readable && e.Compiled() })
+	if !readable {
+		return nil // its mistakes are reported
+	}
 	headers := map[string]any{}
 	for k, v := range a.Call.Response.Headers {
 		headers[strings.ToLower(k)] = v

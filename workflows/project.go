@@ -460,7 +460,7 @@ func (p *Project) readJSON(rel string) (any, error) {
 		return nil, fmt.Errorf("%s does not exist", rel)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", rel, err)
+		return nil, fmt.Errorf("reading %s: %w", rel, pathless(err))
 	}
 	return value.DecodeJSON(b)
 }
