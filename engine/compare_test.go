@@ -61,3 +61,75 @@ func TestDelayIgnoresTestsAndImplausibleTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestComparisonCountsTheCostOfPolling checks the figures and the verdict for each kind of history.
+func TestComparisonCountsTheCostOfPolling(t *testing.T) {
+	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	sec := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
+	seen := func(own, webhook, poll int) engine.SeenEvent {
+		e := engine.SeenEvent{Time: sec(own), Repeats: 1, Recovered: webhook == 0}
+		if webhook > 0 {
+			e.See("webhook", sec(webhook))
+		}
+		if poll > 0 {
+			e.See("poll", sec(poll))
+			e.See("poll", sec(poll+5)) // only the first time counts
+		}
+		return e
+	}
+	polls := []engine.PollEntry{{At: at, Requests: 2, Bytes: 100, Fresh: 1, Quota: "90/100"}, {At: sec(60), Requests: 1, Bytes: 50},
+		{At: sec(120), Requests: 3, Outcome: "failed", Quota: "75/100"}}
+	both := []engine.SeenEvent{seen(0, 2, 60), seen(100, 104, 160)}
+	c := engine.Compare("orders", at, sec(86400/2), engine.Sightings{Events: both, Polls: polls})
+	if c.Trigger != "orders" || !c.Since.Equal(at) || c.Events != 2 || c.Both != 2 || c.Repeats != 2 || c.Recovered != 0 || c.Polls != 3 ||
+		c.EmptyPolls != 1 || c.FailedPolls != 1 || c.Requests != 6 || c.Bytes != 150 || c.RequestsPerFind != 6 || c.RequestsPerDay != 12 ||
+		c.Quota != "75/100" || c.QuotaUsed != 0.25 {
+		t.Errorf("the cost: %+v", c)
+	}
+	if *c.Lag != (engine.Delays{Count: 2, P50: 56, P95: 58, P99: 58, Max: 58}) || c.WebhookDelay.P50 != 2 || c.WebhookDelay.Max != 4 ||
+		c.PollDelay.P50 != 60 {
+		t.Errorf("the delays: %+v %+v %+v", c.Lag, c.WebhookDelay, c.PollDelay)
+	}
+	if b := c.BreakEven; b == nil || *b != (engine.IntervalCost{Interval: "4s", Mean: 2, P95: 3.8, RequestsPerDay: 43200}) {
+		t.Errorf("polling as fast as the webhook: %+v", b)
+	}
+	if len(c.Intervals) != 4 || c.Intervals[0] != (engine.IntervalCost{Interval: "10s", RequestsPerDay: 17280, Empty: 1 - 2.0/4320}) ||
+		c.Intervals[1] != (engine.IntervalCost{Interval: "1m", Mean: 10, P95: 20, RequestsPerDay: 2880, Empty: 1 - 2.0/720}) ||
+		c.Intervals[2].Mean != 100 || c.Intervals[3].Interval != "1h" || c.Intervals[3].P95 != 3500 {
+		t.Errorf("other intervals: %+v", c.Intervals)
+	}
+	later := engine.Compare("orders", sec(-60), sec(10), engine.Sightings{Events: both[:1]})
+	if later.Intervals[1].Mean != 0 || later.Intervals[1].Empty != 0 {
+		t.Errorf("intervals begin with the first event: %+v", later.Intervals)
+	}
+	after := engine.Compare("orders", sec(-30), sec(86400), engine.Sightings{Events: []engine.SeenEvent{seen(-60, 1, 0), seen(5, 6, 0)}})
+	if after.Intervals[1].Mean != 27.5 || after.WebhookDelay.Count != 2 {
+		t.Errorf("intervals begin with the period: %+v", after.Intervals)
+	}
+	for want, s := range map[string]engine.Sightings{
+		"No events are recorded yet: there is nothing to compare.": {Polls: polls},
+		"Only the webhook has recorded events (1), and no poll was answered yet: add a poll with compare: true to find out what it misses; " +
+			"hookloom poll asks one at once.": {Events: []engine.SeenEvent{seen(0, 1, 0)}},
+		"The webhook delivered none of the 1 events that polling found: it is broken or not set up; only polling works.": {
+			Events: []engine.SeenEvent{seen(0, 0, 1)}, Polls: polls},
+		"The webhook missed 1 of 3 events (33.3 %) that polling found: keep both; the webhook is faster, and the poll finds what it misses.": {
+			Events: append([]engine.SeenEvent{seen(0, 0, 9), seen(0, 5, 0)}, both...), Polls: polls},
+		"The poll found none of the webhook's 1 events: their keys differ, or the poll lists something else.": {
+			Events: []engine.SeenEvent{seen(0, 1, 0)}, Polls: polls},
+		"The webhook delivered all 2 events, at the median 56s before the poll; polling made 6 requests and found nothing that the webhook " +
+			"did not deliver: the webhook suits this trigger, and a rare poll is enough as a check.": {Events: both, Polls: polls},
+		"The webhook delivered all 1 events: the webhook suits this trigger, and a rare poll is enough as a check.": {
+			Events: []engine.SeenEvent{seen(0, 9, 3)}, Polls: []engine.PollEntry{{At: at}}},
+	} {
+		if got := engine.Compare("orders", at, sec(600), s).Verdict; got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+	for quota, want := range map[string]float64{"": 0, "5": 0, "5/10": 0.5, "0/10": 1, "10/10": 0, "11/10": 0, "-1/10": 0, "x/10": 0, "5/x": 0,
+		"0/0": 0} {
+		p := []engine.PollEntry{{At: at, Quota: quota}}
+		if got := engine.Compare("orders", at, at, engine.Sightings{Polls: p}); got.QuotaUsed != want || got.RequestsPerDay != 0 {
+			t.Errorf("the quota %q: %v is used, %v requests in a day", quota, got.QuotaUsed, got.RequestsPerDay)
+		}
+	}
+}
