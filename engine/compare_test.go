@@ -98,6 +98,20 @@ func TestComparisonCountsTheCostOfPolling(t *testing.T) {
 		c.Intervals[2].Mean != 100 || c.Intervals[3].Interval != "1h" || c.Intervals[3].P95 != 3500 {
 		t.Errorf("other intervals: %+v", c.Intervals)
 	}
+	far, known := seen(-8*86400, 2, 0), seen(30, 30, 60)
+	known.Repeats = 0
+	few := engine.Compare("orders", at, sec(86400/2), engine.Sightings{Polls: polls[:2],
+		Events: []engine.SeenEvent{far, known, {Time: sec(70), Webhook: sec(90), Poll: sec(70)}}})
+	if few.FarTimes != 1 || few.WebhookDelay != nil || few.PollDelay != nil || few.Intervals[3].Mean != 1780 || few.RequestsPerDay != 6 {
+		t.Errorf("events without a time of their own: %+v, %+v, %+v", few, few.WebhookDelay, few.PollDelay)
+	}
+	if one := engine.Compare("orders", at, sec(60), engine.Sightings{Polls: polls[:1], Events: both}); one.RequestsPerDay != 0 ||
+		one.Intervals[0].RequestsPerDay != 17280 {
+		t.Errorf("one poll: %+v", one)
+	}
+	if none := engine.Compare("orders", at, sec(60), engine.Sightings{Events: both}); none.Intervals[0].RequestsPerDay != 8640 {
+		t.Errorf("no polls: %+v", none.Intervals)
+	}
 	later := engine.Compare("orders", sec(-60), sec(10), engine.Sightings{Events: both[:1]})
 	if later.Intervals[1].Mean != 0 || later.Intervals[1].Empty != 0 {
 		t.Errorf("intervals begin with the first event: %+v", later.Intervals)

@@ -144,6 +144,19 @@ func TestDeadLetterOfASchemaIsDecidedBeforeItsRule(t *testing.T) {
 			t.Errorf("%s: %s, %q", name, d.Outcome, d.Reason)
 		}
 	}
+	ruled := listener(t, "when: [event.data.n > 0, event.data.x.y > 1]\n")
+	ev := came(`{"n": 1}`)
+	names, err := ev.Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	want := []engine.Condition{{Expr: "event.data.n > 0", Result: &yes, Values: map[string]any{"event.data.n": 1}},
+		{Expr: "event.data.x.y > 1", Error: "cannot read y: event.data.x is nil; write event.data.x?.y if it may be missing " +
+			"(in event.data.x.y > 1)", Values: map[string]any{"event.data.x.y": nil}}}
+	if d := ruled.Evaluate(ev, names, nil, time.Time{}); !reflect.DeepEqual(d.Conditions, want) {
+		t.Errorf("the conditions: %+v", d.Conditions)
+	}
 	l := listener(t, "")
 	if d := l.Evaluate(came("{}"), nil, errors.New("no names"), time.Time{}); d.Outcome != engine.RuleFailed || d.Reason != "no names" {
 		t.Errorf("an event without names: %+v", d)
@@ -177,7 +190,7 @@ func TestLargeEventWaitsWithoutItsBody(t *testing.T) {
 		"a large body":  {engine.Event{Delivery: engine.Delivery{Raw: []byte(large), Trigger: "hook", Inlet: "webhook"}}, true},
 		"large inputs":  {engine.Event{Delivery: engine.Delivery{Inputs: map[string]any{"a": large}}}, true},
 		"small inputs":  {engine.Event{Delivery: engine.Delivery{Inputs: map[string]any{"a": "x"}}}, false},
-		"released":      {engine.Event{Absent: 5}, true},
+		"released":      {engine.Event{Absent: 1}, true},
 		"with a share":  {engine.Event{Absent: 5, Share: &memory.Share{}}, true},
 		"an empty body": {engine.Event{}, false},
 	} {
