@@ -238,6 +238,10 @@ func TestNewSubscriberGetsRunEndsWithoutSubscribers(t *testing.T) {
 	if got := summary(f); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	f = test(t, path, edited, func(o *backtest.Options) { o.Workflows = map[string]bool{"other": true, "callee": true} })
+	if got := summary(f); !slices.Equal(got, want) {
+		t.Errorf("with the workflow that ends: got %q, want %q", got, want)
+	}
 	edited["spare"] = edited["other"] // it is not selected
 	f = test(t, path, edited, func(o *backtest.Options) { o.Workflows = map[string]bool{"other": true} })
 	if got := summary(f); !slices.Equal(got, want) {
@@ -248,6 +252,19 @@ func TestNewSubscriberGetsRunEndsWithoutSubscribers(t *testing.T) {
 	if got := summary(f); !slices.Equal(got, want[2:]) {
 		t.Errorf("a subscriber to failed runs: got %q, want %q", got, want[2:])
 	}
+}
+
+// TestWhatAnUnknownRunMakesIsUnknown checks events that a run makes behind a step without a recorded answer, on the side
+// of either version.
+func TestWhatAnUnknownRunMakesIsUnknown(t *testing.T) {
+	golden(t)
+	path := record(t, maker, send(t, bodies[1]))
+	stuck := edited(t, maker, edit{"shop", "steps:\n", "steps:\n  - {uses: store/set, with: {key: x, value: 1}}\n"})
+	shop := map[string]bool{"shop": true}
+	for _, x := range [][2]map[string]string{{maker, stuck}, {stuck, maker}, {stuck, stuck}} {
+		test(t, path, x[1], func(o *backtest.Options) { o.Workflows, o.Against = shop, load(t, x[0]).Workflows["shop"] })
+	}
+	test(t, path, stuck, nil)
 }
 
 // TestEventsOfARunAreComparedAfterTheRun checks that the events of a run that waits in a stream are compared

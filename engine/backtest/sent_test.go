@@ -55,6 +55,7 @@ func TestAChangedConnectorShowsItsRequestsFieldByField(t *testing.T) {
 		{"body: {name:", "body: {full_name:", "adds", "a.request.body.full_name",
 			"request.body.full_name: <nil> -> p1; request.body.name: p1 -> <nil>"},
 		{`full: "1"`, `full: "0"`, "gets", "g.request.query.full", "request.query.full: 1 -> 0"},
+		{`full: "1"`, `full: ["1", "2"]`, "gets", "g.request.query.full", "request.query.full: 1 -> [1 2]"},
 		{"default: eu", "default: us", "adds gets", "", "request.headers.X-Region: eu -> us"},
 		{"/v1\n", "/v3\n", "adds gets", "", ""},
 		{"response.body.id", "response.body.name", "", "", ""},
