@@ -36,7 +36,8 @@ func shownPart(w *httptest.ResponseRecorder) string {
 	}
 	for _, name := range []string{"Cache-Control", "X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy"} {
 		page := strings.HasPrefix(name, "Referrer") || strings.HasPrefix(name, "Content-")
-		if w.Header().Get(name) == "" && w.Code != http.StatusSeeOther && (!page || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/")) {
+		if w.Header().Get(name) == "" && w.Code != http.StatusSeeOther &&
+			(!page || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/")) {
 			fmt.Fprintf(&b, " no %s", name)
 		}
 	}

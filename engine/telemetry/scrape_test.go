@@ -17,6 +17,9 @@ import (
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
 	"github.com/hookloom/hookloom/workflows"
+	"go.opentelemetry.io/otel/codes"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -204,4 +207,95 @@ func TestScrapeShowsTheStateAndWhatWasReported(t *testing.T) {
 				less(string(want), b.String()))
 		}
 	})
+}
+
+// TestSpansLeaveOutWhatIsNotKnown checks addresses without a host or a port, events without an id, and methods.
+func TestSpansLeaveOutWhatIsNotKnown(t *testing.T) {
+	kept := tracetest.NewInMemoryExporter()
+	m := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))
+	for url, want := range map[string]string{"": "", "/hooks/shop": "", "http://a.example:x": "",
+		"https://a.example/x": "https a.example 443",
+		"http://a.example:8080": "http a.example 8080"} {
+		m.served(engine.ServedRequest{URL: url, Events: []engine.EventID{7, 7}, Status: 499})
+		span, got := attributes(kept)
+		if have := strings.TrimSpace(got["url.scheme"] + " " + got["server.address"] + " " + got["server.port"]); have != want ||
+			span.Status.Code == codes.Error {
+			t.Errorf("%q: %q", url, have)
+		}
+	}
+	if n := len(kept.GetSpans()); n != 5 {
+		t.Errorf("%d spans of five requests", n)
+	}
+	for destination, want := range map[string]string{"smtp://a": "25", "smtps://a": "465", "http://a": "80", "https://a": "443",
+		"ftp://a": "", "ftp://a:0": "",
+		"ftp://a:1": "1"} {
+		m.attempt(ended(time.Now()), engine.StepChange{Destination: destination}, nil)
+		if _, got := attributes(kept); got["server.port"] != want || got["server.address"] != "a" {
+			t.Errorf("%s: port %q", destination, got["server.port"])
+		}
+	}
+	spec := &workflows.ActionSpec{Action: &workflows.ConnectorAction{}}
+	for action, want := range map[string]string{"http/get": "GET", "http/put": "PUT", "http/post": "POST",
+		"http/patch": "PATCH", "http/delete": "DELETE",
+		"http/head": "HEAD", "http/request": "GET", "http/other": "POST", "crm/get": "POST"} {
+		if got := methodOf(engine.StepChange{Action: action}, spec) + methodOf(engine.StepChange{Action: action},
+			&workflows.ActionSpec{}); got != want+want {
+			t.Errorf("%s: %s", action, got)
+		}
+	}
+	kept.Reset()
+	for event, want := range []int{0, 1} {
+		m.stored(&engine.Delivery{Trigger: "shop", Inlet: workflows.InletWebhook}, engine.Receipt{Event: engine.EventID(event)})
+		if n := len(kept.GetSpans()); n != want {
+			t.Errorf("event %d: %d spans", event, n)
+		}
+	}
+	m.stored(&engine.Delivery{Trigger: "shop", Inlet: workflows.InletPoll}, engine.Receipt{Event: 1, Duplicate: true})
+	spans := kept.GetSpans()
+	if spans[0].SpanContext.SpanID() == spans[1].SpanContext.SpanID() || !spans[0].Parent.IsValid() || spans[1].Parent.IsValid() {
+		t.Errorf("%+v", spans)
+	}
+}
+
+// TestTelemetryThatCannotBeSentSaysSo checks the errors of the environment, and of the end.
+func TestTelemetryThatCannotBeSentSaysSo(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	m := fresh(t)
+	if m.Served() == nil || m.pusher == nil {
+		t.Fatal("nothing is sent")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	m.Stored(&engine.Delivery{Trigger: "shop", Inlet: workflows.InletWebhook}, engine.Receipt{Event: 7})
+	err := m.Close(ended)
+	if err == nil || !strings.Contains(err.Error(), "sending the last traces") || !strings.Contains(err.Error(),
+		"sending the last metrics") {
+		t.Error(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "nonsense")
+	if _, err := newTracer(t.Context(), "v1", log); err == nil || !strings.Contains(err.Error(), "describing this process") {
+		t.Error(err)
+	}
+	if _, err := newPusher(t.Context(), "v1", nil, log); err == nil || !strings.Contains(err.Error(), "describing this process") {
+		t.Error(err)
+	}
+	for _, off := range []string{"OTEL_SDK_DISABLED=true", "OTEL_TRACES_EXPORTER=none"} {
+		name, value, _ := strings.Cut(off, "=")
+		t.Setenv(name, value)
+		if ok, err := traces.asked(); ok || err != nil {
+			t.Errorf("%s: %t %v", off, ok, err)
+		}
+		t.Setenv(name, "")
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")
+	if _, err := New(t.Context(), Options{Logger: log}); err == nil || !strings.Contains(err.Error(), "only http/protobuf") {
+		t.Error(err)
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+	t.Setenv("OTEL_TRACES_EXPORTER", "otlp")
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+	if ok, err := traces.asked(); !ok || err != nil {
+		t.Errorf("%t %v", ok, err)
+	}
 }
