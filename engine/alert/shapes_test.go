@@ -101,7 +101,7 @@ func TestChangedEventsAreReportedUntilTheyAreAsBefore(t *testing.T) {
 		t.Errorf("of a field that nothing reads: %s", got)
 	}
 	if len(r.alerted) != 2 || fmt.Sprint(r.alerted[0].Data["touches"]) !=
-			"[map[expression:event.data.amount > 1 workflow:w]]" ||
+		"[map[expression:event.data.amount > 1 workflow:w]]" ||
 		fmt.Sprintf("%v %v %v", r.alerted[0].Data["path"], r.alerted[0].Data["of"],
 			r.alerted[0].Data["event_type"]) != "event.data.amount 50 paid" {
 		t.Errorf("%+v", r.alerted)

@@ -214,7 +214,7 @@ func TestSpansLeaveOutWhatIsNotKnown(t *testing.T) {
 	kept := tracetest.NewInMemoryExporter()
 	m := made(sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithIDGenerator(ids{})))
 	for url, want := range map[string]string{"": "", "/hooks/shop": "", "http://a.example:x": "",
-		"https://a.example/x": "https a.example 443",
+		"https://a.example/x":   "https a.example 443",
 		"http://a.example:8080": "http a.example 8080"} {
 		m.served(engine.ServedRequest{URL: url, Events: []engine.EventID{7, 7}, Status: 499})
 		span, got := attributes(kept)
