@@ -95,7 +95,7 @@ var conditions = []engine.Condition{{Expr: "a", Result: &yes}, {Expr: "b", Error
 
 // resultWrites fill what the writes of eachWrite leave empty: encrypted values, gatherings, groups, orders to runs.
 func resultWrites(s *store.Store) []resultWrite {
-	return append(append(append(secretWrites(s), gatheringWrites(s)...), groupWrites(s)...), againWrites(s)...)
+	return append(append(append(secretWrites(s), gatheringWrites(s)...), groupWrites(s)...), append(againWrites(s), claimWrites(s)...)...)
 }
 
 func secretWrites(s *store.Store) []resultWrite {
@@ -283,5 +283,72 @@ func againWrites(s *store.Store) []resultWrite {
 		{"too large", value("v10", with(key("x", engine.ValueSet), func(c *engine.ValueChange) { c.MaxKeys, c.MaxBytes = 99, 3 }))},
 		{"a long life", value("v11", with(key("ttl", engine.ValueSet), func(c *engine.ValueChange) { c.TTL = time.Hour }))},
 		{"the life stays", value("v12", key("ttl", engine.ValueIncrement))},
+	}
+}
+
+// claimWrites claim what one node or one caller has at a time, more than once.
+func claimWrites(s *store.Store) []resultWrite {
+	at := filledAt.Add(30 * time.Hour)
+	order := func(digest string, at time.Time) func(context.Context) (any, error) {
+		return func(ctx context.Context) (any, error) { return s.BeginOrder(ctx, "k1", []byte(digest), at) }
+	}
+	token := func(owner string, at time.Time) func(context.Context) (any, error) {
+		return func(ctx context.Context) (any, error) {
+			t, ok, err := s.ClaimToken(ctx, "shop", owner, at, at.Add(time.Minute))
+			return several{t, ok}, err
+		}
+	}
+	certificate := func(owner string, at time.Time) func(context.Context) (any, error) {
+		return func(ctx context.Context) (any, error) {
+			return s.ClaimCertificate(ctx, "cert2", owner, at, at.Add(time.Minute))
+		}
+	}
+	save := func(owner string, version int64) func(context.Context) (any, error) {
+		return func(ctx context.Context) (any, error) {
+			return nil, s.SaveToken(ctx, owner, engine.TokenState{Connection: "shop", Sealed: []byte("next"), Version: version, LastError: "no",
+				ErrorAt: at})
+		}
+	}
+	pay := engine.CancelKey{Trigger: "more", Rule: "r", Key: "o"}
+	ends := func(n int64, m engine.Match) func(context.Context) (any, error) {
+		return decided(s, n, "{}", startLater(n, engine.Queued, nil), func(own *engine.Match) { own.Cancels, own.Wakes = m.Cancels, m.Wakes })
+	}
+	return []resultWrite{
+		{"a key that is known", order("digest", filledAt.Add(time.Hour))}, {"a key of another request", order("other", filledAt.Add(time.Hour))},
+		{"a key that was forgotten", order("other", filledAt.Add(50*time.Hour))}, {"a token", token("me", at)},
+		{"a token that another one has", token("you", at)}, {"a token whose claim has ended", token("you", at.Add(time.Hour))},
+		{"a token saved", save("you", 1)}, {"a token saved by a former owner", save("me", 1)},
+		{"a certificate", certificate("me", at)}, {"a certificate that another one has", certificate("you", at)},
+		{"a certificate whose claim has ended", certificate("you", at.Add(time.Hour))},
+		{"a run with a key that ends it", decided(s, 220, "{}", startLater(220, engine.Queued, func(u *engine.RunUpdate) {
+			u.Cancelable, u.Cancels, u.Run.DueAt = true, []engine.CancelKey{pay}, at
+		}), nil)},
+		{"an event that ends it", ends(221, engine.Match{Cancels: []engine.CancelKey{pay}})},
+		{"an event that ends nothing", ends(222, engine.Match{Cancels: []engine.CancelKey{{Trigger: "more", Rule: "r", Key: "other"}}})},
+		{"an event that wakes a run", ends(223, engine.Match{Wakes: &engine.EventWait{Trigger: "back", Key: "b2", From: filledAt}})},
+		{"taken up to end", func(ctx context.Context) (any, error) { return nil, s.Take(ctx, laterRun(7)) }},
+		{"a run that ends with open steps", func(ctx context.Context) (any, error) {
+			u := startLater(7, engine.TimedOut, nil)
+			u.New, u.Run.Workflow, u.Run.Version, u.CloseSteps = false, "pay", "v1", true
+			u.Run.Error = &plan.Error{Message: "late", Code: "timeout", InDoubt: true}
+			next, err := s.CommitRun(ctx, u)
+			return next, err
+		}},
+		{"unparked", func(ctx context.Context) (any, error) { return s.Unpark(ctx, []string{"pay", "more"}, at) }},
+		{"a switch that ends", func(ctx context.Context) (any, error) {
+			return nil, s.SetSwitch(ctx, engine.Switch{Workflow: "pay", By: "ada", At: at}, true)
+		}},
+		{"an event ended", func(ctx context.Context) (any, error) {
+			return nil, s.End(ctx, laterRun(6), &plan.Error{Message: "x", Code: "y"}, at)
+		}},
+		{"an alert replaced", func(ctx context.Context) (any, error) {
+			return nil, s.SaveAlert(ctx, engine.OpenAlert{Kind: "gap", Subject: "pay", Message: "still silent", OpenedAt: at})
+		}},
+		{"secrets used again", func(ctx context.Context) (any, error) {
+			return nil, s.UseSecrets(ctx, []engine.SecretUse{{Trigger: "hook", Secret: "S", Count: 3, FirstAt: at, LastAt: at}})
+		}},
+		{"files of the project replaced", func(ctx context.Context) (any, error) {
+			return nil, s.SaveProjectFiles(ctx, map[string][]byte{"hookloom.yaml": []byte("x: 2"), "c": []byte("new")})
+		}},
 	}
 }
