@@ -181,9 +181,7 @@ func (m *Monitor) Load(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, a := range list {
-		k := key{a.Kind, a.Subject}
-		m.open[k] = a
-		m.own[k] = !m.ofOneNode(k) // another node may have reported it
+		m.open[key{a.Kind, a.Subject}] = a // those of ofNode are not our own: another node may have reported them
 	}
 	for k, a := range m.pending {
 		m.own[k] = m.own[k] || a != nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/redact"
+	"github.com/hookloom/hookloom/engine/registry"
 )
 
 const readsAmount = "on: hook\nwhen: event.data.amount > 1\nsteps: [{stop: x}]"
@@ -80,7 +83,7 @@ func TestChangedEventsAreReportedUntilTheyAreAsBefore(t *testing.T) {
 	if got := look(); got != gone || h.visited != visited+1 {
 		t.Errorf("without a new event: %s, %d events are read", got, h.visited-visited)
 	}
-	h.add(1, "paid", map[string]any{"note": "x", "amount": strings.Repeat("9", maxShapeBody)})
+	h.add(3, "paid", map[string]any{"note": "x", "amount": strings.Repeat("9", maxShapeBody)})
 	h.add(1, "paid", nil)
 	h.events[0].Raw = []byte("{")
 	if got := look(); got != gone {
@@ -171,6 +174,14 @@ func TestEventsAreComparedAtIntervals(t *testing.T) {
 		r.RunShapes(ctx)
 		if h.visited != 2 || time.Since(began) != 2*time.Minute+time.Second {
 			t.Errorf("%d looks in %s", h.visited, time.Since(began))
+		}
+		h.visited = 0
+		reg := registry.New(registry.Options{Store: r.store, Redactor: &redact.Redactor{}, Log: slog.New(slog.DiscardHandler)})
+		empty := New(Options{Store: r.store, Registry: reg, Recent: h.visit, ShapesEvery: time.Minute})
+		ctx, cancel = context.WithTimeout(t.Context(), 2*time.Minute+time.Second)
+		defer cancel()
+		if empty.RunShapes(ctx); h.visited != 0 {
+			t.Errorf("without a project: %d looks", h.visited)
 		}
 		if m := New(Options{}); m.o.Every != 15*time.Second || m.o.ShapesEvery != 10*time.Minute {
 			t.Errorf("every %s and %s", m.o.Every, m.o.ShapesEvery)
