@@ -99,7 +99,8 @@ func TestStoredValuesBehaveAsInTheStore(t *testing.T) {
 		{set("x", "a") + last("increment", "key: x"), "failed"}, {last("set", "key: '', value: 1"), "failed"},
 		{"{uses: store/set, with: {key: x, value: a}, retry: 0}, {id: s, call: sub}, {id: r, set: {v: \"${{ steps.s.output }}\"}}]\n",
 			"map[v:nil]"},
-		{"{uses: store/set, with: {key: x, value: a, scope: project}}, {id: s, call: sub}, {id: r, uses: store/get, with: {key: x, scope: project}}]\n", "b"},
+		{"{uses: store/set, with: {key: x, value: a, scope: project}}, {id: s, call: sub}, " +
+			"{id: r, uses: store/get, with: {key: x, scope: project}}]\n", "b"},
 	} {
 		p := project(t,
 			map[string]string{"w": "on: hook\nsteps: [" + c.steps + "output: \"${{ steps.r.status == 'failed' ? 'failed' : steps.r.output }}\"\n",
