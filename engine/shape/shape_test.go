@@ -143,3 +143,64 @@ func TestAShapeIsBounded(t *testing.T) {
 		t.Errorf("the shape takes %d bytes", len(text))
 	}
 }
+
+// TestAShapeSaysWhenAndWhatItDidNotKeep checks the times of the first and the last event, and the limits of
+// fields and values.
+func TestAShapeSaysWhenAndWhatItDidNotKeep(t *testing.T) {
+	t.Parallel()
+	s := shape.New("t", "", "2026-01")
+	for _, at := range []int64{5, 9, 3, 7} {
+		s.Add(map[string]any{"a9": 1}, time.Unix(at, 0))
+	}
+	if s.First.Unix() != 3 || s.Last.Unix() != 9 || s.Events != 4 || s.Version != "2026-01" || s.Rows()[1].Path != "event.data.a9" {
+		t.Errorf("%+v, %+v", s, s.Rows())
+	}
+	fields := func(n int) map[string]any {
+		out := map[string]any{}
+		for i := range n {
+			out[fmt.Sprint("f", i)] = i
+		}
+		return out
+	}
+	for n, more := range map[int]bool{200: false, 201: true} {
+		s := shape.New("t", "", "")
+		s.Add(fields(n), time.Unix(0, 0))
+		text, err := s.Go()
+		if err != nil || s.Data.More != more || len(s.Data.Fields) != 200 || strings.Contains(text, "There were more fields") != more {
+			t.Errorf("%d fields: more %t, %d are kept, %v", n, s.Data.More, len(s.Data.Fields), err)
+		}
+	}
+	values := func(texts ...string) []string {
+		s := shape.New("t", "", "")
+		for _, text := range texts {
+			s.Add(text, time.Unix(0, 0))
+		}
+		return s.Data.Enum()
+	}
+	many := func(n, times int) (out []string) {
+		for i := range n * times {
+			out = append(out, fmt.Sprint("v", i%n))
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		texts []string
+		want  int
+	}{
+		"twelve":                {many(12, 4), 12},
+		"thirteen":              {many(13, 4), 0},
+		"thirteen, then one":    {append(many(13, 1), many(1, 60)...), 0},
+		"three times each":      {many(12, 3), 0},
+		"a date among them":     {append(many(2, 20), "2026-01-31"), 0},
+		"a mail address":        {append(many(2, 20), "a@b.example"), 0},
+		"a link among them":     {append(many(2, 20), "https://x"), 0},
+		"a text of 40 bytes":    {append(many(1, 20), strings.Repeat("x", 40)), 2},
+		"a text of 41 bytes":    {append(many(1, 20), strings.Repeat("x", 41)), 0},
+		"a masked one":          {append(many(1, 20), "a***"), 0},
+		"one, after a long one": {append([]string{strings.Repeat("x", 41)}, many(1, 20)...), 0},
+	} {
+		if got := values(c.texts...); len(got) != c.want {
+			t.Errorf("%s: %q, want %d", name, got, c.want)
+		}
+	}
+}
