@@ -217,6 +217,9 @@ func TestRunsAreDecidedAsInTheGoldenFile(t *testing.T) {
 		if strings.Contains(title, "(gone") {
 			tr.st.GoneTriggers = map[string]bool{"hook": true}
 		}
+		if strings.Contains(title, "(removed") {
+			tr.st.Workflow.Steps[0].Gone = "it was removed"
+		}
 		tr.run()
 		got.WriteString("== " + title + "\n" + source.String() + tr.out.String())
 	}
