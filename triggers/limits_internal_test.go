@@ -65,6 +65,22 @@ func TestCredentialInARefusedURLIsMasked(t *testing.T) {
 	}
 }
 
+// TestTokenInARefusedURLIsMasked, whatever its parameter is called: also one that is not that of the trigger.
+func TestTokenInARefusedURLIsMasked(t *testing.T) {
+	v, err := signature.Compile(signature.Scheme{Algorithm: "static-token", From: signature.Place{Query: "k y"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &route{webhook: &workflows.Webhook{Path: "/hooks/t"}, proofs: []*proof{{verifier: v}}}
+	for query, want := range map[string]string{"": "", "?a=1&k+y=wrong&b=%20&k%20y=2": "?a=1&k+y=***&b=%20&k%20y=***",
+		"?kx=1&%zz=2": "?kx=1&%zz=2"} {
+		if got := r.keepURL(&inbound{path: "/hooks/t", publicURL: "https://a.example/hooks/t" +
+			query}); got != "https://a.example/hooks/t"+want {
+			t.Errorf("%s: %s", query, got)
+		}
+	}
+}
+
 // TestPathsHaveOneForm: without empty segments, and without a slash at the end.
 func TestPathsHaveOneForm(t *testing.T) {
 	for path, want := range map[string]string{"": "", "/": "/", "//": "/", "/a": "/a", "/a/": "/a", "//a//b/": "/a/b", "a/": "/a"} {

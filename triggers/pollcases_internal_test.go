@@ -54,8 +54,8 @@ var pollCases = []pollCase{
 	{name: "a list that is not there", poll: `items: response.body.orders, key: item.id`, polls: [][]string{
 		{`{"ordres":[{"id":1}],"n":1}`}, {`{"orders":null}`}, {`{}`}, {``}, {`"text"`}, {`[1]`}, {`7`}, {`{"orders":{"a":1},"more":[]}`},
 		{`{"a":1}`},
-		{`{"a01":1,"a02":1,"a03":1,"a04":1,"a05":1,"a06":1,"a07":1,"a08":1,"a09":1,"a10":1,"a11":1,"a12":1,"a13":1,"a14":1,"a15":1,"a16":1,"a17":1,` +
-			`"a18":1,"a19":1,"a20":1,"a21":1,"a22":1}`}}},
+		{`{"a01":1,"a02":1,"a03":1,"a04":1,"a05":1,"a06":1,"a07":1,"a08":1,"a09":1,"a10":1,"a11":1,"a12":1,"a13":1,"a14":1,"a15":1,"a16":1,` +
+			`"a17":1,"a18":1,"a19":1,"a20":1,"a21":1,"a22":1}`}}},
 	{name: "details", poll: byTime + `detail: {url: "https://shop.example/orders/${{ item.id }}"}, backfill: true`, polls: [][]string{
 		{orders(1, 2, 3) + "}", `{"id":1,"whole":true} ;; x-ratelimit-remaining=1`, "!404", "!410"}, {orders(3, 4) + "}", "!500"},
 		{orders(3, 4) + "}", `{"id":4}`}}},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	neturl "net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -238,7 +239,29 @@ func (r *route) keepURL(in *inbound) string {
 			return out // without its parameters it could not be verified again
 		}
 	}
+	for _, p := range r.proofs {
+		if p.verifier != nil && p.verifier.Secret() {
+			out = hideParameter(out, p.verifier.From.Query)
+		}
+	}
 	return hideParameters(out)
+}
+
+// hideParameter replaces the values of a query parameter: the token of a refused delivery may be valid elsewhere, or
+// the next one here.
+func hideParameter(url, name string) string {
+	base, query, found := strings.Cut(url, "?")
+	if !found || name == "" {
+		return url
+	}
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		k, _, _ := strings.Cut(part, "=")
+		if plain, err := neturl.QueryUnescape(k); err == nil && plain == name {
+			parts[i] = k + "=***"
+		}
+	}
+	return base + "?" + strings.Join(parts, "&")
 }
 
 // tokenParameter is a parameter of a URL that holds a credential by its name.

@@ -8,20 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 )
-
-// described lists the fields of a delivery.
-func described(d *engine.Delivery) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "  event %s %s %s type %s, time %s, received %s, %s %s, dedupe %v, identity %s, proof %v\n", d.Inlet, d.Trigger, d.Key,
-		d.Type, d.Time.UTC().Format(time.RFC3339Nano), d.ReceivedAt.UTC().Format(time.RFC3339Nano), d.Method, d.Path, d.Dedupe, d.Identity, d.Proof)
-	fmt.Fprintf(&b, "    headers %v\n    query %v, flag %q, data %q, claim %.4x for %v, same body %v, sum %x, raw %d\n", d.Headers, d.Query,
-		d.Flag, d.DataExpr, d.Claim, d.ClaimFor, d.SameBody, d.ContentSum, len(d.Raw))
-	return b.String()
-}
 
 // shown formats a verdict as hookloom verify would.
 func shown(v *triggers.Verdict) string {
@@ -83,9 +72,11 @@ func shapesOf(p *workflows.Preset, v *workflows.Verify) (scheme, sample string) 
 		clock = fmt.Sprint(v.Timestamp.From.JSON != "", v.Timestamp.From.Header != "", v.Timestamp.From.Form != "")
 	}
 	s := p.Sample
-	scheme = fmt.Sprint(v.Algorithm, kinds, clock, v.From.Header != "", v.From.JSON != "", v.From.Form != "", v.From.Query != "", v.Each != "",
+	scheme = fmt.Sprint(v.Algorithm, kinds, clock, v.From.Header != "", v.From.JSON != "", v.From.Form != "", v.From.Query != "",
+		v.Each != "",
 		v.When != nil, v.SecretNth)
-	sample = fmt.Sprint(s.ContentType, s.TypeHeader != "", s.TypeJSON != "", s.IDHeader != "", s.IDField != "", p.Split != nil, p.Batch != nil)
+	sample = fmt.Sprint(s.ContentType, s.TypeHeader != "", s.TypeJSON != "", s.IDHeader != "", s.IDField != "", p.Split != nil,
+		p.Batch != nil)
 	return scheme, sample
 }
 
@@ -126,7 +117,7 @@ func TestSamplesAndTheirVerdictsStayTheSame(t *testing.T) {
 				out.WriteString(shown(verdict))
 				for _, d := range ds {
 					if variant == "valid" && !random {
-						out.WriteString(described(d))
+						out.WriteString(triggers.Described(d))
 					}
 				}
 			}

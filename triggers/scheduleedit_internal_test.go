@@ -47,7 +47,7 @@ func projectOf(t *testing.T, text string) *workflows.Project {
 	}
 	p, mistakes := workflows.Load(dir, workflows.Catalog{CheckCron: CheckCron, Presets: presets}, nil)
 	if mistakes.Errors() > 0 {
-		t.Fatal(mistakes)
+		t.Fatalf("%s\n%v", text, mistakes)
 	}
 	return p
 }
