@@ -127,6 +127,9 @@ func TestSecretFileIsReadAndWrittenWithinItsLimits(t *testing.T) {
 	if err := WriteFile(filepath.Join(dir, "none"), []byte("KEY=y\n"), nil); err == nil || errors.Is(err, ErrChanged) {
 		t.Errorf("into a folder that is not there: %v", err)
 	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 2 { // the key and the file
+		t.Errorf("a write that failed leaves %q", left)
+	}
 	if now, err := os.ReadFile(age); err != nil || string(now) != string(file) {
 		t.Error("a write that failed has changed the file")
 	}
@@ -231,6 +234,11 @@ func TestVaultLoginAndAnswerAreChecked(t *testing.T) {
 			t.Errorf("%q: %+v", address, f)
 		}
 	}
+	nobody := loaded(t, t.TempDir(),
+		`secrets: {vault: {address: "http://127.0.0.1:1", path: shop, approle: {role_id: "${{ secrets.ROLE }}"}}}`)
+	if f := nobody.Find(t.Context(), "A").Failure; f == nil || !strings.HasPrefix(f.Problem, "http://127.0.0.1:1 does not answer") {
+		t.Errorf("a login at a server that does not answer: %+v", f)
+	}
 	t.Setenv("VAULT_ADDR", "https://vault.example/")
 	s := &Set{o: Options{Dir: t.TempDir(), Sources: workflows.SecretSources{Vault: &workflows.Vault{}}}}
 	if _, base, f := s.vaultClient(); f != nil || base != "https://vault.example" {
@@ -256,6 +264,11 @@ func TestFilesWithOneSecretAreReadWithinTheirLimit(t *testing.T) {
 		t.Errorf("%+v", f.Failure)
 	}
 	if f := s.Find(t.Context(), "LARGER"); f.Failure == nil || !strings.Contains(f.Failure.Problem, "larger than 64KiB") {
+		t.Errorf("%+v", f)
+	}
+	t.Setenv("GONE_FILE", "gone")
+	if f := s.Find(t.Context(), "GONE"); f.Failure == nil ||
+		!strings.HasSuffix(f.Failure.Problem, "/gone cannot be read: no such file or directory") {
 		t.Errorf("%+v", f)
 	}
 	if f := s.Find(t.Context(), "FOLDER"); f.Value != "" || f.Failure != nil || len(f.Asked) != 5 {

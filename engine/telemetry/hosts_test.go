@@ -79,3 +79,39 @@ func TestReceiversOfASharedHostShareOneSeries(t *testing.T) {
 		t.Error("a path is a label")
 	}
 }
+
+// TestBusiestHostsHaveLabels checks the number of labels, and when a busier host takes the label of another.
+func TestBusiestHostsHaveLabels(t *testing.T) {
+	var removed []string
+	h := newHosts(func() *workflows.Project { return nil }, func(d string) { removed = append(removed, d) })
+	for i := range 2 * maxHosts {
+		host := fmt.Sprintf("https://h%d.example", i%maxHosts)
+		if got := h.used(host); got != host {
+			t.Fatalf("%d: %s", i, got)
+		}
+	}
+	if len(h.labelled) != 100 {
+		t.Errorf("%d hosts have labels", len(h.labelled))
+	}
+	h.used("https://h7.example")
+	for n := 1; n <= 5; n++ {
+		want := otherHosts
+		if n == 5 { // more than twice the two attempts of the least busy
+			want = "https://busy.example"
+		}
+		if got := h.used("https://busy.example"); got != want || h.label("https://busy.example") != want {
+			t.Errorf("attempt %d: %s", n, got)
+		}
+	}
+	if len(removed) != 1 || removed[0] == "https://h7.example" || h.label(removed[0]) != otherHosts ||
+		len(h.labelled) != 100 || len(h.candidates) != 0 {
+		t.Errorf("%q lost their labels; %d labels, %d candidates", removed, len(h.labelled), len(h.candidates))
+	}
+	var a acks
+	if a.get() != nil {
+		t.Error("there are response times before a response")
+	}
+	if a.add(0); a.get() == nil {
+		t.Error("a response within no time does not count")
+	}
+}
