@@ -25,6 +25,9 @@ var shapes = map[string][]string{
 		"id": "***"}`,
 		`{"at": "2026-02-31", "mail": "b@y.example", "link": "ftp://x", "plain": "text", "no": "2026-01-3", "id": "7"}`,
 		`{"at": "2026-03-31T10:00:00Z", "mail": "c@y.example", "link": "http://y", "plain": "x@y", "no": "1", "id": "8"}`},
+	"optional": {`{}`, `{"a": 1}`},
+	"deep": {strings.Repeat("[", 20) + "1" + strings.Repeat("]", 20),
+		strings.Repeat(`{"d": `, 20) + "1" + strings.Repeat("}", 20)},
 	"numbers": {`{"i": 1, "f": 1.5, "big": 123456789012345678901234567890, "e": 1e3, "m": 1}`, `{"i": 2, "f": 2, "big": 1, "e": 1, "m": 1.5}`},
 	"names":   {`{"a b": 1, "": 2, "1a": 3, "a1": 4, "_x": 5, "é": 6, "A": 7, "q\"": 8, "type": 9, "a-b": {"c d": [1]}}`},
 }
@@ -52,7 +55,7 @@ func TestShapesAreThoseOfTheGoldenFile(t *testing.T) {
 		}
 		out.WriteString(s.TypeScript() + g)
 	}
-	for _, name := range []string{"empty", "scalar", "lists", "null or text", "texts", "numbers", "names"} {
+	for _, name := range []string{"empty", "scalar", "lists", "null or text", "texts", "numbers", "names", "optional", "deep"} {
 		write(name, learn(t, shapes[name]...))
 	}
 	write("orders", learn(t, orders(40)...))
@@ -61,6 +64,11 @@ func TestShapesAreThoseOfTheGoldenFile(t *testing.T) {
 		other.Add(map[string]any{"n": v}, time.Unix(5, 0).UTC())
 	}
 	write("Go numbers", other)
+	for _, n := range []json.Number{"12", "1.5", "1e5", "1E5"} {
+		one := shape.New("", "", "")
+		one.Add(n, time.Unix(5, 0).UTC())
+		fmt.Fprintf(&out, "%s: %v\n", n, one.Data.TypeNames())
+	}
 	for _, c := range []shape.Change{{Path: "event.data.a", Kind: shape.NewType, What: "string", Count: 3, Of: 50},
 		{Path: "event.data.a", Kind: shape.NewValue, What: "x", Count: 4, Of: 60}, {Path: "event.data.a", Kind: shape.FieldGone, Of: 70}} {
 		out.WriteString(c.String() + "\n")

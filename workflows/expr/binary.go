@@ -209,11 +209,7 @@ func balanced(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; c {
 		case '"', '\'', '`':
-			end := textEnd(s[i+1:], c)
-			if end < 0 {
-				return false
-			}
-			i += end + 1
+			i += textEnd(s[i+1:], c) + 1 // the text is closed: the expression compiles
 		case '(', '[', '{':
 			depth++
 		case ')', ']', '}':

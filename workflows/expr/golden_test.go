@@ -166,14 +166,16 @@ func scopes() map[string]*expr.Scope {
 		"trigger": {Where: "a trigger", Names: types.Map{"body": expr.Any, "headers": expr.AnyMap, "query": expr.AnyMap, "raw": expr.String}},
 		"connection": {Where: "a connection", Names: types.Map{
 			"connection": types.Map{"region": expr.String, "token": expr.String}, "response": response["response"]}},
-		"own samples":      sampledBy(&expr.Samples{Own: true}),
-		"provider":         sampledBy(&expr.Samples{Nested: true}),
-		"flat provider":    sampledBy(&expr.Samples{}),
-		"no samples":       {Where: "when", Names: stepNames(), Samples: &expr.Samples{}},
-		"recorded":         recordedBy(6, "event.data.guarded != nil", "event.data.optional?.x == 1"),
-		"few recorded":     recordedBy(4),
-		"enough recorded":  recordedBy(5),
-		"condition":        step,
+		"own samples":     sampledBy(&expr.Samples{Own: true}),
+		"provider":        sampledBy(&expr.Samples{Nested: true}),
+		"flat provider":   sampledBy(&expr.Samples{}),
+		"no samples":      {Where: "when", Names: stepNames(), Samples: &expr.Samples{}},
+		"recorded":        recordedBy(6, "event.data.guarded != nil", "event.data.optional?.x == 1"),
+		"few recorded":    recordedBy(4),
+		"enough recorded": recordedBy(5),
+		"condition":       step,
+		"bare": {Where: "a step", Names: types.Map{"event": expr.EventType(expr.Any), "vars": types.Map{}, "inputs": types.Map{},
+			"steps": types.Map{}}},
 		"recorded lenient": lenient,
 	}
 }
@@ -287,6 +289,6 @@ func valueEnv(t testing.TB) *expr.Env {
 			"items": [{"n": 2, "s": "b"}, {"n": 1, "s": "a"}], "bigs": [12345678901234567890123, 1, 2.5]}}`),
 		"long": long, "other": long[:999] + "!", "wide": map[string]any{"field1": 1, "field2": long}, "texts": []any{long, long[:500], "a"},
 		"at": time.Date(2026, 4, 30, 0, 0, 0, 0, time.UTC), "span": time.Hour, "vars": map[string]any{"rate": 2}, "ints": []int{3, 1},
-		"strings": []string{"b", "a"},
+		"strings": []string{"b", "a"}, "byte": uint8(7), "single": float32(1.5), "unsigned": uint64(1 << 63),
 	}}
 }

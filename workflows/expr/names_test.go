@@ -292,3 +292,50 @@ func TestFieldsThatAreReadAreFound(t *testing.T) {
 		t.Errorf("no expression: %s", got)
 	}
 }
+
+// TestTrustedExpressionIsCompiledWhenItIsEvaluated checks an expression whose types were checked before, and that
+// one which is too long, or has too many parts, is not parsed.
+func TestTrustedExpressionIsCompiledWhenItIsEvaluated(t *testing.T) {
+	sc := &expr.Scope{Where: "a test", Names: stepNames()}
+	names := expr.Names{"event": map[string]any{"data": map[string]any{"n": 5}}, "vars": map[string]any{"rate": 2}}
+	for text, want := range map[string]string{
+		"event.data.n * vars.rate": "10 <nil>", "event.data.n": "5 <nil>",
+		"event.data.n | unknown_method.x()": "<nil> none",
+		"event.key + 1":                     "<nil> + cannot add nil and a number; use string(…) or ${{ }} in text (in event.key + 1)",
+	} {
+		e := &expr.Expr{Text: text}
+		found := e.Trust(sc)
+		if !e.Compiled() {
+			if want != "<nil> none" || len(found) == 0 {
+				t.Errorf("%s: %v", text, found)
+			}
+			continue
+		}
+		for range 2 { // the second time, it is compiled
+			v, err := e.Eval(&expr.Env{Names: names})
+			if got := fmt.Sprint(v, " ", err); got != want {
+				t.Errorf("%s: %s, want %s", text, got, want)
+			}
+		}
+	}
+	for want, text := range map[string]string{
+		"too-large 0-1 the expression is longer than 32 KiB":             "'" + strings.Repeat("x", 32<<10) + "'",
+		"too-large 30002-30003 the expression has more than 10000 parts": "[" + strings.Repeat("1, ", 10_003) + "1]",
+	} {
+		e := &expr.Expr{Text: text}
+		found := e.Check(sc, reflect.Invalid)
+		if len(found) != 1 || e.Compiled() || len(e.Trust(sc)) != 1 {
+			t.Errorf("%.20s: %v", text, found)
+			continue
+		}
+		if got := fmt.Sprintf("%s %d-%d %s", found[0].Code, found[0].From, found[0].To, found[0].Problem); got != want {
+			t.Errorf("%.20s: %s, want %s", text, got, want)
+		}
+	}
+	if _, err := expr.Compile("'" + strings.Repeat("x", 32<<10) + "'"); err == nil || !strings.Contains(err.Error(), "longer than 32 KiB") {
+		t.Errorf("a long text: %v", err)
+	}
+	if e, err := expr.Compile("'" + strings.Repeat("x", 32<<10-2) + "'"); err != nil || len(e.Text) != 32<<10 {
+		t.Errorf("the longest text: %v", err)
+	}
+}
