@@ -91,14 +91,14 @@ var ErrEmptyRow = errors.New("an empty row")
 // ErrLostFile is the error of a file that cannot be read any more.
 var ErrLostFile error = sqlite3.Error{Code: sqlite3.ErrIoErr}
 
-// FailWritesFrom makes all statements of the writer fail from the n-th on, in the order in which SQLite prepares
-// them; 0 ends that. denied reports whether one has failed.
-func (s *Store) FailWritesFrom(ctx context.Context, n int) (denied func() bool, err error) {
+// FailWrite makes the n-th statement of the writer fail, in the order in which SQLite prepares them; 0 ends that.
+// denied reports whether it has failed.
+func (s *Store) FailWrite(ctx context.Context, n int) (denied func() bool, err error) {
 	seen, failed := 0, false
 	check := func(op int, _, _, _ string) int {
 		switch op {
 		case sqlite3.SQLITE_SELECT, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE:
-			if seen++; seen >= n {
+			if seen++; seen == n {
 				failed = true
 				return sqlite3.SQLITE_DENY
 			}

@@ -95,7 +95,8 @@ var conditions = []engine.Condition{{Expr: "a", Result: &yes}, {Expr: "b", Error
 
 // resultWrites fill what the writes of eachWrite leave empty: encrypted values, gatherings, groups, orders to runs.
 func resultWrites(s *store.Store) []resultWrite {
-	return append(append(append(secretWrites(s), gatheringWrites(s)...), groupWrites(s)...), append(againWrites(s), claimWrites(s)...)...)
+	return append(append(append(secretWrites(s), gatheringWrites(s)...), groupWrites(s)...), append(append(againWrites(s), claimWrites(s)...),
+		identityWrites(s)...)...)
 }
 
 func secretWrites(s *store.Store) []resultWrite {
@@ -119,9 +120,11 @@ func secretWrites(s *store.Store) []resultWrite {
 		{"a run that waits for a secret key", decided(s, 72, `{}`, startLater(72, engine.Waiting, func(u *engine.RunUpdate) {
 			u.Awaits = []engine.EventWait{{Trigger: "back", Key: hiddenText, From: at}}
 			u.Run.Ending, u.Run.DueAt = &plan.Error{Message: "soon", Code: "cancelled"}, at
-		}, &plan.Record{Path: "w", Attempt: 1, Action: "wait", Status: plan.Waiting, Waits: []plan.Wait{
-			{Kind: plan.WaitEvent, Trigger: "back", Key: hiddenText, From: at, Any: true},
-			{Kind: plan.WaitEvent, Trigger: "back", Key: "plain", From: at, Any: true}}}), nil)},
+		}, &plan.Record{Path: "called", Attempt: 1, Action: "call", Status: plan.Waiting, Waits: []plan.Wait{{Kind: plan.WaitCall,
+			Event: filledEvent(20).String(), Workflow: "other", Ending: &plan.Error{Message: "end it", Code: "cancelled"}}}},
+			&plan.Record{Path: "w", Attempt: 1, Action: "wait", Status: plan.Waiting, Waits: []plan.Wait{
+				{Kind: plan.WaitEvent, Trigger: "back", Key: hiddenText, From: at, Any: true},
+				{Kind: plan.WaitEvent, Trigger: "back", Key: "plain", From: at, Any: true}}}), nil)},
 		{"a refusal with its whole request", func(ctx context.Context) (any, error) {
 			return nil, s.Refuse(ctx, engine.Refusal{At: at.Add(5 * time.Hour), Trigger: "more", Reason: "signature does not match",
 				URL: "/in/more?t=***", WholeURL: "/in/more?t=1", Body: []byte("***"), Whole: []byte("all"), Size: 3})
@@ -281,6 +284,8 @@ func againWrites(s *store.Store) []resultWrite {
 		{"not expected", value("v8", with(key("n", engine.ValueSet), func(c *engine.ValueChange) { c.Expect = "5" }))},
 		{"too many", value("v9", with(key("x", engine.ValueSet), func(c *engine.ValueChange) { c.MaxKeys, c.MaxBytes = 2, 999 }))},
 		{"too large", value("v10", with(key("x", engine.ValueSet), func(c *engine.ValueChange) { c.MaxKeys, c.MaxBytes = 99, 3 }))},
+		{"one byte too large", value("v13", with(key("y", engine.ValueSet), func(c *engine.ValueChange) { c.MaxKeys, c.MaxBytes = 3, 9 }))},
+		{"just not too large", value("v14", with(key("y", engine.ValueSet), func(c *engine.ValueChange) { c.MaxKeys, c.MaxBytes = 3, 10 }))},
 		{"a long life", value("v11", with(key("ttl", engine.ValueSet), func(c *engine.ValueChange) { c.TTL = time.Hour }))},
 		{"the life stays", value("v12", key("ttl", engine.ValueIncrement))},
 	}
@@ -351,4 +356,36 @@ func claimWrites(s *store.Store) []resultWrite {
 			return nil, s.SaveProjectFiles(ctx, map[string][]byte{"hookloom.yaml": []byte("x: 2"), "c": []byte("new")})
 		}},
 	}
+}
+
+// identityWrites deliver under equal keys, signatures and bodies.
+func identityWrites(s *store.Store) (out []resultWrite) {
+	for _, x := range []struct {
+		n        int64
+		key      string
+		claim    string
+		body     string
+		same     engine.SameBody
+		identity engine.Identity
+	}{
+		{240, "i1", "signature 1", `{"i":1}`, engine.BodyIgnored, engine.ByKey},
+		{241, "i2", "signature 1", `{"i":1}`, engine.BodyIgnored, engine.ByKey},
+		{242, "i1", "signature 2", `{"i":1}`, engine.BodyIgnored, engine.ByKey},
+		{243, "i3", "signature 2", `{"i":3}`, engine.BodyIgnored, engine.ByKey},
+		{244, "i4", "", `{"i":4}`, engine.BodyMarked, engine.ByHeader}, {245, "i5", "", `{"i":4}`, engine.BodyMarked, engine.ByHeader},
+		{246, "i6", "", `{"i":6}`, engine.BodyDuplicate, engine.ByHeader}, {247, "i7", "", `{"i":6}`, engine.BodyDuplicate, engine.ByHeader},
+		{248, "i8", "signature 3", `{"i":8}`, engine.BodyIgnored, engine.ByContent}, {249, "i8", "signature 3", `{"i":8}`, engine.BodyDuplicate,
+			engine.ByContent}, {250, "i4", "", `{"i":"other"}`, engine.BodyMarked, engine.ByHeader},
+		{251, "i4", "", `{"i":"a third"}`, engine.BodyMarked, engine.ByHeader},
+	} {
+		out = append(out, resultWrite{fmt.Sprint("delivery ", x.n), func(ctx context.Context) (any, error) {
+			d := deliveryAt("named", x.n, x.body)
+			d.Key, d.SameBody, d.Identity, d.ClaimFor = x.key, x.same, x.identity, 2*time.Hour
+			if x.claim != "" {
+				d.Claim = []byte(x.claim)
+			}
+			return s.Accept(ctx, laterEvent(x.n), d)
+		}})
+	}
+	return out
 }

@@ -67,7 +67,8 @@ func deadQueries() map[string]engine.Query {
 		"unknown status": {Status: "succeeded"}, "reason": {Reason: "http_status"}, "rules by reason": {Reason: "rule_failed"},
 		"unknown reason": {Reason: "no_such"}, "host": {Host: "a.example"}, "workflow": {Workflow: "pay"}, "other workflow": {Workflow: "w"},
 		"trigger": {Trigger: "pay"}, "type": {Type: "odd"}, "since": {Since: filledAt.Add(3 * time.Minute)},
-		"until": {Until: filledAt.Add(3 * time.Minute)}, "text of a rule": {Grep: "field total"}, "text of a key": {Grep: "100%_"},
+		"until": {Until: filledAt.Add(3 * time.Minute)}, "since a rule": {Since: filledAt.Add(12 * time.Minute)},
+		"until a rule": {Until: filledAt.Add(12 * time.Minute)}, "text of a rule": {Grep: "field total"}, "text of a key": {Grep: "100%_"},
 		"id of an event": {Grep: laterEvent(11).String()}, "id of a run": {Grep: laterRun(1).String()}, "oldest": {Ascending: true, Limit: 2},
 	}
 }

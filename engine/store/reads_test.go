@@ -54,6 +54,7 @@ func readsOfStore(s *store.Store) []oneRead {
 		read("Event that is not there", func(ctx context.Context) (*engine.Event, error) { return s.Event(ctx, 99) }),
 		read("Called", func(ctx context.Context) (engine.CallState, error) { return s.Called(ctx, filledEvent(20)) }),
 		read("Called that has ended", func(ctx context.Context) (engine.CallState, error) { return s.Called(ctx, laterEvent(1)) }),
+		read("Called with a secret result", func(ctx context.Context) (engine.CallState, error) { return s.Called(ctx, laterEvent(71)) }),
 		read("Awaited", s.Awaited),
 		read("ClaimInbox", func(ctx context.Context) (any, error) {
 			events, whole, err := s.ClaimInbox(ctx, s.Owner(), 100, func(engine.EventID) bool { return false })
@@ -315,7 +316,8 @@ func readsOfHistory(h *store.History) []oneRead {
 		out = append(out, read(fmt.Sprint("RecordedPage ", i), func(ctx context.Context) (any, error) { return recorded(ctx, h, q) }))
 	}
 	for _, id := range []engine.EventID{filledEvent(1), filledEvent(5), filledEvent(20), filledEvent(21), filledEvent(22), laterEvent(8),
-		laterEvent(5), laterEvent(13), laterEvent(19), laterEvent(20), laterEvent(70), laterEvent(79), laterEvent(101), laterEvent(163), 9} {
+		laterEvent(5), laterEvent(13), laterEvent(19), laterEvent(20), laterEvent(70), laterEvent(79), laterEvent(101), laterEvent(163),
+		laterEvent(240), laterEvent(244), laterEvent(245), 9} {
 		out = append(out, read("EventDetail "+id.String(), func(ctx context.Context) (any, error) { return h.EventDetail(ctx, id) }))
 	}
 	for _, id := range []engine.RunID{filledRun(1), filledRun(4), filledRun(5), filledRun(6), filledRun(30), laterRun(5), laterRun(6),

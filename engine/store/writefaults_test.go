@@ -32,12 +32,12 @@ func TestAWriteReportsTheFailureOfAnyStatementAndStoresNothing(t *testing.T) {
 	}
 	failing := func(n int, do func(context.Context) error) (denied bool, err error) {
 		t.Helper()
-		denies, err := s.FailWritesFrom(t.Context(), n)
+		denies, err := s.FailWrite(t.Context(), n)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = do(t.Context())
-		if _, err := s.FailWritesFrom(t.Context(), 0); err != nil {
+		if _, err := s.FailWrite(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
 		return denies(), err
