@@ -17,16 +17,10 @@ var structured = regexp.MustCompile(`^\s*(?:- |[\w./-]+:(?: |$))`)
 // unclosedQuote finds the first quote that begins a value and is not closed on its line, where the next
 // line has a key of its own or the file ends.
 func (d *decoder) unclosedQuote() (p Pos, problem, hint string) {
-	block := -1
+	inBlock := d.blockLines()
 	for n := 1; n <= len(d.lines); n++ {
 		l := d.line(n)
-		body := strings.TrimLeft(l, " ")
-		indent := len(l) - len(body)
-		if body == "" || block >= 0 && indent > block {
-			continue
-		}
-		if block = -1; beginsBlock(body) {
-			block = indent
+		if inBlock[n] || beginsBlock(l) {
 			continue
 		}
 		at, quote := openQuote(l)
@@ -48,6 +42,27 @@ func (d *decoder) unclosedQuote() (p Pos, problem, hint string) {
 		n++
 	}
 	return Pos{}, "", ""
+}
+
+// blockLines returns the numbers of the lines in block scalars: they are text, whatever they look like.
+func (d *decoder) blockLines() map[int]bool {
+	out := map[int]bool{}
+	block := -1
+	for n := 1; n <= len(d.lines); n++ {
+		l := d.line(n)
+		body := strings.TrimLeft(l, " ")
+		indent := len(l) - len(body)
+		switch {
+		case body == "":
+		case block >= 0 && indent > block:
+			out[n] = true
+		case beginsBlock(body):
+			block = indent
+		default:
+			block = -1
+		}
+	}
+	return out
 }
 
 // beginsBlock reports whether the text of a line begins a block scalar, | or >.
@@ -95,8 +110,9 @@ func (d *decoder) missingColon(at int) (p Pos, problem, hint string) {
 	for i := range d.lines {
 		order = append(order, i+1)
 	}
+	inBlock := d.blockLines()
 	for _, n := range order {
-		if n < 1 || n > len(d.lines) {
+		if n < 1 || n > len(d.lines) || inBlock[n] {
 			continue
 		}
 		m := keyWithoutColon.FindStringSubmatch(d.line(n))

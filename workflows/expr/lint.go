@@ -352,6 +352,9 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 		}
 		return true
 	}
+	if _, open := m[types.Extra]; open {
+		return true // other names are possible
+	}
 	if why := l.sc.HiddenSteps[key]; why != "" && id.Value == "steps" {
 		l.fail("step-not-visible", at, len([]rune(key)), fmt.Sprintf("step %q cannot be read here", key), why)
 		return false
