@@ -4,6 +4,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,4 +140,22 @@ func TestAWaitShowsItsOnlyApproverAndItsDestination(t *testing.T) {
 			t.Errorf("%v, expected %v", got, c.want)
 		}
 	}
+}
+
+// TestMemoryOfARunIsBounded checks how many outputs of 4 MiB fit into a run together.
+func TestMemoryOfARunIsBounded(t *testing.T) {
+	st := &plan.State{}
+	text := strings.Repeat("x", 4<<20-100)
+	for i := range 70 {
+		r := &plan.Record{Path: strconv.Itoa(i), Attempt: 1, Status: plan.Succeeded, Output: text}
+		st.Fit(r)
+		if r.Status == plan.Failed {
+			if i != 64 || r.Output != nil || r.Error.Code != "too_large" || !strings.Contains(r.Error.Message, "more than 256 MiB") {
+				t.Errorf("output %d: %+v, %v", i, r, r.Error)
+			}
+			return
+		}
+		st.AddRecord(r)
+	}
+	t.Errorf("70 outputs take %d bytes", st.Memory())
 }

@@ -11,15 +11,19 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
 // tracer carries a run out and writes every decision. What a step gives depends on its name: bad… fails and
-// may be retried, gone… fails for good, doubt… is interrupted, no… is rejected; late… is never answered.
+// may be retried, gone… fails for good, doubt… is interrupted, no… is rejected; late… is never answered, slow… runs
+// while the next decision is made, and held… waits for its destination first.
 type tracer struct {
-	st  *plan.State
-	out strings.Builder
+	st *plan.State
+	// running are the attempts of slow… that end next.
+	running []*plan.Record
+	out     strings.Builder
 }
 
 func (tr *tracer) say(format string, args ...any) { fmt.Fprintf(&tr.out, "\t"+format+"\n", args...) }
@@ -37,7 +41,7 @@ func text(v any) string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(b)
+	return value.Clip(string(b), 300)
 }
 
 func errorText(e *plan.Error) string {
@@ -67,6 +71,9 @@ func (tr *tracer) decision(d plan.Decision) {
 		tr.say("due %s#%d %s not before %s, began %s, deadline %s of %q %s", x.Path, x.Attempt, text(x.Shown), tr.at(x.NotBefore),
 			tr.at(x.Began()),
 			tr.at(x.Deadline), x.Group, x.GroupTimeout)
+		if !x.HeldSince.IsZero() || x.Derived != nil || x.Notes != nil {
+			tr.say("  held since %s, masked from now on %q, notes %q", tr.at(x.HeldSince), x.Derived, x.Notes)
+		}
 	}
 	for _, c := range d.Calls {
 		tr.say("call %s#%d %s %s detach %t, until %s", c.Path, c.Attempt, c.Workflow, text(c.Inputs), c.Detach, tr.at(c.Until))
@@ -106,8 +113,22 @@ func (tr *tracer) run() {
 		for _, q := range d.Questions {
 			acted = tr.answered(q) || acted
 		}
+		for _, r := range tr.running {
+			if r.FinishedAt.IsZero() {
+				ended := *r
+				ended.Status, ended.FinishedAt, ended.Output = plan.Succeeded, tr.st.Now, "slow"
+				tr.st.AddRecord(&ended)
+				acted = true
+			}
+		}
+		tr.running = nil
+		for _, list := range tr.st.Records {
+			if r := list[len(list)-1]; r.Status == plan.Running {
+				tr.running = append(tr.running, r)
+			}
+		}
 		switch {
-		case acted:
+		case acted || tr.running != nil:
 			tr.st.Now = tr.st.Now.Add(time.Second)
 		case d.Wake.After(tr.st.Now):
 			tr.st.Now = d.Wake
@@ -135,6 +156,11 @@ func (tr *tracer) attempt(x plan.Due) {
 		r.Status, r.Output, r.Error = plan.Failed, nil, &plan.Error{Message: "503", Code: "http_status", Status: 503, Retryable: true}
 	case strings.HasPrefix(name, "gone"):
 		r.Status, r.Output, r.Error = plan.Failed, nil, &plan.Error{Message: "404", Code: "http_status", Status: 404}
+	case strings.HasPrefix(name, "slow"):
+		r.Status, r.Output, r.FinishedAt = plan.Running, nil, time.Time{}
+	case strings.HasPrefix(name, "held") && x.HeldSince.IsZero():
+		r.Status, r.Output, r.FinishedAt = plan.Waiting, nil, time.Time{}
+		r.Waits = []plan.Wait{{Kind: plan.WaitDestination, Destination: "https://a.example"}}
 	case strings.HasPrefix(name, "doubt") && x.Attempt == 1:
 		r.Status, r.Output = plan.Unknown, nil
 	}
@@ -207,6 +233,7 @@ func TestRunsAreDecidedAsInTheGoldenFile(t *testing.T) {
 		}
 		tr := &tracer{st: state(flowWith(t, source.String()), map[string]any{"no": false, "n": 5, "list": []any{1, 2, 3},
 			"long": strings.Repeat("x", 100)})}
+		tr.st.Secrets = map[string]any{"TOKEN": "hunter2hunter2"}
 		tr.st.Began = tr.st.StartedAt.Add(-time.Minute)
 		if strings.Contains(title, "(cancelled") {
 			tr.st.Cancelled = &plan.Error{Message: "cancelled by ada", Code: "cancelled"}
