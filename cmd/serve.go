@@ -412,8 +412,8 @@ is loaded.`,
 		"need a token and https)")
 	c.Flags().StringVar(&o.db, "db", "", "database: a file (default DIR/hookloom.db) or postgres://...")
 	c.Flags().StringVar(&o.node, "node", "", "the name of this node among those of the database (default the host's name)")
-	durationVar(c.Flags(), &o.drainDelay, "drain-delay", drainDelay, "how long a node that drains goes on accepting deliveries, while /readyz "+
-		"answers 503, until load balancers have noticed")
+	durationVar(c.Flags(), &o.drainDelay, "drain-delay", drainDelay, "how long a node that drains goes on accepting deliveries, while "+
+		"/readyz answers 503, until load balancers have noticed")
 	durationVar(c.Flags(), &o.grace, "grace", 20*time.Second, "how long running steps may take to finish at shutdown")
 	c.Flags().BoolVar(&watch, "watch", false, "reload the project when a file changes")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	neturl "net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -249,15 +248,15 @@ func (r *route) keepURL(in *inbound) string {
 
 // hideParameter replaces the values of a query parameter: the token of a refused delivery may be valid elsewhere, or
 // the next one here.
-func hideParameter(url, name string) string {
-	base, query, found := strings.Cut(url, "?")
+func hideParameter(address, name string) string {
+	base, query, found := strings.Cut(address, "?")
 	if !found || name == "" {
-		return url
+		return address
 	}
 	parts := strings.Split(query, "&")
 	for i, part := range parts {
 		k, _, _ := strings.Cut(part, "=")
-		if plain, err := neturl.QueryUnescape(k); err == nil && plain == name {
+		if plain, err := url.QueryUnescape(k); err == nil && plain == name {
 			parts[i] = k + "=***"
 		}
 	}
