@@ -334,7 +334,8 @@ func (w *xmlWalk) declaration() bool {
 			w.at++
 			return true
 		case bytes.HasPrefix(w.raw[w.at:], []byte("<!--")):
-			if _, _, ok := w.until("<!--", "-->"); !ok {
+			from, to, ok := w.until("<!--", "-->")
+			if w.commented(from, to); !ok {
 				return false
 			}
 			w.at--

@@ -224,7 +224,8 @@ func TestTimeMayHaveSpacesAroundIt(t *testing.T) {
 // encoded.
 func TestBytesOfAWholeExpressionAreBase64(t *testing.T) {
 	for text, want := range map[string]string{"fromBase64('YQ==')": "YQ==", `fromBase64(("YQ" + '==')[0:])`: "YQ==",
-		"fromBase64('YQ==') + upper('b')": "aB", "'a'": "a"} {
+		"fromBase64('YQ==') + upper('b')": "aB", "'a'": "a", "fromBase64(replace('YQ)', ')', '=='))": "YQ==",
+		"fromBase64(replace('YQ(', '(', '=='))": "YQ==", "fromBase64({a: ['YQ==']}.a[0])": "YQ=="} {
 		e, err := expr.Compile(text)
 		if err != nil {
 			t.Fatal(err)

@@ -204,9 +204,6 @@ func (p *pair) nodes(b, a ast.Node) (Cause, bool) {
 	left.of(b)
 	right.of(a)
 	for i := range left.list {
-		if left.list[i] == nil || right.list[i] == nil {
-			continue
-		}
 		c, ok := p.nodes(left.list[i], right.list[i])
 		if !ok {
 			continue

@@ -33,6 +33,13 @@ func TestCauseIsTheSmallestPartThatDiffers(t *testing.T) {
 		{"a && b", "a || b", "a || b: false, true"},
 		{"n", "-n", "-n: 3, -5"},
 		{"a &&", "a", ""},
+		{"[n]", "[n]", "[n]: [3], [5]"},
+		{"{k: n}", "{k: n}", "{k: n}: map[k:3], map[k:5]"},
+		{"l[0:n]", "l[0:n]", "l[0:n]: [1], [1 2]"},
+		{"l[0]", "l[1]", "l[1]: 1, 2"},
+		{"b ? n : n", "b ? n : n", "b ? n : n: 3, 5"},
+		{"max(n, m)", "max(n, m)", "n: 3, 5"},
+		{"upper('a')", "upper('b')", "upper(\"b\"): A, B"},
 	} {
 		var d expr.Differ
 		got := ""
