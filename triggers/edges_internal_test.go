@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -274,5 +275,104 @@ func TestPollElsewhereNamesItsNode(t *testing.T) {
 	var elsewhere *ElsewhereError
 	if _, err := p.onceHere(t.Context()); !errors.As(err, &elsewhere) || elsewhere.Work != "poll t" {
 		t.Error(err)
+	}
+}
+
+// TestHandshakeIsConfirmedOnce: its secret is saved if one is awaited, and its URL is requested; what fails is said.
+func TestHandshakeIsConfirmedOnce(t *testing.T) {
+	visit := &url.URL{Scheme: "https", Host: "sns.example", Path: "/confirm"}
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		a       Answer
+		pending string
+		opened  time.Duration
+		none    bool
+		err     error
+		calls   string
+		want    string
+	}{
+		"a secret":                {Answer{capture: "s"}, "S", time.Minute, false, nil, "t S s", ""},
+		"a secret that is set":    {Answer{capture: "s"}, "", time.Minute, false, nil, "", ""},
+		"no secret":               {Answer{}, "S", -time.Minute, false, nil, "", ""},
+		"a window that is closed": {Answer{capture: "s"}, "S", -time.Minute, false, nil, "", "the secret of trigger t was set a moment ago"},
+		"a secret without a file": {Answer{capture: "s"}, "S", time.Minute, true, nil, "",
+			"the secret that trigger t received cannot be saved here"},
+		"a broken file": {Answer{capture: "s"}, "S", time.Minute, false, broken, "t S s",
+			"saving the secret that trigger t received: broken"},
+		"a URL":                   {Answer{visit: visit}, "", 0, false, nil, "GET https://sns.example/confirm", ""},
+		"a URL without a network": {Answer{visit: visit}, "", 0, true, nil, "", "sns.example cannot be called: no network is available"},
+		"a broken URL": {Answer{visit: visit}, "", 0, false, broken, "GET https://sns.example/confirm",
+			"confirming at sns.example: broken"},
+		"both": {Answer{capture: "s", visit: visit}, "S", time.Minute, false, nil, "t S s GET https://sns.example/confirm",
+			""},
+	} {
+		var calls []string
+		w := newWindows()
+		if err := w.Open("t", time.Now().Add(c.opened)); err != nil {
+			t.Fatal(err)
+		}
+		r := &route{trigger: &workflows.Trigger{Name: "t"}, pending: c.pending, deps: &Deps{Windows: w}}
+		if !c.none {
+			r.deps.Capture = func(trigger, secret, value string) error {
+				calls = append(calls, trigger, secret, value)
+				return c.err
+			}
+			r.deps.Fetch = func(ctx context.Context, req *http.Request) ([]byte, error) {
+				if until, ok := ctx.Deadline(); !ok || time.Until(until) > 10*time.Second || time.Until(until) < 8*time.Second {
+					t.Errorf("%s: until %s", name, until)
+				}
+				calls = append(calls, req.Method, req.URL.String())
+				return nil, c.err
+			}
+		}
+		got := ""
+		if err := r.confirm(t.Context(), &c.a); err != nil {
+			got = err.Error()
+		}
+		if got != c.want || strings.Join(calls, " ") != c.calls || w.Awaited("t", time.Now()) && c.a.capture != "" && c.pending != "" {
+			t.Errorf("%s: %q after %v, want %q", name, got, calls, c.want)
+		}
+	}
+}
+
+// TestAFileThatCannotBeUsedIsAnError, of a poll, of a reconciling one and of a schedule; what ran before goes on.
+func TestAFileThatCannotBeUsedIsAnError(t *testing.T) {
+	in := NewInlets(&diary{}, slog.New(slog.DiscardHandler))
+	for name, trigger := range map[string]*workflows.Trigger{
+		"a poll":     {Name: "a", Poll: &workflows.Poll{Cron: "x"}},
+		"reconcile":  {Name: "a", Webhook: &workflows.Webhook{Reconcile: &workflows.Poll{Cron: "x"}}},
+		"a schedule": {Name: "a", Schedules: []*workflows.Schedule{{Cron: "x"}}},
+	} {
+		p := &workflows.Project{Timezone: time.UTC, Triggers: map[string]*workflows.Trigger{"a": trigger}}
+		if err := in.Use(p, nil, nil); err == nil || err.Error() != "trigger a: expected exactly 5 fields, found 1: [x]" ||
+			in.set.pollers != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestChallengesHaveAForm where an answer could pass for the signature of a delivery.
+func TestChallengesHaveAForm(t *testing.T) {
+	for want, c := range map[string]workflows.Compute{defaultChallenge: {Algorithm: "hmac-sha1"}, "": {Algorithm: "sha256"},
+		"a+": {Algorithm: "hmac-sha1", Matches: "a+"}, "b+": {Algorithm: "sha256", Matches: "b+"}} {
+		if got := challengeForm(&c); got != want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+// TestTriggerHasASubscriber if a workflow that is switched on starts by it.
+func TestTriggerHasASubscriber(t *testing.T) {
+	for _, c := range []struct {
+		w    workflows.Workflow
+		want bool
+	}{
+		{workflows.Workflow{Enabled: true, Starts: []workflows.Start{{Kind: "manual"}, {Kind: "trigger", Trigger: "t"}}}, true},
+		{workflows.Workflow{Starts: []workflows.Start{{Kind: "trigger", Trigger: "t"}}}, false},
+		{workflows.Workflow{Enabled: true, Starts: []workflows.Start{{Kind: "trigger", Trigger: "u"}, {Kind: "alert", Trigger: "t"}}}, false},
+	} {
+		if got := listens(&workflows.Project{Workflows: map[string]*workflows.Workflow{"w": &c.w}}, "t"); got != c.want {
+			t.Errorf("%+v: %t", c.w.Starts, got)
+		}
 	}
 }

@@ -33,6 +33,8 @@ func Described(d *engine.Delivery) string {
 		d.Proof)
 	fmt.Fprintf(&b, "    headers %v\n    query %v, flag %q, data %q, claim %.4x for %v, same body %v, sum %x, raw %d\n", d.Headers, d.Query,
 		d.Flag, d.DataExpr, d.Claim, d.ClaimFor, d.SameBody, d.ContentSum, len(d.Raw))
+	fmt.Fprintf(&b, "    unsubscribed %t, decoded %t, text %d, recovered %t, partial %t, only %q\n", d.Unsubscribed, d.Decoded, len(d.Text),
+		d.Recovered, d.Partial, d.Only)
 	return b.String()
 }
 

@@ -130,7 +130,7 @@ func TestPollsStoreWhatTheyFind(t *testing.T) {
 		book := &pollBook{text: &out, known: map[string]bool{}, state: c.state}
 		in := NewInlets(book, slog.New(slog.DiscardHandler))
 		for i, answers := range c.polls {
-			err := in.Use(p, book.answers(t, answers), func(n string) (string, bool) { return "secret-of-" + n, n != "NONE" })
+			err := in.Use(p, book.answers(t, answers), func(n string) (string, bool) { return "secret of " + n, true })
 			if err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}

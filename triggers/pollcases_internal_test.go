@@ -125,9 +125,21 @@ var pollCases = []pollCase{
 		{`{"orders":[{"id":3,"at":"2026-05-01T10:58:00Z"},{"id":4,"at":"2026-05-01T10:59:00Z"},{"id":5,"at":"2026-05-01T10:59:01Z"}]}`}}},
 	{name: "secrets in the next page",
 		config: `poll: {every: 1h, request: {url: "https://shop.example/o", query: {key: "${{ secrets.KEY }}"}, ` +
-			`headers: {A: "${{ secrets.NONE ?? '' }}", B: "x${{ cursor }}"}}, ` + byTime +
+			`headers: {A: "${{ cursor ?? '' }}", B: "x${{ cursor }}"}}, ` + byTime +
 			`pages: {next: response.body.next, max: 1}, backfill: true}`,
-		polls: [][]string{{orders(1) + `,"next":"/o?key=secret-of-KEY&page=2"}`}, {orders(2) + "}"}}},
+		polls: [][]string{{orders(1) + `,"next":"/o?key=secret+of+KEY&page=2"}`}, {orders(2) + "}"}}},
+	{name: "a secret in the next token", config: `poll: {every: 1h, request: {url: "https://shop.example/o?key=${{ secrets.KEY }}"}, ` +
+		byTime +
+		`pages: {token: response.body.next, query: page, max: 1}, backfill: true}`, polls: [][]string{
+		{orders(1) + `,"next":"a secret of KEY and more"}`}, {orders(2) + "}"}}},
+	{name: "the end of a list whose pages were turned", poll: byTime +
+		`pages: {token: response.body.next, query: page, max: 1}, backfill: true`,
+		polls: [][]string{{orders(1) + `,"next":"b"}`}, {orders(2) + `,"cursor":"c","next_url":"https://shop.example/x"}`}}},
+	{name: "the end of a list with another continuation", poll: byTime + `pages: {token: response.body.next, query: page}, backfill: true`,
+		polls: [][]string{{orders(1) + `,"next_url":"https://shop.example/x"}`}, {orders(2) + `,"has_more":true}`},
+			{orders(3) + `,"meta":{"is_last":true}}`}, {orders(4) + `,"cursor":"c"}`}, {orders(5) + `,"next_page":{"href":"/x"}}`},
+			{orders(6) + `} ;; link=<https://shop.example/c>; rel=next`}, {orders(7) + `,"a":{"b":{"c":{"d":{"has_more":true}}}}}`},
+			{orders(8) + `,"nxet":"https://shop.example/x"}`}, {orders(9) + `,"has more":true,"x":{"more":false}}`}}},
 	{name: "a state that cannot be read", poll: byTime, state: engine.InletState{Cursor: json.RawMessage(`{`)}, polls: [][]string{{"[]"}}},
 	{name: "a rest that cannot be read", poll: byTime, state: engine.InletState{Rest: json.RawMessage(`{"walk":7}`)},
 		polls: [][]string{{"[]"}}},
