@@ -278,8 +278,8 @@ func durationHint(s string) string {
 		if err == nil && m[2][0] == 'w' && n < 1000 {
 			return fmt.Sprintf("write %dd", 7*n)
 		}
-		if m[2][0] != 'w' {
-			return "write " + m[1] + m[2][:1]
+		if short := m[1] + m[2][:1]; m[2][0] != 'w' && short != s {
+			return "write " + short
 		}
 	}
 	return "write 500ms, 30s, 10m, 48h or 7d"

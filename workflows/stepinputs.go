@@ -149,7 +149,13 @@ func urlProblem(text string, connected, whole bool) (problem, hint string) {
 		if connected {
 			return fmt.Sprintf("the URL %s is not a path", value.Clip(text, 60)), "write /" + strings.TrimLeft(text, "/")
 		}
-		return fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60)), "write " + schemeFor(text) + text
+		problem := fmt.Sprintf("the URL %s has no scheme", value.Clip(text, 60))
+		for _, s := range []string{"https:", "http:"} {
+			if rest, cut := strings.CutPrefix(text, s); cut {
+				return problem, "write " + s + "//" + strings.TrimLeft(rest, "/")
+			}
+		}
+		return problem, "write " + schemeFor(text) + text
 	}
 	if s := strings.ToLower(scheme); s != "http" && s != "https" {
 		return fmt.Sprintf("%s is not an http URL", value.Clip(text, 60)), "write https://..."
