@@ -19,7 +19,9 @@ func TestDistanceCountsEdits(t *testing.T) {
 		{"kitten", "sitting", 9, 3},
 		{"flaw", "lawn", 9, 2}, {"äöü", "aöü", 9, 1}, {"äö", "öä", 9, 1}, {"abcdef", "a", 5, 5}, {"abcdef", "a", 6, 5}, {"a",
 			"abcdef", 5, 5},
-		{"a", "abcdef", 4, 4}, {"abcdef", "", 3, 3}, {"ab", "ba", 9, 1}, {"aab", "aba", 9, 1}, {"abab", "baba", 9, 2}, {"xyz",
+		{"xbcdef", "a", 5, 5},
+		{"a", "xbcdef", 5, 5}, {"a", "abcdef", 4, 4}, {"abcdef", "", 3, 3}, {"ab", "ba", 9, 1}, {"aab",
+			"aba", 9, 1}, {"abab", "baba", 9, 2}, {"xyz",
 			"abc", 9, 3},
 		{"a cat", "an act", 9, 2}, {"azced", "abcdef", 9, 3}, {"timeout", "tiemout", 9, 1}, {"ab", "abcd", 2, 2}, {"abcd", "ab",
 			2, 2}, {"ab", "abcd", 3, 2},
@@ -47,7 +49,9 @@ func TestNearestIsTheWordThatWasMeant(t *testing.T) {
 		{"idofdeal", []string{"id"}, ""},
 		{"dealx", []string{"x"}, ""}, {"user-name-long", []string{"user_name", "user"}, "user_name"}, {"name", nil, ""}, {"",
 			[]string{"ab"}, ""},
-		{"same", []string{"same"}, "same"}, {"zzzz", []string{"abcd", "efgh"}, ""}, {"äx", []string{"äö"}, "äö"},
+		{"same", []string{"same"}, "same"}, {"zzzz", []string{"abcd", "efgh"}, ""}, {"äx", []string{"äö"}, "äö"}, {"abcde",
+			[]string{"abc"}, "abc"},
+		{"id_of_no", []string{"id", "no"}, "id"},
 	} {
 		if got := spelling.Nearest(c.word, c.among); got != c.want {
 			t.Errorf("%q among %q: %q, not %q", c.word, c.among, got, c.want)
