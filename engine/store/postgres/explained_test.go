@@ -28,6 +28,13 @@ func answer(code, message string) error {
 	return fmt.Errorf("connecting: %w", &pgconn.PgError{Code: code, Message: message, Hint: "a hint"})
 }
 
+// noErrors is an error that could be several, and is none.
+type noErrors struct{}
+
+func (noErrors) Error() string { return "nothing" }
+
+func (noErrors) Unwrap() []error { return nil }
+
 // driverErrors are the errors that Explain knows, and some that it does not know.
 func driverErrors() []explained {
 	tlsErrors := []error{&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}},
@@ -52,7 +59,7 @@ func driverErrors() []explained {
 			net.ErrClosed, &net.DNSError{Name: "db.example", Err: "no such host", IsNotFound: true},
 			&net.DNSError{Name: "db.example", Err: "server misbehaving"}, &net.OpError{Op: "dial", Err: os.ErrNotExist},
 			&net.OpError{Op: "dial", Err: errors.Join(errors.New("first"), errors.New("connection refused"))},
-			errors.New("an error of the program"), nil}},
+			&net.OpError{Op: "dial", Err: noErrors{}}, errors.New("an error of the program"), nil}},
 		{"postgres://ada@db.example/app?schema=other&hints=off", []error{answer("28P01", "no password"), answer("26000", "no statement"),
 			answer("08P01", "unsupported startup parameter: jit"), answer("42501", "permission denied for schema other"),
 			answer("42501", "permission denied for database app")}},
@@ -66,7 +73,7 @@ func driverErrors() []explained {
 // The file testdata/explained.txt holds what each error of the driver is in words. With HOOKLOOM_GOLDEN=write the test
 // writes it.
 func TestEachErrorOfTheDriverIsExplained(t *testing.T) {
-	t.Setenv("PGPASSWORD", "")
+	clean(t)
 	var b strings.Builder
 	for _, x := range driverErrors() {
 		a, err := postgres.Parse(x.address)
@@ -176,6 +183,26 @@ func TestAnAcknowledgedEventIsWhereTheSettingsSay(t *testing.T) {
 		f := postgres.Facts{StandbyNames: x.names, Confirming: x.confirming}
 		if got := f.Worth(); got != x.want {
 			t.Errorf("%q: %s, want %s", x.names, got, x.want)
+		}
+	}
+}
+
+// The driver would send parameters that it does not know to the server, which rejects them.
+func TestTheDriverGetsItsOwnParametersOnly(t *testing.T) {
+	clean(t)
+	for _, host := range []string{"localhost", "db.example"} {
+		a, err := postgres.Parse("postgres://a@" + host + "/d?schema=s&hints=off&atomic_pages=yes&sslmode=&application_name=n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := a.Config().RuntimeParams
+		if sent["application_name"] != "n" || a.Schema != "s" || a.Hints || !a.AtomicPages {
+			t.Errorf("%s: %v, schema %s, hints %v, atomic pages %v", host, sent, a.Schema, a.Hints, a.AtomicPages)
+		}
+		for _, name := range []string{"schema", "hints", "atomic_pages", "sslmode"} {
+			if v, found := sent[name]; found {
+				t.Errorf("%s: the server gets %s=%s", host, name, v)
+			}
 		}
 	}
 }
