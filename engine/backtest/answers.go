@@ -68,6 +68,8 @@ type following struct {
 	// answerMade answers calls and emissions for which nothing is recorded, of the run of.
 	answerMade func(c *call) (*answer, string)
 	of         *simulation
+	// refusal is why the edited project takes no event of a step that emits one; nil if it takes it.
+	refusal func(c *call) *plan.Error
 	// recall simulates a called run again whose workflow or inputs changed; again is false for others.
 	recall func(b, c *call) (out *answer, assumed bool, unknown string, again bool)
 	// paths maps the paths of this run to those of the base, where they differ.
@@ -84,7 +86,16 @@ func (a *following) person(path string, attempt int) *plan.Answer {
 }
 
 func (a *following) find(c *call) (*answer, bool, string) {
+	if c.action == emitAction {
+		if err := a.refusal(c); err != nil { // whatever is recorded: the engine decides it before anything is sent
+			return &answer{status: plan.Failed, err: err}, false, ""
+		}
+	}
 	out, assumed, unknown := a.known(c)
+	if c.action == emitAction && out != nil && out.err != nil && out.err.Code == unknownTrigger {
+		out, why := a.answerMade(c) // the trigger exists now
+		return out, why == "", why
+	}
 	if unknown == "" {
 		return out, assumed, ""
 	}

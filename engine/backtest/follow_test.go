@@ -141,6 +141,45 @@ func TestEffectsOfRunsAreFollowed(t *testing.T) {
 	}
 }
 
+// TestAnEventForAnUnknownTriggerFailsItsStep checks that a step that emits into a trigger that an expression computes fails
+// as in a real run if the project has no such trigger, also if the recorded step succeeded; and that the recorded
+// failure does not remain once the trigger is right.
+func TestAnEventForAnUnknownTriggerFailsItsStep(t *testing.T) {
+	emits := func(trigger string) map[string]string {
+		files := maps.Clone(maker)
+		files["other"] = "on: hook\nsteps:\n  - {id: e, uses: hookloom/emit, with: {trigger: " + trigger + ", data: {n: 7}}}\n"
+		return files
+	}
+	right, wrong := emits("\"${{ 'in' + 'side' }}\""), emits("\"${{ 'no' + 'where' }}\"")
+	none, failing := record(t, maker, send(t, bodies[1])), record(t, wrong, send(t, bodies[1]))
+	for name, x := range map[string]struct {
+		path  string
+		files map[string]string
+		want  string // the error of the edited run
+	}{
+		"nothing recorded":    {none, wrong, `no trigger is named "nowhere"`},
+		"recorded as success": {record(t, right, send(t, bodies[1])), wrong, `no trigger is named "nowhere"`},
+		"recorded as failure": {failing, right, ""},
+		"unchanged failure":   {failing, wrong, "unchanged"},
+	} {
+		f := test(t, x.path, x.files, func(o *backtest.Options) { o.Workflows = map[string]bool{"other": true} })
+		got := "unchanged"
+		for _, c := range f.changes {
+			if c.Workflow != "other" {
+				continue
+			}
+			if got = ""; c.Error != nil && c.Error.After != nil {
+				got = c.Error.After.Message
+			} else if c.Error == nil {
+				got = "the same error"
+			}
+		}
+		if got != x.want || len(f.unknown) > 0 {
+			t.Errorf("%s: the run fails with %q, want %q: %q", name, got, x.want, summary(f))
+		}
+	}
+}
+
 // TestACalledRunHasTheInputsOfTheEditedWorkflow checks that a call with the same inputs starts the edited
 // workflow with its own defaults, and fails if the edited workflow refuses them.
 func TestACalledRunHasTheInputsOfTheEditedWorkflow(t *testing.T) {

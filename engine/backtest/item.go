@@ -402,8 +402,9 @@ func (b *run) follow(ctx context.Context, it *item, w *workflows.Workflow, side 
 		c = it.base.clock.follow()
 	}
 	a := &following{base: it.base, answerMade: func(c *call) (*answer, string) { return b.answerMade(ctx, it, c, side) },
-		recall: func(old, c *call) (*answer, bool, string, bool) { return b.callAgain(ctx, it, old, c, side) },
-		shared: &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{}, calls: map[string]int{}}
+		refusal: b.refusal,
+		recall:  func(old, c *call) (*answer, bool, string, bool) { return b.callAgain(ctx, it, old, c, side) },
+		shared:  &b.shared, mocks: b.mocks[it.workflow], paths: map[string]string{}, taken: map[*call]bool{}, calls: map[string]int{}}
 	s := b.simulation(ctx, w, it, side, a, c)
 	if it.base != nil {
 		s.time = it.base.followTime()

@@ -102,7 +102,7 @@ func newMade(it *item, c *call, at time.Time, how engine.Inlet) *made {
 }
 
 // refused are the codes with which a step fails before it makes an event.
-var refused = []string{"cannot_call", "gone", "too_large", "chain_too_deep", "unknown_trigger", "invalid_input", "secret"}
+var refused = []string{"cannot_call", "gone", "too_large", "chain_too_deep", unknownTrigger, "invalid_input", "secret"}
 
 // madeAt returns the event that a call makes; nil if it makes none.
 func (b *run) madeAt(it *item, c *call, side int) *made {
@@ -120,6 +120,18 @@ func (b *run) madeAt(it *item, c *call, side int) *made {
 
 // emitAction is the action that emits events.
 const emitAction = "hookloom/emit"
+
+// unknownTrigger is the code of an emitted event whose trigger does not exist.
+const unknownTrigger = "unknown_trigger"
+
+// refusal returns the error with which the engine refuses an event that a step emits; nil if it takes
+// it. A trigger that an expression computes is not known when the project is loaded.
+func (b *run) refusal(c *call) *plan.Error {
+	if trigger := value.Shown(c.with["trigger"]); b.o.Project.Triggers[trigger] == nil {
+		return registry.UnknownTrigger(trigger)
+	}
+	return nil
+}
 
 // madeCall returns the event with which a step calls a workflow.
 func (b *run) madeCall(it *item, c *call, side int) *made {
@@ -226,6 +238,9 @@ const maxKeys = 100_000
 // answerMade answers a call for which nothing is recorded: an emitted event is stored at once, and
 // the called run is simulated.
 func (b *run) answerMade(ctx context.Context, it *item, c *call, side int) (*answer, string) {
+	if chain := chainOf(it, 0, 1); c.action == emitAction && chain.Emits > registry.MaxEmits {
+		return &answer{status: plan.Failed, err: registry.ChainTooDeep(value.Shown(c.with["trigger"]), chain)}, ""
+	}
 	if c.action == emitAction {
 		return &answer{status: plan.Succeeded, raw: true, output: map[string]any{"event": it.ev.Event.ID.String(),
 			"trigger": value.Shown(c.with["trigger"]), "key": workflows.ShortKey(value.Shown(c.with["key"])), "duplicate": false}}, ""

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/plan"
 )
 
 // ChainHeader is the header of an event with the depth of its run in a chain.
@@ -54,3 +55,14 @@ func (c Chain) String() string { return fmt.Sprintf("%d;%d;%s", c.Runs, c.Emits,
 
 // KeyHeader is engine.CallKeyHeader.
 const KeyHeader = engine.CallKeyHeader
+
+// ChainTooDeep is the error of a step whose event would make a chain longer than MaxEmits.
+func ChainTooDeep(trigger string, c Chain) *plan.Error {
+	return &plan.Error{Code: "chain_too_deep", Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, "+
+		"and this one is %s; end it with a when: or if: that stops holding", trigger, MaxEmits, c.Names)}
+}
+
+// UnknownTrigger is the error of a step that emits an event into a trigger that does not exist.
+func UnknownTrigger(name string) *plan.Error {
+	return &plan.Error{Code: "unknown_trigger", Message: fmt.Sprintf("no trigger is named %q", name)}
+}

@@ -21,9 +21,7 @@ const maxEmittedData = 1 << 20
 func (ex *Execution) Emit(_ context.Context, in engine.Input, o engine.Emission) (any, error) {
 	c := ex.Chain().With(ex.Run.Workflow, 0, 1)
 	if c.Emits > registry.MaxEmits {
-		return nil, &plan.Error{Code: "chain_too_deep",
-			Message: fmt.Sprintf("trigger %s gets no event: a chain of events is at most %d deep, and this one is %s; end it "+
-				"with a when: or if: that stops holding", o.Trigger, registry.MaxEmits, c.Names)}
+		return nil, registry.ChainTooDeep(o.Trigger, c)
 	}
 	o.Op, o.Run, o.Path = in.Key, ex.Run.ID, in.Path
 	d, err := ex.rn.emission(o, in.Redact)
@@ -59,7 +57,7 @@ func (rn *Runner) emission(o engine.Emission, redact func(string) string) (*engi
 	p := rn.reg.Snapshot()
 	t := p.Triggers[o.Trigger]
 	if t == nil {
-		return nil, &plan.Error{Code: "unknown_trigger", Message: fmt.Sprintf("no trigger is named %q", o.Trigger)}
+		return nil, registry.UnknownTrigger(o.Trigger)
 	}
 	raw, err := value.EncodeJSON(o.Data)
 	switch {
