@@ -73,8 +73,9 @@ type Delivery struct {
 	SecretInputs, Hidden []string
 	// Unsubscribed reports that no workflow listens, so nothing needs to be matched.
 	Unsubscribed bool
-	// Rules is the state of the rules on which Unsubscribed relies, see SharedStore.Rules. Lane is set
-	// if the event is decided in order: it is decided after earlier ones of its lane, on any node.
+	// Rules is the state of the rules on which Unsubscribed relies, see SharedStore.Rules. Lane names
+	// the group of triggers whose events are decided one after another, in order of arrival, on
+	// whichever node; empty if the order of this event does not matter.
 	Rules int64
 	Lane  string
 	// Recovered reports that polling found it because its webhook did not deliver it.

@@ -66,13 +66,13 @@ func TestNodeReturnsSlotsThatOthersWait(t *testing.T) {
 		answer(table, mustAsk(t, table), permit.Grant{Slots: 1}) // another node wants one
 		time.Sleep(askPause)
 		mustNotAsk(t, table, askEvery-askPause)
-		first.Give(Outcome{Status: 200})
+		first.Release(Outcome{Status: 200})
 		if a := mustAsk(t, table); a.InUse != 1 {
 			t.Errorf("%+v", a)
 		} else {
 			answer(table, a, permit.Grant{Slots: 1})
 		}
-		second.Give(Outcome{Status: 200})
+		second.Release(Outcome{Status: 200})
 		mustNotAsk(t, table, askEvery)
 		time.Sleep(askEvery)
 		answer(table, mustAsk(t, table), permit.Grant{})
@@ -180,7 +180,7 @@ func TestRunIsCheckedWhenTheStoreMayHaveAStart(t *testing.T) {
 		table := sharedTable(limit)
 		mustWait(t, table, limit, 1)
 		answer(table, mustAsk(t, table), permit.Grant{Next: 700 * time.Millisecond})
-		if next := table.Look(time.Now()); time.Until(next) != 700*time.Millisecond {
+		if next := table.Tick(time.Now()); time.Until(next) != 700*time.Millisecond {
 			t.Errorf("looked at in %v", time.Until(next))
 		}
 	})
@@ -199,14 +199,14 @@ func TestStartsAreUsedOnlyAtTheirTimes(t *testing.T) {
 		if asks, _ := table.Asks(time.Now()); len(asks) != 0 {
 			t.Errorf("asks for more starts than runs: %+v", asks)
 		}
-		table.Look(time.Now())
+		table.Tick(time.Now())
 		get(t, table, limit, 1)
 		mustWait(t, table, limit, 2)
 		time.Sleep(a.Every - time.Millisecond)
-		table.Look(time.Now())
+		table.Tick(time.Now())
 		mustWait(t, table, limit, 2)
 		time.Sleep(time.Millisecond)
-		table.Look(time.Now())
+		table.Tick(time.Now())
 		get(t, table, limit, 2)
 	})
 }
@@ -293,8 +293,8 @@ func TestNextRequestIsForTheHostThatNeedsOne(t *testing.T) {
 		}
 		table.Use(limits)
 		for _, host := range []string{"a", "b", "c", "d"} {
-			table.TakeFree("https://"+host+".example", limit) // idle, with limits
-			table.TakeFree("https://"+host+".other", limit)   // without
+			table.TryAcquire("https://"+host+".example", limit) // idle, with limits
+			table.TryAcquire("https://"+host+".other", limit)   // without
 		}
 		mustWait(t, table, limit, 1)
 		answer(table, mustAsk(t, table), permit.Grant{})
@@ -309,7 +309,7 @@ func TestNextRequestIsForTheHostThatNeedsOne(t *testing.T) {
 func TestEngineIsNotifiedWhenTheStoreMustBeAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
-		table := New(Options{MaxRuns: 8, Pause: time.Second, Log: slog.New(slog.DiscardHandler), Call: func(int64) bool { return true },
+		table := New(Options{MaxRuns: 8, Pause: time.Second, Log: slog.New(slog.DiscardHandler), OnPermit: func(int64) bool { return true },
 			Wake: func() {}, Ask: func() { told++ }})
 		limit := workflows.Limit{Concurrency: 1, Rate: 10, Per: time.Second}
 		must := func(what string, n int) {
@@ -319,7 +319,7 @@ func TestEngineIsNotifiedWhenTheStoreMustBeAsked(t *testing.T) {
 			}
 			told = 0
 		}
-		get(t, table, workflows.Limit{}, 1).Give(Outcome{Status: 200})
+		get(t, table, workflows.Limit{}, 1).Release(Outcome{Status: 200})
 		must("without limits", 0)
 		table.Use(map[string]workflows.Limit{"api.example": limit})
 		mustWait(t, table, limit, 2)
@@ -336,7 +336,7 @@ func TestEngineIsNotifiedWhenTheStoreMustBeAsked(t *testing.T) {
 		time.Sleep(askEvery)
 		answer(table, mustAsk(t, table), permit.Grant{}) // another node waits for the slot
 		told = 0
-		p.Give(Outcome{Status: 200})
+		p.Release(Outcome{Status: 200})
 		must("a call has ended", 1)
 	})
 }
@@ -349,7 +349,7 @@ func TestADelayFromAnotherNodeCanBeLifted(t *testing.T) {
 			table := sharedTable(workflows.Limit{})
 			table.Delay(Delay{Name: receiver, Until: time.Now().Add(time.Minute)})
 			table.Lift(by)
-			if p, _ := table.Take(receiver, workflows.Limit{}, 1); (p != nil) != lifted {
+			if p, _ := table.Acquire(receiver, workflows.Limit{}, 1); (p != nil) != lifted {
 				t.Errorf("lifted by %s: %v", by, p != nil)
 			}
 		})
@@ -360,7 +360,7 @@ func TestADelayFromAnotherNodeCanBeLifted(t *testing.T) {
 func TestDelayIsSharedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
-		table := New(Options{MaxRuns: 64, Pause: time.Second, Log: slog.New(slog.DiscardHandler), Call: func(int64) bool { return true },
+		table := New(Options{MaxRuns: 64, Pause: time.Second, Log: slog.New(slog.DiscardHandler), OnPermit: func(int64) bool { return true },
 			Wake: func() {}, Ask: func() { told++ }})
 		var inFlight []*Permit
 		for run := range int64(4) {
@@ -370,7 +370,7 @@ func TestDelayIsSharedOnce(t *testing.T) {
 			after  time.Duration
 			passed bool
 		}{{time.Minute, true}, {time.Minute + shareFrom - 1, false}, {time.Minute + shareFrom, true}, {time.Minute, false}} {
-			inFlight[i].Give(Outcome{Status: 429, RetryAfter: x.after})
+			inFlight[i].Release(Outcome{Status: 429, RetryAfter: x.after})
 			list := table.Delays()
 			if (len(list) == 1) != x.passed || (told == 1) != x.passed {
 				t.Errorf("%v: passed on %v, told %d times", x.after, list, told)
@@ -387,7 +387,7 @@ func TestDelayIsSharedOnce(t *testing.T) {
 func TestADelayFromAnotherNodeNeverShortensOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := sharedTable(workflows.Limit{})
-		get(t, table, workflows.Limit{}, 1).Give(Outcome{Status: 429, RetryAfter: time.Minute})
+		get(t, table, workflows.Limit{}, 1).Release(Outcome{Status: 429, RetryAfter: time.Minute})
 		until := func() time.Duration { return time.Until(*table.States()[0].Until) }
 		table.Delay(Delay{Name: api, Until: time.Now().Add(time.Second)})
 		if until() != time.Minute {
@@ -412,13 +412,13 @@ func TestDelaysOfUnknownHostsAreBounded(t *testing.T) {
 			table.Delay(Delay{Name: "https://" + strconv.Itoa(i) + ".example", Until: time.Now().Add(time.Second)})
 		}
 		table.Delay(Delay{Name: api, Until: time.Now().Add(time.Minute)})
-		if p, _ := table.Take(api, workflows.Limit{}, 1); p == nil {
+		if p, _ := table.Acquire(api, workflows.Limit{}, 1); p == nil {
 			t.Errorf("more than %d hosts are known", forgetFrom)
 		}
 		const late = "https://late.example"
 		time.Sleep(time.Second)
 		table.Delay(Delay{Name: late, Until: time.Now().Add(time.Minute)})
-		if p, _ := table.Take(late, workflows.Limit{}, 2); p != nil {
+		if p, _ := table.Acquire(late, workflows.Limit{}, 2); p != nil {
 			t.Error("there is no room although the delays are over")
 		}
 	})

@@ -38,8 +38,8 @@ func (ds *Table) changed(d *destination, from, to gobreaker.State) {
 	}
 }
 
-func (d *destination) down() *Hold {
-	return &Hold{Why: fmt.Sprintf("%s does not answer (%s)", d.name, d.last), Down: true}
+func (d *destination) down() *Denial {
+	return &Denial{Why: fmt.Sprintf("%s does not answer (%s)", d.name, d.last), Down: true}
 }
 
 // errDown is counted by the breaker as a failure.
@@ -49,7 +49,7 @@ var errDown = errors.New("failed")
 func (ds *Table) opens(d *destination, now time.Time) time.Time {
 	at := now
 	if ds.crowded(d, now) {
-		return now.Add(LookAgain) // releasing a permit calls the next run
+		return now.Add(RecheckAfter) // releasing a permit calls the next run
 	}
 	for _, t := range []time.Time{d.asked, d.closedUntil} {
 		if t.After(at) {

@@ -17,11 +17,11 @@ const api = "https://api.example"
 func attempts(t *testing.T, table *Table, o Outcome, n int) {
 	t.Helper()
 	for i := range n {
-		p, h := table.Take(api, workflows.Limit{}, int64(i+1))
+		p, h := table.Acquire(api, workflows.Limit{}, int64(i+1))
 		if h != nil {
 			t.Fatalf("attempt %d has to wait: %s", i, h.Why)
 		}
-		p.Give(o)
+		p.Release(o)
 	}
 }
 
@@ -85,20 +85,20 @@ func TestOpenCircuitProbesAfterGrowingPauses(t *testing.T) {
 				t.Fatalf("pause %d: %+v, expected until %s", i, s, until)
 			}
 			time.Sleep(time.Until(until) - time.Millisecond)
-			if _, h := table.Take(api, workflows.Limit{}, 100); h == nil || !h.Down || h.Host != api ||
+			if _, h := table.Acquire(api, workflows.Limit{}, 100); h == nil || !h.Down || h.Host != api ||
 				h.Why != api+" does not answer (connection refused)" {
 				t.Fatalf("pause %d: an attempt before its end: %+v", i, h)
 			}
 			table.Forget(100, table.Mark())
 			time.Sleep(2 * time.Millisecond)
-			p, h := table.Take(api, workflows.Limit{}, 1)
+			p, h := table.Acquire(api, workflows.Limit{}, 1)
 			if h != nil {
 				t.Fatalf("pause %d: nobody may try it: %s", i, h.Why)
 			}
-			if _, h := table.Take(api, workflows.Limit{}, 2); h == nil || !h.Down {
+			if _, h := table.Acquire(api, workflows.Limit{}, 2); h == nil || !h.Down {
 				t.Fatalf("pause %d: two try it at once: %+v", i, h)
 			}
-			p.Give(bad)
+			p.Release(bad)
 		}
 	})
 }
@@ -113,11 +113,11 @@ func TestRetryAfterHoldsAHostForFiveMinutesAtMost(t *testing.T) {
 			if s.Until == nil || !s.Until.Equal(time.Now().Add(want)) || s.Why != "it asked to wait (Retry-After)" || s.Down() {
 				t.Errorf("Retry-After %s: %+v", asks, s)
 			}
-			if _, h := table.Take(api, workflows.Limit{}, 9); h == nil || h.Down || !strings.Contains(h.Why, "asks to wait until") {
+			if _, h := table.Acquire(api, workflows.Limit{}, 9); h == nil || h.Down || !strings.Contains(h.Why, "asks to wait until") {
 				t.Errorf("Retry-After %s: %+v", asks, h)
 			}
 			time.Sleep(want)
-			table.Look(time.Now())
+			table.Tick(time.Now())
 			if s := stateOf(t, table); s.Waiting != 0 {
 				t.Errorf("after %s %d still wait", want, s.Waiting)
 			}
@@ -132,27 +132,27 @@ func TestUnusedHostsAreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd()
 		table := c.table
-		table.o.Call = func(int64) bool { return true } // its ticket is not used
+		table.o.OnPermit = func(int64) bool { return true } // its reservation is not used
 		one := map[string]workflows.Limit{"busy.example": {Concurrency: 1}, "called.example": {Concurrency: 1}}
 		table.Use(one)
-		busy, _ := table.Take("https://busy.example", workflows.Limit{}, 1)
-		if _, h := table.Take("https://busy.example", workflows.Limit{}, 2); h == nil {
+		busy, _ := table.Acquire("https://busy.example", workflows.Limit{}, 1)
+		if _, h := table.Acquire("https://busy.example", workflows.Limit{}, 2); h == nil {
 			t.Fatal("a second attempt")
 		}
-		called, _ := table.Take("https://called.example", workflows.Limit{}, 3)
-		if _, h := table.Take("https://called.example", workflows.Limit{}, 4); h == nil {
+		called, _ := table.Acquire("https://called.example", workflows.Limit{}, 3)
+		if _, h := table.Acquire("https://called.example", workflows.Limit{}, 4); h == nil {
 			t.Fatal("a second attempt")
 		}
-		called.Give(Outcome{Status: 200})                                     // run 4 has a ticket
-		alone, _ := table.Take("https://alone.example", workflows.Limit{}, 5) // an attempt, and nobody waits
+		called.Release(Outcome{Status: 200})                                     // run 4 has a reservation
+		alone, _ := table.Acquire("https://alone.example", workflows.Limit{}, 5) // an attempt, and nobody waits
 		for i := len(table.States()); i < 4096; i++ {
-			p, _ := table.Take(fmt.Sprintf("https://h%d.example", i), workflows.Limit{}, int64(10+i))
-			p.Give(Outcome{Status: 200})
+			p, _ := table.Acquire(fmt.Sprintf("https://h%d.example", i), workflows.Limit{}, int64(10+i))
+			p.Release(Outcome{Status: 200})
 		}
 		if n := len(table.States()); n != 4096 {
 			t.Fatalf("%d hosts", n)
 		}
-		p, _ := table.Take("https://new.example", workflows.Limit{}, 9)
+		p, _ := table.Acquire("https://new.example", workflows.Limit{}, 9)
 		var left []string
 		for _, s := range table.States() {
 			left = append(left, s.Name)
@@ -160,12 +160,12 @@ func TestUnusedHostsAreRemoved(t *testing.T) {
 		if got := strings.Join(left, " "); got != "https://alone.example https://busy.example https://called.example https://new.example" {
 			t.Errorf("%d hosts are left: %.200s", len(left), got)
 		}
-		if !table.HasTicket(4) || table.HasTicket(2) {
-			t.Error("the tickets are not those that were given")
+		if !table.HasReservation(4) || table.HasReservation(2) {
+			t.Error("the reservations are not those that were given")
 		}
-		p.Give(Outcome{Status: 200})
-		alone.Give(Outcome{Status: 200})
-		busy.Give(Outcome{Status: 200})
+		p.Release(Outcome{Status: 200})
+		alone.Release(Outcome{Status: 200})
+		busy.Release(Outcome{Status: 200})
 	})
 }
 
@@ -181,18 +181,18 @@ func TestChangedLimitAppliesAtOnce(t *testing.T) {
 			table.Use(map[string]workflows.Limit{"api.example": {Concurrency: limit}})
 			var permits []*Permit
 			for i := range limit {
-				p, h := table.Take(api, workflows.Limit{}, int64(i+1))
+				p, h := table.Acquire(api, workflows.Limit{}, int64(i+1))
 				if h != nil {
 					t.Fatalf("attempt %d of %d has to wait: %s", i+1, limit, h.Why)
 				}
 				permits = append(permits, p)
 			}
-			if _, h := table.Take(api, workflows.Limit{}, 99); h == nil || h.Why != fmt.Sprintf("%d attempts to %s are in flight", limit, api) {
+			if _, h := table.Acquire(api, workflows.Limit{}, 99); h == nil || h.Why != fmt.Sprintf("%d attempts to %s are in flight", limit, api) {
 				t.Errorf("attempt %d: %+v", limit+1, h)
 			}
-			table.o.Call = func(run int64) bool { table.Forget(run, table.Mark()); return true }
+			table.o.OnPermit = func(run int64) bool { table.Forget(run, table.Mark()); return true }
 			for _, p := range permits {
-				p.Give(Outcome{Status: 200})
+				p.Release(Outcome{Status: 200})
 			}
 		}
 	})
@@ -206,24 +206,24 @@ func TestDelayedPermitIsCheckedAgainstTheRateAgain(t *testing.T) {
 			table := newCrowd().table
 			rate := workflows.Limit{Rate: 1, Per: 10 * time.Second}
 			time.Sleep(time.Minute) // the process has not just begun
-			p, h := table.Take(api, rate, 1)
+			p, h := table.Acquire(api, rate, 1)
 			if h != nil {
 				t.Fatal(h.Why)
 			}
 			time.Sleep(idle)
 			if idle > time.Second {
-				other, h := table.Take(api, rate, 2)
+				other, h := table.Acquire(api, rate, 2)
 				if h != nil {
 					t.Fatal(h.Why)
 				}
-				defer other.Give(Outcome{Status: 200})
+				defer other.Release(Outcome{Status: 200})
 			}
 			at := time.Now()
 			p.Renew(context.Background())
 			if took := time.Since(at); took < waits || took > waits+time.Second {
 				t.Errorf("after %s, an attempt waits for %s, expected %s", idle, took, waits)
 			}
-			p.Give(Outcome{Status: 200})
+			p.Release(Outcome{Status: 200})
 		})
 	}
 }
@@ -237,7 +237,7 @@ func TestRespondingHostMayHaveThreeQuartersOfAllRuns(t *testing.T) {
 			attempts(t, table, Outcome{Status: 200}, 1)
 			time.Sleep(since)
 			n := 0
-			for _, h := table.Take(api, workflows.Limit{}, 1); h == nil; _, h = table.Take(api, workflows.Limit{}, int64(n+1)) {
+			for _, h := table.Acquire(api, workflows.Limit{}, 1); h == nil; _, h = table.Acquire(api, workflows.Limit{}, int64(n+1)) {
 				n++
 			}
 			if n != want {

@@ -34,9 +34,9 @@ const (
 	maxAsked = 5 * time.Minute
 	// answersWithin is how recently a host must have answered to count as responsive.
 	answersWithin = time.Second
-	// LookAgain is when a run that waits for a busy host checks by itself, in case it was not
+	// RecheckAfter is when a run that waits for a busy host checks by itself, in case it was not
 	// called.
-	LookAgain = 10 * time.Minute
+	RecheckAfter = 10 * time.Minute
 	// forgetFrom is the number of destinations above which idle ones are removed.
 	forgetFrom = 4096
 )
@@ -48,10 +48,10 @@ type Options struct {
 	// Pause is how long an open circuit admits no attempt.
 	Pause time.Duration
 	Log   *slog.Logger
-	// Call is called, without a lock, for a run whose permit is ready; it reports whether the run
-	// can use it. Wake is called when Look has work.
-	Call func(run int64) bool
-	Wake func()
+	// OnPermit is called, without a lock, for a run whose permit is ready; it reports whether the run
+	// can use it. Wake is called when Tick has work.
+	OnPermit func(run int64) bool
+	Wake     func()
 	// Ask is called when Asks has something to ask; nil if limits are those of this process alone.
 	Ask func()
 }
@@ -72,7 +72,7 @@ type Table struct {
 	mu     sync.Mutex
 	byName map[string]*destination
 	limits map[string]workflows.Limit
-	// granted numbers the tickets.
+	// granted numbers the reservations.
 	granted uint64
 	// began is when the process started.
 	began time.Time
@@ -93,12 +93,12 @@ type destination struct {
 	// more allows more than that while the host answers.
 	max, limit, inUse int
 	more              bool
-	// queue are the waiting runs, in order, each once; tickets are permits issued to runs that have
+	// queue are the waiting runs, in order, each once; reservations are permits issued to runs that have
 	// not used them yet.
-	queue   []int64
-	queued  map[int64]bool
-	tickets map[int64]ticket
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	queue        []int64
+	queued       map[int64]bool
+	reservations map[int64]reservation
+	breaker      *gobreaker.TwoStepCircuitBreaker[struct{}]
 	// pace enforces the host's rate; nil without one.
 	pace pacer
 	// shared is this node's part of the limits; nil without limits, or if there is one node.
@@ -119,9 +119,9 @@ type destination struct {
 	last     string // its last failure
 }
 
-// ticket is a permit that was issued to a waiting run: its number, and when the host's rate allowed
+// reservation is a permit that was issued to a waiting run: its number, and when the host's rate allowed
 // it; at is zero without a rate.
-type ticket struct {
+type reservation struct {
 	number uint64
 	at     time.Time
 }
@@ -156,12 +156,12 @@ func (ds *Table) get(name string, connector workflows.Limit) *destination {
 	}
 	if len(ds.byName) >= forgetFrom {
 		for n, x := range ds.byName {
-			if x.inUse == 0 && len(x.queue) == 0 && len(x.tickets) == 0 && (x.shared == nil || x.shared.held == 0) {
+			if x.inUse == 0 && len(x.queue) == 0 && len(x.reservations) == 0 && (x.shared == nil || x.shared.held == 0) {
 				delete(ds.byName, n)
 			}
 		}
 	}
-	d = &destination{name: name, queued: map[int64]bool{}, tickets: map[int64]ticket{}}
+	d = &destination{name: name, queued: map[int64]bool{}, reservations: map[int64]reservation{}}
 	d.breaker = ds.newBreaker(d)
 	limit, _ := ds.limitOf(name)
 	if limit.Rate == 0 {
@@ -216,8 +216,8 @@ func (p *Permit) Name() string {
 	return originOf(p.d.name)
 }
 
-// Hold is why an attempt must wait.
-type Hold struct {
+// Denial is why an attempt must wait.
+type Denial struct {
 	Why string
 	// Down reports that the host does not answer, so that the wait is limited.
 	Down bool
@@ -225,24 +225,24 @@ type Hold struct {
 	Host string
 }
 
-// Take acquires a permit. If none is available, the run is placed in the destination's queue.
-func (ds *Table) Take(name string, connector workflows.Limit, run int64) (*Permit, *Hold) {
+// Acquire acquires a permit. If none is available, the run is placed in the destination's queue.
+func (ds *Table) Acquire(name string, connector workflows.Limit, run int64) (*Permit, *Denial) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	p, h := ds.take(name, connector, run)
+	p, h := ds.acquire(name, connector, run)
 	if h != nil {
 		h.Host = originOf(name)
 	}
 	return p, h
 }
 
-// take is called with the lock held.
-func (ds *Table) take(name string, connector workflows.Limit, run int64) (*Permit, *Hold) {
+// acquire is called with the lock held.
+func (ds *Table) acquire(name string, connector workflows.Limit, run int64) (*Permit, *Denial) {
 	d := ds.get(name, connector)
 	var at time.Time
-	if t, issued := d.tickets[run]; issued {
+	if t, issued := d.reservations[run]; issued {
 		at = t.at
-		delete(d.tickets, run)
+		delete(d.reservations, run)
 	} else {
 		now := time.Now()
 		h := ds.full(d, now)
@@ -262,9 +262,9 @@ func (ds *Table) take(name string, connector workflows.Limit, run int64) (*Permi
 	return &Permit{ds: ds, d: d, done: done, at: at}, nil
 }
 
-// TakeFree acquires a permit of a destination that is not held and has no rate; nil for any other.
+// TryAcquire acquires a permit of a destination that is not held and has no rate; nil for any other.
 // It may be returned as if it had never been taken.
-func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
+func (ds *Table) TryAcquire(name string, connector workflows.Limit) *Permit {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	d, now := ds.get(name, connector), time.Now()
@@ -282,9 +282,9 @@ func (ds *Table) TakeFree(name string, connector workflows.Limit) *Permit {
 
 // full is why no permit is available; nil if one is. In that case it also takes a token of the
 // rate.
-func (ds *Table) full(d *destination, now time.Time) *Hold {
+func (ds *Table) full(d *destination, now time.Time) *Denial {
 	if len(d.queue) > 0 && d.breaker.State() == gobreaker.StateClosed {
-		return &Hold{Why: fmt.Sprintf("%d runs are ahead of this one for %s", len(d.queue), d.name)}
+		return &Denial{Why: fmt.Sprintf("%d runs are ahead of this one for %s", len(d.queue), d.name)}
 	}
 	return ds.free(d, now)
 }
@@ -310,25 +310,25 @@ func (ds *Table) crowded(d *destination, now time.Time) bool {
 }
 
 // free is full without considering the queue.
-func (ds *Table) free(d *destination, now time.Time) *Hold {
+func (ds *Table) free(d *destination, now time.Time) *Denial {
 	switch {
 	case ds.crowded(d, now):
 		if d.breaker.State() != gobreaker.StateClosed {
 			return d.down()
 		}
 		if d.noSlot() {
-			return &Hold{Why: fmt.Sprintf("%d attempts to %s are in flight here, and the nodes have %d slots together", d.inUse, d.name,
+			return &Denial{Why: fmt.Sprintf("%d attempts to %s are in flight here, and the nodes have %d slots together", d.inUse, d.name,
 				d.shared.limit.Concurrency)}
 		}
-		return &Hold{Why: fmt.Sprintf("%d attempts to %s are in flight", d.inUse, d.name)}
+		return &Denial{Why: fmt.Sprintf("%d attempts to %s are in flight", d.inUse, d.name)}
 	case d.asked.After(now):
-		return &Hold{Why: fmt.Sprintf("%s asks to wait until %s", d.name, d.asked.UTC().Format(time.RFC3339))}
+		return &Denial{Why: fmt.Sprintf("%s asks to wait until %s", d.name, d.asked.UTC().Format(time.RFC3339))}
 	case d.breaker.State() == gobreaker.StateOpen, d.closedUntil.After(now):
 		return d.down()
 	case !d.ramped(now):
-		return &Hold{Why: d.name + " has just recovered, and its load is increased gradually"}
+		return &Denial{Why: d.name + " has just recovered, and its load is increased gradually"}
 	case d.pace != nil && !d.pace.allow(now):
-		return &Hold{Why: "the rate of " + d.name + " is used up"}
+		return &Denial{Why: "the rate of " + d.name + " is used up"}
 	}
 	return nil
 }
@@ -361,8 +361,8 @@ type Outcome struct {
 	RetryAfter time.Duration
 }
 
-// Give releases a permit; a nil permit is ignored.
-func (p *Permit) Give(o Outcome) {
+// Release returns a permit; a nil permit is ignored.
+func (p *Permit) Release(o Outcome) {
 	if p == nil {
 		return
 	}
@@ -388,5 +388,5 @@ func (p *Permit) Give(o Outcome) {
 		ds.ask(d) // another node may wait for the slot
 	}
 	ds.mu.Unlock()
-	ds.callNext(d)
+	ds.offerNext(d)
 }

@@ -27,7 +27,7 @@ type crowd struct {
 func newCrowd() *crowd {
 	c := &crowd{wake: make(chan struct{}, 1)}
 	c.table = New(Options{MaxRuns: 512, Pause: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
-		Call: func(run int64) bool { go c.run(run); return true },
+		OnPermit: func(run int64) bool { go c.run(run); return true },
 		Wake: func() {
 			select {
 			case c.wake <- struct{}{}:
@@ -39,7 +39,7 @@ func newCrowd() *crowd {
 
 // run makes one attempt of a run, and asks again when it failed.
 func (c *crowd) run(id int64) {
-	p, h := c.table.Take("https://api.example", workflows.Limit{}, id)
+	p, h := c.table.Acquire("https://api.example", workflows.Limit{}, id)
 	if h != nil {
 		return // it waits, and is called
 	}
@@ -52,10 +52,10 @@ func (c *crowd) run(id int64) {
 		c.mu.Lock()
 		c.done++
 		c.mu.Unlock()
-		p.Give(Outcome{Status: 200})
+		p.Release(Outcome{Status: 200})
 		return
 	}
-	p.Give(Outcome{Status: 503, Failed: true, RetryAfter: after})
+	p.Release(Outcome{Status: 503, Failed: true, RetryAfter: after})
 	time.Sleep(time.Second)
 	c.run(id)
 }
@@ -64,7 +64,7 @@ func (c *crowd) run(id int64) {
 func (c *crowd) dispatch(d time.Duration) {
 	end := time.Now().Add(d)
 	for time.Now().Before(end) {
-		next := c.table.Look(time.Now())
+		next := c.table.Tick(time.Now())
 		wait := time.Until(end)
 		if !next.IsZero() {
 			wait = min(wait, time.Until(next))
@@ -161,34 +161,34 @@ func TestFreePermitChangesNoCounters(t *testing.T) {
 		c := newCrowd()
 		ds, none := c.table, workflows.Limit{}
 		for range 1000 {
-			p := ds.TakeFree("https://api.example", none)
+			p := ds.TryAcquire("https://api.example", none)
 			if p == nil {
 				t.Fatal("an idle host gave none")
 			}
-			p.Give(Outcome{Cut: true})
+			p.Release(Outcome{Cut: true})
 		}
-		if p := ds.TakeFree("https://rated.example", workflows.Limit{Rate: 10, Per: time.Second}); p != nil {
+		if p := ds.TryAcquire("https://rated.example", workflows.Limit{Rate: 10, Per: time.Second}); p != nil {
 			t.Error("a token of a rate was taken")
 		}
 		var held []*Permit
 		for range ds.part() {
-			held = append(held, ds.TakeFree("https://full.example", none))
+			held = append(held, ds.TryAcquire("https://full.example", none))
 		}
-		if p := ds.TakeFree("https://full.example", none); p != nil {
+		if p := ds.TryAcquire("https://full.example", none); p != nil {
 			t.Error("a full host gave one more")
 		}
-		held[0].Give(Outcome{Status: 429, RetryAfter: time.Minute})
-		if p := ds.TakeFree("https://full.example", none); p != nil {
+		held[0].Release(Outcome{Status: 429, RetryAfter: time.Minute})
+		if p := ds.TryAcquire("https://full.example", none); p != nil {
 			t.Error("a host that asks to wait gave one")
 		}
 		for _, p := range held[1:] {
-			p.Give(Outcome{Failed: true})
+			p.Release(Outcome{Failed: true})
 		}
 		time.Sleep(2 * time.Minute)
-		if p := ds.TakeFree("https://full.example", none); p != nil {
+		if p := ds.TryAcquire("https://full.example", none); p != nil {
 			t.Error("a host that does not answer gave one: the attempt that tries it may be no duplicate's")
 		}
-		if _, h := ds.Take("https://full.example", none, 1); h != nil {
+		if _, h := ds.Acquire("https://full.example", none, 1); h != nil {
 			t.Errorf("the attempt that tries the host has to wait: %s", h.Why)
 		}
 	})

@@ -17,8 +17,8 @@ func (ds *Table) enqueue(d *destination, run int64) {
 	}
 }
 
-// callNext issues free permits to the first runs in a destination's queue.
-func (ds *Table) callNext(d *destination) {
+// offerNext issues free permits to the first runs in a destination's queue.
+func (ds *Table) offerNext(d *destination) {
 	for {
 		ds.mu.Lock()
 		if len(d.queue) == 0 || ds.free(d, time.Now()) != nil {
@@ -35,24 +35,24 @@ func (ds *Table) callNext(d *destination) {
 		}
 		delete(d.queued, run)
 		ds.granted++
-		t := ticket{number: ds.granted, at: d.allowedAt(time.Now())}
-		d.tickets[run] = t
+		t := reservation{number: ds.granted, at: d.allowedAt(time.Now())}
+		d.reservations[run] = t
 		d.inUse++
 		ds.mu.Unlock()
-		if !ds.o.Call(run) {
-			ds.PutBack(run)
+		if !ds.o.OnPermit(run) {
+			ds.Requeue(run)
 			return // no run can be resumed now; the dispatcher tries again
 		}
 	}
 }
 
-// PutBack puts a run at the front of the queues whose permits it cannot use now.
-func (ds *Table) PutBack(run int64) {
+// Requeue puts a run at the front of the queues whose permits it cannot use now.
+func (ds *Table) Requeue(run int64) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	for _, d := range ds.byName {
-		if _, issued := d.tickets[run]; issued {
-			delete(d.tickets, run)
+		if _, issued := d.reservations[run]; issued {
+			delete(d.reservations, run)
 			d.inUse--
 			d.queued[run] = true
 			d.queue = slices.Insert(d.queue, 0, run)
@@ -60,19 +60,19 @@ func (ds *Table) PutBack(run int64) {
 	}
 }
 
-// HasTicket reports whether a run was issued a permit that it has not used yet.
-func (ds *Table) HasTicket(run int64) bool {
+// HasReservation reports whether a run was issued a permit that it has not used yet.
+func (ds *Table) HasReservation(run int64) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	for _, d := range ds.byName {
-		if _, issued := d.tickets[run]; issued {
+		if _, issued := d.reservations[run]; issued {
 			return true
 		}
 	}
 	return false
 }
 
-// Mark is the number of the newest ticket.
+// Mark is the number of the newest reservation.
 func (ds *Table) Mark() uint64 {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -85,20 +85,20 @@ func (ds *Table) Forget(run int64, mark uint64) {
 	ds.mu.Lock()
 	var freed []*destination
 	for _, d := range ds.byName {
-		if t, issued := d.tickets[run]; issued && t.number <= mark {
-			delete(d.tickets, run)
+		if t, issued := d.reservations[run]; issued && t.number <= mark {
+			delete(d.reservations, run)
 			d.inUse--
 			freed = append(freed, d)
 		}
 	}
 	ds.mu.Unlock()
 	for _, d := range freed {
-		ds.callNext(d)
+		ds.offerNext(d)
 	}
 }
 
-// Look calls the runs that are due and returns when to look again: zero if none waits.
-func (ds *Table) Look(now time.Time) (next time.Time) {
+// Tick signals the runs that are due and returns when to look again: zero if none waits.
+func (ds *Table) Tick(now time.Time) (next time.Time) {
 	var ready []*destination
 	ds.eachWaiting(func(d *destination) {
 		if !ds.opens(d, now).After(now) {
@@ -106,7 +106,7 @@ func (ds *Table) Look(now time.Time) (next time.Time) {
 		}
 	})
 	for _, d := range ready {
-		ds.callNext(d)
+		ds.offerNext(d)
 	}
 	ds.eachWaiting(func(d *destination) {
 		at := ds.opens(d, now)

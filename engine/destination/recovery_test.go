@@ -24,21 +24,21 @@ type called struct {
 func newCalled() *called {
 	c := &called{}
 	c.Table = New(Options{MaxRuns: 16, Pause: 5 * time.Second, Log: slog.New(slog.NewTextHandler(&c.log, nil)),
-		Call: func(run int64) bool { c.runs = append(c.runs, run); return !c.busy }, Wake: func() { c.wakes++ }})
+		OnPermit: func(run int64) bool { c.runs = append(c.runs, run); return !c.busy }, Wake: func() { c.wakes++ }})
 	return c
 }
 
 // atOnce is how many attempts, which succeed at once, a host gets now, and why no more.
 func atOnce(c *called, limit workflows.Limit) (n int, why string) {
 	for n < 10_000 {
-		p, h := c.Take(api, limit, 1)
+		p, h := c.Acquire(api, limit, 1)
 		if h != nil {
 			c.Lift("nobody")
 			delete(c.byName[api].queued, 1)
 			c.byName[api].queue = nil
 			return n, h.Why
 		}
-		p.Give(Outcome{Status: 200})
+		p.Release(Outcome{Status: 200})
 		n++
 	}
 	return n, ""
@@ -106,15 +106,15 @@ func TestLaterOfTwoHoldsApplies(t *testing.T) {
 			x := newCalled()
 			var permits []*Permit
 			for i := range 2 {
-				p, h := x.Take(api, workflows.Limit{}, int64(i))
+				p, h := x.Acquire(api, workflows.Limit{}, int64(i))
 				if h != nil {
 					t.Fatal(h.Why)
 				}
 				permits = append(permits, p)
 			}
-			permits[0].Give(Outcome{Status: 503})
+			permits[0].Release(Outcome{Status: 503})
 			attempts(t, x.Table, Outcome{Status: 503}, 3)
-			permits[1].Give(Outcome{Status: 503, RetryAfter: asks})
+			permits[1].Release(Outcome{Status: 503, RetryAfter: asks})
 			s := stateOf(t, x.Table)
 			if s.Until == nil || time.Until(*s.Until) != c.until || !strings.Contains(s.Why, c.why) {
 				t.Errorf("asked for %s: %+v, want %s, %s", asks, s, c.until, c.why)
@@ -148,13 +148,13 @@ func TestPermitsAreGrantedInQueueOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()
 		c.Use(map[string]workflows.Limit{"api.example": {Concurrency: 1}})
-		first, h := c.Take(api, workflows.Limit{}, 1)
+		first, h := c.Acquire(api, workflows.Limit{}, 1)
 		if h != nil {
 			t.Fatal(h.Why)
 		}
 		for run := int64(2); run <= 4; run++ {
 			for range 2 { // asking twice is waiting once
-				if _, h := c.Take(api, workflows.Limit{}, run); h == nil || h.Down {
+				if _, h := c.Acquire(api, workflows.Limit{}, run); h == nil || h.Down {
 					t.Fatalf("run %d: %+v", run, h)
 				}
 			}
@@ -163,44 +163,44 @@ func TestPermitsAreGrantedInQueueOrder(t *testing.T) {
 			t.Errorf("%+v, woken %d times", s, c.wakes)
 		}
 		now := time.Now()
-		if at := c.Look(now); !at.Equal(now.Add(10*time.Minute)) || len(c.runs) != 0 {
+		if at := c.Tick(now); !at.Equal(now.Add(10*time.Minute)) || len(c.runs) != 0 {
 			t.Errorf("it looks again after %s, and called %v", at.Sub(now), c.runs)
 		}
 		c.busy = true
-		first.Give(Outcome{Status: 200})
-		if s := stateOf(t, c.Table); !slices.Equal(c.runs, []int64{2}) || s.Waiting != 3 || s.InUse != 0 || c.HasTicket(2) {
+		first.Release(Outcome{Status: 200})
+		if s := stateOf(t, c.Table); !slices.Equal(c.runs, []int64{2}) || s.Waiting != 3 || s.InUse != 0 || c.HasReservation(2) {
 			t.Errorf("no run can be resumed: %+v, called %v", s, c.runs)
 		}
 		c.busy = false
-		if at := c.Look(time.Now()); !slices.Equal(c.runs, []int64{2, 2}) || !c.HasTicket(2) || c.HasTicket(3) || at.IsZero() {
+		if at := c.Tick(time.Now()); !slices.Equal(c.runs, []int64{2, 2}) || !c.HasReservation(2) || c.HasReservation(3) || at.IsZero() {
 			t.Errorf("then: called %v, looks again at %v", c.runs, at)
 		}
 		mark := c.Mark()
 		c.Forget(2, mark-1)
 		c.Forget(3, mark)
-		if !c.HasTicket(2) {
+		if !c.HasReservation(2) {
 			t.Error("a permit is forgotten that was issued later, or to another run")
 		}
 		c.Forget(2, mark)
-		if !slices.Equal(c.runs, []int64{2, 2, 3}) || c.HasTicket(2) || !c.HasTicket(3) {
+		if !slices.Equal(c.runs, []int64{2, 2, 3}) || c.HasReservation(2) || !c.HasReservation(3) {
 			t.Errorf("forgotten: called %v", c.runs)
 		}
-		c.PutBack(3)
-		c.PutBack(9) // has none
+		c.Requeue(3)
+		c.Requeue(9) // has none
 		if s := stateOf(t, c.Table); s.Waiting != 2 || s.InUse != 0 || c.byName[api].queue[0] != 3 {
 			t.Errorf("put back: %+v, %v", s, c.byName[api].queue)
 		}
-		c.Look(time.Now())
-		p, h := c.Take(api, workflows.Limit{}, 3)
-		if h != nil || p.Name() != api || c.HasTicket(3) || stateOf(t, c.Table).InUse != 1 {
+		c.Tick(time.Now())
+		p, h := c.Acquire(api, workflows.Limit{}, 3)
+		if h != nil || p.Name() != api || c.HasReservation(3) || stateOf(t, c.Table).InUse != 1 {
 			t.Errorf("a permit that is ready is not taken: %+v", h)
 		}
-		p.Give(Outcome{Status: 200})
-		if !c.HasTicket(4) {
+		p.Release(Outcome{Status: 200})
+		if !c.HasReservation(4) {
 			t.Error("the last one has no permit")
 		}
 		c.Forget(4, c.Mark())
-		if at := c.Look(time.Now()); !at.IsZero() || stateOf(t, c.Table).InUse != 0 {
+		if at := c.Tick(time.Now()); !at.IsZero() || stateOf(t, c.Table).InUse != 0 {
 			t.Errorf("nobody waits: it looks again at %v", at)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 // get takes a permit that must be there.
 func get(t *testing.T, table *Table, limit workflows.Limit, run int64) *Permit {
 	t.Helper()
-	p, h := table.Take(api, limit, run)
+	p, h := table.Acquire(api, limit, run)
 	if h != nil {
 		t.Fatalf("run %d waits: %s", run, h.Why)
 	}
@@ -20,9 +20,9 @@ func get(t *testing.T, table *Table, limit workflows.Limit, run int64) *Permit {
 }
 
 // mustWait asks for a permit that must not be there.
-func mustWait(t *testing.T, table *Table, limit workflows.Limit, run int64) *Hold {
+func mustWait(t *testing.T, table *Table, limit workflows.Limit, run int64) *Denial {
 	t.Helper()
-	p, h := table.Take(api, limit, run)
+	p, h := table.Acquire(api, limit, run)
 	if p != nil {
 		t.Fatalf("run %d does not wait", run)
 	}
@@ -48,11 +48,11 @@ func TestCancelledProbeLeavesTheCircuitHalfOpen(t *testing.T) {
 		c := newCalled()
 		attempts(t, c.Table, Outcome{Failed: true}, breakerFailures)
 		time.Sleep(6 * time.Second)
-		get(t, c.Table, workflows.Limit{}, 1).Give(Outcome{Cut: true})
+		get(t, c.Table, workflows.Limit{}, 1).Release(Outcome{Cut: true})
 		if s := stateOf(t, c.Table); s.Circuit != "half-open" || s.Limit != 1 {
 			t.Errorf("%+v", s)
 		}
-		get(t, c.Table, workflows.Limit{}, 1).Give(Outcome{Status: 200})
+		get(t, c.Table, workflows.Limit{}, 1).Release(Outcome{Status: 200})
 		if s := stateOf(t, c.Table); s.Circuit != "closed" || s.Limit != 2 {
 			t.Errorf("after an answer: %+v", s)
 		}
@@ -108,12 +108,12 @@ func TestAPermitIssuedBeforeAnOutageWaitsForItsEnd(t *testing.T) {
 			list = append(list, get(t, c.Table, workflows.Limit{}, run+1))
 		}
 		mustWait(t, c.Table, workflows.Limit{}, 7)
-		list[0].Give(Outcome{Status: 200}) // run 7 has a ticket
-		if !c.HasTicket(7) {
-			t.Fatal("no ticket")
+		list[0].Release(Outcome{Status: 200}) // run 7 has a reservation
+		if !c.HasReservation(7) {
+			t.Fatal("no reservation")
 		}
 		for _, p := range list[1:] {
-			p.Give(Outcome{Failed: true, Message: "refused"})
+			p.Release(Outcome{Failed: true, Message: "refused"})
 		}
 		if h := mustWait(t, c.Table, workflows.Limit{}, 7); !h.Down {
 			t.Errorf("%+v", h)
@@ -129,8 +129,8 @@ func TestResponseWithoutRetryAfterEndsNoDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newCrowd().table
 		one, other := get(t, table, workflows.Limit{}, 1), get(t, table, workflows.Limit{}, 2)
-		one.Give(Outcome{Status: 429, RetryAfter: time.Minute})
-		other.Give(Outcome{Status: 200})
+		one.Release(Outcome{Status: 429, RetryAfter: time.Minute})
+		other.Release(Outcome{Status: 200})
 		s := stateOf(t, table)
 		if s.Until == nil || time.Until(*s.Until) != time.Minute || s.Until.Location() != time.UTC {
 			t.Errorf("%+v", s)
@@ -139,7 +139,7 @@ func TestResponseWithoutRetryAfterEndsNoDelay(t *testing.T) {
 }
 
 // TestWaitingRunIsNotOvertaken, even if there is a free permit: not by the queue, and not by
-// TakeFree.
+// TryAcquire.
 func TestWaitingRunIsNotOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()
@@ -148,9 +148,9 @@ func TestWaitingRunIsNotOvertaken(t *testing.T) {
 		mustWait(t, c.Table, workflows.Limit{}, 2)
 		c.busy = true
 		wakes := c.wakes
-		first.Give(Outcome{Status: 200}) // run 2 keeps its place, as no run can be resumed
-		if p := c.TakeFree(api, workflows.Limit{}); p != nil {
-			t.Error("TakeFree passes the queue")
+		first.Release(Outcome{Status: 200}) // run 2 keeps its place, as no run can be resumed
+		if p := c.TryAcquire(api, workflows.Limit{}); p != nil {
+			t.Error("TryAcquire passes the queue")
 		}
 		if h := mustWait(t, c.Table, workflows.Limit{}, 3); h.Why != "1 runs are ahead of this one for "+api {
 			t.Errorf("%+v", h)
@@ -162,7 +162,7 @@ func TestWaitingRunIsNotOvertaken(t *testing.T) {
 			t.Errorf("%+v, woken %d times", s, c.wakes-wakes)
 		}
 		now := time.Now()
-		if at := c.Look(now); at.Sub(now) != 100*time.Millisecond {
+		if at := c.Tick(now); at.Sub(now) != 100*time.Millisecond {
 			t.Errorf("while no run can be resumed, it looks again after %s", at.Sub(now))
 		}
 	})
@@ -178,7 +178,7 @@ func TestTheDispatcherIsWokenForAHostThatOpensLater(t *testing.T) {
 		if c.wakes != 1 {
 			t.Errorf("the first run that waits wakes it %d times", c.wakes)
 		}
-		first.Give(Outcome{Status: 429, RetryAfter: time.Minute})
+		first.Release(Outcome{Status: 429, RetryAfter: time.Minute})
 		if c.wakes != 2 || len(c.runs) != 0 {
 			t.Errorf("woken %d times, called %v", c.wakes, c.runs)
 		}
@@ -201,12 +201,12 @@ func TestDelayedIssuedPermitIsCheckedAgainstTheRateAgain(t *testing.T) {
 			c := newCalled()
 			limit := workflows.Limit{Rate: 1, Per: 10 * time.Second}
 			time.Sleep(time.Minute) // the process has not just begun
-			get(t, c.Table, limit, 1).Give(Outcome{Status: 200})
+			get(t, c.Table, limit, 1).Release(Outcome{Status: 200})
 			mustWait(t, c.Table, limit, 2)
 			time.Sleep(10 * time.Second)
-			c.Look(time.Now())
-			if !c.HasTicket(2) {
-				t.Fatal("no ticket")
+			c.Tick(time.Now())
+			if !c.HasReservation(2) {
+				t.Fatal("no reservation")
 			}
 			time.Sleep(idle)
 			p := get(t, c.Table, limit, 2)
@@ -215,7 +215,7 @@ func TestDelayedIssuedPermitIsCheckedAgainstTheRateAgain(t *testing.T) {
 			if took := time.Since(at); took != waits {
 				t.Errorf("after %s, the attempt waits for %s, expected %s", idle, took, waits)
 			}
-			p.Give(Outcome{Status: 200})
+			p.Release(Outcome{Status: 200})
 		})
 	}
 }
@@ -224,7 +224,7 @@ func TestDelayedIssuedPermitIsCheckedAgainstTheRateAgain(t *testing.T) {
 func TestMissingPermitIsNoError(t *testing.T) {
 	var p *Permit
 	p.Renew(t.Context())
-	p.Give(Outcome{Status: 200})
+	p.Release(Outcome{Status: 200})
 	if p.Name() != "" {
 		t.Errorf("named %q", p.Name())
 	}
@@ -247,7 +247,7 @@ func TestRateIsKeptAcrossReloads(t *testing.T) {
 			use := func(l workflows.Limit) { called.Use(map[string]workflows.Limit{"api.example": l}) }
 			use(workflows.Limit{Rate: 6, Per: time.Minute})
 			time.Sleep(time.Hour) // the process has not just begun
-			get(t, called.Table, workflows.Limit{}, 1).Give(Outcome{Status: 200})
+			get(t, called.Table, workflows.Limit{}, 1).Release(Outcome{Status: 200})
 			use(c.limit)
 			if c.waits == 0 {
 				get(t, called.Table, workflows.Limit{}, 2)
@@ -267,7 +267,7 @@ func TestNewProcessStartsWithoutABurst(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			table := newCrowd().table
 			time.Sleep(after)
-			if p, _ := table.Take(api, workflows.Limit{Rate: 6, Per: time.Minute}, 1); (p == nil) != owes {
+			if p, _ := table.Acquire(api, workflows.Limit{Rate: 6, Per: time.Minute}, 1); (p == nil) != owes {
 				t.Errorf("after %s: %v", after, p)
 			}
 		})

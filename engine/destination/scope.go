@@ -157,7 +157,7 @@ func (ds *Table) Lift(name string) int {
 	}
 	ds.mu.Unlock()
 	for _, d := range lifted {
-		ds.callNext(d)
+		ds.offerNext(d)
 	}
 	return len(lifted)
 }

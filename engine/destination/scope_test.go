@@ -39,8 +39,8 @@ func TestReceiversOfASharedHostAreSeparate(t *testing.T) {
 
 // take reports whether a permit can be had, and gives it back.
 func take(table *Table, name string, run int64) bool {
-	p, h := table.Take(name, workflows.Limit{}, run)
-	p.Give(Outcome{Status: 200})
+	p, h := table.Acquire(name, workflows.Limit{}, run)
+	p.Release(Outcome{Status: 200})
 	return h == nil
 }
 
@@ -52,14 +52,14 @@ func TestPausedReceiverHoldsNoOther(t *testing.T) {
 		for _, limits := range []map[string]workflows.Limit{nil, {"hooks.slack.com": {Concurrency: 10}}} {
 			table := newCrowd().table
 			table.Use(limits)
-			p, h := table.Take(one, workflows.Limit{}, 1)
+			p, h := table.Acquire(one, workflows.Limit{}, 1)
 			if h != nil {
 				t.Fatal(h)
 			}
 			if p.Name() != "https://hooks.slack.com" {
 				t.Errorf("named %s in metrics", p.Name())
 			}
-			p.Give(Outcome{Status: 429, RetryAfter: time.Minute})
+			p.Release(Outcome{Status: 429, RetryAfter: time.Minute})
 			if take(table, one, 2) || take(table, other, 3) != (limits == nil) {
 				t.Errorf("limits %v: the wrong one is held", limits)
 			}
@@ -72,8 +72,8 @@ func TestAHoldCanBeLifted(t *testing.T) {
 	for _, by := range []string{"https://api.example", "api.example", "https://api.example/"} {
 		synctest.Test(t, func(t *testing.T) {
 			table := newCrowd().table
-			p, _ := table.Take("https://api.example", workflows.Limit{}, 1)
-			p.Give(Outcome{Status: 429, RetryAfter: time.Minute})
+			p, _ := table.Acquire("https://api.example", workflows.Limit{}, 1)
+			p.Release(Outcome{Status: 429, RetryAfter: time.Minute})
 			s := table.States()[0]
 			if s.Until == nil || time.Until(*s.Until) != time.Minute || s.Why == "" || table.Lift("other.example") != 0 {
 				t.Errorf("held: %+v", s)
@@ -91,11 +91,11 @@ func TestAnOpenCircuitCanBeClosed(t *testing.T) {
 		c := newCrowd()
 		table := c.table
 		for range breakerFailures {
-			p, h := table.Take("https://api.example", workflows.Limit{}, 1)
+			p, h := table.Acquire("https://api.example", workflows.Limit{}, 1)
 			if h != nil {
 				t.Fatal(h)
 			}
-			p.Give(Outcome{Failed: true, Message: "no answer"})
+			p.Release(Outcome{Failed: true, Message: "no answer"})
 		}
 		if s := table.States()[0]; s.Circuit != "open" || s.Why != "it does not answer" || take(table, "https://api.example", 2) {
 			t.Errorf("%+v", s)
@@ -119,8 +119,8 @@ func TestOneReceiverIsResumedAlone(t *testing.T) {
 			"https://hooks.slack.com/services/T": 0} {
 			table := newCrowd().table
 			for i, name := range []string{one, other} {
-				p, _ := table.Take(name, workflows.Limit{}, int64(i+1))
-				p.Give(Outcome{Status: 429, RetryAfter: time.Minute})
+				p, _ := table.Acquire(name, workflows.Limit{}, int64(i+1))
+				p.Release(Outcome{Status: 429, RetryAfter: time.Minute})
 			}
 			if n := table.Lift(by); n != want {
 				t.Errorf("%s lifts %d, expected %d", by, n, want)
@@ -180,8 +180,8 @@ func TestLimitAppliesToEverySpellingOfItsHost(t *testing.T) {
 	} {
 		table := newCalled().Table
 		table.Use(map[string]workflows.Limit{c.key: {Concurrency: 1}})
-		p, _ := table.Take(c.name, workflows.Limit{}, 1)
-		_, second := table.Take(c.name, workflows.Limit{}, 2)
+		p, _ := table.Acquire(c.name, workflows.Limit{}, 1)
+		_, second := table.Acquire(c.name, workflows.Limit{}, 2)
 		if p == nil || (second != nil) != c.want {
 			t.Errorf("%s, limited by %s: %v, want %t", c.name, c.key, second != nil, c.want)
 		}
@@ -192,8 +192,8 @@ func TestLimitAppliesToEverySpellingOfItsHost(t *testing.T) {
 func TestBothSpellingsOfAnInternationalHostAreOneDestination(t *testing.T) {
 	table := newCalled().Table
 	table.Use(map[string]workflows.Limit{"xn--bcher-kva.example": {Concurrency: 1}})
-	first, _ := table.Take(Scope("https://bücher.example", "/a"), workflows.Limit{}, 1)
-	_, second := table.Take(Scope("https://xn--bcher-kva.example", "/b"), workflows.Limit{}, 2)
+	first, _ := table.Acquire(Scope("https://bücher.example", "/a"), workflows.Limit{}, 1)
+	_, second := table.Acquire(Scope("https://xn--bcher-kva.example", "/b"), workflows.Limit{}, 2)
 	if first == nil || second == nil {
 		t.Errorf("%v, %v: want one permit", first, second)
 	}

@@ -201,6 +201,6 @@ func (ds *Table) Granted(asks []permit.Ask, grants []permit.Grant, took time.Dur
 	}
 	ds.mu.Unlock()
 	for _, d := range ready {
-		ds.callNext(d)
+		ds.offerNext(d)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // sharedTable is a table whose limit of one host holds for several nodes.
 func sharedTable(limit workflows.Limit) *Table {
-	table := New(Options{MaxRuns: 512, Pause: time.Second, Log: slog.New(slog.DiscardHandler), Call: func(int64) bool { return true },
+	table := New(Options{MaxRuns: 512, Pause: time.Second, Log: slog.New(slog.DiscardHandler), OnPermit: func(int64) bool { return true },
 		Wake: func() {}, Ask: func() {}})
 	table.Use(map[string]workflows.Limit{"api.example": limit})
 	return table
@@ -42,7 +42,7 @@ func TestNodeUsesOnlyTheSlotsItWasGranted(t *testing.T) {
 		}
 		table.Granted(asks, nil, 0) // no answer
 		mustWait(t, table, limit, 4)
-		first.Give(Outcome{Status: 200})
+		first.Release(Outcome{Status: 200})
 		time.Sleep(askEvery)
 		if asks, _ = table.Asks(time.Now()); len(asks) != 1 || asks[0].InUse > 2 {
 			t.Errorf("%+v", asks)
@@ -64,10 +64,10 @@ func TestNodeUsesOnlyTheStartsItWasGranted(t *testing.T) {
 			t.Fatalf("%+v", asks)
 		}
 		table.Granted(asks, []permit.Grant{{Starts: 1, First: 50 * time.Millisecond, Next: 90 * time.Millisecond}}, 0)
-		table.Look(time.Now())
+		table.Tick(time.Now())
 		mustWait(t, table, limit, 3) // its time has not come
 		time.Sleep(50 * time.Millisecond)
-		table.Look(time.Now())
+		table.Tick(time.Now())
 		get(t, table, limit, 1)
 		mustWait(t, table, limit, 4)
 		if asks, _ = table.Asks(time.Now()); len(asks) != 0 {
@@ -96,7 +96,7 @@ func TestDelayFromAnotherNodeHoldsAHostNotYetCalled(t *testing.T) {
 		table.Delay(Delay{Name: api, Until: time.Now().Add(time.Minute)})
 		mustWait(t, table, workflows.Limit{}, 1)
 		time.Sleep(time.Minute + time.Second)
-		table.Look(time.Now())
+		table.Tick(time.Now())
 		get(t, table, workflows.Limit{}, 1)
 	})
 }

@@ -80,7 +80,7 @@ func (in *Intake) Accepted(d *engine.Delivery, r engine.Receipt) {
 	}
 	if r.Behind {
 		in.mu.Lock()
-		in.ordered.backlog = true // earlier ones of its lane are read with it
+		in.ordered.backlog = true // RunInbox reads it with the earlier events of its lane
 		in.mu.Unlock()
 	}
 	if !r.Duplicate && !d.Unsubscribed && !r.Elsewhere {
@@ -105,7 +105,7 @@ func (in *Intake) compareLater(d *engine.Delivery, r engine.Receipt) {
 // Arrived processes an event that was stored with the update of a run.
 func (in *Intake) Arrived(ev *engine.Event) { in.arrived(ev, false) }
 
-// arrived passes on a stored event while it is still in memory. If nothing is free to match it, or
+// arrived passes on a stored event while it is still in memory. If no slot is free to match it, or
 // to execute the runs it would begin, it stays in the inbox, where RunInbox finds it: a backlog
 // takes rows, not memory.
 func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
@@ -130,12 +130,12 @@ func (in *Intake) arrived(ev *engine.Event, fromInbox bool) {
 	if !in.store.TryShare(ev) {
 		ev = ev.WithoutBody()
 	}
-	go in.matchAndDrive(ev)
+	go in.matchAndExecute(ev)
 }
 
-// matchAndDrive matches an event as soon as memory for it is available, and executes one of its
+// matchAndExecute matches an event as soon as memory for it is available, and executes one of its
 // runs.
-func (in *Intake) matchAndDrive(ev *engine.Event) {
+func (in *Intake) matchAndExecute(ev *engine.Event) {
 	defer in.goroutines.Done()
 	runner.GrowStack()
 	id := ev.ID

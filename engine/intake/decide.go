@@ -28,7 +28,7 @@ func (in *Intake) match(events ...*engine.Event) (going []*runner.Execution) {
 func (in *Intake) matchWithout(refused map[string]error, events ...*engine.Event) (going []*runner.Execution) {
 	ms := make([]engine.Match, len(events))
 	live := make([][]*runner.Execution, len(events))
-	rules := in.reg.Rules() // before what they are
+	rules := in.reg.Rules() // before Deciding: a change in between then makes the store reject the decisions
 	p, decided := in.reg.Deciding()
 	for i, ev := range events {
 		ms[i], live[i] = in.evaluate(p, ev, time.Time{}, refused)
@@ -239,7 +239,7 @@ func notBegun(d engine.Decision, err error) engine.Decision {
 func (in *Intake) panicked(l engine.Listener, ev *engine.Event, p any) engine.Decision {
 	in.o.Log.Error("a decision panicked", "event", ev.ID, "workflow", l.Workflow.ID, "panic", p, "stack", string(debug.Stack()))
 	return engine.Decision{Workflow: l.Workflow.ID, Version: l.Workflow.Version, Outcome: engine.RuleFailed,
-		Reason: fmt.Sprintf("deciding panicked, which is a bug of Hookloom: %v", p)}
+		Reason: fmt.Sprintf("deciding panicked, which is a bug in Hookloom: %v", p)}
 }
 
 // matched continues after the decisions about an event are on disk. It returns the runs to execute

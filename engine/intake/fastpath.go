@@ -47,7 +47,7 @@ func (in *Intake) acceptFast(ctx context.Context, id engine.EventID, d *engine.D
 		return r, false
 	}
 	defer ev.Share.Release()
-	rules := in.reg.Rules() // before what they are
+	rules := in.reg.Rules() // before Deciding: a change in between then makes the store reject the decisions
 	p, decided := in.reg.Deciding()
 	defer decided()
 	m, live := in.evaluate(p, ev, until, nil)

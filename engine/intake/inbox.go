@@ -111,7 +111,7 @@ func (in *Intake) canLook() bool {
 	return room > 0 && (in.sleeping || in.many(room))
 }
 
-// takeInbox matches events that were stored while nothing was free to match them, including those
+// takeInbox matches events that were stored while no slot was free to match them, including those
 // from before a crash.
 func (in *Intake) takeInbox(ctx context.Context) error {
 	in.mu.Lock()

@@ -130,7 +130,7 @@ func (ex *Execution) ready(decision plan.Decision) (ready []plan.Due, next time.
 			ready = append(ready, d)
 			continue
 		}
-		until := ex.State.Now.Add(destination.LookAgain)
+		until := ex.State.Now.Add(destination.RecheckAfter)
 		if h.Down {
 			since := ex.State.Now
 			if !d.HeldSince.IsZero() {

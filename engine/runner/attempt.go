@@ -16,7 +16,7 @@ import (
 // to continue: an attempt that ended, news, a permit, or the time wake. A slow attempt delays only
 // its own branch.
 func (ex *Execution) startAttempts() {
-	if len(ex.due) == 1 && ex.inFlight == 0 && ex.wake.IsZero() && ex.turn == nil {
+	if len(ex.due) == 1 && ex.inFlight == 0 && ex.wake.IsZero() && ex.permitReady == nil {
 		d := ex.due[0]
 		r := ex.attempt(d, ex.allowed(d), ex.permitOf(d))
 		ex.HideCredentials(r)
@@ -50,7 +50,7 @@ func (ex *Execution) startAttempts() {
 	case <-ex.news:
 		ex.lookUp()
 		return
-	case <-ex.turn:
+	case <-ex.permitReady:
 		return
 	}
 	// Attempts that have ended in the meantime share the update.
@@ -100,7 +100,7 @@ func (ex *Execution) attempt(d plan.Due, allowed limit, permit *destination.Perm
 	result, err := ex.do(ex.traced(ctx, d.Path, d.Attempt), d)
 	r.FinishedAt = time.Now().UTC()
 	if err == nil {
-		permit.Give(destination.Outcome{})
+		permit.Release(destination.Outcome{})
 		r.Output, err = d.Output(ex.Run.ID.String(), result)
 		if err == nil {
 			return r
@@ -109,12 +109,12 @@ func (ex *Execution) attempt(d plan.Due, allowed limit, permit *destination.Perm
 	}
 	var held *engine.HeldError
 	if errors.As(err, &held) && ex.rn.work.Err() == nil {
-		permit.Give(destination.Outcome{Cut: true})
+		permit.Release(destination.Outcome{Cut: true})
 		return ex.heldAttempt(r, d, held)
 	}
 	r.Status, r.Error = plan.Failed, ex.explain(timed, d, err, time.Since(r.StartedAt))
 	r.Error.Bound()
-	permit.Give(outcome(d.Step, r.Error, ex.ctx.Err() != nil || r.Error.Code == engine.CodeToken))
+	permit.Release(outcome(d.Step, r.Error, ex.ctx.Err() != nil || r.Error.Code == engine.CodeToken))
 	r.Output = r.Error.Details
 	if errors.Is(err, engine.ErrUnanswered) || ex.rn.work.Err() != nil {
 		// The request may have arrived: report that, and let the step's policy decide.

@@ -34,9 +34,9 @@ func (rn *Runner) ready(ctx context.Context, name string) (int, error) {
 	}
 	rn.mu.Lock()
 	for _, ex := range rn.atWork {
-		if ex.turn != nil {
+		if ex.permitReady != nil {
 			select {
-			case ex.turn <- struct{}{}: // it checks whether this connection held it
+			case ex.permitReady <- struct{}{}: // it checks whether this connection held it
 			default: // it is already signalled
 			}
 		}

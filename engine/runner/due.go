@@ -15,7 +15,7 @@ func (rn *Runner) RunDue(ctx context.Context) {
 			return
 		}
 		pause := rn.pause()
-		if at := rn.destinations.Look(time.Now()); !at.IsZero() {
+		if at := rn.destinations.Tick(time.Now()); !at.IsZero() {
 			pause = max(min(pause, time.Until(at)), time.Millisecond)
 		}
 		timer := time.NewTimer(pause)

@@ -197,18 +197,18 @@ func TestAPausedEndpointIsResumedByItsNameOrKey(t *testing.T) {
 func TestAHeldConnectionIsReadyOnce(t *testing.T) {
 	rn, _, _ := stored(t)
 	ex := at(rn, 1)
-	ex.turn = make(chan struct{}, 1)
+	ex.permitReady = make(chan struct{}, 1)
 	rn.takeSlot(ex)
-	if n, err := rn.ConnectionReady(t.Context(), "crm"); n != 0 || err != nil || len(ex.turn) != 0 {
-		t.Errorf("ready before it was held: %d %v, signalled %d", n, err, len(ex.turn))
+	if n, err := rn.ConnectionReady(t.Context(), "crm"); n != 0 || err != nil || len(ex.permitReady) != 0 {
+		t.Errorf("ready before it was held: %d %v, signalled %d", n, err, len(ex.permitReady))
 	}
 	rn.HoldConnection(t.Context(), "crm", "why")
 	if v, held := rn.heldConnections.Load("crm"); !held || v != "why" {
 		t.Errorf("%v %t", v, held)
 	}
 	for range 2 {
-		if n, err := rn.ConnectionReady(t.Context(), "crm"); n != 0 || err != nil || len(ex.turn) != 1 {
-			t.Errorf("%d %v, signalled %d", n, err, len(ex.turn))
+		if n, err := rn.ConnectionReady(t.Context(), "crm"); n != 0 || err != nil || len(ex.permitReady) != 1 {
+			t.Errorf("%d %v, signalled %d", n, err, len(ex.permitReady))
 		}
 	}
 	ex.noteHeld("crm")

@@ -13,7 +13,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// execution is one executing run: from the moment it takes a slot until it ends or is suspended
+// Execution is one executing run: from the moment it takes a slot until it ends or is suspended
 // because it waits. One goroutine owns it (see runLoop); attempts run beside that goroutine and
 // read only fields that do not change meanwhile. Before a new run is handed to its goroutine, it
 // belongs to the goroutine that evaluates its event.
@@ -46,8 +46,8 @@ type Execution struct {
 	taken time.Time
 	// awaits are the events that the run waits for.
 	awaits []engine.EventWait
-	// turn is signalled when a permit for a destination is ready; nil until one was denied.
-	turn chan struct{}
+	// permitReady is signalled when a permit for a destination is ready; nil until one was denied.
+	permitReady chan struct{}
 
 	// Owned by the run's goroutine.
 
@@ -100,7 +100,7 @@ type Execution struct {
 	wrote atomic.Bool
 }
 
-// newExecution makes the execution of a run. begin sets its state.
+// newExecution makes the execution of a run. RunContext.Begin sets its state.
 func (rn *Runner) newExecution(ev *engine.Event, r *engine.Run) *Execution {
 	ex := &Execution{RunContext: registry.RunContext{Reg: rn.reg, Event: ev, Run: r}, rn: rn}
 	ex.ctx, ex.cancel = context.WithCancel(rn.work)

@@ -154,7 +154,7 @@ func TestCancelledRunPassesItsPermitOn(t *testing.T) {
 		return nil, nil
 	}})
 	rn.UseLimits(map[string]workflows.Limit{"api.example": {Concurrency: 1}})
-	first, _ := rn.destinations.Take(host, workflows.Limit{}, 1)
+	first, _ := rn.destinations.Acquire(host, workflows.Limit{}, 1)
 	ended := make(chan *engine.Run)
 	go func() { ended <- begin(t, rn, "w", false) }()
 	<-inFlight
@@ -163,10 +163,10 @@ func TestCancelledRunPassesItsPermitOn(t *testing.T) {
 		ex.cancel()
 	}
 	rn.mu.Unlock()
-	first.Give(destination.Outcome{})
+	first.Release(destination.Outcome{})
 	// The other attempt of the run is in flight for longer.
-	for deadline := time.Now().Add(5 * time.Second); !rn.destinations.HasTicket(2); time.Sleep(time.Millisecond) {
-		if p, _ := rn.destinations.Take(host, workflows.Limit{}, 2); p != nil {
+	for deadline := time.Now().Add(5 * time.Second); !rn.destinations.HasReservation(2); time.Sleep(time.Millisecond) {
+		if p, _ := rn.destinations.Acquire(host, workflows.Limit{}, 2); p != nil {
 			break
 		}
 		if time.Now().After(deadline) {

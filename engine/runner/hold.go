@@ -21,7 +21,7 @@ import (
 const maxDestination = 1024
 
 // permit acquires the permit of an attempt, unless the run has it.
-func (ex *Execution) permit(d plan.Due) *destination.Hold {
+func (ex *Execution) permit(d plan.Due) *destination.Denial {
 	if d.Step.Spec == nil || !d.Step.Spec.SideEffects || ex.permits[d.Path] != nil {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (ex *Execution) permit(d plan.Due) *destination.Hold {
 	if why, name := ex.heldConnection(action, d); name != "" {
 		ex.declined = ex.declined || ex.provisional
 		ex.noteHeld(name)
-		return &destination.Hold{Why: why, Host: engine.HeldDestination(name)}
+		return &destination.Denial{Why: why, Host: engine.HeldDestination(name)}
 	}
 	a, ok := action.(engine.Destined)
 	if !ok {
@@ -44,10 +44,10 @@ func (ex *Execution) permit(d plan.Due) *destination.Hold {
 		limit = c.Limit
 	}
 	if ex.provisional {
-		p := ex.rn.destinations.TakeFree(name, limit)
+		p := ex.rn.destinations.TryAcquire(name, limit)
 		if p == nil {
 			ex.declined = true
-			return &destination.Hold{}
+			return &destination.Denial{}
 		}
 		ex.keep(d.Path, p)
 		return nil
@@ -56,11 +56,11 @@ func (ex *Execution) permit(d plan.Due) *destination.Hold {
 		// From here on its permit may become ready, even while it is executing.
 		ex.watchPermit()
 	}
-	p, h := ex.rn.destinations.Take(name, limit, int64(ex.Run.ID))
+	p, h := ex.rn.destinations.Acquire(name, limit, int64(ex.Run.ID))
 	if h != nil && !ex.held {
 		ex.held = true
 		ex.watchPermit()
-		p, h = ex.rn.destinations.Take(name, limit, int64(ex.Run.ID))
+		p, h = ex.rn.destinations.Acquire(name, limit, int64(ex.Run.ID))
 	}
 	if h != nil {
 		return h
@@ -80,8 +80,8 @@ func (ex *Execution) keep(path string, p *destination.Permit) {
 func (ex *Execution) watchPermit() {
 	ex.rn.mu.Lock()
 	defer ex.rn.mu.Unlock()
-	if ex.turn == nil {
-		ex.turn = make(chan struct{}, 1)
+	if ex.permitReady == nil {
+		ex.permitReady = make(chan struct{}, 1)
 	}
 }
 
@@ -96,7 +96,7 @@ func (ex *Execution) permitOf(d plan.Due) *destination.Permit {
 func (ex *Execution) giveBack() {
 	for path, p := range ex.permits {
 		delete(ex.permits, path)
-		p.Give(destination.Outcome{Cut: true})
+		p.Release(destination.Outcome{Cut: true})
 	}
 }
 
@@ -104,9 +104,9 @@ func (ex *Execution) giveBack() {
 func (rn *Runner) permitReady(id engine.RunID) bool {
 	rn.mu.Lock()
 	ex := rn.atWork[id]
-	if ex != nil && ex.turn != nil {
+	if ex != nil && ex.permitReady != nil {
 		select {
-		case ex.turn <- struct{}{}:
+		case ex.permitReady <- struct{}{}:
 		default: // it is already signalled
 		}
 	}
@@ -118,7 +118,7 @@ func (rn *Runner) permitReady(id engine.RunID) bool {
 }
 
 // hold records that an attempt waits for its destination.
-func (ex *Execution) hold(d plan.Due, h *destination.Hold) {
+func (ex *Execution) hold(d plan.Due, h *destination.Denial) {
 	list := ex.State.Records[d.Path]
 	if n := len(list); n > 0 && list[n-1].Status == plan.Waiting {
 		return
@@ -131,7 +131,7 @@ func (ex *Execution) hold(d plan.Due, h *destination.Hold) {
 
 // givesUp fails an attempt whose host has not answered for too long, so that a run does not wait
 // forever.
-func (ex *Execution) givesUp(d plan.Due, h *destination.Hold) {
+func (ex *Execution) givesUp(d plan.Due, h *destination.Denial) {
 	r := &plan.Record{Path: d.Path, Attempt: d.Attempt, Action: d.Step.Uses, Status: plan.Failed, StartedAt: ex.State.Now,
 		FinishedAt: ex.State.Now, Input: d.Shown,
 		Error: &plan.Error{Message: ex.Masker().Text(fmt.Sprintf("not sent: %s, for %s", h.Why, engine.ShortDuration(ex.rn.o.MaxHeld))),

@@ -149,7 +149,7 @@ func (rn *Runner) loadState(ex *Execution, w *workflows.Workflow, names map[stri
 		ex.stopWaiting(ex.since)
 	}
 	ex.CarryOn(t)
-	ex.held = rn.destinations.HasTicket(int64(ex.Run.ID))
+	ex.held = rn.destinations.HasReservation(int64(ex.Run.ID))
 	rn.mu.Lock()
 	ex.watchNews(w)
 	ex.ending = ex.Run.Ending != nil

@@ -28,7 +28,7 @@ func TestLateAttemptIsCheckedAgainstTheRateAgain(t *testing.T) {
 		rn, _ := idle(t)
 		rn.UseLimits(map[string]workflows.Limit{"api.example": {Rate: 1, Per: time.Minute}})
 		time.Sleep(3 * time.Minute)
-		p, h := rn.destinations.Take(host, workflows.Limit{}, 1)
+		p, h := rn.destinations.Acquire(host, workflows.Limit{}, 1)
 		if h != nil {
 			t.Fatal(h.Why)
 		}
@@ -72,16 +72,16 @@ func TestARunThatWaitsForAPermitIsSignalled(t *testing.T) {
 	rn, _, _ := storedWith(t, nil, calling{})
 	rn.UseLimits(map[string]workflows.Limit{"api.example": {Concurrency: 1}})
 	for _, held := range []bool{false, true} {
-		p, _ := rn.destinations.Take(host, workflows.Limit{}, 99)
+		p, _ := rn.destinations.Acquire(host, workflows.Limit{}, 99)
 		ex := at(rn, 1)
 		ex.held = held
 		rn.takeSlot(ex)
 		if h := ex.permit(due("a")); h == nil || !ex.held {
 			t.Fatalf("it does not wait: %+v", h)
 		}
-		p.Give(destination.Outcome{})
-		if len(ex.turn) != 1 {
-			t.Errorf("held before: %t; it is signalled %d times", held, len(ex.turn))
+		p.Release(destination.Outcome{})
+		if len(ex.permitReady) != 1 {
+			t.Errorf("held before: %t; it is signalled %d times", held, len(ex.permitReady))
 		}
 		if h := ex.permit(due("a")); h != nil {
 			t.Errorf("it waits again: %+v", h)
@@ -105,7 +105,7 @@ func TestPermitsAreRequestedWhenNeeded(t *testing.T) {
 		if asked.Load() == 1 {
 			return []permit.Grant{{Slots: 1}}, errors.New("the transaction was rolled back")
 		}
-		early.Store(early.Load() || asked.Load() == 2 && rn.destinations.HasTicket(1))
+		early.Store(early.Load() || asked.Load() == 2 && rn.destinations.HasReservation(1))
 		return []permit.Grant{{Slots: 1}}, nil
 	}}
 	o := rn.o
@@ -122,14 +122,14 @@ func TestPermitsAreRequestedWhenNeeded(t *testing.T) {
 	}
 	rn.takeSlot(at(rn, 1))
 	began := time.Now()
-	if _, h := rn.destinations.Take(host, workflows.Limit{}, 1); h == nil {
+	if _, h := rn.destinations.Acquire(host, workflows.Limit{}, 1); h == nil {
 		t.Error("a permit that was not given")
 	}
-	for !rn.destinations.HasTicket(1) && time.Since(began) < 5*time.Second {
+	for !rn.destinations.HasReservation(1) && time.Since(began) < 5*time.Second {
 		time.Sleep(time.Millisecond)
 	}
-	if took := time.Since(began); took < askAgainAfter || !rn.destinations.HasTicket(1) || asked.Load() != 2 {
-		t.Errorf("asked %d times in %v; given: %t", asked.Load(), took, rn.destinations.HasTicket(1))
+	if took := time.Since(began); took < askAgainAfter || !rn.destinations.HasReservation(1) || asked.Load() != 2 {
+		t.Errorf("asked %d times in %v; given: %t", asked.Load(), took, rn.destinations.HasReservation(1))
 	}
 	cancel()
 	<-ended

@@ -127,7 +127,7 @@ func New(o Options) *Runner {
 		permits: make(chan struct{}, 1), made: time.Now(), atWork: map[engine.RunID]*Execution{}, ends: make(chan struct{}, 1),
 		suspects: suspects{few: make(chan struct{}, 1), alone: make(chan struct{}, 1)}}
 	d := destination.Options{MaxRuns: o.MaxRuns, Pause: o.BreakerPause, Log: o.Log,
-		Call: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.wakeUp}
+		OnPermit: func(run int64) bool { return rn.permitReady(engine.RunID(run)) }, Wake: rn.wakeUp}
 	if o.Store.Shared() {
 		d.Ask = rn.askPermits
 	}

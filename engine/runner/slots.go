@@ -69,12 +69,12 @@ func (rn *Runner) Release(ex *Execution) {
 	rn.mu.Unlock()
 	ex.cancel()
 	ex.giveBack()
-	if ex.held && rn.destinations.HasTicket(int64(ex.Run.ID)) {
+	if ex.held && rn.destinations.HasReservation(int64(ex.Run.ID)) {
 		// Its permit became ready just as it was suspended.
 		if ex.Run.Status.Ended() {
 			rn.destinations.Forget(int64(ex.Run.ID), math.MaxUint64)
 		} else if rn.resume(ex.Run.ID, false) == nil {
-			rn.destinations.PutBack(int64(ex.Run.ID))
+			rn.destinations.Requeue(int64(ex.Run.ID))
 		}
 	}
 	if cut && ex.Run.Status == engine.Waiting {

@@ -43,8 +43,8 @@ const (
 	insertSighting = `INSERT INTO sightings (event_id, at, inlet, same) VALUES (?, ?, ?, ?)`
 )
 
-// arrival is a delivery, encoded outside the writer's goroutine.
-type arrival struct {
+// encodedDelivery is a delivery, encoded outside the writer's goroutine.
+type encodedDelivery struct {
 	id             engine.EventID
 	d              *engine.Delivery
 	headers, query string
@@ -60,14 +60,14 @@ type arrival struct {
 	decided bool
 }
 
-func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err error) {
+func (s *Store) encodeDelivery(id engine.EventID, d *engine.Delivery) (a encodedDelivery, err error) {
 	if err := engine.CheckInlet(d.Inlet); err != nil {
 		return a, err
 	}
 	if d.Key == "" {
 		d.Key = id.String() // a manual start is its own event
 	}
-	a = arrival{id: id, d: d, headers: s.texts(d.Headers), query: s.texts(d.Query), sum: checksum(d.Trigger, d.Key, d.Type, d.Raw),
+	a = encodedDelivery{id: id, d: d, headers: s.texts(d.Headers), query: s.texts(d.Query), sum: checksum(d.Trigger, d.Key, d.Type, d.Raw),
 		now: d.ReceivedAt.UnixMilli()}
 	if d.Inputs != nil {
 		in, err := s.encodeInputs(d)
@@ -91,11 +91,11 @@ func (s *Store) arrival(id engine.EventID, d *engine.Delivery) (a arrival, err e
 // Accept implements engine.Store. The key is claimed in the transaction that stores the event, so a
 // failed write does not use up the key.
 func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Delivery) (r engine.Receipt, err error) {
-	list := make([]arrival, 1)
-	if list[0], err = s.arrival(id, d); err != nil {
+	list := make([]encodedDelivery, 1)
+	if list[0], err = s.encodeDelivery(id, d); err != nil {
 		return r, err
 	}
-	err = s.w.queued(ctx, order{needs: needs{arrivals: list}}, func(t *tx) (err error) {
+	err = s.w.queued(ctx, order{needs: needs{deliveries: list}}, func(t *tx) (err error) {
 		r, err = t.accept(&list[0])
 		return err
 	})
@@ -105,8 +105,8 @@ func (s *Store) Accept(ctx context.Context, id engine.EventID, d *engine.Deliver
 // AcceptDecided implements engine.Store.
 func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.Delivery, m engine.Match) (r engine.Receipt,
 	result engine.MatchResult, err error) {
-	list := make([]arrival, 1)
-	if list[0], err = s.arrival(id, d); err != nil {
+	list := make([]encodedDelivery, 1)
+	if list[0], err = s.encodeDelivery(id, d); err != nil {
 		return r, result, err
 	}
 	list[0].decided = true
@@ -114,7 +114,7 @@ func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.
 	if err != nil {
 		return r, result, err
 	}
-	err = s.w.queued(ctx, order{needs: needs{arrivals: list}}, func(t *tx) (err error) {
+	err = s.w.queued(ctx, order{needs: needs{deliveries: list}}, func(t *tx) (err error) {
 		if r, err = t.accept(&list[0]); err != nil || r.Duplicate {
 			return err
 		}
@@ -139,14 +139,14 @@ func (s *Store) AcceptDecided(ctx context.Context, id engine.EventID, d *engine.
 
 // AcceptAll implements engine.Store.
 func (s *Store) AcceptAll(ctx context.Context, ids []engine.EventID, ds []*engine.Delivery) ([]engine.Receipt, error) {
-	list, out := make([]arrival, len(ds)), make([]engine.Receipt, len(ds))
+	list, out := make([]encodedDelivery, len(ds)), make([]engine.Receipt, len(ds))
 	for i, d := range ds {
 		var err error
-		if list[i], err = s.arrival(ids[i], d); err != nil {
+		if list[i], err = s.encodeDelivery(ids[i], d); err != nil {
 			return nil, err
 		}
 	}
-	err := s.w.queued(ctx, order{needs: needs{arrivals: list}}, func(t *tx) (err error) {
+	err := s.w.queued(ctx, order{needs: needs{deliveries: list}}, func(t *tx) (err error) {
 		for i := range list {
 			if out[i], err = t.accept(&list[i]); err != nil {
 				return err
@@ -157,7 +157,7 @@ func (s *Store) AcceptAll(ctx context.Context, ids []engine.EventID, ds []*engin
 	return out, err
 }
 
-func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
+func (t *tx) accept(a *encodedDelivery) (r engine.Receipt, err error) {
 	d := a.d
 	r = engine.Receipt{Event: a.id}
 	if d.Dedupe > 0 {
@@ -169,7 +169,7 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 			return t.ownReceipt(a)
 		}
 		if first != 0 {
-			return r, t.seenAgain(&r, a, first)
+			return r, t.recordDuplicate(&r, a, first)
 		}
 	}
 	if t.careful {
@@ -208,9 +208,9 @@ func (t *tx) accept(a *arrival) (r engine.Receipt, err error) {
 	return r, t.put(insertInbox, int64(a.id))
 }
 
-// ownReceipt returns the receipt of an arrival whose event an earlier call stored. It returns
+// ownReceipt returns the receipt of a delivery whose event an earlier call stored. It returns
 // engine.ErrNotFound if there is no such event.
-func (t *tx) ownReceipt(a *arrival) (r engine.Receipt, err error) {
+func (t *tx) ownReceipt(a *encodedDelivery) (r engine.Receipt, err error) {
 	v := make([]driver.Value, 3)
 	found, err := t.row(`SELECT trigger, crc, same_body FROM events WHERE id = ?`, v, int64(a.id))
 	if err != nil {
@@ -226,7 +226,7 @@ func (t *tx) ownReceipt(a *arrival) (r engine.Receipt, err error) {
 
 // storedBefore reports whether an insert failed because the event is already stored: an event
 // without a remembered key is recognized by its id alone.
-func (t *tx) storedBefore(a *arrival, cause error) (engine.Receipt, error) {
+func (t *tx) storedBefore(a *encodedDelivery, cause error) (engine.Receipt, error) {
 	var se sqlite3.Error
 	if !errors.As(cause, &se) || se.ExtendedCode != sqlite3.ErrConstraintPrimaryKey {
 		return engine.Receipt{}, cause
@@ -235,7 +235,7 @@ func (t *tx) storedBefore(a *arrival, cause error) (engine.Receipt, error) {
 }
 
 // ownReceiptOr is ownReceipt, with the error cause if there is no such event.
-func (t *tx) ownReceiptOr(a *arrival, cause error) (engine.Receipt, error) {
+func (t *tx) ownReceiptOr(a *encodedDelivery, cause error) (engine.Receipt, error) {
 	r, err := t.ownReceipt(a)
 	if errors.Is(err, engine.ErrNotFound) {
 		err = cause
@@ -243,7 +243,7 @@ func (t *tx) ownReceiptOr(a *arrival, cause error) (engine.Receipt, error) {
 	return r, err
 }
 
-func (t *tx) insertEvent(a *arrival, repeatsBodyOf engine.EventID) error {
+func (t *tx) insertEvent(a *encodedDelivery, repeatsBodyOf engine.EventID) error {
 	d := a.d
 	var proof driver.Value
 	if d.Proof != "" {

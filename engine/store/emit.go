@@ -13,7 +13,7 @@ import (
 // Emit implements engine.Store.
 func (s *Store) Emit(ctx context.Context, id engine.EventID, d *engine.Delivery, o engine.Emission) (r engine.Receipt, again bool,
 	err error) {
-	a, err := s.arrival(id, d)
+	a, err := s.encodeDelivery(id, d)
 	if err != nil {
 		return r, false, err
 	}

@@ -42,7 +42,7 @@ func digestOf(parts ...[]byte) []byte {
 
 // identify claims what identifies a delivery. It returns the event that already has one of these
 // identities, or 0 if the delivery is a new event.
-func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
+func (t *tx) identify(r *engine.Receipt, a *encodedDelivery) (first int64, err error) {
 	d := a.d
 	if d.Identity != engine.ByContent && !t.claimedAhead(a) {
 		if err := t.exec(claimKey, d.Trigger, d.Key, int64(a.id), a.now, a.now-d.Dedupe.Milliseconds()); err != nil {
@@ -80,9 +80,9 @@ func (t *tx) identify(r *engine.Receipt, a *arrival) (first int64, err error) {
 	return 0, nil
 }
 
-// keyHolder returns the event that has an arrival's key. A repeated delivery with a new signature
+// keyHolder returns the event that has the key of a delivery. A repeated delivery with a new signature
 // also uses up that signature: otherwise anybody who has it could send another body under it.
-func (t *tx) keyHolder(a *arrival) (first int64, err error) {
+func (t *tx) keyHolder(a *encodedDelivery) (first int64, err error) {
 	d := a.d
 	if first, err = t.holder(`SELECT event_id FROM keys WHERE trigger = ? AND key = ?`, d.Trigger, d.Key); err != nil || first == 0 ||
 		d.Claim == nil {
@@ -91,8 +91,8 @@ func (t *tx) keyHolder(a *arrival) (first int64, err error) {
 	return first, t.exec(claimDigest, d.Trigger, d.Claim, first, a.claimEnds(d.Claim), a.now)
 }
 
-// claim claims a digest for an arrival; it returns the event that has it, 0 if none has.
-func (t *tx) claim(a *arrival, digest []byte) (int64, error) {
+// claim claims a digest for a delivery; it returns the event that has it, 0 if none has.
+func (t *tx) claim(a *encodedDelivery, digest []byte) (int64, error) {
 	if t.signedAhead(a, digest) {
 		return 0, nil
 	}
@@ -103,7 +103,7 @@ func (t *tx) claim(a *arrival, digest []byte) (int64, error) {
 }
 
 // claimEnds is when a digest expires: for signed content, not before the signature itself expires.
-func (a *arrival) claimEnds(digest []byte) int64 {
+func (a *encodedDelivery) claimEnds(digest []byte) int64 {
 	window := a.d.Dedupe
 	if bytes.Equal(digest, a.d.Claim) {
 		window = max(window, a.d.ClaimFor)
@@ -121,7 +121,7 @@ func (t *tx) holder(query string, args ...driver.Value) (int64, error) {
 	return first, nil
 }
 
-func (t *tx) handOver(a *arrival, first int64) error {
+func (t *tx) handOver(a *encodedDelivery, first int64) error {
 	if a.d.Identity != engine.ByContent {
 		if err := t.exec(`UPDATE keys SET event_id = ? WHERE trigger = ? AND key = ? AND event_id = ?`, first, a.d.Trigger, a.d.Key,
 			int64(a.id)); err != nil {
@@ -144,9 +144,9 @@ func (t *tx) handOver(a *arrival, first int64) error {
 // the provider's webhook.
 const sampleSighting = "sample"
 
-// seenAgain records another delivery of a known event. It waits for the same commit as a first
+// recordDuplicate records another delivery of a known event. It waits for the same commit as a first
 // delivery would, so its response is as durable.
-func (t *tx) seenAgain(r *engine.Receipt, a *arrival, first int64) error {
+func (t *tx) recordDuplicate(r *engine.Receipt, a *encodedDelivery, first int64) error {
 	d := a.d
 	r.Event, r.Duplicate, r.RepeatsBodyOf = engine.EventID(first), true, 0
 	dest := make([]driver.Value, 4)
@@ -191,7 +191,7 @@ func columnText(v driver.Value) string {
 }
 
 // keepConflict stores the content of a conflicting delivery, once for equal ones.
-func (t *tx) keepConflict(a *arrival, first int64) error {
+func (t *tx) keepConflict(a *encodedDelivery, first int64) error {
 	d := a.d
 	number, size := int64(t.w.maxConflicts), t.w.maxConflictBytes
 	body := a.body

@@ -15,10 +15,10 @@ import (
 // Poll implements engine.Store: the items found and the position of the inlet are stored in one
 // transaction, so after a crash no item is lost or repeated.
 func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBatch) ([]engine.Receipt, error) {
-	list, out := make([]arrival, len(b.Items)), make([]engine.Receipt, len(b.Items))
+	list, out := make([]encodedDelivery, len(b.Items)), make([]engine.Receipt, len(b.Items))
 	for i, d := range b.Items {
 		var err error
-		if list[i], err = s.arrival(ids[i], d); err != nil {
+		if list[i], err = s.encodeDelivery(ids[i], d); err != nil {
 			return nil, err
 		}
 	}
@@ -40,7 +40,7 @@ func (s *Store) Poll(ctx context.Context, ids []engine.EventID, b *engine.PollBa
 }
 
 // found stores one item of a poll. The receipt is empty if it made no event.
-func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
+func (t *tx) found(b *engine.PollBatch, a *encodedDelivery) (engine.Receipt, error) {
 	d, none := a.d, engine.Receipt{}
 	result, recorded := b.Recorded(d)
 	var known engine.KnownItem
@@ -76,7 +76,7 @@ func (t *tx) found(b *engine.PollBatch, a *arrival) (engine.Receipt, error) {
 }
 
 // knownItem returns what is known of an item's key.
-func (t *tx) knownItem(a *arrival) (k engine.KnownItem, err error) {
+func (t *tx) knownItem(a *encodedDelivery) (k engine.KnownItem, err error) {
 	d := a.d
 	if k.Remembered, err = t.row(`SELECT 1 FROM remembered WHERE trigger = ? AND key = ?`, make([]driver.Value, 1), d.Trigger,
 		d.Key); err != nil || k.Remembered {

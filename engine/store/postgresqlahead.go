@@ -16,9 +16,9 @@ import (
 
 // needs are what a command asks the database for.
 type needs struct {
-	// arrivals are deliveries whose keys it claims, matches the decisions about events of the inbox.
-	arrivals []arrival
-	matches  []matchRows
+	// deliveries are those whose keys it claims, matches the decisions about events of the inbox.
+	deliveries []encodedDelivery
+	matches    []matchRows
 	// take is a run that it marks as running, 0 for none.
 	take engine.RunID
 }
@@ -56,16 +56,16 @@ const (
 
 // askAhead asks for what the commands of a batch need.
 func (p *postgresql) askAhead(batch []*command) error {
-	var arrivals []*arrival
+	var deliveries []*encodedDelivery
 	var inbox [][]driver.Value
 	var takes []int64
 	for _, c := range batch {
 		if c.needs.take != 0 {
 			takes = append(takes, int64(c.needs.take))
 		}
-		for i := range c.needs.arrivals {
-			if a := &c.needs.arrivals[i]; a.d.Dedupe > 0 {
-				arrivals = append(arrivals, a)
+		for i := range c.needs.deliveries {
+			if a := &c.needs.deliveries[i]; a.d.Dedupe > 0 {
+				deliveries = append(deliveries, a)
 			}
 		}
 		for i := range c.needs.matches {
@@ -74,7 +74,7 @@ func (p *postgresql) askAhead(batch []*command) error {
 	}
 	p.known = known{claimed: map[engine.EventID]bool{}, signed: map[engine.EventID]bool{}, inbox: map[int64]bool{},
 		taken: map[int64]bool{}}
-	asked := p.askFor(claimKeys, keyRows(arrivals), func(id int64) { p.known.claimed[engine.EventID(id)] = true })
+	asked := p.askFor(claimKeys, keyRows(deliveries), func(id int64) { p.known.claimed[engine.EventID(id)] = true })
 	if len(inbox) > 0 {
 		asked = p.askFor(findInbox, inbox, func(id int64) { p.known.inbox[id] = true }) || asked
 	}
@@ -88,7 +88,7 @@ func (p *postgresql) askAhead(batch []*command) error {
 	if _, err := p.send(statementTime); err != nil {
 		return err
 	}
-	if p.askFor(claimSigned, p.signedRows(arrivals), func(id int64) { p.known.signed[engine.EventID(id)] = true }) {
+	if p.askFor(claimSigned, p.signedRows(deliveries), func(id int64) { p.known.signed[engine.EventID(id)] = true }) {
 		_, err := p.send(statementTime)
 		return err
 	}
@@ -120,9 +120,9 @@ func found(visit func(id int64)) func(pgx.Rows) error {
 
 // keyRows are the rows of keys for deliveries with a key, sorted as all transactions lock them. Of several
 // deliveries with one key, the first has the key.
-func keyRows(arrivals []*arrival) [][]driver.Value {
-	rows := make([][]driver.Value, 0, len(arrivals))
-	for _, a := range arrivals {
+func keyRows(deliveries []*encodedDelivery) [][]driver.Value {
+	rows := make([][]driver.Value, 0, len(deliveries))
+	for _, a := range deliveries {
 		if a.d.Identity != engine.ByContent {
 			rows = append(rows, []driver.Value{storable(a.d.Trigger), storable(a.d.Key), int64(a.id), a.now})
 		}
@@ -133,9 +133,9 @@ func keyRows(arrivals []*arrival) [][]driver.Value {
 }
 
 // signedRows are the rows of claims for the signatures of new events.
-func (p *postgresql) signedRows(arrivals []*arrival) [][]driver.Value {
+func (p *postgresql) signedRows(deliveries []*encodedDelivery) [][]driver.Value {
 	var rows [][]driver.Value
-	for _, a := range arrivals {
+	for _, a := range deliveries {
 		if a.d.Claim != nil && (p.known.claimed[a.id] || a.d.Identity == engine.ByContent) {
 			rows = append(rows, []driver.Value{storable(a.d.Trigger), a.d.Claim, int64(a.id), a.claimEnds(a.d.Claim)})
 		}
@@ -151,11 +151,13 @@ func firstOf(rows [][]driver.Value, compare func(x, y []driver.Value) int) [][]d
 	return slices.CompactFunc(rows, func(x, y []driver.Value) bool { return compare(x, y) == 0 })
 }
 
-// claimedAhead reports whether the key of an arrival was claimed for it before the batch's commands.
-func (t *tx) claimedAhead(a *arrival) bool { return t.w.pg != nil && t.w.pg.known.claimed[a.id] }
+// claimedAhead reports whether the key of a delivery was claimed for it before the batch's commands.
+func (t *tx) claimedAhead(a *encodedDelivery) bool {
+	return t.w.pg != nil && t.w.pg.known.claimed[a.id]
+}
 
 // signedAhead is claimedAhead for the digest of a signature.
-func (t *tx) signedAhead(a *arrival, digest []byte) bool {
+func (t *tx) signedAhead(a *encodedDelivery, digest []byte) bool {
 	return t.w.pg != nil && t.w.pg.known.signed[a.id] && len(digest) > 0 && &digest[0] == &a.d.Claim[0]
 }
 

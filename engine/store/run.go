@@ -117,7 +117,7 @@ func (s *Store) Cancel(ctx context.Context, r *engine.Run, events []*engine.Even
 			return errors.Join(engine.ErrStale, err)
 		}
 		t.changedRun(id, engine.Cancelled)
-		if err := t.begin(calls); err != nil {
+		if err := t.insertEvents(calls); err != nil {
 			return err
 		}
 		if err := t.exec(`UPDATE runs SET due_at = ? WHERE status = 'waiting' AND id IN (SELECT run_id FROM waits WHERE event_id = (SELECT `+

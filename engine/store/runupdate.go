@@ -39,8 +39,8 @@ const closeSteps = `UPDATE steps
 	status = CASE WHEN status = 'running' OR action = 'call' THEN 'unknown' ELSE 'failed' END
 	WHERE run_id = ? AND status IN ('running', 'waiting')`
 
-// begin stores events that the engine made.
-func (t *tx) begin(events []madeEvent) error {
+// insertEvents stores events that the engine made.
+func (t *tx) insertEvents(events []madeEvent) error {
 	for _, ev := range events {
 		if err := t.put(insertEvent, ev.row...); err != nil {
 			return err
@@ -109,7 +109,7 @@ func (r encodedUpdate) write(t *tx) (next time.Time, err error) {
 	if err := t.endCalls(r.of.Ends, r.of.Run.FinishedAt); err != nil {
 		return next, err
 	}
-	if err := t.begin(r.calls); err != nil {
+	if err := t.insertEvents(r.calls); err != nil {
 		return next, err
 	}
 	if err := t.cancelKeys(int64(r.of.Run.ID), r.of.Cancels); err != nil {

@@ -53,7 +53,7 @@ func TestFailedStatementFailsTheCommitOfItsRun(t *testing.T) {
 	}
 	list[0].sealed = []byte("sealed")
 	exec(`CREATE TRIGGER broken BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'broken'); END`)
-	if err := s.w.do(t.Context(), true, func(t *tx) error { return t.begin(list) }); err == nil {
+	if err := s.w.do(t.Context(), true, func(t *tx) error { return t.insertEvents(list) }); err == nil {
 		t.Error("an event is stored without its secret inputs")
 	}
 }

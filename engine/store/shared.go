@@ -128,7 +128,7 @@ func (s *Store) DoneOrder(ctx context.Context, id int64) error {
 
 // placeInLane stores an event that must be decided after the others of its lane. It goes to the node where
 // the first of them waits, so that no other node decides it before.
-func (t *tx) placeInLane(a *arrival, r *engine.Receipt) error {
+func (t *tx) placeInLane(a *encodedDelivery, r *engine.Receipt) error {
 	v := make([]driver.Value, 2)
 	if _, err := t.row(`SELECT (SELECT owner_node FROM inbox WHERE lane = ?1 ORDER BY rowid LIMIT 1),
 		(SELECT count(*) FROM inbox i WHERE i.lane = ?1 AND (i.event_id >> ?2) & ?3 <> ?4)`, v, a.d.Lane, int64(engine.NodeShift),
