@@ -52,9 +52,9 @@ workflows/ is an edited copy of the workflow with its name; one in a folder conn
 is an edited connector. --against compares with a version (see the console, or
 hookloom event) or another file instead of what ran.
 
-The database is only read, with or without a running server, which it gives way to: on
-Linux it runs at the lowest priority. Exit status: 0; 1 with
---fail-on if something of that kind differs; 2 for wrong usage or files.`,
+The database is only read, with or without a running server. On Linux the command runs
+at the lowest priority, so that it does not slow down the server. Exit status: 0; 1 if
+something of the kind in --fail-on differs; 2 for wrong usage or a mistake in a file.`,
 		Example: "  hookloom backtest --since 30d\n  hookloom backtest workflows/paid.yaml --since 30d --fail-on requests\n" +
 			"  hookloom backtest /tmp/paid.yaml --dir shop --trigger stripe --sample 1000 -o json\n" +
 			"  hookloom backtest workflows/paid.yaml --against 3f2a9c1b --explain evt_0d3c6f2a41c00000",

@@ -29,7 +29,7 @@ events compared per second, and the memory used.`,
 		Example: "  hookloom bench backtest --events 100000",
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if events < 1 {
-				return usageError("--events is at least 1")
+				return usageError("--events must be at least 1")
 			}
 			dir, err := os.MkdirTemp("", "hookloom-bench-")
 			if err != nil {

@@ -20,11 +20,11 @@ func (o *benchOptions) check(c *cobra.Command) error {
 	case o.ids != "rising" && o.ids != "random":
 		return usageError("--ids is rising or random, not %q", o.ids)
 	case math.IsNaN(o.acting) || o.acting < 0 || o.acting > 1:
-		return usageError("--acting is from 0 to 1, not %v", o.acting)
+		return usageError("--acting must be from 0 to 1, not %v", o.acting)
 	case o.connections < 1 || o.rounds < 1:
-		return usageError("--connections and --rounds are at least 1")
+		return usageError("--connections and --rounds must be at least 1")
 	case o.duration <= 0:
-		return usageError("--duration is more than 0")
+		return usageError("--duration must be more than 0")
 	case o.rate < 0:
 		return usageError("--rate is 0, for as many as possible, or more")
 	case o.profileOf != "whole" && o.profileOf != "accept":

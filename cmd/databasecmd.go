@@ -15,7 +15,7 @@ import (
 func (a *app) dbCmd() *cobra.Command {
 	c := &cobra.Command{Use: "db", Short: "Create, update, show or copy the tables of a database"}
 	var f place
-	status := &cobra.Command{Use: "status", Short: "Show server, schema, and what an answer is worth", Args: cobra.NoArgs,
+	status := &cobra.Command{Use: "status", Short: "Show the server, the schema, and how durable an acknowledgement is", Args: cobra.NoArgs,
 		Long: `Connects to the project's PostgreSQL database and shows the server's version, the version
 of the schema, where an acknowledged event is stored, and which process uses the database.
 Nothing is changed. Exit status 1 if hookloom serve would refuse to start.`,
@@ -180,15 +180,15 @@ server first: the command is refused while a process uses one of them. Ids, keys
 name of the installation stay, so open runs continue in the copy with the same
 idempotency keys. The source keeps its rows, and is marked: serve and another copy refuse it from then
 on, since its open runs would run twice. hookloom db reopen removes the mark.
-A copy that was interrupted is refused, too: give the command again, and it begins anew.
+hookloom serve also refuses an incomplete copy: run the command again, and it starts over.
 
-Secrets from handshakes and certificates are in the database on PostgreSQL alone, encrypted
-with the project's key. A copy to another PostgreSQL server has them as they are; with a
-SQLite file they belong in the project's folder, and the answer names what stays behind.`,
+A PostgreSQL database also contains certificates and the secrets from handshakes, encrypted
+with the project's key. A copy to another PostgreSQL server includes them. With a SQLite
+file they belong in the project's folder, and the command names those that it did not copy.`,
 		Example: "  hookloom db copy --from hookloom.db --to postgres://hookloom@db.example.com/hookloom",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" || to == "" {
-				return usageError("name both: --from hookloom.db --to postgres://...")
+				return usageError("--from and --to are required: --from hookloom.db --to postgres://...")
 			}
 			if err := hasDatabase(from); err != nil {
 				return err
@@ -241,10 +241,10 @@ func (a *app) printLeft(list []store.CopiedTable) {
 // reopenCmd removes the mark of a copied database, so that it can be served again.
 func (a *app) reopenCmd() *cobra.Command {
 	var f place
-	c := &cobra.Command{Use: "reopen", Short: "Let a database that was copied be served again", Args: cobra.NoArgs,
-		Long: `Removes the mark that hookloom db copy left in the database that it copied, for a move that
-is called off. Stop the server of the copy first, and do not serve the copy again: what was
-open when it was made would run twice, and what arrived there since is only there.`,
+	c := &cobra.Command{Use: "reopen", Short: "Allow a copied database to be served again", Args: cobra.NoArgs,
+		Long: `Removes the mark that hookloom db copy left in its source, to undo a move. Stop the server
+of the copy first, and do not serve the copy again: runs that were open when it was made
+would run twice. Events that have arrived at the copy since are not in the source.`,
 		Example: "  hookloom db reopen --db hookloom.db",
 		RunE: func(c *cobra.Command, _ []string) error {
 			path := database(f.dir, f.db, nil)

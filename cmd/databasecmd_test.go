@@ -134,7 +134,7 @@ func TestAProjectIsMovedToAnotherDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, errs = ran(t, "db", "copy", "--from", file)
-	says(t, "copy without a target", code, exitUsage, errs, "name both: --from hookloom.db --to postgres://...")
+	says(t, "copy without a target", code, exitUsage, errs, "--from and --to are required: --from hookloom.db --to postgres://...")
 	code, _, errs = ran(t, "db", "copy", "--from", file+"x", "--to", address)
 	says(t, "copy of nothing", code, exitFailure, errs, "no database at "+file+"x")
 

@@ -156,11 +156,11 @@ func filesOf(ctx context.Context, h *store.History, name, environment string) (m
 		text, err := readYAML(name)
 		return map[string][]byte{"": text}, err
 	case h == nil:
-		return nil, usageError("%s is no file, and there is no database to look for a version in", name)
+		return nil, usageError("%s is not a file, and there is no database to look for a version in", name)
 	}
 	text, err := h.VersionText(ctx, name)
 	if errors.Is(err, engine.ErrNotFound) {
-		return nil, usageError("%s is no file and no version in this database; hookloom run RUN shows a run's version", name)
+		return nil, usageError("%s is neither a file nor a version in this database; hookloom run RUN shows a run's version", name)
 	}
 	return map[string][]byte{"": []byte(text)}, err
 }

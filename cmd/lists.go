@@ -148,7 +148,7 @@ func (a *app) deadlettersCmd() *cobra.Command {
 	c := &cobra.Command{Use: "deadletters", Short: "List failed runs and failed rules that were not replayed", Args: cobra.NoArgs,
 		Long: `Lists runs that failed for good, and events for which a workflow's rule could not be
 evaluated (rule_failed), until they are replayed. hookloom replay --dead replays
-them: runs are repeated, events are decided again with today's rule.`,
+them: runs are repeated, events are decided again with the current rule.`,
 		Example: "  hookloom deadletters --workflow fulfil_order --since 2h\n  hookloom deadletters --status rule_failed\n" +
 			"  hookloom deadletters --groups\n  hookloom deadletters --host api.example.com --reason timeout",
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -114,18 +114,18 @@ func orDash(text string) string {
 func (a *app) drainCmd() *cobra.Command {
 	var at place
 	var timeout time.Duration
-	c := &cobra.Command{Use: "drain NODE", Short: "Hand over the work of a node, and end it", Args: cobra.ExactArgs(1),
-		Long: `Asks a node to end, from any machine that reaches the database, and waits for its end. Its
-/readyz answers 503 at once; it goes on accepting deliveries for --drain-delay of its
-serve (5 seconds by default), until load balancers send it no more. Then it stops as after
-SIGTERM: running steps may finish, and other nodes take over what is left at once. Its
-exit status is 0. hookloom nodes lists the names.`,
+	c := &cobra.Command{Use: "drain NODE", Short: "Hand over the work of a node, and stop it", Args: cobra.ExactArgs(1),
+		Long: `Asks a node to stop, from any machine that reaches the database, and waits until it has.
+Its /readyz answers 503 at once. It continues to accept deliveries for the --drain-delay of
+its hookloom serve (5 seconds by default), until load balancers send it no more. Then it
+stops as after SIGTERM: running steps may finish, and other nodes take over the rest at
+once. Its exit status is 0. hookloom nodes lists the names.`,
 		Example: "  hookloom drain node-1\n  hookloom drain node-1 --timeout 0",
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.drain(c.Context(), &at, args[0], timeout)
 		}}
 	at.flags(c.Flags())
-	durationVar(c.Flags(), &timeout, "timeout", 5*time.Minute, "how long to wait for the node's end; 0 does not wait")
+	durationVar(c.Flags(), &timeout, "timeout", 5*time.Minute, "how long to wait until the node has stopped; 0 does not wait")
 	return c
 }
 
@@ -149,7 +149,7 @@ func (a *app) drain(ctx context.Context, at *place, name string, timeout time.Du
 		a.warnf("warning: %s is the only node: deliveries are refused until another one serves the database\n", name)
 	}
 	if timeout <= 0 {
-		a.printf("%s drains: hookloom nodes shows what it has left\n", name)
+		a.printf("%s is draining: hookloom nodes shows the work that it still has\n", name)
 		return nil
 	}
 	return a.awaitEnd(ctx, at, before[i], timeout)
@@ -203,11 +203,12 @@ func (a *app) awaitEnd(ctx context.Context, at *place, node engine.NodeItem, tim
 			said = left
 		}
 		if time.Since(began) > timeout {
-			return fmt.Errorf("%s has not ended after %s (%s): it still drains; hookloom nodes shows what it has left", node.Name, timeout, left)
+			return fmt.Errorf("%s has not ended after %s (%s): it is still draining; hookloom nodes shows the work that it still has",
+				node.Name, timeout, left)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s still drains: %w", node.Name, ctx.Err())
+			return fmt.Errorf("%s is still draining: %w", node.Name, ctx.Err())
 		case <-time.After(250 * time.Millisecond):
 		}
 	}

@@ -55,7 +55,7 @@ with the nearest trigger.`,
 			})
 		}}
 	f.add(c)
-	c.Flags().BoolVar(&groups, "groups", false, "add them up by trigger and reason")
+	c.Flags().BoolVar(&groups, "groups", false, "group them by trigger and reason")
 	f.addReason(c, "only for one of these reasons, separated by commas, such as \"signature does not match\"")
 	c.Flags().Lookup("status").Usage = "the same as --reason"
 	for _, none := range []string{"workflow", "type"} {

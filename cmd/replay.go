@@ -34,7 +34,7 @@ idempotency key; --version current uses the current workflow. With a filter such
 --status failed instead of ids, or --dead for all dead letters, many runs are replayed.
 
 For an event (evt_...) its runs are replayed; with --workflow, that workflow decides it
-again with today's rule. An event without runs is decided by all workflows that listen
+again with the current rule. An event without runs is decided by all workflows that listen
 to its trigger today. The command first prints what would run; --dry-run stops there.
 
 --trigger T --since 30d decides many events again, filtered by --workflow and --status
@@ -276,7 +276,7 @@ func (a *app) replayEvent(ctx context.Context, l *loaded, f *replayFlags, id str
 			if x.How == "repeat" {
 				a.printf("%s  %s: repeats its run %s\n", id, x.Workflow, x.Repeats)
 			} else {
-				a.printf("%s  %s: decided again with today's rule\n", id, x.Workflow)
+				a.printf("%s  %s: decided again with the current rule\n", id, x.Workflow)
 			}
 		}
 	}

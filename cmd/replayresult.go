@@ -23,7 +23,7 @@ func (a *app) printPlan(p *console.ReplayPlan) (err error) {
 	case p.Backtest == nil || p.Backtest.Report == nil:
 		return nil
 	}
-	a.printf("\nCompared with what ran, with the answers of then\n")
+	a.printf("\nCompared with what ran, with the recorded answers\n")
 	out, err := newFindings("text")
 	if err != nil {
 		return err

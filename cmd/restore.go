@@ -61,7 +61,7 @@ func (a *app) printRestored(r *store.Restored) {
 			"with the same\n" +
 			"idempotency key, and events that are sent again run again; hookloom recover copies what is readable in the old file\n")
 	default:
-		a.printf("%s arrived after the backup, only in the old database: what is sent again runs again%s\n",
+		a.printf("%s arrived after the backup, only in the old database: those that are sent again run again%s\n",
 			counted(int(r.LaterEvents), "event"), first(r.LaterEventIDs))
 		a.printf("%s after the backup may be repeated, those of runs that were open then with the same idempotency key%s\n",
 			counted(int(r.RepeatedCalls), "call"), first(r.RepeatedCallOf))

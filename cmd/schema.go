@@ -20,8 +20,8 @@ tests/*_test.yaml, of a provider preset), so that an editor
 with a YAML server completes and checks keys. Begin a file with
   # yaml-language-server: $schema=../workflow.schema.json
 
---db adds what received events have, such as event.data.total with its type: where a value
-that is an expression begins (when:, if:, foreach:), the editor offers these.`,
+--db adds the fields of received events, such as event.data.total, with their types: the
+editor offers them where an expression begins (when:, if:, foreach:).`,
 		Example: "  hookloom schema > workflow.schema.json\n  hookloom schema project > project.schema.json\n" +
 			"  hookloom schema workflow --db > workflow.schema.json",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -47,7 +47,7 @@ that is an expression begins (when:, if:, foreach:), the editor offers these.`,
 			return a.printJSON(workflows.SchemaWith(kind, &cat, paths))
 		}}
 	c.Flags().StringVar(&dir, "dir", ".", "project folder")
-	c.Flags().StringVar(&db, "db", "", "offer what received events have; --db=FILE names the database")
+	c.Flags().StringVar(&db, "db", "", "add the fields of received events; --db=FILE names the database")
 	c.Flags().Lookup("db").NoOptDefVal = ownDatabase
 	return c
 }

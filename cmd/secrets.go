@@ -141,7 +141,7 @@ func (a *app) warnPrecedence(dir, name string) {
 		return // the secret is stored; other commands report what is wrong with the project
 	}
 	if f := l.secrets.Find(context.Background(), name); f.Source != workflows.SecretFileName && f.Source != "" {
-		a.warnf("%s also comes from %s, which counts first\n", name, f.Source)
+		a.warnf("%s is also set in %s, which takes precedence\n", name, f.Source)
 	}
 }
 

@@ -418,7 +418,7 @@ func (a *app) verify(ctx context.Context, trigger string, o verifyOptions) error
 		return err
 	}
 	if raw == nil {
-		return usageError("--request FILE is needed")
+		return usageError("--request FILE is required")
 	}
 	at := time.Now()
 	if o.now != 0 {

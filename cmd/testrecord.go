@@ -103,7 +103,7 @@ func testLines(w *workflows.Workflow, d *engine.RunDetail, ev *engine.EventDetai
 		raw = ev.Inputs
 	}
 	if fixture, err = value.DecodeJSON(raw); err != nil {
-		return nil, nil, fmt.Errorf("the body of event %s is no JSON: %w", ev.ID, err)
+		return nil, nil, fmt.Errorf("the body of event %s is not JSON: %w", ev.ID, err)
 	}
 	inputs := string(raw)
 	ids := map[string]bool{}

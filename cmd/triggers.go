@@ -19,8 +19,8 @@ func (a *app) triggersCmd() *cobra.Command {
 	var await string
 	c := &cobra.Command{Use: "triggers", Short: "List triggers, their URLs, and when each secret was last used", Args: cobra.NoArgs,
 		Long: `Lists the project's triggers. While a secret is rotated, write both under secret:
-and check here whether the old one is still used: the list shows when it is safe to
-drop. Uses are stored every few seconds; a crash loses at most those.
+and check here whether the old one is still used, to see when it is safe to
+remove. Uses are stored every few seconds; a crash loses at most those.
 
 --await-secret is for providers that send their secret in a handshake (Asana,
 Notion): the running server accepts it only within the next 15 minutes, and only once.`,

@@ -24,11 +24,11 @@ line, a caret, its code and the likely fix; hookloom help CODE explains a code. 
 files, only their mistakes are shown.
 
 --db also reads the newest recorded events of each trigger and warns, with counts, of
-fields that none of them has, of comparisons of types that never meet, and of values
+fields that none of them has, of comparisons whose types never match, and of values
 that are needed and were nil in some of them.
 
-Exit status: 0 without errors, 2 with errors, with nothing to check, or, with
---strict, with warnings.`,
+Exit status: 0 without errors; 2 with errors, with nothing to check, or, if --strict is
+given, with warnings.`,
 		Example: "  hookloom validate\n  hookloom validate --db\n  hookloom validate shop --strict\n" +
 			"  hookloom validate shop/workflows/paid.yaml --format github",
 		RunE: func(c *cobra.Command, args []string) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// This file decides stored events again, with today's rule. Each (event, workflow) has one current
+// This file decides stored events again, with the current rule. Each (event, workflow) has one current
 // decision; earlier ones are kept with it.
 
 // Onceness is what to do with an (event, workflow) that already has a run.

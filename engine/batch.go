@@ -68,7 +68,7 @@ type Batch struct {
 	// Total is the number of events to process; Looked how many have been processed.
 	Total  int `json:"total"`
 	Looked int `json:"looked"`
-	// Runs is the number of runs made. NotMatched counts events that today's rule does not match,
+	// Runs is the number of runs made. NotMatched counts events that the current rule does not match,
 	// Failed those for which it cannot be evaluated, Known those that had a run.
 	Runs       int        `json:"runs"`
 	NotMatched int        `json:"not_matched"`

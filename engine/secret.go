@@ -14,7 +14,7 @@ type SecretState struct {
 	Secret string     `json:"secret"`
 	Count  int64      `json:"count"`
 	LastAt *time.Time `json:"last_at"`
-	// Advice is empty, or says that the secret is safe to drop.
+	// Advice is empty, or says that the secret is safe to remove.
 	Advice string `json:"advice,omitempty"`
 }
 
@@ -42,9 +42,9 @@ func SecretStates(trigger string, names []string, uses []SecretUse, now time.Tim
 		switch {
 		case len(names) < 2 || newest.IsZero() || used && u.LastAt.Equal(newest):
 		case used && newest.Sub(u.LastAt) >= quietSecret:
-			s.Advice = fmt.Sprintf("safe to drop: quiet for %d days while another was used", int(now.Sub(u.LastAt).Hours()/24))
+			s.Advice = fmt.Sprintf("safe to remove: not used for %d days, while another secret was", int(now.Sub(u.LastAt).Hours()/24))
 		case !used && newest.Sub(began) >= quietSecret:
-			s.Advice = "safe to drop: never used, while another was for days"
+			s.Advice = "safe to remove: never used, while another secret has been used for days"
 		}
 		out = append(out, s)
 	}

@@ -34,7 +34,8 @@ func TestBodyLimitCoversTheLargestBodyOfTheProvider(t *testing.T) {
 func TestPresetBodyLimitIsBounded(t *testing.T) {
 	text := "provider: p\ntitle: P\nconfidence: memory\nverify: [{variant: v, algorithm: static-token, signature: {from: {header: X}, " +
 		"encoding: raw}}]\nsample: {body: {}}\nmax_body: 33MiB\n"
-	if _, err := workflows.ParsePreset("p.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), "max_body is at most 32MiB") {
+	if _, err := workflows.ParsePreset("p.yaml", []byte(text)); err == nil ||
+		!strings.Contains(err.Error(), "max_body must be at most 32MiB") {
 		t.Errorf("max_body: 33MiB: %v", err)
 	}
 }

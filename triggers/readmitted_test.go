@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestReadmittedDeliveryCountsAsAUseOfItsSecret: the secret is not safe to drop.
+// TestReadmittedDeliveryCountsAsAUseOfItsSecret: the secret is not safe to remove.
 func TestReadmittedDeliveryCountsAsAUseOfItsSecret(t *testing.T) {
 	p := load(t, `triggers: {a: {webhook: {provider: stripe, secret: "${{ secrets.S }}"}}}`)
 	sink := &memory{events: map[string]engine.EventID{}}

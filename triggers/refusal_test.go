@@ -360,7 +360,7 @@ func TestCompressedBodyIsVerifiedBeforeDecompression(t *testing.T) {
 	}
 }
 
-// TestUseOfSecretsIsCounted feeds "safe to drop".
+// TestUseOfSecretsIsCounted feeds "safe to remove".
 func TestUseOfSecretsIsCounted(t *testing.T) {
 	p := load(t, `triggers: {a: {webhook: {provider: stripe, secret: ["${{ secrets.S }}", "${{ secrets.OLD }}"]}}}`)
 	sink := &memory{events: map[string]engine.EventID{}}
@@ -383,7 +383,7 @@ func TestUseOfSecretsIsCounted(t *testing.T) {
 	day := 24 * time.Hour
 	uses := []engine.SecretUse{{Trigger: "a", Secret: "S", Count: 9, FirstAt: now.Add(-5 * day), LastAt: now},
 		{Trigger: "a", Secret: "OLD", Count: 2, FirstAt: now.Add(-9 * day), LastAt: now.Add(-4 * day)}}
-	if s := engine.SecretStates("a", []string{"S", "OLD"}, uses, now); s[0].Advice != "" || !strings.Contains(s[1].Advice, "safe to drop") {
+	if s := engine.SecretStates("a", []string{"S", "OLD"}, uses, now); s[0].Advice != "" || !strings.Contains(s[1].Advice, "safe to remove") {
 		t.Errorf("%+v", s)
 	}
 	uses[1].LastAt = now.Add(-time.Hour)

@@ -214,7 +214,7 @@ func (d *decoder) jwtBearer(o *objectNode) *JWTBearer {
 		Use: o.text("use", "grant")}
 	d.textsOf("params", x.Params)
 	if x.Lifetime < time.Second || x.Lifetime > time.Hour {
-		d.add(o.at("lifetime"), "out-of-range", "lifetime is between 1s and 1h", "5m by default; GitHub takes at most 10m")
+		d.add(o.at("lifetime"), "out-of-range", "lifetime must be between 1s and 1h", "5m by default; GitHub takes at most 10m")
 	}
 	if o.has("service_account") {
 		for _, key := range []string{"issuer", "key", "key_id"} {

@@ -94,7 +94,7 @@ func (b *builder) rate(o *objectNode) *Rate {
 		OnFull: f.text("on_full", "queue"),
 	}
 	if r.Per < time.Millisecond {
-		b.add(f.at("per"), "out-of-range", "per is at least 1ms", "")
+		b.add(f.at("per"), "out-of-range", "per must be at least 1ms", "")
 	}
 	return r
 }

@@ -179,7 +179,7 @@ func (d *decoder) preset(o *objectNode) *Preset {
 		}
 	}
 	if p.MaxBody = o.size("max_body", 0); p.MaxBody > LargestMaxBody {
-		d.add(o.at("max_body"), "out-of-range", "max_body is at most 32MiB", "")
+		d.add(o.at("max_body"), "out-of-range", "max_body must be at most 32MiB", "")
 	}
 	d.presetExprs(o, p)
 	if x := o.object("list"); x != nil {

@@ -85,7 +85,7 @@ func (p *Project) Warnings(lookup func(name string) (string, bool), expanded fun
 		}
 		if expanded(name) {
 			out = append(out, e.mistake(name, "env-variable",
-				fmt.Sprintf("the value of %s in .env holds a $, which was read as a variable (as docker compose does)", name),
+				fmt.Sprintf("the value of %s in .env contains a $, which was read as a variable (as docker compose does)", name),
 				"put the value in single quotes, which keep $ as it is"))
 		}
 	})

@@ -90,7 +90,7 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 		}
 	}
 	if w.MaxBody > LargestMaxBody {
-		d.add(o.at("max_body"), "out-of-range", "max_body is at most 32MiB", "")
+		d.add(o.at("max_body"), "out-of-range", "max_body must be at most 32MiB", "")
 	}
 	d.webhookControls(o, w)
 	w.Respond = d.respond(o)
@@ -366,7 +366,7 @@ func (d *decoder) reconcile(o *objectNode, w *Webhook) {
 		MaxItems: r.integer("max_items", defaultMaxItems), Overlap: r.duration("overlap", 0), OverlapWritten: r.has("overlap"), MaxPages: 1,
 		pos: o.keyAt("reconcile"), cursorPos: r.at("cursor")}
 	if p.Every < 5*time.Second {
-		d.add(r.at("every"), "out-of-range", "every is at least 5s", "")
+		d.add(r.at("every"), "out-of-range", "every must be at least 5s", "")
 	}
 	d.listing(r, p)
 	p.Provider, p.Schema = w.Provider, w.Schema
@@ -404,7 +404,7 @@ func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	}
 	d.when(o, "poll", "every: 5m")
 	if o.has("every") && p.Every < 5*time.Second && o.vals["every"] != nil {
-		d.add(o.at("every"), "out-of-range", "every is at least 5s", "")
+		d.add(o.at("every"), "out-of-range", "every must be at least 5s", "")
 	}
 	if !preset && !o.has("key") && !o.has("cursor") {
 		d.add(o.pos(), "poll-without-key", "without key: every poll would start a run for every item", "key: item.id")
@@ -436,7 +436,7 @@ func (d *decoder) schedule(o *objectNode) *Schedule {
 		Missed: o.text("missed", "skip"), Jitter: o.duration("jitter", 0), cronPos: o.at("cron")}
 	d.when(o, "a schedule", `cron: "0 7 * * 1-5"`)
 	if o.has("every") && s.Every < time.Second && o.vals["every"] != nil {
-		d.add(o.at("every"), "out-of-range", "every is at least 1s", "")
+		d.add(o.at("every"), "out-of-range", "every must be at least 1s", "")
 	}
 	key, every := "every", s.Every
 	if text, ok := strings.CutPrefix(s.Cron, "@every "); ok {

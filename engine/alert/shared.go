@@ -54,7 +54,7 @@ func (m *Monitor) closeAbandoned(ctx context.Context) {
 		switch {
 		case !open:
 			if err := m.endHold(ctx, k); err != nil && ctx.Err() == nil {
-				m.o.Log.Warn("the lease of an alert that is closed was not ended", "kind", k.kind, "subject", k.subject, "error", err)
+				m.o.Log.Warn("the lease of a closed alert was not released", "kind", k.kind, "subject", k.subject, "error", err)
 			}
 		case !own:
 			m.AlertOver(k.kind, k.subject)

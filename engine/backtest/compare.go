@@ -277,11 +277,11 @@ func agrees(s *simulation, r *recorded) string {
 	}
 	for path, list := range r.records {
 		if got := s.st.Records[path]; len(got) != len(list) {
-			return fmt.Sprintf("step %s has %d attempts in place of %d", path, len(got), len(list))
+			return fmt.Sprintf("step %s has %d attempts instead of %d", path, len(got), len(list))
 		}
 		for i, x := range list {
 			if got := s.st.Records[path][i]; got.Shown() != x.Shown() {
-				return fmt.Sprintf("step %s is %s in place of %s", path, got.Shown(), x.Shown())
+				return fmt.Sprintf("step %s is %s instead of %s", path, got.Shown(), x.Shown())
 			}
 		}
 	}

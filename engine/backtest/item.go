@@ -271,7 +271,7 @@ func (b *run) simulation(ctx context.Context, w *workflows.Workflow, it *item, s
 func (s *simulation) carryOut() {
 	defer func() {
 		if p := recover(); p != nil {
-			s.unknown = fmt.Sprintf("the simulation panicked, which is a bug of Hookloom: %v", p)
+			s.unknown = fmt.Sprintf("the simulation panicked, which is a bug in Hookloom: %v", p)
 			s.ended = s.st.Now
 		}
 	}()

@@ -97,8 +97,8 @@ func TestASimulationThatDiffersFromItsRecordSaysHow(t *testing.T) {
 		{[]*plan.Record{record("a", 1, plan.Failed), record("a", 2, plan.Succeeded)}, "succeeded", ""},
 		{nil, "", "its end is not reached"},
 		{nil, "failed", "it ends as failed, and is recorded as succeeded"},
-		{[]*plan.Record{record("a", 1, plan.Failed)}, "succeeded", "step a has 1 attempts in place of 2"},
-		{[]*plan.Record{record("a", 1, plan.Failed), record("a", 2, plan.Skipped)}, "succeeded", "step a is skipped in place of succeeded"},
+		{[]*plan.Record{record("a", 1, plan.Failed)}, "succeeded", "step a has 1 attempts instead of 2"},
+		{[]*plan.Record{record("a", 1, plan.Failed), record("a", 2, plan.Skipped)}, "succeeded", "step a is skipped instead of succeeded"},
 		{[]*plan.Record{record("a", 1, plan.Failed), record("a", 2, plan.Succeeded), record("b", 1, plan.Succeeded)}, "succeeded",
 			"step b is not recorded"},
 	} {

@@ -221,7 +221,7 @@ func (c *Console) replayDead(ctx context.Context, text string, o replayOrder) (m
 		m.Of = event
 		x, err := c.o.Operator.DecideAgain(ctx, id, workflow, false, o.By)
 		if err == nil && x.Run == "" {
-			err = fmt.Errorf("%s: today's rule of %s gives %s: %s", event, workflow, x.Outcome, x.Reason)
+			err = fmt.Errorf("%s: the current rule of %s gives %s: %s", event, workflow, x.Outcome, x.Reason)
 		}
 		m.Run, m.Already = x.Run, x.AlreadyReplayed
 		return m, err

@@ -133,7 +133,7 @@ func (c *Console) againAPI(get getRoute, post postRoute) []route {
 		post("deadletters/replay", "replayDeadLetters",
 			"Replays the dead letters that match the filters, each once, at most 1000 at once; with dry_run it only shows them.",
 			"run.replay", 202, deadOrder{}, deadAnswer{}, c.replayDeadLetters),
-		post("replays", "startReplays", "Decides stored events again with today's rules; with dry_run it only shows what would be done.",
+		post("replays", "startReplays", "Decides stored events again with the current rules; with dry_run it only shows what would be done.",
 			"batch.start", 202, replaysOrder{}, batchAnswer{}, c.startReplays),
 		get("batches", "listBatches", "Batches of events decided again, newest first.", nil, engine.Page[engine.Batch]{},
 			c.listBatches),

@@ -75,7 +75,7 @@ func (c *Console) confirmReplayEvent(r *http.Request) (confirmation, error) {
 		if x.How == "repeat" {
 			q.Effects = append(q.Effects, fmt.Sprintf("%s: repeat %s from %s", x.Workflow, x.Repeats, from))
 		} else {
-			q.Effects = append(q.Effects, x.Workflow+": decide again with today's rule, and run it if it matches")
+			q.Effects = append(q.Effects, x.Workflow+": decide again with the current rule, and run it if it matches")
 		}
 	}
 	return q, nil

@@ -89,7 +89,7 @@ var flashMessages = map[string]string{
 	"fired": "Started by hand: this is its event.", "resumed": "The endpoint gets webhooks again.",
 	"polled": "Polled.", "many": "The replays have started, twenty per second.",
 	"already":  "It was already replayed: this is that run.",
-	"decided":  "It was decided again, but today's rule does not match. See the decision below.",
+	"decided":  "It was decided again, but the current rule does not match. See the decision below.",
 	"draining": "The workflow is switched on: the held events run now, in order.",
 	"holding":  "The workflow is switched off: new events are held.",
 	"started":  "The batch has started.", "batch": "Done.",

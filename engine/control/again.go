@@ -12,7 +12,7 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// DecideAgain decides an event again for one workflow, with today's rule, and runs it if the rule
+// DecideAgain decides an event again for one workflow, with the current rule, and runs it if the rule
 // matches.
 func (ctl *Control) DecideAgain(ctx context.Context, id engine.EventID, workflow string, again bool, by string) (engine.Again, error) {
 	select {
@@ -125,7 +125,7 @@ func (ctl *Control) offError(p *registry.Snapshot, workflow string) error {
 	return fmt.Errorf("workflow %s has enabled: false in %s", workflow, p.Workflows[workflow].File)
 }
 
-// redecision evaluates today's rule for an event. Batches and holds process one event at a time,
+// redecision evaluates the current rule for an event. Batches and holds process one event at a time,
 // which therefore needs no memory share. A run that begins is queued briefly.
 func (ctl *Control) redecision(l engine.Listener, ev *engine.Event, once engine.Onceness, many bool, notBefore time.Time,
 	by string) engine.Redecision {

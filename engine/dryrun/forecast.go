@@ -108,7 +108,7 @@ func (f *Forecaster) plan(x engine.Selected, w *engine.PlannedWorkflow) {
 func (f *Forecaster) run(x engine.Selected) (got *Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the dry run panicked, which is a bug of Hookloom: %v", p)
+			err = fmt.Errorf("the dry run panicked, which is a bug in Hookloom: %v", p)
 		}
 	}()
 	secret := func(name string) string {

@@ -312,7 +312,7 @@ steps:
 		{`{"id": 3, "at": 9007199254740993}`, "matched", ""},
 		{`{"id": 3, "at": 9007199254740992}`, "dropped", `stale: 9007199254740992 is older than 9007199254740993, the last one applied in ` +
 			`group "3"`},
-		{`{"id": 3}`, "rule_failed", "concurrency.stale: it is nil; a time or a number is needed"},
+		{`{"id": 3}`, "rule_failed", "concurrency.stale: it is nil, but must be a time or a number"},
 		{`{"id": 3, "at": "soon"}`, "rule_failed", `concurrency.stale: "soon" is neither a time nor a number`},
 	} {
 		key := x.body

@@ -103,7 +103,7 @@ func (e *Engine) takeOver(ctx context.Context) bool {
 	e.runner.GatherDue(time.Now())
 	e.runner.EndCalled()
 	if err := e.runner.CancelLeft(ctx); err != nil && ctx.Err() == nil {
-		e.o.Log.Warn("runs that a node which is gone was to end go on", "error", err)
+		e.o.Log.Warn("called runs that a lost node should have ended are still open", "error", err)
 	}
 	e.intake.Adopted()
 	return true

@@ -25,7 +25,7 @@ var kindExamples = map[string]string{
 }
 
 // TestEachKindOfStepIsSupportedEverywhere: a kind in the table of package workflows is read
-// and checked, stands in the schema with its help, can be planned, and is named in README.
+// and checked, stands in the schema with its help, can be planned, and is in docs/workflows.md.
 func TestEachKindOfStepIsSupportedEverywhere(t *testing.T) {
 	b, err := json.Marshal(workflows.Schema("workflow", &workflows.Catalog{Actions: workflows.NewActions(acts, nil)}))
 	if err != nil {

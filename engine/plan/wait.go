@@ -162,7 +162,8 @@ func (p *planner) question(s *workflows.Step, path string) ([]Wait, *Error) {
 	var list []Wait
 	for _, one := range s.Wait.Choices() {
 		if p.st.GoneTriggers[one.Event] {
-			return nil, &Error{Message: fmt.Sprintf("no trigger is named %q any more: no event of it can come", one.Event), Code: "gone", Step: path}
+			return nil, &Error{Message: fmt.Sprintf("no trigger is named %q any more, so no event of it can end the wait", one.Event),
+				Code: "gone", Step: path}
 		}
 		w, err := p.choice(one, path)
 		if err != nil {

@@ -41,9 +41,9 @@ func staleness(v any) (any, error) {
 		}
 		return nil, fmt.Errorf("%.100q is neither a time nor a number", x)
 	case nil:
-		return nil, errors.New("it is nil; a time or a number is needed")
+		return nil, errors.New("it is nil, but must be a time or a number")
 	}
-	return nil, fmt.Errorf("it is %T; a time or a number is needed", v)
+	return nil, fmt.Errorf("it is %T, but must be a time or a number", v)
 }
 
 // SlotRequest evaluates the slot that a run needs; nil if its workflow has no limits.

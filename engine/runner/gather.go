@@ -132,7 +132,7 @@ func (rn *Runner) closeGathering(ctx context.Context, g engine.DueGathering) (ch
 	case errors.Is(err, engine.ErrStale), errors.Is(err, engine.ErrNotFound):
 		return true, nil
 	case err != nil:
-		return false, fmt.Errorf("letting gathered run %s begin: %w", g.Run, err)
+		return false, fmt.Errorf("starting gathered run %s: %w", g.Run, err)
 	case out.Dropped != "":
 		return false, rn.cancelGathered(ctx, g.Run, &plan.Error{Message: out.Dropped, Code: "dropped"})
 	}

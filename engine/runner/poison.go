@@ -116,4 +116,4 @@ func (rn *Runner) giveUp(ex *Execution, cause error) error {
 }
 
 // panicked is the error of a run whose execution panicked.
-func panicked(p any) error { return fmt.Errorf("this run panicked, which is a bug of Hookloom: %v", p) }
+func panicked(p any) error { return fmt.Errorf("this run panicked, which is a bug in Hookloom: %v", p) }

@@ -38,7 +38,7 @@ func (rn *Runner) parked(ctx context.Context, id engine.RunID) (bool, error) {
 func (rn *Runner) unpark(ctx context.Context, workflows ...string) error {
 	n, err := rn.store.Unpark(ctx, workflows, time.Now().UTC())
 	if err != nil {
-		return fmt.Errorf("letting held runs begin: %w", err)
+		return fmt.Errorf("starting held runs: %w", err)
 	}
 	if n > 0 {
 		rn.DueAt(time.Now())

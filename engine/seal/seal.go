@@ -173,7 +173,7 @@ func (r *Ring) read(create bool) ([]byte, error) {
 		return r.read(false) // another process was faster
 	}
 	if err != nil {
-		return nil, fmt.Errorf("making the key %s (set %s to have none made): %w", path, EnvName, err)
+		return nil, fmt.Errorf("creating the key %s (set %s instead to have none created): %w", path, EnvName, err)
 	}
 	return master, nil
 }

@@ -26,7 +26,7 @@ type CopiedError struct {
 
 // Error implements error.
 func (e *CopiedError) Error() string {
-	return fmt.Sprintf("it was copied to %s on %s UTC, where its events and open runs go on: they would run twice\n"+
+	return fmt.Sprintf("it was copied to %s on %s UTC, where its events and open runs continue: they would run twice\n"+
 		"Serve that one: hookloom serve --db %s\nTo serve this one in place of it: hookloom db reopen --db %s",
 		e.To, e.At.UTC().Format("2006-01-02 15:04"), argument(e.To), argument(e.Path))
 }

@@ -1,7 +1,7 @@
 // Package dataschema validates data against JSON Schemas. It compiles schemas from a project's
 // files: a $ref cannot leave them, and nothing is read from the network. Regular expressions are
 // Go's, which take linear time. Its errors name paths and rules, never values, because invalid data
-// may be stored and shown.
+// may be stored and shown. It must not know events, workflows or expressions.
 package dataschema
 
 import (
@@ -369,7 +369,7 @@ func rule(k jsonschema.ErrorKind) string {
 	case *kind.OneOf:
 		return "must fit exactly one of the alternatives of oneOf"
 	case *kind.InvalidJsonValue:
-		return "is no JSON"
+		return "is not JSON"
 	}
 	return k.LocalizedString(english)
 }

@@ -133,7 +133,7 @@ func Parse(text string) (*Address, error) {
 		a.Schema = q.Get("schema")
 	}
 	if !identifier.MatchString(a.Schema) || strings.HasPrefix(a.Schema, "pg_") || slices.Contains(notSchemas, a.Schema) {
-		return nil, errors.New("schema= of the address: use a name of its own of a-z, 0-9 and _, such as " + DefaultSchema)
+		return nil, errors.New("schema= of the address: use the name of a separate schema, of a-z, 0-9 and _, such as " + DefaultSchema)
 	}
 	for name, values := range own {
 		if v := q.Get(name); values != nil && q.Has(name) && !slices.Contains(values, v) {
