@@ -328,13 +328,13 @@ func TestARuleWithoutASchemaTakesAnyData(t *testing.T) {
 	if none.Check(1) != nil || (&DataRule{}).Check(1) != nil {
 		t.Error("data is refused without a schema")
 	}
-	p, mistakes := LoadFiles(t.TempDir(),
+	_, mistakes := LoadFiles(t.TempDir(),
 		Files{ProjectFile: []byte("triggers: {a: {webhook: {auth: none, key: body.id, schema: {type: object, required: [id], " +
 			"properties: {l: {type: array, items: [{type: nope}]}}}}}}\n")}, Catalog{}, nil)
 	if mistakes.Errors() != 1 || mistakes[0].Code != "bad-schema" {
 		t.Error(mistakes)
 	}
-	p, mistakes = LoadFiles(t.TempDir(),
+	p, mistakes := LoadFiles(t.TempDir(),
 		Files{ProjectFile: []byte("triggers: {a: {webhook: {auth: none, key: body.id, schema: {type: object, required: [id]}}}}\n")},
 		Catalog{}, nil)
 	if len(mistakes) > 0 {

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +54,9 @@ func try(ctx context.Context, o options, tested string, mutants []*mutant) error
 		return err
 	}
 	if err := b.learn(ctx); err != nil {
+		return err
+	}
+	if err := b.mention(mutants); err != nil {
 		return err
 	}
 	results, err := readResults(filepath.Join(dir, "results"))
@@ -144,6 +150,37 @@ func (b *bench) learnOne(ctx context.Context, name string) (*test, error) {
 		t.Reaches[n] = true
 	}
 	return t, nil
+}
+
+// mention lets tests that name a constant or variable try its mutants, besides those that reach a function
+// that uses it.
+func (b *bench) mention(mutants []*mutant) error {
+	files, err := filepath.Glob(filepath.Join(b.tested, "*_test.go"))
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Body == nil {
+				continue
+			}
+			i := slices.IndexFunc(b.tests, func(t *test) bool { return t.Name == fn.Name.Name })
+			if i < 0 {
+				continue
+			}
+			for _, m := range mutants {
+				if m.name != "" && m.Package == b.tested && uses(fn.Body, map[string]bool{m.name: true}) {
+					b.tests[i].Reaches[m.id] = true
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // tryOne runs the tests that reach a mutant, fast ones first.

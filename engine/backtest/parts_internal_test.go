@@ -293,7 +293,7 @@ func counted(add func(*Limits)) string {
 	if add != nil {
 		add(&l)
 	}
-	return fmt.Sprintf("%s", shortLimits(l))
+	return shortLimits(l)
 }
 
 func shortLimits(l Limits) string {
