@@ -56,7 +56,8 @@ func TestFieldsInLinesOfJSONAreMasked(t *testing.T) {
 			"\x1e{\"pin\":\"4111\"}\n\x1e{\"pin\":\"4112\"}\n":   "\x1e{\"pin\":\"***:1234abcd\"}\n\x1e{\"pin\":\"***:1234abcd\"}\n",
 			"{\"b\":1}\n{\"b\":2}":                               "{\"b\":1}\n{\"b\":2}",
 			"pin: ask for it at the desk":                        "pin: ask for it at the desk",
-			"{\"a\":1}\npin: a line of words is not one of JSON": "{\"a\":1}\npin: a line of words is not one of JSON",
+			"{\"a\":1}\npin: a line of words is not one of JSON": "{\"a\":1}\npin: ***:1234abcd",
+			"{\"b\":1}\n{\"pin\":\"4111":                         "{\"b\":1}\n{\"pin\":\"***:1234abcd",
 		} {
 			if got, as := fieldsOf(t, "$..pin").Body(kind, []byte(body), ""); string(got) != want || as != kind {
 				t.Errorf("%s: %q becomes %q as %q, expected %q", kind, body, got, as, want)

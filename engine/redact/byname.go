@@ -2,9 +2,11 @@ package redact
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/hookloom/hookloom/engine/content"
 	"github.com/hookloom/hookloom/workflows"
@@ -47,13 +49,33 @@ func fieldPatterns(paths []workflows.RedactPath) (list []fieldPattern) {
 			}
 			q := regexp.QuoteMeta(s.Name)
 			list = append(list, fieldPattern{
-				value: regexp.MustCompile(`(?:^|[^\pL\pN_-])` + q + `\\*["']?\s*[:=>]\s*`),
+				value: regexp.MustCompile(`(?:^|[^\pL\pN_-])` + escapedName(s.Name) + `\\*["']?\s*[:=>]\s*`),
 				part:  regexp.MustCompile(`(?i:content-disposition:)[^\r\n]*\bname="?` + q + `"?[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n`),
 			})
 			break
 		}
 	}
 	return list
+}
+
+// escapedName returns a pattern of a name whose characters may be escaped as in JSON, also in JSON
+// inside a string.
+func escapedName(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		b.WriteString("(?:" + regexp.QuoteMeta(string(r)) + "|")
+		for _, u := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\\+u(?i:%04x)`, u)
+		}
+		b.WriteString(")")
+	}
+	return b.String()
+}
+
+// hasName reports whether a text has one of the names before a value.
+func (f *Fields) hasName(text string) bool {
+	f.once.Do(func() { f.byName = fieldPatterns(f.paths) })
+	return slices.ContainsFunc(f.byName, func(n fieldPattern) bool { return n.value.MatchString(text) })
 }
 
 // maskByName masks the values of the names: in JSON, also in JSON inside a string, in forms and XML, and
@@ -110,12 +132,7 @@ func valueAt(b []byte, at int) (from, to int) {
 		if n == len(rest) || rest[n] != '"' {
 			break
 		}
-		quote := rest[:n+1]
-		end := bytes.Index(rest[len(quote):], quote)
-		if end < 0 {
-			end = len(rest) - len(quote)
-		}
-		return at + len(quote), at + len(quote) + end
+		return at + n + 1, at + n + 1 + escapedEnd(rest[n+1:], n)
 	}
 	end := bytes.IndexAny(b[at:], ",}]&<\r\n")
 	if end < 0 {
@@ -133,6 +150,23 @@ func textEnd(b []byte, quote byte) int {
 		case quote:
 			return i
 		}
+	}
+	return len(b)
+}
+
+// escapedEnd returns the length of a text up to a quote with at most n backslashes, or to the end:
+// a quote with more is part of the text.
+func escapedEnd(b []byte, n int) int {
+	slashes := 0
+	for i, c := range b {
+		switch {
+		case c == '\\':
+			slashes++
+			continue
+		case c == '"' && slashes <= n:
+			return i - slashes
+		}
+		slashes = 0
 	}
 	return len(b)
 }

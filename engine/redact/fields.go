@@ -115,7 +115,8 @@ func (f *Fields) masked(value string) string {
 }
 
 // Body masks the fields of a body. A body that is neither JSON, XML nor a form has no fields and is
-// unchanged; in an invalid or truncated one, and in lines of JSON, the fields are found by name.
+// unchanged; in an invalid or truncated one, and in lines of JSON, the fields are found by name. A
+// text that begins like JSON is JSON, whatever its type.
 func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []byte, kind string) {
 	states := f.states(dataExpr)
 	media, params := content.MediaType(contentType)
@@ -146,6 +147,12 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 			return raw, contentType
 		}
 		return out, content.InUTF8(contentType, raw)
+	case isText && opensJSON(text):
+		// It is truncated or invalid, and its type does not say JSON.
+		if out := f.nested(text, states); out != text {
+			return []byte(out), content.InUTF8(contentType, raw)
+		}
+		return raw, contentType
 	}
 	b, err := value.EncodeStored(v)
 	if err != nil {
@@ -314,18 +321,25 @@ func (w *jsonWalk) replace(from, to int, text string) {
 	w.done = to
 }
 
-// nested masks the fields of JSON or XML in a text, as fromJSON reads it.
+// nested masks the fields of JSON or XML in a text, as fromJSON reads it. In JSON that is truncated
+// or invalid the fields are found by name.
 func (f *Fields) nested(text string, states []pathState) string {
 	if looksXML(text) {
 		return string(f.xml([]byte(text), states))
 	}
-	if t := strings.TrimLeft(text, " \t\r\n"); t == "" || t[0] != '{' && t[0] != '[' {
+	if !opensJSON(text) || len(states) == 0 {
 		return text
 	}
 	if out, err := f.json([]byte(text), states); err == nil {
 		return string(out)
 	}
-	return text
+	return string(f.maskByName([]byte(text)))
+}
+
+// opensJSON reports whether a text begins like an object or a list in JSON.
+func opensJSON(text string) bool {
+	t := strings.TrimLeft(text, " \t\r\n\ufeff")
+	return t != "" && (t[0] == '{' || t[0] == '[')
 }
 
 // inside masks the fields of JSON or XML in a string. Each level doubles the escapes, so the recursion is

@@ -47,7 +47,8 @@ func TestFieldsAreMaskedAndNothingElseChanges(t *testing.T) {
 			`{"p":"{\"l\":[{\"iban\":\"***:1234abcd\"}],\"iban\":1}"}`},
 		{"JSON in strings in strings", "$..iban", "application/json", "", `["[\"{\\\"iban\\\":\\\"x\\\"}\"]"]`,
 			`["[\"{\\\"iban\\\":\\\"***:1234abcd\\\"}\"]"]`},
-		{"a text that is no JSON", "$..iban", "application/json", "", `{"p":"{iban: x}"}`, `{"p":"{iban: x}"}`},
+		{"a text that is no JSON", "$..iban", "application/json", "", `{"p":"iban: x"}`, `{"p":"iban: x"}`},
+		{"wrong JSON in a string", "$..iban", "application/json", "", `{"p":"{iban: x}"}`, `{"p":"{iban: ***:1234abcd}"}`},
 		{"no such field", "event.data.a", "application/json", "", `{"b":"1"}`, `{"b":"1"}`},
 		{"masked already", "event.data.a", "application/json", "", `{"a":"***:ffff0000"}`, `{"a":"***:ffff0000"}`},
 		{"data inside of the body", "event.data.iban", "application/json", "body.data?.object ?? body",
@@ -274,6 +275,52 @@ func TestOnlyOneValueThatIsNotTooDeepIsReadAsJSON(t *testing.T) {
 		f := fieldsOf(t, "$..a")
 		if _, err := f.json([]byte(in), f.states("")); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v, want %q", in, err, want)
+		}
+	}
+}
+
+// TestJSONThatDoesNotEndIsMaskedInOtherTexts: in strings, forms, parts, elements, attributes and
+// texts of other types.
+func TestJSONThatDoesNotEndIsMaskedInOtherTexts(t *testing.T) {
+	const form, parts = "application/x-www-form-urlencoded", "multipart/form-data; boundary=B"
+	for _, c := range []struct{ kind, in string }{
+		{"application/json", `{"p":"{\"pin\":\"4111"}`},
+		{"application/json", `{"p":"{\"pin\":\"4111\",}"}`},
+		{"application/json", `{"p":"[{\"q\":\"{\\\"pin\\\":\\\"4111\"}"}`},
+		{"application/json", `{"p":"{\"pin\":\"x\\\"4111\"`},
+		{"application/json", `{"p\u0069n":"4111"`},
+		{"application/json", `{"p":"{\"p\\u0069n\":\"4111"}`},
+		{"application/x-ndjson", "{\"p\":\"{\\\"pin\\\":\\\"4111\"}\n{}\n"},
+		{"text/plain", `{"pin":"4111"`},
+		{form, "p=%7B%22pin%22%3A%224111"},
+		{form, "p=%7B%22p%5Cu0069n%22%3A%224111"},
+		{parts, "--B\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n{\"pin\":\"4111\r\n--B--\r\n"},
+		{"text/xml", `<a>{"pin":"4111"</a>`},
+		{"text/xml", `<a>{&quot;pin&quot;:&quot;4111</a>`},
+		{"text/xml", `<a>&#123;"pin":"4111"</a>`},
+		{"text/xml", `<a>{"p\u0069n":"4111"</a>`},
+		{"text/xml", `<a>{"pin":"x<b/>4111"}</a>`},
+		{"text/xml", `<a>{"x":1,<b k="{"/>"pin":"4111"}</a>`},
+		{"text/xml", `<a>{"pi<!-- -->n":"4111"}</a>`},
+		{"text/xml", `<a>{"pin":<![CDATA["4111"]]>}</a>`},
+		{"text/xml", `<a><![CDATA[{"pin":"4111]]></a>`},
+		{"text/xml", `<a><b>{"pin":"x</c>4111"}</a>`},
+		{"text/xml", `<a>{"pin":"4111`},
+		{"text/xml", `<a j='{"pin":"4111"}'/>`},
+		{"text/xml", `<a j='{"pin":"4111"'/>`},
+		{"text/xml", `<a j="{&quot;pin&quot;:&quot;4111"/>`},
+		{"text/xml", `<a j={"pin": "4111"}>`},
+		{"application/json", `{"x":"<a>{\"pin\":\"4111</a>"}`},
+		{form, "x=%3Ca%3E%7B%22pin%22%3A%224111%3C/a%3E"},
+	} {
+		got, _ := fieldsOf(t, "$..pin").Body(c.kind, []byte(c.in), "")
+		if strings.Contains(string(got), "4111") || !strings.Contains(string(got), "1234abcd") {
+			t.Errorf("%s: %s\nbecame %s", c.kind, c.in, got)
+		}
+	}
+	for _, in := range []string{`<a>{"pins":"4111"</a>`, `<a>[pin] 4111<b/></a>`, `<a k="[pin]">{</a>`} {
+		if got, _ := fieldsOf(t, "$..pin").Body("text/xml", []byte(in), ""); string(got) != in {
+			t.Errorf("%s\nbecame %s", in, got)
 		}
 	}
 }

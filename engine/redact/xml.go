@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"html"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -69,6 +70,10 @@ type xmlWalk struct {
 	// counts the elements inside of it: all if strict, otherwise those with its name.
 	from, inner int
 	hidden      string
+	// broken is where JSON in a text begins that does not end there, if isBroken; the other fields
+	// restore the output at that point.
+	isBroken                                   bool
+	broken, brokenDepth, brokenOut, brokenDone int
 }
 
 type xmlElement struct {
@@ -91,6 +96,7 @@ func (w *xmlWalk) walk() bool {
 	if w.hidden != "" {
 		w.replace(w.from, len(w.raw))
 	}
+	w.endBroken(len(w.raw))
 	return len(w.stack) == 0 && w.hidden == ""
 }
 
@@ -206,7 +212,11 @@ func (w *xmlWalk) attribute(states []pathState, hit bool) (ok bool) {
 		to = from + n
 		w.at = min(to+1, len(w.raw))
 	} else {
-		n := bytes.IndexAny(w.raw[from:], " \t\r\n<>")
+		ends := " \t\r\n<>"
+		if opensJSON(string(q)) {
+			ends = "<>" // blanks are part of JSON
+		}
+		n := bytes.IndexAny(w.raw[from:], ends)
 		if n < 0 {
 			n = len(w.raw) - from
 		}
@@ -222,10 +232,33 @@ func (w *xmlWalk) attribute(states []pathState, hit bool) (ok bool) {
 	if !hit && len(states) > 0 {
 		_, hit = enter(states, "@"+name[strings.LastIndexByte(name, ':')+1:], -1)
 	}
-	if hit && w.hidden == "" {
+	switch {
+	case w.hidden != "":
+	case hit:
 		w.replace(from, to)
+	default:
+		w.nestedIn(from, to, states, name)
 	}
 	return ok
+}
+
+// nestedIn masks the fields of JSON or XML in the value of an attribute.
+func (w *xmlWalk) nestedIn(from, to int, states []pathState, name string) {
+	if from == to || len(states) == 0 {
+		return
+	}
+	text := html.UnescapeString(string(w.raw[from:to]))
+	if !opensJSON(text) && !looksXML(text) {
+		return
+	}
+	next, _ := enterXML(states, name)
+	more, _ := enter(states, "@"+name[strings.LastIndexByte(name, ':')+1:], -1)
+	for _, s := range more {
+		next = addState(next, s.steps)
+	}
+	if out := w.f.nested(text, next); out != text {
+		w.put(from, to, html.EscapeString(out))
+	}
 }
 
 // enter descends to an element of the current one.
@@ -309,6 +342,9 @@ func (w *xmlWalk) endTag() bool {
 			return false
 		}
 		w.stack = w.stack[:last]
+		if w.isBroken && last < w.brokenDepth {
+			defer w.endBroken(start)
+		}
 	}
 	if w.hidden == "" || !w.strict && name != w.hidden {
 		return true
@@ -368,7 +404,7 @@ func (w *xmlWalk) commented(from, to int) {
 // text masks the fields of JSON in a text.
 func (w *xmlWalk) text(from, to int, verbatim bool) {
 	t := bytes.TrimLeft(w.raw[from:to], " \t\r\n")
-	if w.hidden != "" || len(t) == 0 || t[0] != '{' && t[0] != '[' {
+	if w.hidden != "" || w.isBroken || len(t) == 0 {
 		return
 	}
 	states := w.root
@@ -379,14 +415,39 @@ func (w *xmlWalk) text(from, to int, verbatim bool) {
 	if !verbatim {
 		text = html.UnescapeString(text)
 	}
+	if !opensJSON(text) || len(states) == 0 {
+		return
+	}
 	out, err := w.f.json([]byte(text), states)
-	if err != nil || string(out) == text {
+	if err != nil {
+		w.isBroken, w.broken, w.brokenDepth, w.brokenOut, w.brokenDone = true, to-len(t), len(w.stack), len(w.out), w.done
+		return
+	}
+	if string(out) == text {
 		return
 	}
 	if text = string(out); !verbatim {
 		text = html.EscapeString(text)
 	}
 	w.put(to-len(t), to, text)
+}
+
+// anyMarkup matches what is not part of the text of an element.
+var anyMarkup = regexp.MustCompile(`(?s)<!--.*?-->|<!\[CDATA\[|\]\]>|<[^>]*>`)
+
+// endBroken masks JSON that does not end in its text, up to the end of its element, if a name of a
+// path is in it: elements, comments and CDATA may stand at any place of it.
+func (w *xmlWalk) endBroken(to int) {
+	if !w.isBroken {
+		return
+	}
+	w.isBroken = false
+	content := string(w.raw[w.broken:to])
+	if !w.f.hasName(html.UnescapeString(content)) && !w.f.hasName(html.UnescapeString(anyMarkup.ReplaceAllString(content, ""))) {
+		return
+	}
+	w.out, w.done = w.out[:w.brokenOut], w.brokenDone
+	w.replace(w.broken, to)
 }
 
 // replace writes the mask of a part. Equal values have equal digits, however they are escaped.

@@ -25,7 +25,7 @@ func TestStructureOfXMLDecidesWhatIsMasked(t *testing.T) {
 		{"JSON in the root element", "event.data.a.pin", `<a>{"pin":"1"}</a>`, `<a>{&#34;pin&#34;:&#34;*&#34;}</a>`},
 		{"JSON in another element", "event.data.a.pin", `<a><b>[{"pin":"1"}]</b></a>`, `<a><b>[{"pin":"1"}]</b></a>`},
 		{"a bracket alone", "$..pin", `<a>{</a>`, `<a>{</a>`},
-		{"JSON without an end", "$..pin", `<a>{"pin":"4111"</a>`, `<a>{"pin":"4111"</a>`},
+		{"JSON without an end", "$..pin", `<a>{"pin":"4111"</a>`, `<a>*</a>`},
 		{"JSON behind blanks", "event.data.a.pin", "<a> \n {\"pin\":\"1\"}</a>", "<a> \n {&#34;pin&#34;:&#34;*&#34;}</a>"},
 		{"a processing instruction", "event.data.a.pin", `<?x pin="1"?><a><b><pin>2</pin></b><pin>1</pin></a>`,
 			`<?x pin="1"?><a><b><pin>2</pin></b><pin>*</pin></a>`},
