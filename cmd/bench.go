@@ -181,7 +181,7 @@ func (a *app) benchReport(all map[string][]benchResult, o benchOptions) error {
 	a.printf("\nb/a  %.3f   durable acceptance, relative to a bare handler\n", ba)
 	a.printf("c/a  %.3f   the whole path, relative to a bare handler\n", ca)
 	a.printf("b/d  %.3f   durable acceptance, relative to a handler with one row and one commit\n", bd)
-	a.printf("\n%d connections, median of %d rounds of %s\n", o.connections, o.rounds, o.duration)
+	a.printf("\n%d connections, median of %s of %s\n", o.connections, counted(o.rounds, "round"), o.duration)
 	return nil
 }
 

@@ -156,6 +156,6 @@ func (a *app) databaseReport(all map[string][]databaseResult, o benchOptions, lo
 	if !local {
 		a.printf(" The database's is not measured, because its server is not on this machine.")
 	}
-	a.printf("\n%d connections, median of %d rounds of %s\n", o.connections, o.rounds, o.duration)
+	a.printf("\n%d connections, median of %s of %s\n", o.connections, counted(o.rounds, "round"), o.duration)
 	return nil
 }

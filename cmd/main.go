@@ -174,6 +174,9 @@ func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
 			if meant := meantCommand(c, args); meant != "" {
 				return usageError("unknown command %q for %q\ndid you mean %s %s? %s --help lists its commands", args[0], verb, verb, meant, verb)
 			}
+			if strings.HasPrefix(err.Error(), "unknown command") && !c.HasSubCommands() {
+				return usageError("%s takes no arguments, got %q\nwrite %s; %s --help says more", verb, args[0], c.UseLine(), verb)
+			}
 			return usageError("%s: wrong arguments: %v\nwrite %s; %s --help says more", verb, err, c.UseLine(), verb)
 		}
 		return nil

@@ -189,8 +189,8 @@ func (a *app) doctorCmd() *cobra.Command {
 }
 
 func configHealth(l *loaded) []diagnosis {
-	d := diagnosis{"ok", "configuration", fmt.Sprintf("%d files, %d workflows, %d triggers", len(l.project.Files()),
-		len(l.project.Workflows), len(l.project.Triggers)), ""}
+	d := diagnosis{"ok", "configuration", counted(len(l.project.Files()), "file") + ", " +
+		counted(len(l.project.Workflows), "workflow") + ", " + counted(len(l.project.Triggers), "trigger"), ""}
 	if n := l.mistakes.Errors(); n > 0 {
 		d = diagnosis{"fail", "configuration", fmt.Sprintf("%d %s", n, plural(n, "mistake")), "hookloom validate shows them"}
 	}

@@ -302,9 +302,14 @@ func TestIDsAreReadAsTheyAreWritten(t *testing.T) {
 		t.Error(s)
 	}
 	for _, s := range []string{"", "evt_", "0000000000000001", "run_0000000000000001", "evt_000000000000001", "evt_00000000000000001",
-		"evt_000000000000000g", "evt_-000000000000001", "evt_ffffffffffffffff", "EVT_0000000000000001"} {
+		"evt_000000000000000g", "evt_-000000000000001", "evt_+000000000000001", "evt_8000000000000000", "evt_ffffffffffffffff",
+		"EVT_0000000000000001"} {
+		expected := "expected evt_ and 16 hex digits"
+		if strings.HasPrefix(s, "evt_8") || strings.HasPrefix(s, "evt_f") {
+			expected = "the first of its 16 digits is at most 7"
+		}
 		if id, err := engine.ParseEventID(s); err == nil || id != 0 ||
-			err.Error() != fmt.Sprintf("%q is not an ID (expected evt_ and 16 hex digits)", s) {
+			err.Error() != fmt.Sprintf("%q is not an ID (%s)", s, expected) {
 			t.Errorf("%q: %v, %v", s, id, err)
 		}
 		if c, err := engine.ParseCursor(s); err == nil || c != 0 || !strings.HasPrefix(err.Error(), "reading a cursor: ") {

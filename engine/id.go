@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -63,11 +64,14 @@ func ParseRunID(s string) (RunID, error) {
 
 func parseID(s, prefix string) (int64, error) {
 	hex, ok := strings.CutPrefix(s, prefix)
-	n, err := strconv.ParseInt(hex, 16, 64)
-	if !ok || err != nil || len(hex) != 16 || n < 0 {
+	n, err := strconv.ParseUint(hex, 16, 64) // refuses signs
+	if !ok || err != nil || len(hex) != 16 {
 		return 0, fmt.Errorf("%q is not an ID (expected %s and 16 hex digits)", s, prefix)
 	}
-	return n, nil
+	if n > math.MaxInt64 {
+		return 0, fmt.Errorf("%q is not an ID (the first of its 16 digits is at most 7)", s)
+	}
+	return int64(n), nil
 }
 
 // idEpoch is the origin of the milliseconds in ids.
