@@ -247,7 +247,7 @@ func (r *route) keepURL(in *inbound) string {
 }
 
 // hideParameter replaces the values of a query parameter: the token of a refused delivery may be valid elsewhere, or
-// the next one here.
+// the next one here. It also finds the name in other case, and after a wrong separator such as a second question mark.
 func hideParameter(address, name string) string {
 	base, query, found := strings.Cut(address, "?")
 	if !found || name == "" {
@@ -255,12 +255,24 @@ func hideParameter(address, name string) string {
 	}
 	parts := strings.Split(query, "&")
 	for i, part := range parts {
-		k, _, _ := strings.Cut(part, "=")
-		if plain, err := url.QueryUnescape(k); err == nil && plain == name {
-			parts[i] = k + "=***"
+		for from := 0; from >= 0; from = separatorAfter(part, from) {
+			k, _, _ := strings.Cut(part[from:], "=")
+			if plain, err := url.QueryUnescape(k); err == nil && strings.EqualFold(plain, name) {
+				parts[i] = part[:from] + k + "=***" // to the end: a token may contain separators
+				break
+			}
 		}
 	}
 	return base + "?" + strings.Join(parts, "&")
+}
+
+// separatorAfter returns where the text after the next ? or ; begins, or -1.
+func separatorAfter(part string, from int) int {
+	n := strings.IndexAny(part[from:], "?;")
+	if n < 0 {
+		return -1
+	}
+	return from + n + 1
 }
 
 // tokenParameter is a parameter of a URL that holds a credential by its name.
