@@ -82,3 +82,20 @@ func TestLastStepOfACronIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedTokenCannotBeVerifiedAgain, since it is not stored: the message says what to do.
+func TestRefusedTokenCannotBeVerifiedAgain(t *testing.T) {
+	for _, auth := range []string{`{bearer: "${{ secrets.S }}"}`, `{query: {name: tk, value: "${{ secrets.S }}"}}`} {
+		sink := &memory{events: map[string]engine.EventID{}}
+		h := hooks(t, load(t, `triggers: {a: {webhook: {auth: `+auth+`, key: body.id}}}`), sink)
+		post(h, http.MethodPost, "/hooks/a?tk=wrong", http.Header{"Authorization": {"Bearer wrong"}}, []byte(`{"id":1}`))
+		h.Flush()
+		if len(sink.refusals) != 1 {
+			t.Fatalf("%s: %d refusals", auth, len(sink.refusals))
+		}
+		_, err := h.VerifyAgain(t.Context(), &sink.refusals[0])
+		if !errors.Is(err, triggers.ErrNotVerified) || !strings.Contains(err.Error(), "have the provider send it again") {
+			t.Errorf("%s: %v", auth, err)
+		}
+	}
+}

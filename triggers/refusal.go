@@ -316,8 +316,11 @@ func (h *Hooks) VerifyAgain(ctx context.Context, q *engine.Refusal) (engine.Rece
 	in.request.Context = ctx
 	j := r.verify(in)
 	if !j.genuine {
-		return engine.Receipt{},
-			fmt.Errorf("%w: %s", ErrNotVerified, strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; "))
+		why := strings.TrimSuffix(j.reason+": "+j.detail+"; "+r.diagnose(in, j, t.routes), "; ")
+		if j.status == http.StatusUnauthorized && r.sendsSecret() {
+			why = "the token of a refused delivery is not stored, so it cannot be verified again; have the provider send it again"
+		}
+		return engine.Receipt{}, fmt.Errorf("%w: %s", ErrNotVerified, why)
 	}
 	r.used(j.secret, in.at)
 	receipts, err := r.accept(ctx, h.sink, j.deliveries)
@@ -328,4 +331,9 @@ func (h *Hooks) VerifyAgain(ctx context.Context, q *engine.Refusal) (engine.Rece
 		return engine.Receipt{}, fmt.Errorf("%w: its list is empty", ErrNotVerified)
 	}
 	return receipts[0], nil
+}
+
+// sendsSecret reports whether each way to prove a delivery is a secret that it contains.
+func (r *route) sendsSecret() bool {
+	return len(r.proofs) > 0 && !slices.ContainsFunc(r.proofs, func(p *proof) bool { return p.verifier == nil || !p.verifier.Secret() })
 }
