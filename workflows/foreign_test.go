@@ -141,3 +141,39 @@ func TestAFractionThatWouldBeRoundedIsAMistake(t *testing.T) {
 		}
 	}
 }
+
+// TestAnObjectInDoubleBracesIsExplainedInPlainWords, with what to write in its place.
+func TestAnObjectInDoubleBracesIsExplainedInPlainWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"{{ {a: 1} }}": "write {a: 1}", "{{a: 1}}": "write {a: 1}", `{{ {"a": {"b": [1]}} }}`: `write {"a": {"b": [1]}}`,
+		"{{ event.data.a }}": "write event.data.a", "{ {a: 1}: 2 }": `write {name: value} or {"name": value}`,
+	} {
+		_, mistakes := loadOne(t, webhookHead+"  - {if: '"+text+"', stop: x}\n", "")
+		if len(mistakes) != 1 || mistakes[0].Hint != want || strings.Contains(mistakes[0].Problem, "token") {
+			t.Errorf("%s: %v", text, mistakes)
+		}
+	}
+}
+
+// TestEachReadOfAStepThatMayBeSkippedIsReportedOnce, and one with ?. is not reported.
+func TestEachReadOfAStepThatMayBeSkippedIsReportedOnce(t *testing.T) {
+	for text, want := range map[string]int{
+		"steps.x.output.body.a.b":                                                1,
+		"steps.x.output.body[event.data.i].a":                                    1,
+		"steps.x.output.body.a + steps.x.output.body.b":                          2,
+		"steps.x.output?.body.a ?? 1":                                            0,
+		"steps.x.output != nil ? steps.x.output?.body.a : steps.x.output.status": 1,
+	} {
+		_, mistakes := loadOne(t, webhookHead+"  - {id: x, if: event.data.ok, uses: http/get, with: {url: \"https://api.example.com\"}}\n"+
+			"  - {uses: log, with: {message: \"${{ "+text+" }}\"}}\n", "")
+		warned := 0
+		for _, m := range mistakes {
+			if m.Code == "maybe-skipped" {
+				warned++
+			}
+		}
+		if warned != want {
+			t.Errorf("%s: want %d warnings, got\n%v", text, want, mistakes)
+		}
+	}
+}

@@ -125,7 +125,7 @@ func (e *checking) lint(sc *Scope) *linter {
 	}
 	_, bare := sc.Names["headers"]
 	ast.Walk(&tree.Node, headerNames{bare})
-	l := &linter{e: e, sc: sc, declared: map[string]bool{}, doubted: map[int]bool{}}
+	l := &linter{e: e, sc: sc, declared: map[string]bool{}, doubted: map[int]bool{}, skipped: map[int]bool{}}
 	l.run(tree.Node)
 	e.divisionComment()
 	if l.failed {

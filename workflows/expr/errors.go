@@ -68,6 +68,8 @@ func (e *checking) syntaxError(err error) {
 	case badNumber.MatchString(problem):
 		m := badNumber.FindStringSubmatch(problem)
 		problem, hint = m[1]+" is not a number", fmt.Sprintf("for a duration write duration(%q)", m[1])
+	case strings.HasPrefix(problem, "a map key must be"):
+		problem, hint = "a name of an object is expected here", `write {name: value} or {"name": value}`
 	case strings.Contains(problem, "maximum allowed nodes"):
 		code, problem = "too-large", fmt.Sprintf("the expression has more than %d parts", maxExprNodes)
 	}
@@ -119,13 +121,21 @@ func signHint(problem string) string {
 	return ""
 }
 
-// doubleBraces returns the text between {{ and }}, the syntax of other template languages.
+// doubleBraces returns what to write for the text between {{ and }}, the syntax of other template
+// languages: {{a: 1}} is an object.
 func doubleBraces(text string) (inner string, ok bool) {
 	inner, open := strings.CutPrefix(strings.TrimSpace(text), "{{")
 	inner, closed := strings.CutSuffix(inner, "}}")
 	inner = strings.TrimSpace(inner)
-	return inner, open && closed && inner != "" && !strings.ContainsAny(inner, "{}")
+	ok = open && closed && inner != "" && Unclosed(inner) < 0
+	if pairBegins.MatchString(inner) {
+		inner = "{" + inner + "}"
+	}
+	return inner, ok
 }
+
+// pairBegins matches the first name of an object and its colon.
+var pairBegins = regexp.MustCompile(`^(\w+|"[^"]*"|'[^']*')\s*:`)
 
 func typeWord(t string) string {
 	switch t {

@@ -24,6 +24,8 @@ type linter struct {
 	chains   map[string]exprPath
 	// doubted are the positions of fields of event.data that were reported.
 	doubted map[int]bool
+	// skipped are the positions of steps that were reported because they may be skipped.
+	skipped map[int]bool
 	// absent reports whether the visited node may be missing: it is left of ?? or compared with
 	// nil.
 	absent bool
@@ -388,11 +390,14 @@ func (l *linter) dashed(at ast.Node, key string) string {
 	return ""
 }
 
-// maybeNil warns about steps.x.output.y if the step may be skipped.
+// maybeNil warns about steps.x.output.y if the step may be skipped, once for each place: a chain is
+// visited once for each of its fields.
 func (l *linter) maybeNil(id *ast.IdentifierNode, key string, at ast.Node) {
-	loose := regexp.MustCompile(`steps\.` + key + `\.output\s*(\.|\[)`)
-	if loose.MatchString(l.e.Text) {
-		l.e.report("maybe-skipped", true, at.Location().From, at.Location().From+len([]rune(key)),
+	from := at.Location().From
+	loose := regexp.MustCompile(`^` + regexp.QuoteMeta(key) + `\.output\s*[.\[]`)
+	if !l.skipped[from] && loose.MatchString(string([]rune(l.e.Text)[from:])) {
+		l.skipped[from] = true
+		l.e.report("maybe-skipped", true, from, from+len([]rune(key)),
 			fmt.Sprintf("step %q may be skipped, and its output is nil then", key), fmt.Sprintf("write steps.%s.output?.…", key))
 	}
 }
