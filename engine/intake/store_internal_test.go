@@ -245,3 +245,52 @@ func TestTheEndOfARunIsToldToThoseWhoWait(t *testing.T) {
 		t.Error("not told")
 	}
 }
+
+// oneRow is a store that takes no decisions of several events at once.
+type oneRow struct{ *altered }
+
+func (s oneRow) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchResult, error) {
+	if len(ms) > 1 {
+		return nil, &engine.UnstorableError{Workflow: "w", Err: errors.New("a row is refused")}
+	}
+	return s.altered.Match(ctx, ms)
+}
+
+// TestEventsWhoseDecisionsAreRefusedTogetherAreDecidedAlone: no run keeps the slot of its first try, and those who wait are told.
+func TestEventsWhoseDecisionsAreRefusedTogetherAreDecidedAlone(t *testing.T) {
+	s := &altered{Store: storetest.New(t).Store}
+	in := over(t, oneRow{s})
+	in.Start(t.Context())
+	in.Wait()
+	var events []*engine.Event
+	for id := range engine.EventID(2) {
+		d := arriving("webhook", id.String(), `{}`)
+		if _, err := s.AcceptAll(t.Context(), []engine.EventID{id + 1}, []*engine.Delivery{d}); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, &engine.Event{ID: id + 1, Delivery: *d})
+	}
+	told, leave := in.waiters.add(1)
+	defer leave()
+	if going := in.match(events...); in.runner.AtWork() != len(going) || len(s.matched) != 2 {
+		t.Errorf("%d runs go on, %d are at work, %d decisions are stored", len(going), in.runner.AtWork(), len(s.matched))
+	}
+	if len(told) != 1 {
+		t.Error("who waits for an event is not told of its decision")
+	}
+}
+
+// TestOrderedEventsStayInTheInboxWhileTheEngineStops.
+func TestOrderedEventsStayInTheInboxWhileTheEngineStops(t *testing.T) {
+	s := &altered{Store: storetest.New(t).Store}
+	in := over(t, s)
+	in.Start(t.Context())
+	in.Wait()
+	in.stopping, in.matching[1] = true, true
+	in.ordered.queue, in.ordered.draining = []*engine.Event{{ID: 1, Delivery: *arriving("webhook", "k", `{}`)}}, true
+	in.goroutines.Add(1)
+	in.matchOrdered()
+	if len(s.matched) != 0 || in.ordered.draining || len(in.matching) != 0 {
+		t.Errorf("decided: %+v; being decided: %v", s.matched, in.matching)
+	}
+}
