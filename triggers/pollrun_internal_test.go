@@ -100,6 +100,8 @@ type turns struct {
 }
 
 func (d *turns) InletState(_ context.Context, trigger, inlet string) (engine.InletState, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if len(d.reads) > 0 {
 		err := d.reads[0]
 		d.reads = d.reads[1:]
@@ -109,12 +111,20 @@ func (d *turns) InletState(_ context.Context, trigger, inlet string) (engine.Inl
 }
 
 func (d *turns) Turn(_ context.Context, work string) (func(), bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.when = append(d.when, time.Now())
 	d.asked = append(d.asked, fmt.Sprintf("%s at %s", work, time.Since(d.began).Round(time.Minute)))
-	return func() { d.ended++ }, !d.follows.Load()
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.ended++
+	}, !d.follows.Load()
 }
 
 func (d *turns) Poll(_ context.Context, b *engine.PollBatch) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.states[b.Trigger+b.Inlet] = b.State
 	return 0, nil
 }

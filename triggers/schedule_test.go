@@ -199,10 +199,14 @@ func (d *diary) Known(context.Context, string, []string) (map[string]bool, error
 	return nil, nil
 }
 func (d *diary) InletState(_ context.Context, trigger, inlet string) (engine.InletState, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.states[trigger+inlet], nil
 }
 func (d *diary) Fired(_ context.Context, f engine.Firing) error {
+	d.mu.Lock()
 	d.states[f.Trigger+f.Inlet] = engine.InletState{Cursor: f.Timetable, Rest: f.SetBack, AskedAt: f.Planned, OKAt: f.Planned}
+	d.mu.Unlock()
 	if x := f.Delivery; x != nil {
 		d.note(x.Key + " " + string(x.Raw))
 	}

@@ -68,14 +68,14 @@ func (w *world) made(change func(*console.Options)) *console.Console {
 
 // named replaces the names of runs and events in a path.
 func (w *world) named(path string) string {
-	if w.names == nil {
+	w.naming.Do(func() {
 		d := w.desk
 		w.names = strings.NewReplacer("CONFLICTING", d.conflicting.String(), "FILTERED", d.filtered.String(), "MATCHED",
 			d.event(d.failed),
 			"PENDING", d.pending(), "FAILED2", d.failed2.String(), "FAILED", d.failed.String(), "TIMEDOUT", d.timedOut.String(),
 			"GOOD", d.good.String(), "QUEUED", d.queued.String(), "ASKING", d.asking.String(), "DOUBTFUL", d.doubtful.String(),
 			"RUNNING", d.running.String(), "LONG", d.long.String())
-	}
+	})
 	return w.names.Replace(path)
 }
 

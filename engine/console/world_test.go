@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type world struct {
 	n     int64
 	// names are those of the runs and events, groups that of a dead letter's group.
 	names, groups *strings.Replacer
+	naming        sync.Once // of names: pages are read at the same time
 }
 
 const projectYAML = `server: {public_url: https://hooks.example/}

@@ -23,7 +23,7 @@ func TestKeyThatCannotBeReadIsNeverReplaced(t *testing.T) {
 	for name, c := range map[string]struct{ dir, credentials, want string }{
 		"a folder":          {folder, "", "reading the key: "},
 		"a credential":      {t.TempDir(), credentials, "reading the key: "},
-		"no project folder": {filepath.Join(t.TempDir(), "none"), "", "making the key "},
+		"no project folder": {filepath.Join(t.TempDir(), "none"), "", "creating the key "},
 	} {
 		t.Setenv("CREDENTIALS_DIRECTORY", c.credentials)
 		r := New(c.dir)
@@ -38,7 +38,7 @@ func TestKeyThatCannotBeReadIsNeverReplaced(t *testing.T) {
 		_, err4 := r.Open([]byte("x"), "c")
 		_, err5 := r.Existing("p")
 		for i, err := range []error{err4, err5} {
-			if err == nil || errors.Is(err, ErrNoKey) != strings.HasPrefix(c.want, "making") {
+			if err == nil || errors.Is(err, ErrNoKey) != strings.HasPrefix(c.want, "creating") {
 				t.Errorf("%s, reading use %d: %v", name, i, err)
 			}
 		}

@@ -107,7 +107,7 @@ func TestParametersOfAnAddress(t *testing.T) {
 		"postgres://a:p@db/x?sslmode=disable":             "hookloom true false no tls",
 		"postgres://a:p@db/x?hints=off&atomic_pages=yes":  "hookloom false true tls",
 		"postgres://a:p@db/x?hints=on;b":                  "write postgres://USER:PASSWORD@HOST:5432/DATABASE",
-		"postgres://a:p@db/x?schema=public":               "schema= of the address: use a name of its own",
+		"postgres://a:p@db/x?schema=public":               "schema= of the address: use the name of a separate schema",
 		"postgres://a:p@db/x?schema=shop_2":               "shop_2 true false tls",
 		"mysql://a:p@db/x":                                "the database is a file, or on a PostgreSQL server",
 		"host=db user=a password=p":                       "write postgres://USER:PASSWORD@HOST:5432/DATABASE",
@@ -117,8 +117,8 @@ func TestParametersOfAnAddress(t *testing.T) {
 		"postgres://a:p@ss/word@db/x":                     "write characters such as @ / : # ? % of the password as %40 %2F",
 		"postgres://a:p@db/x\n":                           "hookloom true false tls",
 		"postgres://a@%2Frun%2Fpg:5433/x":                 "write the folder of a socket as a parameter",
-		"postgres://a:p@db/x?schema=user":                 "schema= of the address: use a name of its own",
-		"postgres://a:p@db/x?schema=information_schema":   "schema= of the address: use a name of its own",
+		"postgres://a:p@db/x?schema=user":                 "schema= of the address: use the name of a separate schema",
+		"postgres://a:p@db/x?schema=information_schema":   "schema= of the address: use the name of a separate schema",
 		"postgres://a:p#1@db/x":                           "write characters such as",
 	} {
 		a, err := postgres.Parse(text)
