@@ -165,13 +165,6 @@ func TestALargeUseOfEachFunctionEndsInTime(t *testing.T) {
 // cheap are functions of numbers, which are tested as a group.
 var cheap = map[string]bool{"bitnand": true, "bitshr": true, "bitushr": true, "findIndex": true, "findLastIndex": true}
 
-func scopeNames(n expr.Names) (out []string) {
-	for k := range n {
-		out = append(out, k)
-	}
-	return out
-}
-
 // boundedEval evaluates, and fails the test if the evaluation takes long or much memory, or ends
 // with an error without advice.
 func boundedEval(t *testing.T, e *expr.Expr, names expr.Names) {

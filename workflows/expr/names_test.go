@@ -339,3 +339,10 @@ func TestTrustedExpressionIsCompiledWhenItIsEvaluated(t *testing.T) {
 		t.Errorf("the longest text: %v", err)
 	}
 }
+
+func scopeNames(n expr.Names) (out []string) {
+	for k := range n {
+		out = append(out, k)
+	}
+	return out
+}
