@@ -3,7 +3,6 @@ package actions_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -13,10 +12,9 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // documents are the vendors' published documents with which a connector must agree: files in the
 // folders of documentFolders. The table is ordered by connector.
@@ -193,7 +191,7 @@ func TestRequestsWithoutADocumentAreAsRecorded(t *testing.T) {
 			}
 			continue
 		}
-		if *update {
+		if testgolden.Updating() {
 			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 				t.Fatal(err)
 			}

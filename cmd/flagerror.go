@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ import (
 )
 
 // flagError adds to the error for an unknown flag the one that was probably meant, and how to list
-// the command's flags. To the error for a value it adds how to write one.
+// the command's flags. For a value that cannot be read, it says how to write one.
 func flagError(c *cobra.Command, err error) error {
 	text := err.Error()
 	if invalid := new(pflag.InvalidValueError); errors.As(err, &invalid) {
@@ -24,8 +25,8 @@ func flagError(c *cobra.Command, err error) error {
 		return usageError("--%s %q: write %s", invalid.GetFlag().Name, invalid.GetValue(), valueWords(invalid.GetFlag()))
 	}
 	if missing := new(pflag.ValueRequiredError); errors.As(err, &missing) {
-		if f := missing.GetFlag(); f.Value.Type() != "string" {
-			return usageError("--%s has no value: write %s", f.Name, valueWords(f))
+		if words := valueWords(missing.GetFlag()); words != "" {
+			return usageError("--%s has no value: write %s", missing.GetFlag().Name, words)
 		}
 		return usageError("--%s has no value\n%s --help describes the flags", missing.GetFlag().Name, c.CommandPath())
 	}
@@ -46,11 +47,11 @@ func flagError(c *cobra.Command, err error) error {
 	return usageError("%w\n%s", err, hint)
 }
 
-// valueWords says which values a flag takes.
+// valueWords says which values a flag takes; "" if it takes any text.
 func valueWords(f *pflag.Flag) string {
 	words := map[string]string{"int": "a whole number", "int64": "a whole number", "float64": "a number", "bool": "true or false",
 		"duration": "a duration with a unit: ms, s, m, h or d"}[f.Value.Type()]
-	if f.Value.Type() != "bool" && f.DefValue != "" && f.DefValue != "0" {
+	if words != "" && f.Value.Type() != "bool" && f.DefValue != "" && f.DefValue != "0" {
 		words += ", such as " + f.DefValue
 	}
 	return words
@@ -78,7 +79,7 @@ func (v *durationValue) Set(s string) error {
 	return nil
 }
 
-func (v *durationValue) String() string { return time.Duration(*v).String() }
+func (v *durationValue) String() string { return engine.ShortDuration(time.Duration(*v)) }
 
 func (v *durationValue) Type() string { return "duration" }
 

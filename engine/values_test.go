@@ -201,7 +201,6 @@ func TestManualChangeOfAValueHasTheLimitsOfAStep(t *testing.T) {
 	}
 }
 
-// TestListOfValuesContinuesFromItsToken.
 func TestListOfValuesContinuesFromItsToken(t *testing.T) {
 	t.Parallel()
 	for _, ref := range []engine.ValueRef{{}, {Workflow: "w", Key: "k"}, {Key: "of the project"}, {Workflow: "w"}} {

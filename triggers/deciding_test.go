@@ -12,7 +12,6 @@ import (
 	"github.com/hookloom/hookloom/triggers"
 )
 
-// TestEventPreviewNeedsAWebhookAndAJSONBody.
 func TestEventPreviewNeedsAWebhookAndAJSONBody(t *testing.T) {
 	p := load(t, "triggers:\n  t: {webhook: {auth: none, key: body.id}}\n  s: {schedule: {every: 1h}}\n")
 	now := time.Now()

@@ -66,7 +66,6 @@ func show(v any, ok bool) string { return fmt.Sprint(v, " ", ok) }
 
 func of(text string) func() []byte { return func() []byte { return []byte(text) } }
 
-// TestEmptyReplyIsAnObject.
 func TestEmptyReplyIsAnObject(t *testing.T) {
 	w := httptest.NewRecorder()
 	answer(w, http.StatusOK, reply{})

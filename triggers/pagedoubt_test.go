@@ -84,7 +84,6 @@ func TestLastPageWithoutItsNextKeyIsAccepted(t *testing.T) {
 	}
 }
 
-// TestDryRunReportsThatAListMayContinue.
 func TestDryRunReportsThatAListMayContinue(t *testing.T) {
 	ask := func(context.Context, map[string]any) (map[string]any, error) {
 		return map[string]any{"status": 200, "headers": map[string]any{}, "url": "http://shop.test/",

@@ -173,7 +173,6 @@ func TestFailedPollKeepsItsState(t *testing.T) {
 	}
 }
 
-// TestStoreErrorIsReportedBesideThePollError.
 func TestStoreErrorIsReportedBesideThePollError(t *testing.T) {
 	s := newShop(t)
 	s.handle = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }

@@ -57,7 +57,6 @@ func TestRefusedBodyOfUnknownSizeHasNone(t *testing.T) {
 	}
 }
 
-// TestSampleOfAnotherTypeSaysWhoseBodyItHas.
 func TestSampleOfAnotherTypeSaysWhoseBodyItHas(t *testing.T) {
 	p := load(t, `triggers: {a: {webhook: {provider: stripe, secret: "${{ secrets.S }}"}}}`)
 	for kind, want := range map[string]string{"": "", "payment_intent.succeeded": "", "charge.refunded": "payment_intent.succeeded"} {

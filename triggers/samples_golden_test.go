@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -123,5 +124,5 @@ func TestSamplesAndTheirVerdictsStayTheSame(t *testing.T) {
 			}
 		}
 	}
-	triggers.Golden(t, "samples", out.String())
+	testgolden.Compare(t, "samples.golden", out.String())
 }

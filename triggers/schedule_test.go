@@ -213,7 +213,6 @@ func (d *diary) Fired(_ context.Context, f engine.Firing) error {
 	return nil
 }
 
-// TestTimesMissedByADowntimeFollowTheFile.
 func TestTimesMissedByADowntimeFollowTheFile(t *testing.T) {
 	at := func(clock string) time.Time {
 		x, err := time.Parse("15:04:05", clock)
@@ -349,7 +348,6 @@ func TestEditOfAScheduleFiresNothing(t *testing.T) {
 	due("58 18 * * *", elsewhere, 2)
 }
 
-// TestCronErrorsUseOurOwnMessages.
 func TestCronErrorsUseOurOwnMessages(t *testing.T) {
 	for text, want := range map[string]string{
 		"0 0 L * *": "last one of the month", "0 0 LW * *": "last one", "0 0 * * 5L": "last one", "0 0 * * 1#2": "n-th weekday",

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -160,7 +161,7 @@ func TestEditOfAScheduleIsComparedWithItsRecordedFirings(t *testing.T) {
 			all += c.name + "\n" + changesOf(t, l, p, from, time.Now().UTC(), keys)
 		})
 	}
-	Golden(t, "scheduleedits", all)
+	testgolden.Compare(t, "scheduleedits.golden", all)
 }
 
 // TestEditOfAScheduleNeedsItsRecord: a record that cannot be read, a cron that is not valid and a call that ends are errors.

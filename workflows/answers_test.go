@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookloom/hookloom/engine/signature"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
@@ -66,7 +67,7 @@ func TestEachQuestionAboutAProjectHasTheAnswerOfTheGoldenFile(t *testing.T) {
 		}
 	}
 	ofPresets(t, a)
-	compareGolden(t, "answers.txt", a.String())
+	testgolden.Compare(t, "answers.txt", a.String())
 }
 
 func ofTriggers(a *answers, p *workflows.Project) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -105,5 +106,5 @@ func TestBoundsAndLongTextsAreReportedAsTheGoldenFileSays(t *testing.T) {
 		strings.Repeat("y", 200)+" ${{ 1 + }}")
 	workflow("on: manual\nsteps: [{id: a, uses: '%'}]", append(x(40, 41, 100), "http", "http/", "htp/get", "Http/get", "http/GET",
 		"store", "HTTP")...)
-	compareGolden(t, "bounds.txt", out.String())
+	testgolden.Compare(t, "bounds.txt", out.String())
 }

@@ -89,7 +89,6 @@ func TestReplacingGivesOneWarning(t *testing.T) {
 	}
 }
 
-// TestAWaitHasAtMostTenChoices.
 func TestAWaitHasAtMostTenChoices(t *testing.T) {
 	for n, ok := range map[int]bool{1: false, 2: true, 10: true, 11: false} {
 		choices := "{approval: ok}" + strings.Repeat(", {event: t, key: inputs.id}", n-1)

@@ -3,13 +3,13 @@ package workflows_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 )
 
@@ -41,35 +41,7 @@ func TestEveryKeyIsDecodedAsTheGoldenFileSays(t *testing.T) {
 		{"free", p.Actions.Connector("free")}, {"triggers", p.Triggers}, {"workflows", p.Workflows}, {"tests", tests}, {"preset", preset}} {
 		d.value(part.name, reflect.ValueOf(part.of), 0)
 	}
-	compareGolden(t, "decoded.txt", d.out.String())
-}
-
-// compareGolden compares a text with testdata/NAME, and shows the lines that differ.
-func compareGolden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, lines := strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), strings.Split(got, "\n")
-	for i := range max(len(want), len(lines)) {
-		a, b := "(the end)", "(the end)"
-		if i < len(want) {
-			a = want[i]
-		}
-		if i < len(lines) {
-			b = lines[i]
-		}
-		if a != b {
-			t.Fatalf("line %d of %s:\n got %s\nwant %s\nRun the test with -update if it should be so.", i+1, file, b, a)
-		}
-	}
+	testgolden.Compare(t, "decoded.txt", d.out.String())
 }
 
 // dumper writes values with all their fields that are not zero, each on a line.

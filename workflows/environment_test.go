@@ -169,7 +169,6 @@ func TestMistakeIsReportedInItsOwnFile(t *testing.T) {
 	}
 }
 
-// TestErrorOfAnUnknownEnvironmentListsAll.
 func TestErrorOfAnUnknownEnvironmentListsAll(t *testing.T) {
 	dir := t.TempDir()
 	if err := workflows.CheckEnvironment(dir, "prod"); err == nil || !strings.Contains(err.Error(), "create it, or leave out --env") {

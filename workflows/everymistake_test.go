@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 	"gopkg.in/yaml.v3"
 )
@@ -100,7 +101,7 @@ func TestEachWrongValueIsReportedAsTheGoldenFileSays(t *testing.T) {
 		errors.As(err, &ofPreset)
 		found.add(mistakes.With(ofTests).With(ofPreset))
 	}
-	compareGolden(t, "wrong.txt", found.text())
+	testgolden.Compare(t, "wrong.txt", found.text())
 }
 
 // smallCatalog has some actions and one preset, so that the messages do not change with new ones.

@@ -107,7 +107,6 @@ func TestOnlyAnExpressionInsertsNothing(t *testing.T) {
 	}
 }
 
-// TestExpressionsAboutAPatternAreListedOnce.
 func TestExpressionsAboutAPatternAreListedOnce(t *testing.T) {
 	compile := func(text string) *Expr {
 		e, err := expr.Compile(text, "event")
@@ -122,7 +121,6 @@ func TestExpressionsAboutAPatternAreListedOnce(t *testing.T) {
 	}
 }
 
-// TestMistakeInASchemaFileNamesItsLine.
 func TestMistakeInASchemaFileNamesItsLine(t *testing.T) {
 	_, mistakes := LoadFiles(t.TempDir(), Files{
 		ProjectFile:          []byte("triggers:\n  shop: {webhook: {auth: none, key: body.id, schema: schemas/order.json}}\n"),

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 	"golang.org/x/tools/txtar"
 )
@@ -27,7 +28,7 @@ func TestAProjectWithManyMistakesReportsEach(t *testing.T) {
 				generatedSecret.ReplaceAllString(m.Hint, "(random)"))
 		}
 	}
-	compareGolden(t, "many_want.txt", out.String())
+	testgolden.Compare(t, "many_want.txt", out.String())
 }
 
 // damages are how one line of a file becomes wrong.
@@ -121,5 +122,5 @@ func TestADamagedFileIsExplained(t *testing.T) {
 			fmt.Fprintf(&out, "%.20q: %d:%d+%d: [%s] %s | %s\n", text, m.Line, m.Column, m.Width, m.Code, m.Problem, m.Hint)
 		}
 	}
-	compareGolden(t, "damaged.txt", out.String())
+	testgolden.Compare(t, "damaged.txt", out.String())
 }

@@ -16,7 +16,6 @@ func TestOnlyMapsNamedHeadersHoldCredentials(t *testing.T) {
 	}
 }
 
-// TestSettingsWithSecretsAreRecognizedByPath.
 func TestSettingsWithSecretsAreRecognizedByPath(t *testing.T) {
 	for path, want := range map[string]bool{
 		"server": false, "server tokens": true, "server tokens ci": true, "server listen": false, "triggers t webhook secret": true,
@@ -29,7 +28,6 @@ func TestSettingsWithSecretsAreRecognizedByPath(t *testing.T) {
 	}
 }
 
-// TestHintForABadRedactPathRepeatsOnlyValidParts.
 func TestHintForABadRedactPathRepeatsOnlyValidParts(t *testing.T) {
 	for written, repeats := range map[string]bool{
 		"card.number": true, "iban": true, "card number": false, "card[0": false, "": false, ".card": false, "card.": false, "a..b": false,

@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,13 +11,12 @@ import (
 	"testing"
 
 	"github.com/hookloom/hookloom/actions"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/joho/godotenv"
 	"golang.org/x/tools/txtar"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func catalog(t testing.TB) workflows.Catalog {
 	t.Helper()
@@ -69,7 +67,7 @@ func TestEachMistakeIsReportedWithPlaceAndFix(t *testing.T) {
 				}
 			}
 			want := &a.Files[len(a.Files)-1]
-			if *update {
+			if testgolden.Updating() {
 				want.Data = []byte(got.String())
 				if err := os.WriteFile(file, txtar.Format(a), 0o600); err != nil {
 					t.Fatal(err)

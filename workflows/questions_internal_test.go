@@ -108,7 +108,6 @@ func TestTypesOfDataAreChecked(t *testing.T) {
 	}
 }
 
-// TestPagesOfAStepAreReadFromData.
 func TestPagesOfAStepAreReadFromData(t *testing.T) {
 	p, err := ParsePages(map[string]any{"items": "response.body.rows", "page": map[string]any{"query": "p"}, "max": 3})
 	if err != nil || p.Items.Text != "response.body.rows" || p.Counter().Name != "p" || p.Counter().From != 1 || p.Max != 3 {
@@ -317,7 +316,6 @@ func TestATestIsAppendedToItsFile(t *testing.T) {
 	}
 }
 
-// TestMapsAreOverlaidAndAllElseIsReplaced.
 func TestMapsAreOverlaidAndAllElseIsReplaced(t *testing.T) {
 	under := map[string]any{"a": 1, "m": map[string]any{"x": 1, "y": []any{1}}, "k": "stays"}
 	over := map[string]any{"a": 2, "m": map[string]any{"y": []any{2}, "z": 3}, "n": nil}
@@ -357,7 +355,6 @@ func TestPrefixesOfDataAreFound(t *testing.T) {
 	}
 }
 
-// TestAPathToMaskIsReadInEveryForm.
 func TestAPathToMaskIsReadInEveryForm(t *testing.T) {
 	for text, want := range map[string]string{
 		"event.data.a":      "true false   [{a false -1 false}]",

@@ -132,7 +132,6 @@ actions: {a: {request: {method: POST, path: /a, body: {c: "${{ connection?.list 
 	}
 }
 
-// TestAStepLacksAConnectionThatIsNotDeclared.
 func TestAStepLacksAConnectionThatIsNotDeclared(t *testing.T) {
 	k := &Connector{Name: "acme", Fields: []ConnectionField{{Name: "token", Required: true}}}
 	p := &Project{Connections: map[string]*Connection{"there": {}}}
@@ -165,7 +164,6 @@ func TestAStepLacksAConnectionThatIsNotDeclared(t *testing.T) {
 	}
 }
 
-// TestSizesAndDurationsAreShownAsFilesWriteThem.
 func TestSizesAndDurationsAreShownAsFilesWriteThem(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 bytes", 1000: "1000 bytes", 1024: "1KiB", 1025: "1025 bytes", 64 << 10: "64KiB",
 		1 << 20: "1MiB",
@@ -187,7 +185,6 @@ func TestSizesAndDurationsAreShownAsFilesWriteThem(t *testing.T) {
 	}
 }
 
-// TestNoActionsAreAnEmptySet.
 func TestNoActionsAreAnEmptySet(t *testing.T) {
 	var none *Actions
 	if none.Get("a") != nil || none.All() != nil || none.Names() != nil || none.Connector("a") != nil || none.builtInUnder("a") != "" ||
@@ -322,7 +319,6 @@ func TestASchemaFitsTheEditor(t *testing.T) {
 	}
 }
 
-// TestARuleWithoutASchemaTakesAnyData.
 func TestARuleWithoutASchemaTakesAnyData(t *testing.T) {
 	var none *DataRule
 	if none.Check(1) != nil || (&DataRule{}).Check(1) != nil {

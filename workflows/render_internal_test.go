@@ -171,7 +171,6 @@ func TestEmptyValuesAreRefusedWhereOneIsNeeded(t *testing.T) {
 	}
 }
 
-// TestValuesAreEqualIfTheyAreWrittenTheSame.
 func TestValuesAreEqualIfTheyAreWrittenTheSame(t *testing.T) {
 	all := []string{"1", "2", "text", `"${{ a }}"`, `"${{ a.b }}"`, `"x ${{ a }}"`, `"x ${{ a.b }}"`, `"y ${{ a }}"`, `"${{ a }} x"`,
 		`["${{ a }}"]`, `["${{ a.b }}"]`, `["${{ a }}", 1]`, `{b: "${{ a }}"}`, `{c: "${{ a }}"}`, `{b: "${{ a.b }}"}`,

@@ -181,7 +181,7 @@ func (m *Monitor) Load(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, a := range list {
-		m.open[key{a.Kind, a.Subject}] = a // those of ofNode are not our own: another node may have reported them
+		m.open[key{a.Kind, a.Subject}] = a // not in own: another node may have reported it
 	}
 	for k, a := range m.pending {
 		m.own[k] = m.own[k] || a != nil

@@ -407,7 +407,6 @@ func TestOpenAlertsAreListedNewestFirst(t *testing.T) {
 	}
 }
 
-// TestPendingReportsAreSentAtShutdown.
 func TestPendingReportsAreSentAtShutdown(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)

@@ -48,7 +48,6 @@ func TestFailedRunIsReportedUntilARunSucceeds(t *testing.T) {
 	}
 }
 
-// TestRuleErrorIsReportedUntilAnEvaluationSucceeds.
 func TestRuleErrorIsReportedUntilAnEvaluationSucceeds(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)
@@ -117,7 +116,6 @@ func TestADiskIsLowUntilThereIsRoom(t *testing.T) {
 	}
 }
 
-// TestABacklogIsOldAfterFiveMinutes.
 func TestABacklogIsOldAfterFiveMinutes(t *testing.T) {
 	t.Parallel()
 	r := newTestMonitor(t, listens)

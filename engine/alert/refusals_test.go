@@ -96,7 +96,6 @@ func TestFloodLastsUntilACalmWindow(t *testing.T) {
 	}
 }
 
-// TestFloodOfAQuietTriggerEndsBelowTenRefusals.
 func TestFloodOfAQuietTriggerEndsBelowTenRefusals(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]bool{10: false, 9: true} {
@@ -109,7 +108,6 @@ func TestFloodOfAQuietTriggerEndsBelowTenRefusals(t *testing.T) {
 	}
 }
 
-// TestTriggerCountsRestartAfterALongSilence.
 func TestTriggerCountsRestartAfterALongSilence(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -3,20 +3,16 @@ package backtest_test
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/testgolden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // goldens are the texts that the running tests compare with their golden files, by the name of the test.
 var goldens = map[string]*goldenText{}
@@ -35,44 +31,13 @@ func golden(t *testing.T) {
 	name := t.Name()
 	g := &goldenText{before: map[string]bool{}}
 	goldens[name] = g
-	file := filepath.Join("testdata", "findings", name+".txt")
 	t.Cleanup(func() {
 		delete(goldens, name)
 		if t.Failed() || t.Skipped() {
 			return
 		}
-		if *update {
-			if err := os.WriteFile(file, []byte(g.text.String()), 0o600); err != nil {
-				t.Error(err)
-			}
-			return
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := g.text.String(); got != string(want) {
-			t.Errorf("the findings are not those of %s; -update writes it anew:\n%s", file, firstDifference(got, string(want)))
-		}
+		testgolden.Compare(t, "findings/"+name+".txt", g.text.String())
 	})
-}
-
-// firstDifference shows the first lines that differ.
-func firstDifference(got, want string) string {
-	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
-	for i := range max(len(a), len(b)) {
-		var x, y string
-		if i < len(a) {
-			x = a[i]
-		}
-		if i < len(b) {
-			y = b[i]
-		}
-		if x != y {
-			return fmt.Sprintf("line %d\n got %s\nwant %s", i+1, x, y)
-		}
-	}
-	return ""
 }
 
 // note writes the findings of one backtest.

@@ -14,8 +14,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// told are workflows whose runs people answer or cancel, that use a secret, or that are switched off.
-var told = map[string]string{
+// operated are workflows whose runs people answer or cancel, that use a secret, or that are switched off.
+var operated = map[string]string{
 	"asks": "on: hook\nsteps:\n  - {id: ok, wait: {approval: \"pay ${{ event.data.n }}?\"}, timeout: 3d, continue_on_error: true}\n" +
 		"  - {uses: test/act, with: {n: \"${{ steps.ok.output?.approved }}\"}}\n",
 	"cut": "on: hook\nsteps: [{uses: test/act, with: {n: 1}}, {sleep: 2h}, {uses: test/act, with: {n: 2}}]\n",
@@ -97,7 +97,7 @@ func edited(t *testing.T, flows map[string]string, x edit) map[string]string {
 func TestWhatPeopleDidIsUsedAgain(t *testing.T) {
 	golden(t)
 	path := newPath(t)
-	recordInto(t, path, time.Time{}, told, tell(t, path))
+	recordInto(t, path, time.Time{}, operated, tell(t, path))
 	for _, x := range []edit{
 		{},
 		{"asks", "pay ", "please pay "},
@@ -139,7 +139,7 @@ func TestWhatPeopleDidIsUsedAgain(t *testing.T) {
 		{"nothing", "{set: {x: 1}}", "{foreach: \"[1, 2, 3, 4]\", as: i, " +
 			"steps: [{id: m, uses: store/set, with: {key: x, value: \"${{ i }}\"}, continue_on_error: true}]}"},
 	} {
-		f := test(t, path, edited(t, told, x), func(o *backtest.Options) {
+		f := test(t, path, edited(t, operated, x), func(o *backtest.Options) {
 			o.Tests = []*workflows.Test{
 				{Workflow: "nothing", Mocks: map[string][]workflows.Mock{"m": {{Output: map[string]any{"got": "mocked"}},
 					{Failed: true, Status: 503}, {Failed: true, Code: "odd", Message: "as the test says"}, {Failed: true}}}},

@@ -140,7 +140,7 @@ func TestMadeEventsHaveWhatTheEngineGivesThem(t *testing.T) {
 	}
 	if end(registry.MaxRuns-1, failed) == nil || end(registry.MaxRuns, failed) != nil || end(0, nil) != nil || end(0,
 		&plan.End{Status: "succeeded"}) != nil {
-		t.Error("an end that is not told, or the longest chain of runs")
+		t.Error("an end that is not reported, or the longest chain of runs")
 	}
 	for _, code := range []string{"cannot_call", "gone", "too_large", "chain_too_deep", "unknown_trigger", "invalid_input", "secret"} {
 		c := &call{called: &plan.Call{}, answer: &answer{err: &plan.Error{Code: code}}}

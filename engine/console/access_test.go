@@ -327,7 +327,6 @@ func TestPublicAddressNeedsEncryption(t *testing.T) {
 	}
 }
 
-// TestOnlyTrustedProxiesMayUseHTTPOnAPublicAddress.
 func TestOnlyTrustedProxiesMayUseHTTPOnAPublicAddress(t *testing.T) {
 	o := tokens("a-token", "")
 	o.Loopback, o.TLS = false, true

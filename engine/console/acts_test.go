@@ -14,6 +14,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testgolden"
 )
 
 func forecastOf(w *world) *engine.Forecast {
@@ -231,14 +232,14 @@ connections/crm/finish []
 `
 
 // event is the id of a run's event.
-func (d *desk) event(id engine.RunID) string {
+func (d *recordingOperator) event(id engine.RunID) string {
 	x, err := d.w.o.Log.RunOne(d.w.t.Context(), id)
 	d.w.must(err)
 	return x.Event
 }
 
 // pending is the id of the event that is not decided.
-func (d *desk) pending() string {
+func (d *recordingOperator) pending() string {
 	p, err := d.w.o.Log.EventPage(d.w.t.Context(), engine.Query{Trigger: "shop", Status: "pending"})
 	d.w.must(err)
 	return p.Items[0].ID
@@ -251,7 +252,7 @@ func TestRefusedActionIsAnsweredInTheFormOfItsRequest(t *testing.T) {
 		for path, want := range map[string]string{"/runs/RUNNING/cancel": "<p role=\"alert\">this form has expired",
 			"/api/v1/runs/RUNNING/cancel": `{"error":"this call`} {
 			out := get(c, "POST", w.named(path), nil, "")
-			if out.Code != http.StatusForbidden || !strings.Contains(out.Body.String(), want) || len(w.desk.calls()) != 0 {
+			if out.Code != http.StatusForbidden || !strings.Contains(out.Body.String(), want) || len(w.operator.calls()) != 0 {
 				t.Errorf("%s: %d %s", path, out.Code, out.Body)
 			}
 		}
@@ -262,42 +263,42 @@ func TestRefusedActionIsAnsweredInTheFormOfItsRequest(t *testing.T) {
 // of it with the golden file.
 func TestFormsDoWhatTheySay(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		w.desk.forecast, w.desk.undecided, w.desk.outcome = forecastOf(w), []string{"orders", "paused"}, "matched"
+		w.operator.forecast, w.operator.undecided, w.operator.outcome = forecastOf(w), []string{"orders", "paused"}, "matched"
 		c := w.made(nil)
 		csrf := csrfOf(t, c, "/store", nil)
 		var b bytes.Buffer
 		for _, again := range []bool{false, true} {
 			for _, o := range w.orders(forms, false) {
 				r := w.send(c, csrf, o)
-				if asked := w.desk.calls(); !again || len(asked) > 1 {
+				if asked := w.operator.calls(); !again || len(asked) > 1 {
 					fmt.Fprintf(&b, "=== %s %s%s\n", o.name, shownPart(r), strings.Join(asked, "\n"))
 				}
 				if to := r.Header().Get("Location"); strings.HasPrefix(to, "/shown/") || strings.Contains(to, "&shown=") {
 					fmt.Fprintf(&b, "--- %s\n", shownPart(get(c, "GET", to, nil, "")))
 				}
 			}
-			w.desk.already, w.desk.outcome, w.desk.undecided = true, "filtered", []string{"orders"}
+			w.operator.already, w.operator.outcome, w.operator.undecided = true, "filtered", []string{"orders"}
 		}
-		console.Golden(t, "forms", b.String())
+		testgolden.Compare(t, "forms.golden", b.String())
 	})
 }
 
 // TestCallsDoWhatTheySay does the same for the calls of the API.
 func TestCallsDoWhatTheySay(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		w.desk.forecast, w.desk.undecided, w.desk.outcome = forecastOf(w), []string{"orders", "paused"}, "matched"
+		w.operator.forecast, w.operator.undecided, w.operator.outcome = forecastOf(w), []string{"orders", "paused"}, "matched"
 		c := w.made(nil)
 		var b bytes.Buffer
 		for _, again := range []bool{false, true} {
 			for _, o := range w.orders(calls, true) {
 				r := w.send(c, "", o)
-				if asked := w.desk.calls(); !again || len(asked) > 1 {
+				if asked := w.operator.calls(); !again || len(asked) > 1 {
 					fmt.Fprintf(&b, "=== %s %s%s\n", o.name, shownPart(r), strings.Join(asked, "\n"))
 				}
 			}
-			w.desk.already, w.desk.outcome, w.desk.undecided = true, "filtered", []string{"orders"}
+			w.operator.already, w.operator.outcome, w.operator.undecided = true, "filtered", []string{"orders"}
 		}
-		console.Golden(t, "calls", b.String())
+		testgolden.Compare(t, "calls.golden", b.String())
 	})
 }
 
@@ -309,7 +310,7 @@ func TestFailedOrdersAreExplained(t *testing.T) {
 			Code: "conflict"},
 		&plan.Error{Message: "no room", Code: "store_full"}, errors.New("the reason")}
 	inBubble(t, func(t *testing.T, w *world) {
-		w.desk.forecast = forecastOf(w)
+		w.operator.forecast = forecastOf(w)
 		csrf := csrfOf(t, w.made(func(o *console.Options) { o.SessionKey = sameKey }), "/store", nil)
 		var b bytes.Buffer
 		for _, o := range append(w.orders(forms, false), w.orders(calls, true)...) {
@@ -319,11 +320,11 @@ func TestFailedOrdersAreExplained(t *testing.T) {
 				if i == 2 && list[0] == list[1] {
 					break // it does not come so far
 				}
-				w.desk.err = err
+				w.operator.err = err
 				text := shownPart(w.send(c, csrf, o))
-				w.desk.err = nil
+				w.operator.err = nil
 				asked := ""
-				for _, x := range w.desk.calls() {
+				for _, x := range w.operator.calls() {
 					if !strings.HasPrefix(x, "audit") || !strings.HasSuffix(x, text[:3]) {
 						asked += " " + strings.Fields(x)[0]
 					}
@@ -332,6 +333,6 @@ func TestFailedOrdersAreExplained(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "=== %s\n%s\n", o.name, strings.Join(compact(list), "\n"))
 		}
-		console.Golden(t, "refused", b.String())
+		testgolden.Compare(t, "refused.golden", b.String())
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/testgolden"
 )
 
 var (
@@ -55,7 +56,7 @@ func inBubble(t *testing.T, do func(t *testing.T, w *world)) {
 func (w *world) made(change func(*console.Options)) *console.Console {
 	w.t.Helper()
 	o := w.o
-	w.desk.whole(&o)
+	w.operator.whole(&o)
 	if change != nil {
 		change(&o)
 	}
@@ -69,7 +70,7 @@ func (w *world) made(change func(*console.Options)) *console.Console {
 // named replaces the names of runs and events in a path.
 func (w *world) named(path string) string {
 	w.naming.Do(func() {
-		d := w.desk
+		d := w.operator
 		w.names = strings.NewReplacer("CONFLICTING", d.conflicting.String(), "FILTERED", d.filtered.String(), "MATCHED",
 			d.event(d.failed),
 			"PENDING", d.pending(), "FAILED2", d.failed2.String(), "FAILED", d.failed.String(), "TIMEDOUT", d.timedOut.String(),
@@ -103,8 +104,8 @@ var pagePaths = strings.Fields(`
 // TestPagesShowTheWorld compares all pages with their golden files.
 func TestPagesShowTheWorld(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		w.desk.forecast = forecastOf(w)
-		w.desk.off = switches(w)
+		w.operator.forecast = forecastOf(w)
+		w.operator.off = switches(w)
 		c := w.made(nil)
 		pictures := regexp.MustCompile(`(?s)<svg class="chart" .*?</svg>`)
 		var b bytes.Buffer
@@ -114,9 +115,9 @@ func TestPagesShowTheWorld(t *testing.T) {
 			if path != "/?range=1h" { // one page is enough for the pictures
 				page = pictures.ReplaceAllString(page, "CHART")
 			}
-			fmt.Fprintf(&b, "=== %s %s%s\n", path, page, strings.Join(w.desk.calls(), "\n"))
+			fmt.Fprintf(&b, "=== %s %s%s\n", path, page, strings.Join(w.operator.calls(), "\n"))
 		}
-		console.Golden(t, "pages", b.String())
+		testgolden.Compare(t, "pages.golden", b.String())
 	})
 }
 
@@ -135,13 +136,13 @@ openapi.json
 // TestAPIAnswersAsRecorded compares the responses of all reading calls with their golden file.
 func TestAPIAnswersAsRecorded(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		w.desk.off = switches(w)
+		w.operator.off = switches(w)
 		c := w.made(nil)
 		var b bytes.Buffer
 		for _, path := range apiPaths {
 			fmt.Fprintf(&b, "=== %s %s\n", path, shownPart(get(c, "GET", w.named("/api/v1/"+path), nil, "")))
 		}
-		console.Golden(t, "api", strings.ReplaceAll(b.String(), "},{", "},\n{"))
+		testgolden.Compare(t, "api.golden", strings.ReplaceAll(b.String(), "},{", "},\n{"))
 	})
 }
 
@@ -182,7 +183,7 @@ func compact(list []string) []string {
 // does not need the read.
 func TestEveryFailedReadIsReported(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		w.desk.forecast = forecastOf(w)
+		w.operator.forecast = forecastOf(w)
 		var b bytes.Buffer
 		seen := map[string]bool{} // the same reads of the same page
 		paths := pagePaths[:len(pagePaths):len(pagePaths)]
@@ -190,7 +191,7 @@ func TestEveryFailedReadIsReported(t *testing.T) {
 			paths = append(paths, "/api/v1/"+p)
 		}
 		for _, path := range paths {
-			log := &brittle{History: w.o.Log}
+			log := &failingHistory{History: w.o.Log}
 			ask := func(n int, err error) string {
 				log.reads, log.failing, log.err = nil, n, err
 				return shownPart(get(w.made(func(o *console.Options) { o.Log = log }), "GET", w.named(path), nil, ""))
@@ -209,6 +210,6 @@ func TestEveryFailedReadIsReported(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "=== %s\n%s\n", path, strings.Join(compact(list), "\n"))
 		}
-		console.Golden(t, "faults", b.String())
+		testgolden.Compare(t, "faults.golden", b.String())
 	})
 }

@@ -252,7 +252,7 @@ func TestFormsAreRememberedUpToALimit(t *testing.T) {
 		}
 	}
 	if _, err := f.once("fails", func() (string, error) { return "x", errors.New("no") }); err == nil {
-		t.Error("a failure is not told")
+		t.Error("a failure is not reported")
 	}
 	if made, _ := f.once("fails", do); made != "made4" {
 		t.Errorf("a failure is kept: %s", made)

@@ -194,7 +194,7 @@ func (c *Console) deadPage(w http.ResponseWriter, r *http.Request) {
 		err = nil
 	}
 	var items []engine.DeadLetter
-	var left int
+	left := 0
 	if group != "" {
 		groups = slices.DeleteFunc(groups, func(g engine.DeadGroup) bool { return g.ID != group })
 	}

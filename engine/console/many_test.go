@@ -15,8 +15,8 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// busy is a desk with long lists.
-type busy struct{ *desk }
+// busy is an operator with long lists.
+type busy struct{ *recordingOperator }
 
 func (b busy) OpenAlerts() (list []engine.OpenAlert) {
 	for i := range 51 {
@@ -79,7 +79,7 @@ func TestPagesAndOrdersAreLimitedInSize(t *testing.T) {
 		}
 		w.manyRuns(1001, engine.Failed)
 		w.manyRuns(1001, engine.Queued)
-		c := w.made(func(o *console.Options) { o.Operator = busy{w.desk} })
+		c := w.made(func(o *console.Options) { o.Operator = busy{w.operator} })
 		var run struct{ Items []struct{ ID string } }
 		w.decode(get(c, "GET", "/api/v1/runs?workflow=quiet&status=failed&limit=1", nil, "").Body.String(), &run)
 		for _, x := range []struct {
@@ -107,13 +107,13 @@ func TestPagesAndOrdersAreLimitedInSize(t *testing.T) {
 			"deadletters/replay": {`{"workflow":"quiet","reason":"fail"}`, `"count":1000,"left":1,`, "replay"},
 			"quarantine/replay":  {`{"trigger":"quiet"}`, `"refused":0,"left":true}`, "admit"},
 		} {
-			w.desk.asked, w.desk.audited = nil, nil
+			w.operator.asked, w.operator.audited = nil, nil
 			got := get(c, "POST", "/api/v1/"+path, act, x.body).Body.String()
-			if !strings.Contains(got, x.want) || len(w.desk.asked) != 1000 || !strings.HasPrefix(w.desk.asked[999], x.asked) ||
+			if !strings.Contains(got, x.want) || len(w.operator.asked) != 1000 || !strings.HasPrefix(w.operator.asked[999], x.asked) ||
 				path == "runs/cancel" && !strings.HasSuffix(strings.TrimSpace(got), `"more":true}`) {
-				t.Errorf("%s: %d asked, %.80s … %s", path, len(w.desk.asked), got, got[max(0, len(got)-80):])
+				t.Errorf("%s: %d asked, %.80s … %s", path, len(w.operator.asked), got, got[max(0, len(got)-80):])
 			}
-			if n := len(w.desk.audited[0].Detail); n < 800 || n > 2000 {
+			if n := len(w.operator.audited[0].Detail); n < 800 || n > 2000 {
 				t.Errorf("%s: %d letters are audited", path, n)
 			}
 		}

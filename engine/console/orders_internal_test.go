@@ -114,23 +114,23 @@ func TestResponseOfANamedRequestIsKept(t *testing.T) {
 	notKept(httptest.NewRecorder())
 }
 
-// linkDesk answers questions by link, slowly in the audit log.
-type linkDesk struct {
+// linkApprover answers questions by link, slowly in the audit log.
+type linkApprover struct {
 	err, answerErr error
 	audit          func(context.Context) error
 	comment        int
 }
 
-func (l *linkDesk) LinkQuestion(context.Context, string) (plan.Question, error) {
+func (l *linkApprover) LinkQuestion(context.Context, string) (plan.Question, error) {
 	return plan.Question{Text: "Ship it?", Kind: "review"}, l.err
 }
 
-func (l *linkDesk) AnswerLink(_ context.Context, _, _, comment string) (engine.Answer, error) {
+func (l *linkApprover) AnswerLink(_ context.Context, _, _, comment string) (engine.Answer, error) {
 	l.comment = len(comment)
 	return engine.Answer{Run: 7, Path: "ask"}, l.answerErr
 }
 
-func (l *linkDesk) Audit(ctx context.Context, a engine.AuditEntry) error {
+func (l *linkApprover) Audit(ctx context.Context, a engine.AuditEntry) error {
 	if a.Remote != "192.0.2.1" && a.Remote != "nowhere" {
 		return fmt.Errorf("from %s", a.Remote)
 	}
@@ -144,30 +144,30 @@ func TestLinkThatCannotBeAnsweredSaysWhy(t *testing.T) {
 		slow := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		const head = len("verdict=approve&comment=")
 		for i, x := range []struct {
-			desk   linkDesk
-			method string
-			size   int
-			status int
-			logged string
+			approver linkApprover
+			method   string
+			size     int
+			status   int
+			logged   string
 		}{
-			{linkDesk{}, "GET", 0, 200, ""}, {linkDesk{}, "HEAD", 0, 200, ""}, {linkDesk{err: engine.ErrLink}, "GET", 0, 410, ""},
-			{linkDesk{err: engine.ErrStale}, "POST", 0, 410, ""}, {linkDesk{err: errors.New("down")}, "GET", 0, 410, "was not accepted"},
-			{linkDesk{answerErr: engine.ErrStale}, "POST", 5, 410, ""}, {linkDesk{answerErr: errors.New("down")}, "POST", 5, 410,
+			{linkApprover{}, "GET", 0, 200, ""}, {linkApprover{}, "HEAD", 0, 200, ""}, {linkApprover{err: engine.ErrLink}, "GET", 0, 410, ""},
+			{linkApprover{err: engine.ErrStale}, "POST", 0, 410, ""}, {linkApprover{err: errors.New("down")}, "GET", 0, 410, "was not accepted"},
+			{linkApprover{answerErr: engine.ErrStale}, "POST", 5, 410, ""}, {linkApprover{answerErr: errors.New("down")}, "POST", 5, 410,
 				"was not accepted"},
-			{linkDesk{}, "POST", 64<<10 - head, 200, ""}, {linkDesk{}, "POST", 64<<10 - head + 1, 410, "was not accepted"},
-			{linkDesk{}, "DELETE", 0, 405, ""},
-			{linkDesk{audit: slow}, "POST", 5, 200, "missing in the audit log"},
+			{linkApprover{}, "POST", 64<<10 - head, 200, ""}, {linkApprover{}, "POST", 64<<10 - head + 1, 410, "was not accepted"},
+			{linkApprover{}, "DELETE", 0, 405, ""},
+			{linkApprover{audit: slow}, "POST", 5, 200, "missing in the audit log"},
 		} {
 			log.Reset()
-			if x.desk.audit == nil {
-				x.desk.audit = func(context.Context) error { return nil }
+			if x.approver.audit == nil {
+				x.approver.audit = func(context.Context) error { return nil }
 			}
 			r := httptest.NewRequest(x.method, "/approve/token", strings.NewReader("verdict=approve&comment="+strings.Repeat("x", x.size)))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			began, w := time.Now(), httptest.NewRecorder()
-			Approvals(&x.desk, slog.New(slog.NewTextHandler(&log, nil))).ServeHTTP(w, r)
+			Approvals(&x.approver, slog.New(slog.NewTextHandler(&log, nil))).ServeHTTP(w, r)
 			if w.Code != x.status || (log.Len() > 0) != (x.logged != "") || !strings.Contains(log.String(), x.logged) ||
-				x.status == 200 && x.method == "POST" && x.desk.comment != x.size ||
+				x.status == 200 && x.method == "POST" && x.approver.comment != x.size ||
 				(w.Header().Get("Allow") == "GET, HEAD, POST") != (x.status == 405) ||
 				(x.status == 410) != strings.Contains(w.Body.String(), "it was used or has expired") ||
 				(x.method == "GET" && x.status == 200) != strings.Contains(w.Body.String(), `value="resend"`) && x.method != "HEAD" {
@@ -179,7 +179,7 @@ func TestLinkThatCannotBeAnsweredSaysWhy(t *testing.T) {
 		}
 		r := httptest.NewRequest("POST", "/", nil)
 		r.RemoteAddr = "nowhere"
-		auditLink(r, &linkDesk{audit: func(context.Context) error { return nil }}, slog.New(slog.NewTextHandler(&log, nil)),
+		auditLink(r, &linkApprover{audit: func(context.Context) error { return nil }}, slog.New(slog.NewTextHandler(&log, nil)),
 			engine.Answer{}, "")
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
@@ -55,7 +56,7 @@ func TestPicturesShowTheirFigures(t *testing.T) {
 			}
 			put("attempts of "+d.ID, strings.ReplaceAll(string(list), "},{", "},\n{"))
 		}
-		Golden(t, "pictures", b.String())
+		testgolden.Compare(t, "pictures.golden", b.String())
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/console"
+	"github.com/hookloom/hookloom/engine/testgolden"
 )
 
 // follow reads a stream for some time, and returns what was received.
@@ -39,8 +40,8 @@ var (
 	messageData = regexp.MustCompile(`data: \{"id":"([^"]+)".*?"status":"(\w+)".*|data: \{"id":"([^"]+)".*"outcome":"(\w+)".*`)
 )
 
-// told shortens what a stream sent: positions are counted, and of each item there is the id and the status.
-func told(w *httptest.ResponseRecorder) string {
+// shortened shortens what a stream sent: positions are counted, and of each item there is the id and the status.
+func shortened(w *httptest.ResponseRecorder) string {
 	n, last := 0, ""
 	text := messageID.ReplaceAllStringFunc(w.Body.String(), func(s string) string {
 		id := regexp.MustCompile(`evt_[0-9a-f]+`).FindString(s)
@@ -85,10 +86,10 @@ func TestLiveReadersGetWhatTheyAskFor(t *testing.T) {
 		} {
 			began := time.Now()
 			out := w.follow(c, x.query, x.last, x.d, x.do)
-			fmt.Fprintf(&b, "=== %s %s for %s\n%s\n", x.query, x.last, time.Since(began), told(out))
+			fmt.Fprintf(&b, "=== %s %s for %s\n%s\n", x.query, x.last, time.Since(began), shortened(out))
 		}
 		for _, query := range []string{"", "?run=RUNNING&after=" + old, "?after=" + old} {
-			log := &brittle{History: w.o.Log}
+			log := &failingHistory{History: w.o.Log}
 			broken := w.made(func(o *console.Options) { o.Log = log })
 			w.follow(broken, query, "", 400*time.Millisecond, nil)
 			reads := log.reads
@@ -100,7 +101,7 @@ func TestLiveReadersGetWhatTheyAskFor(t *testing.T) {
 					strings.Contains(out.Body.String(), "event: run"))
 			}
 		}
-		console.Golden(t, "stream", b.String())
+		testgolden.Compare(t, "stream.golden", b.String())
 	})
 }
 

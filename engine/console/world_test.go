@@ -21,13 +21,13 @@ import (
 // world is a store with one of each thing that the console shows, a project, and the console's options.
 // It is made in a synctest bubble, so that all times are the same in each test run.
 type world struct {
-	t     *testing.T
-	now   time.Time
-	store *store.Store
-	desk  *desk
-	o     console.Options
-	p     *workflows.Project
-	n     int64
+	t        *testing.T
+	now      time.Time
+	store    *store.Store
+	operator *recordingOperator
+	o        console.Options
+	p        *workflows.Project
+	n        int64
 	// names are those of the runs and events, groups that of a dead letter's group.
 	names, groups *strings.Replacer
 	naming        sync.Once // of names: pages are read at the same time
@@ -101,7 +101,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	w := &world{t: t, now: time.Now().UTC(), store: s, desk: &desk{operator: &operator{}}}
+	w := &world{t: t, now: time.Now().UTC(), store: s, operator: &recordingOperator{operator: &operator{}}}
 	w.p = projecttest.Load(t, map[string]string{
 		"hookloom.yaml":                 projectYAML,
 		"workflows/orders.yaml":         ordersYAML,
@@ -110,8 +110,8 @@ func newWorld(t *testing.T) *world {
 		"workflows/paused.yaml":         "name: Paused\non: shop\nsteps: [{sleep: 1s}]\n",
 	}, workflows.Catalog{})
 	w.p.Triggers["feed"].Poll = &workflows.Poll{}
-	w.desk.w = w
-	w.o = console.Options{Loopback: true, Log: s.History(), Operator: w.desk, Project: func() *workflows.Project { return w.p },
+	w.operator.w = w
+	w.o = console.Options{Loopback: true, Log: s.History(), Operator: w.operator, Project: func() *workflows.Project { return w.p },
 		Logger: slog.New(slog.DiscardHandler), HooksURL: "http://127.0.0.1:8080/",
 		Ready: func() console.Readiness { return console.Readiness{} }}
 	w.addEvents()
@@ -149,11 +149,11 @@ func (w *world) addEvents() {
 	conditions := []engine.Condition{{Expr: "event.data.amount > 1", Result: &yes, Values: map[string]any{"event.data.amount": 9}},
 		{Expr: "event.data.kind == 'x'", Result: &no}, {Expr: "later()"}, {Expr: "bad()", Error: "no such function"}}
 	v := w.p.Workflows["orders"].Version
-	w.desk.conflicting = w.event("shop", "k-filtered", "order.paid", 50*time.Minute, map[string]any{"amount": 1}, []engine.Decision{
+	w.operator.conflicting = w.event("shop", "k-filtered", "order.paid", 50*time.Minute, map[string]any{"amount": 1}, []engine.Decision{
 		{Workflow: "orders", Version: v, Outcome: engine.Filtered, Conditions: conditions[:2], Reason: "event.data.amount > 1 is false"},
 		{Workflow: "paused", Version: "p", Outcome: engine.Disabled, Reason: "the workflow is switched off"},
 		{Workflow: "quiet", Version: "q", Outcome: engine.RuleFailed, Conditions: conditions[3:], Reason: "no such function"}})
-	w.desk.filtered = w.event("shop", "k-only-filtered", "order.made", 49*time.Minute, map[string]any{"amount": 1}, []engine.Decision{
+	w.operator.filtered = w.event("shop", "k-only-filtered", "order.made", 49*time.Minute, map[string]any{"amount": 1}, []engine.Decision{
 		{Workflow: "orders", Version: v, Outcome: engine.Filtered, Conditions: conditions[:2],
 			Reason: "event.data.amount > 1 is false"}})
 	w.event("shop", "k-pending", "order.paid", 2*time.Minute, map[string]any{"amount": 3}, nil)
@@ -213,26 +213,26 @@ func (w *world) addRuns() {
 	again.Notes = []string{"an empty text was inserted"}
 	first := w.record("call", "http/post", plan.Failed, 30*m-5*s, 1500*time.Millisecond)
 	first.Destination = "https://a.example"
-	w.desk.failed = w.run(engine.Failed, 30*m, func(r *engine.Run) { r.Error, r.Text = failed, "stopped" },
+	w.operator.failed = w.run(engine.Failed, 30*m, func(r *engine.Run) { r.Error, r.Text = failed, "stopped" },
 		w.record("pack", "log", plan.Succeeded, 30*m-s, 0), w.record("items", "foreach", plan.Succeeded, 30*m-2*s, 2*s),
 		w.record("items/0/one", "http/get", plan.Succeeded, 30*m-2*s, s), w.record("items/1/one", "http/get", plan.Succeeded,
 			30*m-3*s, s),
 		first, again, w.record("finally/tidy", "http/get", plan.Succeeded, 29*m-20*s, 3*s),
 		w.record("on_failure/0", "http/get", plan.Succeeded, 29*m-10*s, 3*s))
-	w.desk.failed2 = w.run(engine.Failed, 28*m, func(r *engine.Run) { r.Error, r.Version = failed, "an-old-version" }, first)
-	w.desk.timedOut = w.run(engine.TimedOut, 26*time.Hour,
+	w.operator.failed2 = w.run(engine.Failed, 28*m, func(r *engine.Run) { r.Error, r.Version = failed, "an-old-version" }, first)
+	w.operator.timedOut = w.run(engine.TimedOut, 26*time.Hour,
 		func(r *engine.Run) { r.Error = &plan.Error{Message: "too slow", Code: "timeout", Step: "pack"} })
-	w.desk.good = w.run(engine.Succeeded, 20*m, func(r *engine.Run) { r.Output = map[string]any{"ok": true} },
+	w.operator.good = w.run(engine.Succeeded, 20*m, func(r *engine.Run) { r.Output = map[string]any{"ok": true} },
 		w.record("pack", "log", plan.Succeeded, 20*m-s, s))
 	w.run(engine.Cancelled, 5*24*time.Hour, nil)
-	w.desk.queued = w.run(engine.Queued, 10*m, func(r *engine.Run) { r.DueAt = w.at(9 * m) })
+	w.operator.queued = w.run(engine.Queued, 10*m, func(r *engine.Run) { r.DueAt = w.at(9 * m) })
 	ask := w.record("check/ask", "wait", plan.Waiting, 8*m, 0)
 	ask.Waits = []plan.Wait{{Kind: plan.WaitApproval, Approval: "Ship it?", By: []string{"ada", "bob"}, Until: w.at(-time.Hour)}}
-	w.desk.asking = w.run(engine.Waiting, 8*m, nil, w.record("pack", "log", plan.Succeeded, 8*m, s), ask)
+	w.operator.asking = w.run(engine.Waiting, 8*m, nil, w.record("pack", "log", plan.Succeeded, 8*m, s), ask)
 	doubt := w.record("call", "http/post", plan.Unknown, 6*m, 4*s)
 	doubt.Destination = "https://b.example"
-	w.desk.doubtful = w.run(engine.Waiting, 6*m, nil, doubt)
-	w.desk.running = w.run(engine.Running, 4*m, nil, w.record("pack", "http/post", plan.Running, 3*m, 0))
+	w.operator.doubtful = w.run(engine.Waiting, 6*m, nil, doubt)
+	w.operator.running = w.run(engine.Running, 4*m, nil, w.record("pack", "http/post", plan.Running, 3*m, 0))
 	for _, ago := range []time.Duration{24*time.Hour + 30*time.Minute, 7*24*time.Hour + 3*time.Hour} {
 		w.run(engine.Succeeded, ago, nil)
 		w.event("feed", fmt.Sprint("old", ago), "item", ago, map[string]any{"n": 1}, []engine.Decision{})
@@ -245,7 +245,7 @@ func (w *world) addRuns() {
 		}
 		many = append(many, w.record(fmt.Sprintf("items/%d/one", i), "http/get", status, time.Hour-time.Duration(i)*s, s))
 	}
-	w.desk.long = w.run(engine.Failed, time.Hour, func(r *engine.Run) {
+	w.operator.long = w.run(engine.Failed, time.Hour, func(r *engine.Run) {
 		r.Error = &plan.Error{Message: "answer 500", Code: "http_status", Step: "items/51/one"}
 	}, many...)
 }

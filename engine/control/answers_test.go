@@ -58,7 +58,6 @@ func TestApprovalRecordsTheApprover(t *testing.T) {
 	}
 }
 
-// TestApprovalLinkIsBoundToItsQuestionAndKey.
 func TestApprovalLinkIsBoundToItsQuestionAndKey(t *testing.T) {
 	w := newWorld(t)
 	id := w.run(engine.Waiting, plan.Waiting)

@@ -378,7 +378,6 @@ func TestBatchContinuesByItself(t *testing.T) {
 	}
 }
 
-// TestSelectionIsReadInPagesWithEachEventOnce.
 func TestSelectionIsReadInPagesWithEachEventOnce(t *testing.T) {
 	w := worldOf(t, map[string]string{"a": "on: hook\n" + stops}, func(s *store.Store) control.Store { return s })
 	const events = 101 // one more than is read at once

@@ -29,7 +29,6 @@ func asking(t *testing.T, attempt int) (*world, *flaky, engine.RunID) {
 	return w, f, id
 }
 
-// TestAQuestionOfAnUnreadableVersionHidesTheSecretsOfItsEvent.
 func TestAQuestionOfAnUnreadableVersionHidesTheSecretsOfItsEvent(t *testing.T) {
 	w, _, id := asking(t, 1)
 	questions, err := w.Questions(t.Context(), id)
@@ -62,7 +61,6 @@ func TestApprovalLinkFindsItsQuestionAmongOthers(t *testing.T) {
 	}
 }
 
-// TestApprovalLinkWithoutADeadlineLastsAWeek.
 func TestApprovalLinkWithoutADeadlineLastsAWeek(t *testing.T) {
 	w, f, id := asking(t, 1)
 	token, _, err := w.withLinks(f, linkKey).Link(t.Context(), id, "two", "bob")
@@ -148,7 +146,6 @@ func TestNoApprovalLinkIsMadeWithoutAQuestion(t *testing.T) {
 	}
 }
 
-// TestNoSecretIsWrittenToTheAuditLog.
 func TestNoSecretIsWrittenToTheAuditLog(t *testing.T) {
 	w, f := flakyWorld(t, map[string]string{"a": "on: hook\n" + stops})
 	var written engine.AuditEntry

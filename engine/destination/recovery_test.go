@@ -123,7 +123,6 @@ func TestLaterOfTwoHoldsApplies(t *testing.T) {
 	}
 }
 
-// TestHostWithARateReportsWhenItOpens.
 func TestHostWithARateReportsWhenItOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCalled()

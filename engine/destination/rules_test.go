@@ -307,7 +307,6 @@ func TestAWindowOpensWhenItsOldestAttemptLeavesIt(t *testing.T) {
 	})
 }
 
-// TestHostIsDownWhileAttemptsWaitForIt.
 func TestHostIsDownWhileAttemptsWaitForIt(t *testing.T) {
 	for _, c := range []struct {
 		s    State

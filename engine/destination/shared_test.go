@@ -89,7 +89,6 @@ func TestNodeUsesOnlyTheStartsItWasGranted(t *testing.T) {
 	})
 }
 
-// TestDelayFromAnotherNodeHoldsAHostNotYetCalled.
 func TestDelayFromAnotherNodeHoldsAHostNotYetCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := sharedTable(workflows.Limit{})

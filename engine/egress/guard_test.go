@@ -121,7 +121,6 @@ func TestOwnListenerIsRecognizedAtEachLocalAddress(t *testing.T) {
 	}
 }
 
-// TestFailedDialIsAnErrorAndReleasesItsSlot.
 func TestFailedDialIsAnErrorAndReleasesItsSlot(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

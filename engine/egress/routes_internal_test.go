@@ -225,7 +225,6 @@ func TestClientCertificateIsNotSentToAProxy(t *testing.T) {
 	}
 }
 
-// TestAClientWithACertificateKeepsItsConnections.
 func TestAClientWithACertificateKeepsItsConnections(t *testing.T) {
 	var opened atomic.Int64
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -135,7 +135,6 @@ func TestDecisionWithALostResultIsFound(t *testing.T) {
 	}
 }
 
-// TestOnlyHiddenValuesNeedAMaskOfTheirOwn.
 func TestOnlyHiddenValuesNeedAMaskOfTheirOwn(t *testing.T) {
 	in, s, _ := working(t, oneHook)
 	for i, hidden := range [][]string{nil, {"s3cret-token"}} {
@@ -149,7 +148,6 @@ func TestOnlyHiddenValuesNeedAMaskOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestEventWithoutListenersIsNotDecided.
 func TestEventWithoutListenersIsNotDecided(t *testing.T) {
 	in, s, _ := working(t, "triggers: {hook: {webhook: {auth: none}}, other: {webhook: {auth: none}}}")
 	d := arriving("webhook", "k", `{}`)
@@ -192,7 +190,6 @@ func TestPollIsReportedOnceItIsStored(t *testing.T) {
 	}
 }
 
-// TestRepeatedDeliveryIsComparedIfItsTriggerHasTwoInlets.
 func TestRepeatedDeliveryIsComparedIfItsTriggerHasTwoInlets(t *testing.T) {
 	for _, two := range []bool{true, false} {
 		in, s, _ := working(t, oneHook)
@@ -211,7 +208,6 @@ func TestRepeatedDeliveryIsComparedIfItsTriggerHasTwoInlets(t *testing.T) {
 	}
 }
 
-// TestEventsOfOneRequestAndPollAreMarkedIfNothingListens.
 func TestEventsOfOneRequestAndPollAreMarkedIfNothingListens(t *testing.T) {
 	in, s, _ := working(t, "triggers: {hook: {webhook: {auth: none}}, other: {webhook: {auth: none}}}")
 	one, two := arriving("webhook", "k1", `{}`), arriving("poll", "k2", `{}`)

@@ -233,7 +233,6 @@ func TestOrderedEventsThatAreDroppedAreNoLongerDecided(t *testing.T) {
 	}
 }
 
-// TestTheEndOfARunIsToldToThoseWhoWait.
 func TestTheEndOfARunIsToldToThoseWhoWait(t *testing.T) {
 	in := ready(t)
 	told, leave := in.waiters.add(1)
@@ -280,7 +279,6 @@ func TestEventsWhoseDecisionsAreRefusedTogetherAreDecidedAlone(t *testing.T) {
 	}
 }
 
-// TestOrderedEventsStayInTheInboxWhileTheEngineStops.
 func TestOrderedEventsStayInTheInboxWhileTheEngineStops(t *testing.T) {
 	s := &altered{Store: storetest.New(t).Store}
 	in := over(t, s)

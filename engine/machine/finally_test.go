@@ -131,7 +131,6 @@ func openRun(t *testing.T, s database, of engine.EventID) (id engine.RunID) {
 	return id
 }
 
-// TestFailureInFinallyDoesNotReplaceTheFirst.
 func TestFailureInFinallyDoesNotReplaceTheFirst(t *testing.T) {
 	for _, c := range []struct{ steps, want string }{
 		{"[{set: {x: 1}}]", "failed: broken at finally/0"},

@@ -67,7 +67,6 @@ func TestDebounceRunsTheLastEventOfABurst(t *testing.T) {
 	}
 }
 
-// TestDebounceMaxBoundsAnEndlessBurst.
 func TestDebounceMaxBoundsAnEndlessBurst(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": fmt.Sprintf(debounceFlow, "150ms", "300ms")})
 	e, s, stop := w.start(nil)
@@ -89,7 +88,6 @@ func TestDebounceMaxBoundsAnEndlessBurst(t *testing.T) {
 	}
 }
 
-// TestBatchStartsWhenFullOrAfterItsTime.
 func TestBatchStartsWhenFullOrAfterItsTime(t *testing.T) {
 	w := newWorld(t, map[string]string{"w": fmt.Sprintf(batchFlow, 3, "400ms")})
 	e, s, stop := w.start(nil)

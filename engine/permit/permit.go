@@ -3,9 +3,8 @@
 //
 // A node may use only what it was given in a transaction. The alternative, a fixed share for each node,
 // cannot express a limit that is smaller than the number of nodes, leaves unused what one node does not
-// need, and has to be changed in two steps whenever a node comes or goes. With
-// grants, a node that dies keeps only its slots, and only until its row is removed. A node that joins
-// has nothing until it asks.
+// need, and has to be changed in two steps whenever a node comes or goes. With grants, a node that dies
+// keeps only its slots, and only until its row is removed. A node that joins has nothing until it asks.
 //
 // The rules are pure: the store calls them inside its transactions, with what it has read there. The
 // package must not know stores, hosts or triggers.

@@ -93,7 +93,6 @@ func TestPausesBetweenWritesDoubleUpToFiveSeconds(t *testing.T) {
 	})
 }
 
-// TestWriteIsAbandonedAtShutdown.
 func TestWriteIsAbandonedAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := logged(nil)
@@ -152,7 +151,6 @@ func TestOnlyARowErrorFailsItsRun(t *testing.T) {
 	}
 }
 
-// TestAReadOfDueWorkEndsTheProcessOnlyWhenTheDiskFails.
 func TestAReadOfDueWorkEndsTheProcessOnlyWhenTheDiskFails(t *testing.T) {
 	t.Parallel()
 	stopped, stop := context.WithCancel(t.Context())
@@ -305,7 +303,6 @@ func TestAnEventWithABodyTakesItsMemoryOnce(t *testing.T) {
 	}
 }
 
-// TestAnEventWithoutABodyTakesNoMemory.
 func TestAnEventWithoutABodyTakesNoMemory(t *testing.T) {
 	t.Parallel()
 	s, _ := logged(nil)
@@ -315,7 +312,6 @@ func TestAnEventWithoutABodyTakesNoMemory(t *testing.T) {
 	}
 }
 
-// TestEventReadAfterAWaitForMemoryHasItsShare.
 func TestEventReadAfterAWaitForMemoryHasItsShare(t *testing.T) {
 	t.Parallel()
 	s, ev := stored(t)

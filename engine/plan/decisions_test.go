@@ -77,7 +77,6 @@ func TestWaitShowsThePersonOrEventItWaitsFor(t *testing.T) {
 	}
 }
 
-// TestAWaitForTheFirstOfSeveralIsShownWithAll.
 func TestAWaitForTheFirstOfSeveralIsShownWithAll(t *testing.T) {
 	st := state(flowWith(t, "on: manual\nsteps: [{id: a, wait: {any: [{event: hook, key: k-1}, {approval: pay}]}, timeout: 1h}]"), nil)
 	if d := plan.Next(st); len(d.Questions) != 2 {
@@ -220,7 +219,6 @@ func TestARunThatTookTooLongNamesItsOpenStep(t *testing.T) {
 	}
 }
 
-// TestALoopHasABoundedNumberOfItems.
 func TestALoopHasABoundedNumberOfItems(t *testing.T) {
 	for n, want := range map[int]string{10_000: "", 10_001: "foreach has 10001 items, the limit is 10000"} {
 		st := state(flow(t, fmt.Sprintf("on: manual\nsteps: [{id: a, foreach: 1..%d, uses: test/act}]", n)), nil)
@@ -234,7 +232,6 @@ func TestALoopHasABoundedNumberOfItems(t *testing.T) {
 	}
 }
 
-// TestAnInnerLoopHidesTheIndexOfTheOuterOnlyInside.
 func TestAnInnerLoopHidesTheIndexOfTheOuterOnlyInside(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps:\n  - id: o\n    foreach: 1..1\n    steps:\n      - {foreach: 1..2, as: x, uses: test/act, "+
 		"with: {n: '${{ index }} of ${{ item }}'}}\n      - {uses: test/act, with: {n: '${{ index }}'}}"), nil)
@@ -264,7 +261,6 @@ func TestAnIterationKeepsTheTimeoutOfItsAttempt(t *testing.T) {
 	}
 }
 
-// TestAGroupFailsAfterItsOpenAttemptsHaveEnded.
 func TestAGroupFailsAfterItsOpenAttemptsHaveEnded(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: g, timeout: 5s, steps: [{id: a, uses: test/act}, {id: b, uses: test/act}]}]"), nil)
 	plan.Next(st)
@@ -297,7 +293,6 @@ func TestNoIterationStartsAfterAFailedOne(t *testing.T) {
 	}
 }
 
-// TestAnOutputSeesTheStepsBeforeIt.
 func TestAnOutputSeesTheStepsBeforeIt(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps:\n  - {id: a, uses: test/act, with: {n: 40}}\n  - {id: b, uses: test/act, with: {n: 2}, output: "+
 		"'${{ steps.a.output.n + result.n }}'}\noutput: ${{ steps.b.output }}"), nil)
@@ -315,7 +310,6 @@ func TestAKeptCallIsRepeatedUnchanged(t *testing.T) {
 	}
 }
 
-// TestHeldAttemptKeepsItsFirstDueTime.
 func TestHeldAttemptKeepsItsFirstDueTime(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: a, uses: test/act}]"), nil)
 	put(st, "a", 1, plan.Waiting, nil, nil)
@@ -358,7 +352,6 @@ func TestADeadlineOfAParallelGroupKeepsTheOutputsInIt(t *testing.T) {
 	}
 }
 
-// TestTheDeadlineOfARunNamesTheStepThatIsDue.
 func TestTheDeadlineOfARunNamesTheStepThatIsDue(t *testing.T) {
 	st := state(flow(t, "on: manual\ndeadline: 5s\nsteps: [{id: a, uses: test/act}]"), nil)
 	st.Now = st.Now.Add(6 * time.Second)
@@ -398,7 +391,6 @@ func TestLimitErrorNamesTheLimitWithAdvice(t *testing.T) {
 	}
 }
 
-// TestWaitingStepOfAnEndedRunIsShownAsCancelled.
 func TestWaitingStepOfAnEndedRunIsShownAsCancelled(t *testing.T) {
 	for want, r := range map[string]*plan.Record{
 		"cancelled": {Status: plan.Failed, Error: &plan.Error{Code: plan.CutCode}},

@@ -77,7 +77,6 @@ func TestACallOfAWorkflowThatIsGoneFails(t *testing.T) {
 	}
 }
 
-// TestAnInputOfTheWrongTypeFailsTheStep.
 func TestAnInputOfTheWrongTypeFailsTheStep(t *testing.T) {
 	acts["test/count"] = &workflows.ActionSpec{Name: "test/count", SideEffects: true,
 		Inputs: []workflows.ActionInput{{Name: "n", Type: "integer"}}}
@@ -128,7 +127,6 @@ func TestTheTextOfAnErrorIsBounded(t *testing.T) {
 	}
 }
 
-// TestAnApprovalIsShownWithThoseWhoMayAnswer.
 func TestAnApprovalIsShownWithThoseWhoMayAnswer(t *testing.T) {
 	shown := plan.Shown([]plan.Wait{{Kind: plan.WaitApproval, Approval: "pay", By: []string{"ada", "bob"}}})
 	if by, _ := shown["by"].([]any); shown["approval"] != "pay" || len(by) != 2 || by[1] != "bob" {

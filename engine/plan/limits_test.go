@@ -39,7 +39,6 @@ func TestATimedOutRunNamesTheFirstOfItsOpenSteps(t *testing.T) {
 	}
 }
 
-// TestTheOutputOfALoopIsReadAfterLaterDecisions.
 func TestTheOutputOfALoopIsReadAfterLaterDecisions(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps:\n  - {id: l, foreach: 1..2, uses: test/act, with: {n: '${{ item }}'}}\n"+
 		"  - {id: b, uses: test/act}\noutput: {list: '${{ steps.l.output }}', attempts: '${{ steps.l.attempts }}'}"), nil)
@@ -50,7 +49,6 @@ func TestTheOutputOfALoopIsReadAfterLaterDecisions(t *testing.T) {
 	}
 }
 
-// TestTheLimitOfARunsOutputsIsTheDocumentedOne.
 func TestTheLimitOfARunsOutputsIsTheDocumentedOne(t *testing.T) {
 	guide, err := os.ReadFile("../../docs/workflows.md")
 	if err != nil {
@@ -61,7 +59,6 @@ func TestTheLimitOfARunsOutputsIsTheDocumentedOne(t *testing.T) {
 	}
 }
 
-// TestAGroupThatTimesOutWaitsForNoStepOutsideOfIt.
 func TestAGroupThatTimesOutWaitsForNoStepOutsideOfIt(t *testing.T) {
 	st := state(flowWith(t, "on: manual\nsteps:\n  - id: p\n    parallel:\n      - {id: g, timeout: 5s, steps: "+
 		"[{id: w, wait: {approval: pay}, timeout: 1h}]}\n      - {id: b, uses: test/act}"), nil)
@@ -126,7 +123,6 @@ func TestAWaitWhoseTextIsTooLargeNamesIt(t *testing.T) {
 	}
 }
 
-// TestAWaitShowsItsOnlyApproverAndItsDestination.
 func TestAWaitShowsItsOnlyApproverAndItsDestination(t *testing.T) {
 	for _, c := range []struct {
 		wait plan.Wait

@@ -48,7 +48,6 @@ func TestVariableSurvivesTheStepThatSetsIt(t *testing.T) {
 	}
 }
 
-// TestAListThatCannotBeComputedFailsItsLoop.
 func TestAListThatCannotBeComputedFailsItsLoop(t *testing.T) {
 	st := state(flow(t, "on: manual\nsteps: [{id: l, foreach: 'int(event.data.n)..2', uses: test/act}]"), map[string]any{"n": "no number"})
 	if d := plan.Next(st); d.End == nil || d.End.Error == nil || d.End.Error.Step != "l" || d.End.Error.Code != "expression" {

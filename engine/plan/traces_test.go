@@ -2,19 +2,16 @@ package plan_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows/value"
 )
-
-var update = flag.Bool("update", false, "write the golden file anew")
 
 // tracer carries a run out and writes every decision. What a step gives depends on its name: bad… fails and
 // may be retried, gone… fails for good, doubt… is interrupted, no… is rejected; late… is never answered, slow… runs
@@ -213,8 +210,7 @@ func (tr *tracer) answered(q plan.Question) bool {
 // ends, what is due and when, what the run calls, asks and waits for, and how it ends.
 func TestRunsAreDecidedAsInTheGoldenFile(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join("testdata", "traces.golden")
-	b, err := os.ReadFile(file)
+	b, err := os.ReadFile("testdata/traces.golden")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,19 +246,5 @@ func TestRunsAreDecidedAsInTheGoldenFile(t *testing.T) {
 		tr.run()
 		got.WriteString("== " + title + "\n" + source.String() + tr.out.String())
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	a, want := strings.Split(got.String(), "\n"), strings.Split(string(b), "\n")
-	for i := range min(len(a), len(want)) {
-		if a[i] != want[i] {
-			t.Fatalf("line %d, -update writes it anew\n got %s\nwant %s", i+1, a[i], want[i])
-		}
-	}
-	if len(a) != len(want) {
-		t.Errorf("%d lines, want %d", len(a), len(want))
-	}
+	testgolden.Compare(t, "traces.golden", got.String())
 }

@@ -70,11 +70,13 @@ type xmlWalk struct {
 	// counts the elements inside of it: all if strict, otherwise those with its name.
 	from, inner int
 	hidden      string
-	// broken is where JSON in a text begins that does not end there, if isBroken; the other fields
-	// restore the output at that point.
-	isBroken                                   bool
-	broken, brokenDepth, brokenOut, brokenDone int
+	// broken is JSON in a text that does not end there; nil if there is none.
+	broken *brokenJSON
 }
+
+// brokenJSON is where JSON that does not end in its text begins: its offset and depth, and the output
+// at that point.
+type brokenJSON struct{ at, depth, out, done int }
 
 type xmlElement struct {
 	name   string
@@ -342,7 +344,7 @@ func (w *xmlWalk) endTag() bool {
 			return false
 		}
 		w.stack = w.stack[:last]
-		if w.isBroken && last < w.brokenDepth {
+		if w.broken != nil && last < w.broken.depth {
 			defer w.endBroken(start)
 		}
 	}
@@ -404,7 +406,7 @@ func (w *xmlWalk) commented(from, to int) {
 // text masks the fields of JSON in a text.
 func (w *xmlWalk) text(from, to int, verbatim bool) {
 	t := bytes.TrimLeft(w.raw[from:to], " \t\r\n")
-	if w.hidden != "" || w.isBroken || len(t) == 0 {
+	if w.hidden != "" || w.broken != nil || len(t) == 0 {
 		return
 	}
 	states := w.root
@@ -420,7 +422,7 @@ func (w *xmlWalk) text(from, to int, verbatim bool) {
 	}
 	out, err := w.f.json([]byte(text), states)
 	if err != nil {
-		w.isBroken, w.broken, w.brokenDepth, w.brokenOut, w.brokenDone = true, to-len(t), len(w.stack), len(w.out), w.done
+		w.broken = &brokenJSON{at: to - len(t), depth: len(w.stack), out: len(w.out), done: w.done}
 		return
 	}
 	if string(out) == text {
@@ -438,16 +440,17 @@ var anyMarkup = regexp.MustCompile(`(?s)<!--.*?-->|<!\[CDATA\[|\]\]>|<[^>]*>`)
 // endBroken masks JSON that does not end in its text, up to the end of its element, if a name of a
 // path is in it: elements, comments and CDATA may stand at any place of it.
 func (w *xmlWalk) endBroken(to int) {
-	if !w.isBroken {
+	b := w.broken
+	if b == nil {
 		return
 	}
-	w.isBroken = false
-	content := string(w.raw[w.broken:to])
+	w.broken = nil
+	content := string(w.raw[b.at:to])
 	if !w.f.hasName(html.UnescapeString(content)) && !w.f.hasName(html.UnescapeString(anyMarkup.ReplaceAllString(content, ""))) {
 		return
 	}
-	w.out, w.done = w.out[:w.brokenOut], w.brokenDone
-	w.replace(w.broken, to)
+	w.out, w.done = w.out[:b.out], b.done
+	w.replace(b.at, to)
 }
 
 // replace writes the mask of a part. Equal values have equal digits, however they are escaped.

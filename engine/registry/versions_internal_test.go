@@ -252,7 +252,6 @@ func TestACalledRunSendsTheKeysOfItsCall(t *testing.T) {
 	}
 }
 
-// TestWithoutASourceThereIsNoSecret.
 func TestWithoutASourceThereIsNoSecret(t *testing.T) {
 	if v, ok := over(storetest.New(t).Store).Secret("TOKEN"); v != "" || ok {
 		t.Errorf("%q %t", v, ok)
@@ -291,7 +290,6 @@ func TestADecisionIsMadeAgainOnceTheRulesAreRead(t *testing.T) {
 	}
 }
 
-// TestIdsContinueAfterThoseOfTheStore.
 func TestIdsContinueAfterThoseOfTheStore(t *testing.T) {
 	const last = int64(1) << 61
 	if id := over(&numbered{Store: storetest.New(t).Store, last: last}).NextID(); int64(id) <= last {
@@ -341,7 +339,6 @@ func TestContinuedRunSeesTheTimeAndTheIdsOfTheFirst(t *testing.T) {
 	}
 }
 
-// TestRunWithoutANameOfItsGroupHasNoSlot.
 func TestRunWithoutANameOfItsGroupHasNoSlot(t *testing.T) {
 	g := using(t, hooks, map[string]string{"w": "on: a\nconcurrency: {limit: 1, group: \"${{ event.data.none.name }}\"}\n" +
 		"steps: [{stop: x}]\n"})

@@ -259,7 +259,6 @@ func TestEndingAnEndedCalledRunIsNoError(t *testing.T) {
 	}
 }
 
-// TestCancellationsAreReadBeforeAnyRunContinues.
 func TestCancellationsAreReadBeforeAnyRunContinues(t *testing.T) {
 	rn, _, _ := stored(t)
 	alter(rn).ends = []engine.EndCall{{Event: 7, Why: "timed out"}}
@@ -321,7 +320,6 @@ func TestARunThatEndsClosesWhatItWaitsFor(t *testing.T) {
 	}
 }
 
-// TestARunThatWaitsForASlotHoldsNoMemory.
 func TestARunThatWaitsForASlotHoldsNoMemory(t *testing.T) {
 	rn, _ := idle(t)
 	ex := at(rn, 1)

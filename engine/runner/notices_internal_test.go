@@ -17,7 +17,6 @@ import (
 	"github.com/hookloom/hookloom/engine/registry"
 )
 
-// TestArrivalWakesOnlyTheRunsThatWaitForIt.
 func TestArrivalWakesOnlyTheRunsThatWaitForIt(t *testing.T) {
 	rn, _ := idle(t)
 	mine, other := engine.EventWait{Trigger: "back", Key: "7"}, engine.EventWait{Trigger: "back", Key: "8"}

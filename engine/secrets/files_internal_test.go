@@ -77,7 +77,6 @@ func TestSlowSourcesAreRecognized(t *testing.T) {
 	}
 }
 
-// TestVaultErrorHasTheAdviceForItsStatus.
 func TestVaultErrorHasTheAdviceForItsStatus(t *testing.T) {
 	for status, want := range map[int]string{299: "audit log", 300: "redirects", 399: "redirects", 400: "audit log", 429: "limits",
 		503: "sealed"} {

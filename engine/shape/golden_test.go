@@ -2,18 +2,14 @@ package shape_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/shape"
+	"github.com/hookloom/hookloom/engine/testgolden"
 )
-
-var update = flag.Bool("update", false, "write the golden file anew")
 
 // shapes are events with every kind of value, by name.
 var shapes = map[string][]string{
@@ -73,23 +69,5 @@ func TestShapesAreThoseOfTheGoldenFile(t *testing.T) {
 		{Path: "event.data.a", Kind: shape.NewValue, What: "x", Count: 4, Of: 60}, {Path: "event.data.a", Kind: shape.FieldGone, Of: 70}} {
 		out.WriteString(c.String() + "\n")
 	}
-	file := filepath.Join("testdata", "shapes.golden")
-	if *update {
-		if err := os.WriteFile(file, []byte(out.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, lines := strings.Split(out.String(), "\n"), strings.Split(string(want), "\n")
-	for i := range min(len(got), len(lines)) {
-		if got[i] != lines[i] {
-			t.Fatalf("line %d, -update writes it anew\n got %s\nwant %s", i+1, got[i], lines[i])
-		}
-	}
-	if len(got) != len(lines) {
-		t.Errorf("%d lines, want %d", len(got), len(lines))
-	}
+	testgolden.Compare(t, "shapes.golden", out.String())
 }

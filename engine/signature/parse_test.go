@@ -209,7 +209,6 @@ func TestSignatureMayBeInOneOfSeveralHeaders(t *testing.T) {
 	}
 }
 
-// TestPlacesHaveReadableNames.
 func TestPlacesHaveReadableNames(t *testing.T) {
 	for want, p := range map[string]signature.Place{
 		"header X-A": {Header: "X-A"}, "header X-B": {Headers: []string{"X-B"}},
@@ -259,7 +258,6 @@ func TestSchemeReportsItsKindOfCredential(t *testing.T) {
 	}
 }
 
-// TestSchemeErrorsGiveTheReason.
 func TestSchemeErrorsGiveTheReason(t *testing.T) {
 	for want, s := range map[string]signature.Scheme{
 		`algorithm "x" is not known`: {Algorithm: "x"}, "needs jwt:": {Algorithm: "jwt"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/testgolden"
 )
 
 // A read whose query or row fails must say so: an incomplete result looks like a complete one.
@@ -78,7 +79,7 @@ func failing(t *testing.T, s *store.Store, failure error, reads func(*store.Stor
 
 // A damaged row is an error of the read, an error of its run or event, or a line of a list that lacks what cannot be
 // read. The file testdata/damaged.txt holds which: for each step of a read E for an error, and + for another result
-// than that of the undamaged row. With HOOKLOOM_GOLDEN=write the test writes it.
+// than that of the undamaged row.
 func TestADamagedRowIsShownOrReported(t *testing.T) {
 	s, _ := openFilled(t, filepath.Join(t.TempDir(), "x.db"))
 	sound := map[string]string{}
@@ -109,5 +110,5 @@ func TestADamagedRowIsShownOrReported(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(seen)) {
 		fmt.Fprintf(&b, "%s: %s\n", name, seen[name])
 	}
-	isGolden(t, "damaged.txt", b.String())
+	testgolden.Compare(t, "damaged.txt", b.String())
 }

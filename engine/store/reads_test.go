@@ -17,6 +17,7 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
+	"github.com/hookloom/hookloom/engine/testgolden"
 )
 
 // oneRead is a read of the store. The result of one that is volatile depends on the time or on the database.
@@ -394,12 +395,11 @@ func allReads(s *store.Store) []oneRead {
 	return slices.Concat(readsOfStore(s), readsOfHistory(h), readsOfLists(h))
 }
 
-// The file testdata/reads.txt holds the result of each read of a database with rows of every kind. With
-// HOOKLOOM_GOLDEN=write the test writes it.
+// The file testdata/reads.txt holds the result of each read of a database with rows of every kind.
 func TestEveryReadReturnsWhatTheGoldenFileHolds(t *testing.T) {
 	s, results := openFilled(t, filepath.Join(t.TempDir(), "x.db"))
 	got := shownReads(t.Context(), allReads(s), results)
-	isGolden(t, "reads.txt", got)
+	testgolden.Compare(t, "reads.txt", got)
 }
 
 func TestPostgreSQLReadsReturnWhatTheGoldenFileHoldsAndReportFailures(t *testing.T) {
@@ -410,17 +410,6 @@ func TestPostgreSQLReadsReturnWhatTheGoldenFileHoldsAndReportFailures(t *testing
 
 // unsupported is what SQLite answers to what only nodes share.
 var unsupported = "error: " + errors.ErrUnsupported.Error() + "\n"
-
-// isGolden compares a text with a file of testdata, or writes that.
-func isGolden(t *testing.T, name, got string) {
-	t.Helper()
-	if os.Getenv("HOOKLOOM_GOLDEN") == "write" {
-		if err := os.WriteFile(filepath.Join("testdata", name), []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	compareLines(t, name, got)
-}
 
 // compareLines compares lines that begin with their names.
 func compareLines(t *testing.T, file, got string) {

@@ -3,11 +3,9 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,13 +14,12 @@ import (
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/destination"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows"
 	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // stateLog is a log with fixed contents, which may fail.
 type stateLog struct {
@@ -195,17 +192,7 @@ func TestScrapeShowsTheStateAndWhatWasReported(t *testing.T) {
 		log.err, p = nil, nil
 		fmt.Fprintf(&b, "=== without a project\n%s\n", less(last, scrape(m)))
 		fmt.Fprintf(&b, "=== response times\n%+v\n", *m.Acks())
-		const file = "testdata/scrape.golden"
-		if *update {
-			if err := errors.Join(os.MkdirAll("testdata", 0o750), os.WriteFile(file, []byte(b.String()), 0o600)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil || string(want) != b.String() {
-			t.Errorf("%v: go test ./engine/telemetry -run %s -update writes %s anew; it differs by\n%s", err, t.Name(), file,
-				less(string(want), b.String()))
-		}
+		testgolden.Compare(t, "scrape.golden", b.String())
 	})
 }
 

@@ -1,7 +1,6 @@
 package expr_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -13,19 +12,17 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/value"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // golden compares a golden file with what show says about each expression in it. Lines that begin
 // with a tab are what show says of the line before; those that begin with == name the section.
 // ⏎ in an expression is a line feed.
 func golden(t *testing.T, name string, show func(section, text string) string) {
 	t.Helper()
-	file := filepath.Join("testdata", name+".golden")
-	want, err := os.ReadFile(file)
+	want, err := os.ReadFile(filepath.Join("testdata", name+".golden"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,30 +45,7 @@ func golden(t *testing.T, name string, show func(section, text string) string) {
 			got.WriteString("\t" + strings.TrimSuffix(said, "\n") + "\n")
 		}
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	compareLines(t, file, got.String(), string(want))
-}
-
-// compareLines reports the lines that differ from the golden file, the first few of them.
-func compareLines(t *testing.T, file, got, want string) {
-	t.Helper()
-	if got == want {
-		return
-	}
-	t.Errorf("the results are not those of %s; -update writes it anew", file)
-	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
-	shown := 0
-	for i := 0; i < min(len(a), len(b)) && shown < 5; i++ {
-		if a[i] != b[i] {
-			t.Errorf("line %d\n got %s\nwant %s", i+1, a[i], b[i])
-			shown++
-		}
-	}
+	testgolden.Compare(t, name+".golden", got.String())
 }
 
 // findings returns all that Check finds in a text, and what the expression reads if it has no error.

@@ -59,7 +59,6 @@ func TestNearestIsTheWordThatWasMeant(t *testing.T) {
 	}
 }
 
-// TestASuggestionIsAQuestionOrTheList.
 func TestASuggestionIsAQuestionOrTheList(t *testing.T) {
 	words := []string{"queue", "drop"}
 	for word, want := range map[string][2]string{"quue": {`did you mean "queue"?`, `did you mean "queue"?`}, "zzzz": {"",

@@ -80,7 +80,6 @@ func TestValuesOfExpressionsBecomePlainData(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoDataIsAnErrorAtAnyDepth.
 func TestWhatIsNoDataIsAnErrorAtAnyDepth(t *testing.T) {
 	failed := errors.New("failed")
 	for want, v := range map[string]any{"the result is NaN, which is not a number": math.NaN(), "the result is +Inf": math.Inf(1),
@@ -152,7 +151,6 @@ func TestPlainDataIsNotCopied(t *testing.T) {
 	}
 }
 
-// TestTheWorkOfNormalizingIsCounted.
 func TestTheWorkOfNormalizingIsCounted(t *testing.T) {
 	for _, c := range []struct {
 		v           any
@@ -174,7 +172,6 @@ func TestTheWorkOfNormalizingIsCounted(t *testing.T) {
 	}
 }
 
-// TestTextsAreClippedByCharacters.
 func TestTextsAreClippedByCharacters(t *testing.T) {
 	for _, c := range []struct {
 		s    string
@@ -189,7 +186,6 @@ func TestTextsAreClippedByCharacters(t *testing.T) {
 	}
 }
 
-// TestTextsAreEncodedInTheOrderOfTheirNames.
 func TestTextsAreEncodedInTheOrderOfTheirNames(t *testing.T) {
 	for want, m := range map[string]map[string]string{"{}": nil, `{"a":"1"}`: {"a": "1"}, `{"a":"\"","b":"ä\n","c":""}`: {"c": "",
 		"a": `"`, "b": "ä\n"}} {

@@ -373,7 +373,6 @@ func certify(t *testing.T, folder string) string {
 	return ca
 }
 
-// TestStartingOrStoppingServerIsATemporaryError.
 func TestStartingOrStoppingServerIsATemporaryError(t *testing.T) {
 	clean(t)
 	s := postgrestest.Start(t, postgrestest.Options{})

@@ -9,11 +9,11 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine/store/postgres"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -70,8 +70,7 @@ func driverErrors() []explained {
 	}
 }
 
-// The file testdata/explained.txt holds what each error of the driver is in words. With HOOKLOOM_GOLDEN=write the test
-// writes it.
+// The file testdata/explained.txt holds what each error of the driver is in words.
 func TestEachErrorOfTheDriverIsExplained(t *testing.T) {
 	clean(t)
 	var b strings.Builder
@@ -93,25 +92,7 @@ func TestEachErrorOfTheDriverIsExplained(t *testing.T) {
 			}
 		}
 	}
-	isGolden(t, "explained.txt", b.String())
-}
-
-// isGolden compares a text with a file of testdata, or writes that.
-func isGolden(t *testing.T, name, got string) {
-	t.Helper()
-	golden := filepath.Join("testdata", name)
-	if os.Getenv("HOOKLOOM_GOLDEN") == "write" {
-		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("it is\n%s\nwant\n%s", got, want)
-	}
+	testgolden.Compare(t, "explained.txt", b.String())
 }
 
 // The file testdata/weak.txt holds what is wrong with servers that Hookloom refuses, and the fix.
@@ -154,7 +135,7 @@ func TestEachWeaknessOfAServerIsNamedWithItsFix(t *testing.T) {
 			fmt.Fprintf(&b, "  %s\n", text)
 		}
 	}
-	isGolden(t, "weak.txt", b.String())
+	testgolden.Compare(t, "weak.txt", b.String())
 }
 
 func TestNamesOfSchemasAreChecked(t *testing.T) {

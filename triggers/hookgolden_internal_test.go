@@ -22,6 +22,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
@@ -38,16 +39,16 @@ func Described(d *engine.Delivery) string {
 	return b.String()
 }
 
-// hookBook is a sink that writes down what it is given.
-type hookBook struct {
+// hookRecorder is a sink that records what it is given.
+type hookRecorder struct {
 	text *strings.Builder
 	keys map[string]engine.EventID
 	err  error
-	// refused is written beside the answer.
+	// refused is shown beside the response.
 	refused strings.Builder
 }
 
-func (b *hookBook) Accept(_ context.Context, d *engine.Delivery) (engine.Receipt, error) {
+func (b *hookRecorder) Accept(_ context.Context, d *engine.Delivery) (engine.Receipt, error) {
 	if b.err != nil {
 		return engine.Receipt{}, b.err
 	}
@@ -59,7 +60,7 @@ func (b *hookBook) Accept(_ context.Context, d *engine.Delivery) (engine.Receipt
 	return engine.Receipt{Event: b.keys[d.Key]}, nil
 }
 
-func (b *hookBook) AcceptAll(ctx context.Context, ds []*engine.Delivery) (out []engine.Receipt, err error) {
+func (b *hookRecorder) AcceptAll(ctx context.Context, ds []*engine.Delivery) (out []engine.Receipt, err error) {
 	for _, d := range ds {
 		r, err := b.Accept(ctx, d)
 		if err != nil {
@@ -70,14 +71,14 @@ func (b *hookBook) AcceptAll(ctx context.Context, ds []*engine.Delivery) (out []
 	return out, nil
 }
 
-func (b *hookBook) Await(_ context.Context, id engine.EventID) (*engine.AwaitResult, error) {
+func (b *hookRecorder) Await(_ context.Context, id engine.EventID) (*engine.AwaitResult, error) {
 	if id%2 == 0 {
 		return nil, errors.New("no run")
 	}
 	return &engine.AwaitResult{Run: &engine.Run{ID: 7, Status: engine.Failed, Error: &plan.Error{Code: "timeout"}}, Names: expr.Names{}}, nil
 }
 
-func (b *hookBook) Refuse(r engine.Refusal) {
+func (b *hookRecorder) Refuse(r engine.Refusal) {
 	fmt.Fprintf(&b.refused, "    refused %s at %s: %s: %s\n      diagnosis %s\n      from %s, %s %s, %s, %v, %d bytes: %.200q\n", r.Trigger,
 		brief(r.At), r.Reason, r.Detail, r.Diagnosis, r.RemoteIP, r.Method, r.Path, r.URL, r.Headers, r.Size, r.Body)
 }
@@ -134,7 +135,7 @@ func TestHooksAnswerAndStore(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			p := projectOf(t, config)
-			book := &hookBook{text: &out, keys: map[string]engine.EventID{}, err: c.err}
+			book := &hookRecorder{text: &out, keys: map[string]engine.EventID{}, err: c.err}
 			deps := Deps{Secret: lookup, Answered: func(trigger, outcome string, took time.Duration) {
 				fmt.Fprintf(&out, "    outcome %q %s\n", trigger, outcome)
 			}, Served: func(s engine.ServedRequest) { fmt.Fprintf(&out, "    served %+v\n", s) },
@@ -193,10 +194,9 @@ func TestHooksAnswerAndStore(t *testing.T) {
 			}
 		})
 	}
-	Golden(t, "hooks", out.String())
+	testgolden.Compare(t, "hooks.golden", out.String())
 }
 
-// TestVerifyNeedsAWebhookAndARequest.
 func TestVerifyNeedsAWebhookAndARequest(t *testing.T) {
 	p := projectOf(t, `triggers:
   t: {webhook: {auth: none}}

@@ -15,11 +15,12 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/plan"
+	"github.com/hookloom/hookloom/engine/testgolden"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
-// pollBook is an inbox that writes down what a poll stores.
-type pollBook struct {
+// pollRecorder is an inbox that records what a poll stores.
+type pollRecorder struct {
 	Inbox
 	text  *strings.Builder
 	state engine.InletState
@@ -28,23 +29,23 @@ type pollBook struct {
 	fails [3]error
 }
 
-func (b *pollBook) InletState(context.Context, string, string) (engine.InletState, error) {
+func (b *pollRecorder) InletState(context.Context, string, string) (engine.InletState, error) {
 	return b.state, b.fails[0]
 }
 
-func (b *pollBook) Known(context.Context, string, []string) (map[string]bool, error) {
+func (b *pollRecorder) Known(context.Context, string, []string) (map[string]bool, error) {
 	return maps.Clone(b.known), b.fails[1]
 }
 
-func (b *pollBook) Alert(_ context.Context, a engine.Alert) {
+func (b *pollRecorder) Alert(_ context.Context, a engine.Alert) {
 	fmt.Fprintf(b.text, "    alert %s %s: %s %v\n", a.Kind, a.Trigger, a.Message, a.Data)
 }
 
-func (b *pollBook) Turn(context.Context, string) (func(), bool) { return func() {}, true }
+func (b *pollRecorder) Turn(context.Context, string) (func(), bool) { return func() {}, true }
 
-func (b *pollBook) AskForTurn(context.Context, string) (func(), bool) { return func() {}, true }
+func (b *pollRecorder) AskForTurn(context.Context, string) (func(), bool) { return func() {}, true }
 
-func (b *pollBook) Poll(_ context.Context, x *engine.PollBatch) (fresh int, err error) {
+func (b *pollRecorder) Poll(_ context.Context, x *engine.PollBatch) (fresh int, err error) {
 	if b.fails[2] != nil {
 		return 0, b.fails[2]
 	}
@@ -75,7 +76,7 @@ func brief(t time.Time) string {
 }
 
 // answers makes an Ask of lines: a body, and headers as " ;; name=value"; "!429 90s" is a failure with a time to wait.
-func (b *pollBook) answers(t *testing.T, lines []string) Ask {
+func (b *pollRecorder) answers(t *testing.T, lines []string) Ask {
 	return func(_ context.Context, with map[string]any) (map[string]any, error) {
 		asked, err := value.EncodeJSON(with)
 		if err != nil {
@@ -127,7 +128,7 @@ func TestPollsStoreWhatTheyFind(t *testing.T) {
 			config = `poll: {every: 30m, request: {url: "https://shop.example/orders"}, ` + c.poll + `}`
 		}
 		p := projectOf(t, "server: {public_url: https://hooks.example.com}\ntriggers:\n  t:\n    "+config+"\n")
-		book := &pollBook{text: &out, known: map[string]bool{}, state: c.state}
+		book := &pollRecorder{text: &out, known: map[string]bool{}, state: c.state}
 		in := NewInlets(book, slog.New(slog.DiscardHandler))
 		for i, answers := range c.polls {
 			err := in.Use(p, book.answers(t, answers), func(n string) (string, bool) { return "secret of " + n, true })
@@ -150,7 +151,7 @@ func TestPollsStoreWhatTheyFind(t *testing.T) {
 			fmt.Fprintf(&out, "    report %s %v\n", text, err)
 		}
 	}
-	Golden(t, "polls", out.String())
+	testgolden.Compare(t, "polls.golden", out.String())
 }
 
 // TestPollNeedsItsStore: where its state cannot be read, nothing is asked. Where what is known cannot be read, or nothing can be
@@ -159,7 +160,7 @@ func TestPollNeedsItsStore(t *testing.T) {
 	p := projectOf(t, `triggers: {t: {poll: {every: 30m, request: {url: "https://shop.example/orders"}, key: item.id}}}`)
 	for i, want := range []string{"no state", "page 1: not known", "not stored"} {
 		var out strings.Builder
-		book := &pollBook{text: &out, known: map[string]bool{}}
+		book := &pollRecorder{text: &out, known: map[string]bool{}}
 		book.fails[i] = errors.New(strings.TrimPrefix(want, "page 1: "))
 		in := NewInlets(book, slog.New(slog.DiscardHandler))
 		if err := in.Use(p, book.answers(t, []string{`[{"id":1}]`}), func(string) (string, bool) { return "", false }); err != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// desk is an operator, and everything else that the console calls, of a world. It records the calls that
-// change something, and fails as it is told.
-type desk struct {
+// recordingOperator is what the console of a world calls. It records the calls that
+// change something; they return err.
+type recordingOperator struct {
 	*operator
 	w *world
 	// err is the result of the next calls.
@@ -32,20 +32,20 @@ type desk struct {
 	forecast                                                                 *engine.Forecast
 }
 
-func (d *desk) did(format string, args ...any) error {
+func (d *recordingOperator) did(format string, args ...any) error {
 	d.asked = append(d.asked, fmt.Sprintf(format, args...))
 	return d.err
 }
 
-func (d *desk) Fire(_ context.Context, w string, in map[string]any, who, why string) (engine.Receipt, error) {
+func (d *recordingOperator) Fire(_ context.Context, w string, in map[string]any, who, why string) (engine.Receipt, error) {
 	return engine.Receipt{Event: 7}, d.did("fire %s %v by %q because %q", w, in, who, why)
 }
 
-func (d *desk) ReplayRun(_ context.Context, of engine.RunID, o engine.ReplayOrder) (engine.Replayed, error) {
+func (d *recordingOperator) ReplayRun(_ context.Context, of engine.RunID, o engine.ReplayOrder) (engine.Replayed, error) {
 	return engine.Replayed{Run: 8, Already: d.already, InDoubt: 3}, d.did("replay %s %+v", of, o)
 }
 
-func (d *desk) DecideAgain(_ context.Context, id engine.EventID, w string, again bool, by string) (engine.Again, error) {
+func (d *recordingOperator) DecideAgain(_ context.Context, id engine.EventID, w string, again bool, by string) (engine.Again, error) {
 	a := engine.Again{Workflow: w, Version: "v", Outcome: d.outcome, Reason: "because", AlreadyReplayed: d.already, InDoubt: 1}
 	if d.outcome == "matched" {
 		a.Run = "run_000000000000000a"
@@ -53,15 +53,15 @@ func (d *desk) DecideAgain(_ context.Context, id engine.EventID, w string, again
 	return a, d.did("decide %s by %s, again %t, for %q", id, w, again, by)
 }
 
-func (d *desk) Undecided(context.Context, engine.EventID) ([]string, error) {
+func (d *recordingOperator) Undecided(context.Context, engine.EventID) ([]string, error) {
 	return d.undecided, d.err
 }
 
-func (d *desk) Forecast(_ context.Context, s engine.Selection) (*engine.Forecast, error) {
+func (d *recordingOperator) Forecast(_ context.Context, s engine.Selection) (*engine.Forecast, error) {
 	return d.forecast, d.did("forecast %+v", s)
 }
 
-func (d *desk) batch(id engine.BatchID, state string) *engine.Batch {
+func (d *recordingOperator) batch(id engine.BatchID, state string) *engine.Batch {
 	b := &engine.Batch{ID: id.String(), At: d.w.at(time.Hour), By: "ada", State: state, Rate: 20, Total: 9, Looked: 4,
 		Runs: 3, NotMatched: 1,
 		Failed: 2, Known: 5, Selection: engine.Selection{Trigger: "shop", Workflow: "orders", Statuses: []string{"filtered"},
@@ -73,33 +73,35 @@ func (d *desk) batch(id engine.BatchID, state string) *engine.Batch {
 	return b
 }
 
-func (d *desk) StartBatch(_ context.Context, s engine.Selection, rate int, by string) (*engine.Batch, error) {
+func (d *recordingOperator) StartBatch(_ context.Context, s engine.Selection, rate int, by string) (*engine.Batch, error) {
 	return d.batch(9, engine.BatchRunning), d.did("batch %+v, %d per second, for %q", s, rate, by)
 }
 
-func (d *desk) ChangeBatch(_ context.Context, id engine.BatchID, to string) (*engine.Batch, error) {
+func (d *recordingOperator) ChangeBatch(_ context.Context, id engine.BatchID, to string) (*engine.Batch, error) {
 	return d.batch(id, to), d.did("batch %s becomes %s", id, to)
 }
 
-func (d *desk) Batches(context.Context) ([]engine.Batch, error) {
+func (d *recordingOperator) Batches(context.Context) ([]engine.Batch, error) {
 	return []engine.Batch{*d.batch(9, engine.BatchRunning), *d.batch(10, engine.BatchPaused)}, d.err
 }
 
-func (d *desk) Batch(_ context.Context, id engine.BatchID) (*engine.Batch, error) {
+func (d *recordingOperator) Batch(_ context.Context, id engine.BatchID) (*engine.Batch, error) {
 	return d.batch(id, map[engine.BatchID]string{9: engine.BatchRunning, 10: engine.BatchPaused, 11: engine.BatchCancelled}[id]), d.err
 }
 
-func (d *desk) Cancel(_ context.Context, id engine.RunID) error { return d.did("cancel %s", id) }
+func (d *recordingOperator) Cancel(_ context.Context, id engine.RunID) error {
+	return d.did("cancel %s", id)
+}
 
-func (d *desk) Answer(_ context.Context, id engine.RunID, r engine.Response) (plan.Question, error) {
+func (d *recordingOperator) Answer(_ context.Context, id engine.RunID, r engine.Response) (plan.Question, error) {
 	return plan.Question{Path: "ask", Text: "Ship it?"}, d.did("answer %s %+v", id, r)
 }
 
-func (d *desk) Link(_ context.Context, id engine.RunID, path, by string) (string, plan.Question, error) {
+func (d *recordingOperator) Link(_ context.Context, id engine.RunID, path, by string) (string, plan.Question, error) {
 	return "token", plan.Question{Path: "ask", Text: "Ship it?"}, d.did("link %s %s for %q", id, path, by)
 }
 
-func (d *desk) Destinations() []destination.State {
+func (d *recordingOperator) Destinations() []destination.State {
 	until := d.w.at(-time.Minute)
 	return []destination.State{{Name: "https://idle.example", Host: "https://idle.example", Circuit: "closed", Limit: 5},
 		{Name: "https://a.example", Host: "https://a.example", Circuit: "closed", Limit: 5, InUse: 1},
@@ -109,23 +111,23 @@ func (d *desk) Destinations() []destination.State {
 		{Name: "https://queue.example", Host: "https://queue.example", Circuit: "closed", Limit: 1, Waiting: 2}}
 }
 
-func (d *desk) OpenAlerts() []engine.OpenAlert {
+func (d *recordingOperator) OpenAlerts() []engine.OpenAlert {
 	return []engine.OpenAlert{{Kind: engine.AlertRunFailed, Subject: "orders", Message: "a run failed", OpenedAt: d.w.at(time.Minute)}}
 }
 
-func (d *desk) Paused() []engine.Pause {
+func (d *recordingOperator) Paused() []engine.Pause {
 	return []engine.Pause{{Key: "k", Endpoint: "https://gone.example/x", Run: "run_0000000000000002", At: d.w.at(time.Hour)}}
 }
 
-func (d *desk) Unpause(_ context.Context, endpoint string) (int, error) {
+func (d *recordingOperator) Unpause(_ context.Context, endpoint string) (int, error) {
 	return len(endpoint) - 1, d.did("unpause %s", endpoint)
 }
 
-func (d *desk) Prune(_ context.Context, h workflows.History) (engine.Pruned, error) {
+func (d *recordingOperator) Prune(_ context.Context, h workflows.History) (engine.Pruned, error) {
 	return engine.Pruned{}, d.did("prune to %s, bodies %s", h.Keep, h.Bodies)
 }
 
-func (d *desk) Switch(_ context.Context, o engine.SwitchOrder) (engine.Switched, error) {
+func (d *recordingOperator) Switch(_ context.Context, o engine.SwitchOrder) (engine.Switched, error) {
 	since := d.w.at(90 * time.Minute)
 	x := engine.Switched{}
 	if o.On && o.Workflow == "orders" {
@@ -137,22 +139,22 @@ func (d *desk) Switch(_ context.Context, o engine.SwitchOrder) (engine.Switched,
 	return x, d.did("switch %+v", o)
 }
 
-func (d *desk) SwitchedOff() map[string]engine.Switch { return d.off }
+func (d *recordingOperator) SwitchedOff() map[string]engine.Switch { return d.off }
 
-func (d *desk) AdmitConflict(_ context.Context, id, who string) (engine.Receipt, error) {
+func (d *recordingOperator) AdmitConflict(_ context.Context, id, who string) (engine.Receipt, error) {
 	return engine.Receipt{Event: 9, Duplicate: d.already}, d.did("admit conflict %s for %q", id, who)
 }
 
-func (d *desk) SetValue(_ context.Context, c engine.ValueChange) (engine.ValueItem, error) {
+func (d *recordingOperator) SetValue(_ context.Context, c engine.ValueChange) (engine.ValueItem, error) {
 	return engine.ValueItem{Key: c.Key, Workflow: c.Workflow, Value: []byte("1")}, d.did("set %+v", c)
 }
 
-func (d *desk) DeleteValue(_ context.Context, c engine.ValueChange) error {
+func (d *recordingOperator) DeleteValue(_ context.Context, c engine.ValueChange) error {
 	return d.did("delete %+v", c)
 }
 
 // whole sets the options that not every server has.
-func (d *desk) whole(o *console.Options) {
+func (d *recordingOperator) whole(o *console.Options) {
 	o.Admit = func(_ context.Context, id string) (engine.Receipt, error) {
 		return engine.Receipt{Event: 9, Duplicate: d.already}, d.did("admit %s", id)
 	}
@@ -201,31 +203,33 @@ func (d *desk) whole(o *console.Options) {
 	o.Nodes, o.Connections = d, d
 }
 
-func (d *desk) Nodes(context.Context) ([]engine.NodeItem, error) {
+func (d *recordingOperator) Nodes(context.Context) ([]engine.NodeItem, error) {
 	return []engine.NodeItem{{Node: 1, Name: "n1", State: "live", Self: true, Since: d.w.at(time.Hour)},
 		{Node: 2, Name: "n2", State: "gone", Since: d.w.at(2 * time.Hour)}}, d.err
 }
 
-func (d *desk) DrainNode(_ context.Context, name string) error { return d.did("drain %s", name) }
+func (d *recordingOperator) DrainNode(_ context.Context, name string) error {
+	return d.did("drain %s", name)
+}
 
-func (d *desk) ConnectionItems(context.Context) ([]engine.ConnectionItem, error) {
+func (d *recordingOperator) ConnectionItems(context.Context) ([]engine.ConnectionItem, error) {
 	return []engine.ConnectionItem{{Name: "crm", Connector: "crm", Kind: "oauth2", Status: "ready"}}, d.err
 }
 
-func (d *desk) TestConnection(_ context.Context, name string) (string, error) {
+func (d *recordingOperator) TestConnection(_ context.Context, name string) (string, error) {
 	return "GET /me", d.did("test %s", name)
 }
 
-func (d *desk) BeginConnect(_ context.Context, name, redirect string) (engine.ConnectStart, error) {
+func (d *recordingOperator) BeginConnect(_ context.Context, name, redirect string) (engine.ConnectStart, error) {
 	return engine.ConnectStart{Status: engine.ConnectAuthorize, Redirect: redirect}, d.did("connect %s to %q", name, redirect)
 }
 
-func (d *desk) FinishConnect(_ context.Context, state, code string) (engine.ConnectEnd, error) {
+func (d *recordingOperator) FinishConnect(_ context.Context, state, code string) (engine.ConnectEnd, error) {
 	return engine.ConnectEnd{Status: "ready", Connection: "crm"}, d.did("finish %s %s", state, code)
 }
 
 // calls returns what was asked since the last call, and what was audited.
-func (d *desk) calls() []string {
+func (d *recordingOperator) calls() []string {
 	out := slices.Clone(d.asked)
 	for _, a := range d.audited {
 		out = append(out, fmt.Sprintf("audit: %s (%s, %s) %s %q %q %d", a.Who, a.Role, a.Proof, a.Action, a.Target, a.Detail, a.Status))
