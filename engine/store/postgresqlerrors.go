@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -54,11 +53,10 @@ func away(err error) bool {
 		return strings.HasPrefix(pe.Code, "08") || strings.HasPrefix(pe.Code, "57P") ||
 			slices.Contains([]string{"53300", "25006", "25P03", "25P04", "55P03"}, pe.Code)
 	}
-	var ne net.Error
+	var ne net.Error // such as net.ErrClosed and context.DeadlineExceeded
 	var ce *pgconn.ConnectError
 	return errors.As(err, &ne) || errors.As(err, &ce) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, errLost) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) ||
-		strings.Contains(err.Error(), "conn closed")
+		errors.Is(err, errLost) || strings.Contains(err.Error(), "conn closed")
 }
 
 // conflicted reports whether a transaction may succeed when it is executed again: it could not be
