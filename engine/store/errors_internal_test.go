@@ -106,7 +106,9 @@ func TestAnErrorSaysWhatToDoAboutTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	cause := errors.New("it is stopped")
-	code := func(code string) error { return withFix(a, fmt.Errorf("reading: %w", &pgconn.PgError{Code: code, Message: "m"})) }
+	code := func(code string) error {
+		return withFix(a, fmt.Errorf("reading: %w", &pgconn.PgError{Code: code, Message: "m"}))
+	}
 	for _, c := range []struct {
 		err  error
 		want string

@@ -90,30 +90,3 @@ var ErrEmptyRow = errors.New("an empty row")
 
 // ErrLostFile is the error of a file that cannot be read any more.
 var ErrLostFile error = sqlite3.Error{Code: sqlite3.ErrIoErr}
-
-// FailWrite makes the n-th statement of the writer fail, in the order in which SQLite prepares them; 0 ends that.
-// denied reports whether it has failed.
-func (s *Store) FailWrite(ctx context.Context, n int) (denied func() bool, err error) {
-	seen, failed := 0, false
-	check := func(op int, _, _, _ string) int {
-		switch op {
-		case sqlite3.SQLITE_SELECT, sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE:
-			if seen++; seen == n {
-				failed = true
-				return sqlite3.SQLITE_DENY
-			}
-		}
-		return sqlite3.SQLITE_OK
-	}
-	if n == 0 {
-		check = nil
-	}
-	err = s.w.do(ctx, true, func(t *tx) error {
-		if t.w.conn == nil {
-			return errors.New("only SQLite's statements can be made to fail")
-		}
-		t.w.conn.RegisterAuthorizer(check)
-		return nil
-	})
-	return func() bool { return failed }, err
-}
