@@ -31,7 +31,7 @@ func flagError(c *cobra.Command, err error) error {
 		return usageError("--%s has no value\n%s --help describes the flags", missing.GetFlag().Name, c.CommandPath())
 	}
 	if !strings.HasPrefix(text, "unknown ") {
-		return err
+		return usageError("%w\n%s --help lists the flags", err, c.CommandPath())
 	}
 	hint := c.CommandPath() + " --help lists the flags"
 	if given, long := strings.CutPrefix(text, "unknown flag: --"); long {
@@ -82,34 +82,6 @@ func (v *durationValue) Set(s string) error {
 func (v *durationValue) String() string { return engine.ShortDuration(time.Duration(*v)) }
 
 func (v *durationValue) Type() string { return "duration" }
-
-// meantCommand returns the subcommand that a mistyped one probably means, or "".
-func meantCommand(c *cobra.Command, args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	var names []string
-	for _, sub := range c.Commands() {
-		if sub.IsAvailableCommand() {
-			names = append(names, sub.Name())
-		}
-	}
-	return spelling.Nearest(args[0], names)
-}
-
-// unknownBelow reports an unknown subcommand of a command that only has subcommands, for which
-// cobra would print the help and exit with 0.
-func unknownBelow(root *cobra.Command, args []string) error {
-	c, rest, err := root.Find(args)
-	if err != nil || c == root || c.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || rest[0] == "help" {
-		return nil
-	}
-	hint := c.CommandPath() + " --help lists the commands"
-	if meant := meantCommand(c, rest); meant != "" {
-		hint = fmt.Sprintf("did you mean %q? ", meant) + hint
-	}
-	return usageError("unknown command %q for %q\n%s", rest[0], c.CommandPath(), hint)
-}
 
 // flagNames returns the flags in a command's help.
 func flagNames(c *cobra.Command) []string {

@@ -91,11 +91,6 @@ func report(w io.Writer, err error) int {
 		code = exitInUse
 	case errors.As(err, &exit):
 		code = exit.code
-	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "unknown flag"),
-		strings.HasPrefix(err.Error(), "unknown shorthand"),
-		strings.HasPrefix(err.Error(), "accepts "), strings.HasPrefix(err.Error(), "requires "),
-		strings.HasPrefix(err.Error(), "invalid argument"), strings.HasPrefix(err.Error(), "flag needs"):
-		code = exitUsage
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(w, text)
@@ -145,6 +140,7 @@ step.
 		a.backupCmd(), a.restoreCmd(), a.recoverCmd(), a.checkCmd(), a.pruneCmd(), a.dbCmd(), a.doctorCmd(), a.benchCmd(), a.versionCmd(),
 		a.docsCmd(), a.evalCmd(), a.fmtCmd(), a.diffCmd(), a.shapesCmd(), a.healthCmd(), a.mcpCmd(),
 	)
+	root.InitDefaultCompletionCmd() // cobra would add it later, with its own errors for wrong arguments
 	for _, c := range root.Commands() {
 		c.Args = argumentsOf(c)
 		for _, sub := range c.Commands() {
@@ -152,55 +148,12 @@ step.
 		}
 	}
 	root.SetHelpCommand(a.helpCmd(root))
+	root.InitDefaultHelpCmd() // so that it is known before the command line is executed
 	if err := addCompletions(root); err != nil {
 		panic(err) // a flag with two completions; every test that runs a command finds it
 	}
 	root.SetFlagErrorFunc(flagError)
 	return root
-}
-
-// argumentsOf adds the command's usage to the error for a wrong number of arguments.
-func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
-	check := c.Args
-	if check == nil {
-		return nil
-	}
-	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			verb := c.CommandPath()
-			if missing := missingArgument(c, args); missing != "" {
-				return usageError("%s needs %s\nwrite %s; %s --help says more", verb, missing, c.UseLine(), verb)
-			}
-			if meant := meantCommand(c, args); meant != "" {
-				return usageError("unknown command %q for %q\ndid you mean %s %s? %s --help lists its commands", args[0], verb, verb, meant, verb)
-			}
-			if strings.HasPrefix(err.Error(), "unknown command") && !c.HasSubCommands() {
-				return usageError("%s takes no arguments, got %q\nwrite %s; %s --help says more", verb, args[0], c.UseLine(), verb)
-			}
-			return usageError("%s: wrong arguments: %v\nwrite %s; %s --help says more", verb, err, c.UseLine(), verb)
-		}
-		return nil
-	}
-}
-
-// missingArgument returns the first argument of a command's usage if none was given, or "".
-func missingArgument(c *cobra.Command, args []string) string {
-	words := strings.Fields(c.Use)
-	if len(args) > 0 || len(words) < 2 || strings.HasPrefix(words[1], "[") {
-		return ""
-	}
-	switch word := strings.TrimSuffix(words[1], "..."); {
-	case word != "ID":
-		return word
-	case c.Parent().Name() == "batches":
-		return "the id of a batch: hookloom batches lists them"
-	case c.Name() == "run":
-		return "the id of a run: hookloom runs lists them"
-	case c.Name() == "event":
-		return "the id of an event: hookloom events lists them"
-	default:
-		return word
-	}
 }
 
 // printJSON writes v indented, for --output json.

@@ -14,7 +14,8 @@ import (
 
 func (a *app) schemaCmd() *cobra.Command {
 	var dir, db string
-	c := &cobra.Command{Use: "schema [workflow|project]", Short: "Print the JSON Schema for editors", Args: cobra.MaximumNArgs(1),
+	c := &cobra.Command{Use: "schema [workflow|project|connector|tests|provider]", Short: "Print the JSON Schema for editors",
+		Args: cobra.MaximumNArgs(1),
 		Long: `Prints the JSON Schema of workflow files (or of hookloom.yaml, of connectors/*.yaml, of
 tests/*_test.yaml, of a provider preset), so that an editor
 with a YAML server completes and checks keys. Begin a file with

@@ -1,0 +1,109 @@
+package cmd
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/spf13/cobra"
+)
+
+// argumentsOf returns the check of a command's arguments: that of its declaration, with an error that
+// says which argument is wrong and how the command is called.
+func argumentsOf(c *cobra.Command) cobra.PositionalArgs {
+	check := c.Args
+	if check == nil {
+		return nil
+	}
+	return func(c *cobra.Command, args []string) error {
+		if check(c, args) == nil {
+			return nil
+		}
+		if len(args) > 0 && c.HasSubCommands() {
+			return unknownCommand(c, args[0])
+		}
+		verb, names := c.CommandPath(), argumentNames(c)
+		usage := fmt.Sprintf("write %s; %s --help says more", c.UseLine(), verb)
+		switch {
+		case len(args) < len(names):
+			after := ""
+			if len(args) > 0 {
+				after = fmt.Sprintf(" after %q", args[len(args)-1])
+			}
+			return usageError("%s needs %s%s\n%s", verb, argumentWords(c, names[len(args)]), after, usage)
+		case len(names) == 0:
+			return usageError("%s takes no arguments, got %q\n%s", verb, args[0], usage)
+		}
+		most := ""
+		if strings.HasPrefix(names[0], "[") {
+			most = "at most "
+		}
+		count := []string{"", "one argument", "two arguments"}[len(names)]
+		return usageError("%s takes %s%s, got %q too (an argument that contains spaces needs quotes)\n%s",
+			verb, most, count, args[len(names)], usage)
+	}
+}
+
+// argumentNames returns the arguments in a command's usage, such as [BEFORE and [AFTER]], without its
+// flags.
+func argumentNames(c *cobra.Command) []string {
+	words, _, _ := strings.Cut(c.Use, " --")
+	return strings.Fields(words)[1:]
+}
+
+// argumentWords says what to write for an argument.
+func argumentWords(c *cobra.Command, name string) string {
+	if name != "ID" {
+		return name
+	}
+	switch {
+	case c.Parent().Name() == "batches":
+		return "the id of a batch: hookloom batches lists them"
+	case c.Name() == "run":
+		return "the id of a run: hookloom runs lists them"
+	case c.Name() == "event":
+		return "the id of an event: hookloom events lists them"
+	}
+	return name
+}
+
+// unknownBelow reports an unknown command of the program, or of a command that only has subcommands,
+// for which cobra would print the help and exit with 0.
+func unknownBelow(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil {
+		// cobra has skipped the flags before the command. Its error begins with the command in quotes.
+		quoted, noQuote := strconv.QuotedPrefix(strings.TrimPrefix(err.Error(), "unknown command "))
+		word, noWord := strconv.Unquote(quoted)
+		if noQuote != nil || noWord != nil || strings.HasPrefix(word, cobra.ShellCompRequestCmd) {
+			return nil
+		}
+		return unknownCommand(c, word)
+	}
+	if c == root || c.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || rest[0] == "help" {
+		return nil
+	}
+	return unknownCommand(c, rest[0])
+}
+
+// unknownCommand is the error for a word that is no subcommand.
+func unknownCommand(c *cobra.Command, word string) error {
+	verb := c.CommandPath()
+	hint := verb + " --help lists the commands"
+	if meant := meantCommand(c, word); meant != "" {
+		hint = fmt.Sprintf("did you mean %s %s? ", verb, meant) + hint
+	}
+	return usageError("unknown command %q for %q\n%s", word, verb, hint)
+}
+
+// meantCommand returns the subcommand that a mistyped one probably means, or "".
+func meantCommand(c *cobra.Command, word string) string {
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return spelling.Nearest(word, names)
+}
