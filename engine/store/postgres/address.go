@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -93,6 +95,30 @@ type Address struct {
 // own are the parameters that Hookloom reads itself, with their values; nil for any.
 var own = map[string][]string{"schema": nil, "hints": {"on", "off"}, "atomic_pages": {"yes", "no"}}
 
+// driverParameters are the parameters of an address that the driver reads (pgconn.ParseConfig). It passes
+// others to the server.
+var driverParameters = strings.Fields(`host port database dbname user password passfile connect_timeout sslmode sslkey sslcert
+	sslcertmode sslrootcert sslnegotiation sslpassword sslsni krbspn krbsrvname target_session_attrs service servicefile
+	min_protocol_version max_protocol_version channel_binding require_auth application_name options search_path`)
+
+// mistyped returns an error for a parameter that is almost one of the driver's or of Hookloom's. The
+// driver would pass it to the server, and use another value for the one that was meant. No setting of a server
+// is as near to one of them.
+func mistyped(q url.Values) error {
+	known := append(slices.Sorted(maps.Keys(own)), driverParameters...)
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		for _, k := range known {
+			if limit := min(2, len(k)/4); spelling.Distance(strings.ToLower(name), k, limit+1) <= limit {
+				return fmt.Errorf("%s= of the address of the database: there is no such parameter; did you mean %s=?", name, k)
+			}
+		}
+	}
+	return nil
+}
+
 // word is the scheme of a URL.
 var word = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,20}$`)
 
@@ -126,6 +152,9 @@ func Parse(text string) (*Address, error) {
 	}
 	u, q, err := split(text)
 	if err != nil {
+		return nil, err
+	}
+	if err := mistyped(q); err != nil {
 		return nil, err
 	}
 	a := &Address{Schema: DefaultSchema, Hints: q.Get("hints") != "off", AtomicPages: q.Get("atomic_pages") == "yes"}

@@ -120,6 +120,13 @@ func TestParametersOfAnAddress(t *testing.T) {
 		"postgres://a:p@db/x?schema=user":                 "schema= of the address: use the name of a separate schema",
 		"postgres://a:p@db/x?schema=information_schema":   "schema= of the address: use the name of a separate schema",
 		"postgres://a:p#1@db/x":                           "write characters such as",
+		"postgres://a:p@db/x?sslmod=disable":              "sslmod= of the address of the database: there is no such parameter; did you",
+		"postgres://a:p@db/x?SSLMode=disable":             "did you mean sslmode=?",
+		"postgres://a:p@db/x?shema=shop":                  "did you mean schema=?",
+		"postgres://a:p@db/x?hint=off":                    "did you mean hints=?",
+		"postgres://a:p@db/x?conect_timeout=3":            "did you mean connect_timeout=?",
+		"postgres://a:p@db/x?lock_timeout=3s&role=b":      "hookloom true false tls",
+		"postgres://a:p@db/x?ssl_min=1&work_mem=4MB":      "hookloom true false tls",
 	} {
 		a, err := postgres.Parse(text)
 		got := ""
