@@ -26,7 +26,7 @@ type (
 		Status   string `json:"status,omitempty" jsonschema:"only with these statuses, separated by commas"`
 		Since    string `json:"since,omitempty" jsonschema:"only since, such as 2h, 7d or 2026-01-31T10:00:00Z"`
 		Text     string `json:"text,omitempty" jsonschema:"only with this text, such as an order number"`
-		Limit    int    `json:"limit,omitempty" jsonschema:"at most so many, 20 by default"`
+		Limit    int    `json:"limit,omitempty" jsonschema:"at most so many, 1 to 1000, 20 by default"`
 	}
 	idInput struct {
 		ID string `json:"id" jsonschema:"its id"`
@@ -81,18 +81,23 @@ func flag(name, value string) []string {
 	return []string{"--" + name + "=" + value}
 }
 
-func (i listInput) flags() []string {
-	return slices.Concat(flag("workflow", i.Workflow), flag("trigger", i.Trigger), flag("type", i.Type), flag("status", i.Status),
-		flag("since", i.Since), flag("grep", i.Text), flag("limit", fmt.Sprint(cmp.Or(i.Limit, 20))))
+// list runs a command that lists by the filters. Like the API, it returns at most 1000 items.
+func (t *agentTools) list(ctx context.Context, verb string, i listInput) (string, error) {
+	i.Limit = cmp.Or(i.Limit, 20)
+	if i.Limit < 1 || i.Limit > 1000 {
+		return "", fmt.Errorf("limit must be a number from 1 to 1000, not %d", i.Limit)
+	}
+	return t.run(ctx, verb, slices.Concat(flag("workflow", i.Workflow), flag("trigger", i.Trigger), flag("type", i.Type),
+		flag("status", i.Status), flag("since", i.Since), flag("grep", i.Text), flag("limit", fmt.Sprint(i.Limit))))
 }
 
 // reading adds the tools that read the history and the program's documentation.
 func (t *agentTools) reading() {
 	addTool(t, "list_runs", "List runs, newest first.", true, func(ctx context.Context, i listInput) (string, error) {
-		return t.run(ctx, "runs", i.flags())
+		return t.list(ctx, "runs", i)
 	})
 	addTool(t, "search_events", "List received events, newest first, by trigger, type, outcome or text.", true,
-		func(ctx context.Context, i listInput) (string, error) { return t.run(ctx, "events", i.flags()) })
+		func(ctx context.Context, i listInput) (string, error) { return t.list(ctx, "events", i) })
 	addTool(t, "get_run", "Show a run in full: each step, attempt, input and output, as JSON.", true,
 		func(ctx context.Context, i idInput) (string, error) { return t.run(ctx, "run", nil, i.ID) })
 	addTool(t, "explain_run", "Explain a run, as text: steps, waits, errors, what to do.", true,
@@ -291,7 +296,7 @@ func (t *agentTools) whyNotRun(ctx context.Context, i notRunInput) (string, erro
 
 // whyNone returns for a text the events that contain it, or the refused deliveries.
 func (t *agentTools) whyNone(ctx context.Context, i notRunInput) (string, error) {
-	text, err := t.run(ctx, "events", listInput{Text: i.Event, Limit: 5}.flags())
+	text, err := t.list(ctx, "events", listInput{Text: i.Event, Limit: 5})
 	if err != nil {
 		return "", err
 	}
