@@ -93,6 +93,31 @@ func TestPostgreSQLTablesMadeByAnotherRole(t *testing.T) {
 	says(t, "status of a file", code, exitUsage, errs, "x.db is a SQLite file", "--db postgres://")
 }
 
+// TestServerWithMistakesLeavesTheDatabaseAsItIs: it makes no tables, and does not become a node.
+func TestServerWithMistakesLeavesTheDatabaseAsItIs(t *testing.T) {
+	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR", "HOOKLOOM_DB"} {
+		t.Setenv(name, "")
+	}
+	dir := projectIn(t, map[string]string{"hookloom.yaml": "", "workflows/a.yaml": "on: manual\nstepps: []\n"})
+	db := postgrestest.Shared(t).Database(t)
+	serve := func() {
+		t.Helper()
+		code, _, errs := ran(t, "serve", dir, "--db", db, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		says(t, "serve", code, exitUsage, errs, "did you mean \"steps\"", "no workflow can run")
+	}
+	serve()
+	code, out, _ := ran(t, "db", "status", "--dir", dir, "--db", db)
+	says(t, "status", code, exitOK, out, "does not exist yet")
+	if code, out, errs := ran(t, "db", "migrate", "--dir", dir, "--db", db); code != exitOK {
+		t.Fatal(out, errs)
+	}
+	serve()
+	code, out, errs := ran(t, "nodes", "--dir", dir, "--db", db, "-o", "json")
+	if code != exitOK || strings.Contains(out, `"name"`) {
+		t.Errorf("the nodes are %s, %d, %s", out, code, errs)
+	}
+}
+
 // TestStatusOfAServerWithWeakDurability says once that nothing is acknowledged, and why.
 func TestStatusOfAServerWithWeakDurability(t *testing.T) {
 	for _, name := range []string{"PGPASSWORD", "PGSSLMODE", "PGHOST", "HOOKLOOM_ADMIN_ADDR", "HOOKLOOM_DB"} {

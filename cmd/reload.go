@@ -16,6 +16,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
+	"github.com/hookloom/hookloom/engine/store/postgres"
 	"github.com/hookloom/hookloom/triggers"
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -49,8 +50,8 @@ func (l *loaded) choose(dir string, good workflows.Files) (*loaded, *engine.Proj
 	return &loaded{project: x.Project, secrets: l.secrets, mistakes: x.Mistakes, files: x.Files}, state, nil
 }
 
-// begin determines what a server starts with if the project has mistakes. It opens the database
-// only if there may be something to run.
+// begin determines what a server starts with if the project has mistakes. It opens the database,
+// which joins the nodes and may change the tables, only if there may be something to run.
 func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*loaded, *engine.ProjectState, error) {
 	if l.usable() == nil {
 		state := &engine.ProjectState{LoadedAt: time.Now().UTC()}
@@ -59,9 +60,8 @@ func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*load
 	if l.project.SettingsBroken() {
 		return nil, nil, l.usable()
 	}
-	if hasDatabase(database(s.o.dir, s.o.db, l.project)) != nil {
-		// No earlier start has left files to continue with.
-		if _, _, err := l.choose(s.o.dir, nil); err != nil {
+	if good, err := filesBefore(ctx, database(s.o.dir, s.o.db, l.project)); err == nil {
+		if _, _, err := l.choose(s.o.dir, good); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -75,6 +75,24 @@ func (s *server) begin(ctx context.Context, l *loaded, open func() error) (*load
 	return l.choose(s.o.dir, good)
 }
 
+// filesBefore reads the files that earlier starts have left in a database, without changing it; none if
+// there is no database, or no tables. It returns an error if they cannot be read, as with the tables of an
+// older version.
+func filesBefore(ctx context.Context, path string) (workflows.Files, error) {
+	if hasDatabase(path) != nil {
+		return nil, nil
+	}
+	h, err := store.OpenHistory(path)
+	if err != nil {
+		return nil, err
+	}
+	good, err := h.ProjectFiles(ctx)
+	if failed := new(postgres.Error); errors.As(err, &failed) && failed.NoTables {
+		good, err = nil, nil
+	}
+	return good, errors.Join(err, h.Close())
+}
+
 // inForce returns a project as a server would use it for a trigger: a file with mistakes has its
 // last used content, or is left out. warn is called for these. Only the secrets of the trigger must be
 // set.
@@ -86,13 +104,9 @@ func (l *loaded) inForce(ctx context.Context, dir, trigger string, warn func(for
 	if l.project.SettingsBroken() {
 		return nil, bad
 	}
-	var good workflows.Files
-	if h, err := store.OpenHistory(database(dir, "", l.project)); err == nil {
-		good, err = h.ProjectFiles(ctx)
-		h.Close()
-		if err != nil {
-			good = nil // a database of an older version has no such table
-		}
+	good, err := filesBefore(ctx, database(dir, "", l.project))
+	if err != nil {
+		good = nil // a database of an older version has no such table
 	}
 	chosen, state, err := l.choose(dir, good)
 	if err != nil {

@@ -100,7 +100,7 @@ func withFix(a *postgres.Address, err error) error {
 	case !errors.As(err, &pe):
 	case pe.Code == "42P01", pe.Code == "42703", pe.Code == "3F000": // undefined_table, undefined_column, invalid_schema_name
 		return &postgres.Error{Address: a.String(), Problem: "the database has no tables of Hookloom, or those of an older version",
-			Fix: "hookloom db migrate makes them, and so does hookloom serve."}
+			Fix: "hookloom db migrate makes them, and so does hookloom serve.", NoTables: pe.Code != "42703"}
 	case pe.Code == "42501", pe.Code == "26000", pe.Code == "42P05": // insufficient_privilege; statements of a pooler's other connection
 		return a.Explain(err)
 	}

@@ -23,7 +23,9 @@ type Error struct {
 	Problem, Fix string
 	// Temporary is true if the problem may pass by itself: the start can be tried again.
 	Temporary bool
-	cause     error
+	// NoTables is true if the database does not have the tables.
+	NoTables bool
+	cause    error
 }
 
 // Error implements error.
