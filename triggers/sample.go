@@ -89,6 +89,11 @@ func Sample(p *workflows.Project, trigger string, secret func(string) (string, b
 	return s, s.sign(r, o)
 }
 
+// noteOtherBody notes that the body is an example of another type.
+func (s *SampleRequest) noteOtherBody(own, kind string) {
+	s.Note = fmt.Sprintf("the body is that of %s with another type: --body FILE sends one of %s", own, kind)
+}
+
 func randomID() (string, error) {
 	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {
@@ -115,12 +120,20 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 		s.Header.Set("Content-Type", sample.ContentType)
 	}
 	s.form = strings.HasPrefix(s.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
-	whole := clone(sample.Body, o.ID)
-	body := whole
 	kind := o.Type
 	if kind == "" {
 		kind = r.sampleType(sample)
 	}
+	example, known := sample.BodyOf(kind)
+	if !known && o.Type != "" && o.Body == nil && len(sample.Bodies) > 0 {
+		return fmt.Errorf("there is no example of type %s: --body FILE sends one; there are examples of %s", kind,
+			strings.Join(sample.BodyTypes(), ", "))
+	}
+	if !known && o.Body == nil && sample.TypeHeader != "" && sample.Type != "" {
+		s.noteOtherBody(sample.Type, kind)
+	}
+	whole := clone(example, o.ID)
+	body := whole
 	if sample.TypeHeader != "" && kind != "" {
 		// GitHub's type is the header and the body's action joined by a dot.
 		if head, action, ok := strings.Cut(kind, "."); ok && sample.TypeJSON == "action" {
@@ -131,7 +144,7 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 	} else if sample.TypeJSON != "" && o.Type != "" {
 		given, _ := at(body, sample.TypeJSON)
 		if own, _ := given.(string); own != "" && own != o.Type && o.Body == nil {
-			s.Note = fmt.Sprintf("the body is that of %s with another type: --body FILE sends one of %s", own, o.Type)
+			s.noteOtherBody(own, o.Type)
 		}
 		set(body, sample.TypeJSON, o.Type)
 	}

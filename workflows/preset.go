@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"maps"
 	"mime"
 	"net/netip"
 	"reflect"
@@ -119,6 +120,24 @@ type Sample struct {
 	TypeJSON, IDHeader  string
 	ContentType         string
 	Body                any
+	// Bodies are those of other types, by the type or the part of it before the first dot.
+	Bodies map[string]any
+}
+
+// BodyOf returns the body of a type, and whether the sample has one.
+func (s *Sample) BodyOf(kind string) (any, bool) {
+	head, _, _ := strings.Cut(kind, ".")
+	for _, name := range []string{kind, head} {
+		if b, ok := s.Bodies[name]; ok {
+			return b, true
+		}
+	}
+	return s.Body, kind == s.Type
+}
+
+// BodyTypes returns the types of which the sample has a body.
+func (s *Sample) BodyTypes() []string {
+	return append([]string{s.Type}, slices.Sorted(maps.Keys(s.Bodies))...)
 }
 
 // ParsePreset parses a provider file, such as those embedded in package triggers.
@@ -200,6 +219,9 @@ func (d *decoder) preset(o *objectNode) *Preset {
 			IDHeader: s.text("id_header", ""), IDField: s.text("id_json", ""), ContentType: s.text("content_type", "application/json")}
 		if b := s.vals["body"]; b != nil {
 			p.Sample.Body = d.literal(b)
+		}
+		if b := s.vals["bodies"]; b != nil {
+			p.Sample.Bodies, _ = d.literal(b).(map[string]any)
 		}
 	}
 	return p

@@ -81,5 +81,6 @@ var catalogShapes = map[string]*shape{
 		{"id_json", is(kindText), false, "the dot path that carries it"},
 		{"content_type", is(kindText), false, "application/json by default; a form is made of the body's keys"},
 		{"body", is(kindAny), true, "the body of the delivery"},
+		{"bodies", mapOf(is(kindAny)), false, "bodies of other types: by type, or by the part of it before the first dot"},
 	}},
 }

@@ -1,6 +1,6 @@
 // Package telemetry provides metrics (Prometheus) and, if configured by OTEL_*, exports them and
 // traces (OpenTelemetry). The engine and the triggers report events to it, and it reads the current
-// state from the log.
+// state from the history of the store.
 //
 // It must not know SQL, HTTP routes of the console, triggers or actions. No label may come from a
 // payload, or senders could create any number of series.
