@@ -83,11 +83,17 @@ func (c *copier) compare(key []string, a, b []driver.Value, n int) string {
 		return fmt.Sprintf("where the source has the row with %s, the copy has %s", x, y)
 	}
 	for i, column := range c.columns {
-		if plain(a[i]) != plain(b[i]) {
+		if !sameValue(a[i], b[i]) {
 			return fmt.Sprintf("column %s of the row with %s", column, c.name(key, a, n))
 		}
 	}
 	return ""
+}
+
+// sameValue reports whether the digests of two values are equal: a number may be an integer in one database and a decimal
+// in the other.
+func sameValue(a, b driver.Value) bool {
+	return (a == nil) == (b == nil) && fmt.Sprint(plain(a)) == fmt.Sprint(plain(b))
 }
 
 // name names a row by its key, or by its number.

@@ -35,7 +35,7 @@ func TestPruningReportsTheFailureOfAnyRowAndStatement(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		attempt := func(p store.PrunePhase, read, write int) (readFailed, writeFailed bool) {
+		attempt := func(p store.Part, read, write int) (readFailed, writeFailed bool) {
 			t.Helper()
 			denied, err := s.FailWrite(t.Context(), write)
 			if err != nil {

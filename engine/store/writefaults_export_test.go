@@ -93,7 +93,7 @@ func (sp *spoiler) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.Tr
 			sp.seen = -2 // the turn and the fence
 		case q.SQL == "COMMIT":
 		default:
-			if sp.seen++; sp.seen == sp.n {
+			if sp.seen++; sp.seen == sp.n && sp.n > 0 {
 				q.SQL, q.Arguments, sp.failed = "SELECT 1/0", nil, true
 			}
 		}
@@ -120,21 +120,21 @@ func (s *Store) Spoiled(err error) bool {
 	return s.w.pg == nil && errors.Is(err, engine.ErrDisk) || s.w.pg != nil && err != nil && strings.Contains(err.Error(), "(SQLSTATE 22012)")
 }
 
-// PrunePhase is a part of pruning.
-type PrunePhase struct {
+// Part is a part of a longer operation.
+type Part struct {
 	Name string
 	Do   func(context.Context) error
 }
 
 // PrunePhases are the parts of pruning, those that need rows of other parts first.
-func (s *Store) PrunePhases(o engine.PruneOrder) (phases []PrunePhase, done *engine.Pruned) {
+func (s *Store) PrunePhases(o engine.PruneOrder) (phases []Part, done *engine.Pruned) {
 	p := &pruner{s: s, o: o}
-	phases = []PrunePhase{{"hours", p.hours}, {"bodies", p.bodies}, {"keys", p.keys}, {"claims", p.claims}, {"quarantine", p.quarantine},
+	phases = []Part{{"hours", p.hours}, {"bodies", p.bodies}, {"keys", p.keys}, {"claims", p.claims}, {"quarantine", p.quarantine},
 		{"polls", p.polls}, {"values", p.values}, {"history", func(ctx context.Context) error {
 			return p.history(ctx, engine.FirstID(o.Before), o.Before)
 		}}, {"size", p.size}}
 	if s.w.pg == nil {
-		return append(phases, PrunePhase{"vacuum", p.vacuum}), &p.done
+		return append(phases, Part{"vacuum", p.vacuum}), &p.done
 	}
-	return append(phases, PrunePhase{"rules", p.rules}, PrunePhase{"causes", p.causes}, PrunePhase{"analyze", p.analyze}), &p.done
+	return append(phases, Part{"rules", p.rules}, Part{"causes", p.causes}, Part{"analyze", p.analyze}), &p.done
 }
