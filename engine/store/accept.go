@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -176,8 +175,11 @@ func (t *tx) accept(a *encodedDelivery) (r engine.Receipt, err error) {
 		// PostgreSQL ends a transaction in which a statement fails: a second event of an id makes the batch
 		// fail, whose commands are then executed alone.
 		stored, err := t.row(`SELECT 1 FROM events WHERE id = ?`, make([]driver.Value, 1), int64(a.id))
-		if err != nil || stored {
-			return t.ownReceiptOr(a, cmp.Or(err, fmt.Errorf("event %s is already stored, with another content", a.id)))
+		if err != nil {
+			return r, err
+		}
+		if stored {
+			return t.ownReceiptOr(a, fmt.Errorf("event %s is already stored, with another content", a.id))
 		}
 	}
 	if err := errors.Join(t.insertEvent(a, r.RepeatsBodyOf), t.dropLateCount(int64(a.id))); err != nil {
