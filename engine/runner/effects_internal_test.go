@@ -32,7 +32,7 @@ func storedWith(t *testing.T, flows map[string]string, act engine.Action) (*Runn
 	t.Helper()
 	s := storetest.New(t)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	files := map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n"}
+	files := map[string]string{"hookloom.yaml": "triggers:\n  hook: {webhook: {auth: none}}\n  back: {webhook: {auth: none}}\n"}
 	for id, text := range flows {
 		files["workflows/"+id+".yaml"] = text
 	}

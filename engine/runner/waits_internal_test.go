@@ -188,7 +188,8 @@ func TestTheEarliestEventReleasesAWait(t *testing.T) {
 		}
 	}
 	done := &plan.Record{Path: "s", FinishedAt: now}
-	if got := ex.came([]*plan.Record{done, {Path: "s"}, {Path: "other", FinishedAt: now}}); len(got) != 1 || got[0].Path != "s" || got[0].Event != 2 {
+	got := ex.came([]*plan.Record{done, {Path: "s"}, {Path: "other", FinishedAt: now}})
+	if len(got) != 1 || got[0].Path != "s" || got[0].Event != 2 {
 		t.Errorf("came %+v", got)
 	}
 }
