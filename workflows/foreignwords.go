@@ -39,6 +39,7 @@ const (
 	inWorkflowName = "folders group workflows: workflows/billing/refund.yaml is billing/refund"
 	noCode         = "steps run no code: write an expression ${{ }}, set: {...} or uses: jq"
 	noCondition    = "foreach: goes through a list; to repeat an action until it succeeds write retry: {max: 10, delay: 30s}"
+	pauseOrLimit   = "to pause for a time write sleep: 5m instead of wait; the limit of a wait is timeout: 5m, next to wait:"
 	noReminder     = "a wait sends no reminders: write timeout: on the step, and tell the person in its on_failure:"
 	timeoutFails   = "a step whose timeout: has passed has failed: continue_on_error: true goes on, on_failure: [...] runs steps"
 	webhookScheme  = "for a signature write provider: NAME or verify: {...}, for a token in a header auth: {header: {...}}"
@@ -159,12 +160,12 @@ var foreignWordsIn = map[string]map[string]string{
 		"events": severalWaits, "first": severalWaits,
 		"all": "for all of them write several steps with wait: one after another; events that came earlier count",
 		"if":  "key: selects the event; check its data in the next step's if:", "lookback": "since",
-		"for":      "to pause for a time write sleep: 5m instead of wait",
+		"for":      pauseOrLimit,
 		"until":    "to pause until a time write sleep: {until: ...} instead of wait",
-		"seconds":  "to pause for a time write sleep: 30s instead of wait",
-		"duration": "to pause for a time write sleep: 5m instead of wait", "remind": noReminder, "reminder": noReminder,
+		"seconds":  pauseOrLimit,
+		"duration": pauseOrLimit, "remind": noReminder, "reminder": noReminder,
 		"notify":  "write a step before this one that tells the person, such as uses: slack/ask",
-		"minutes": "to pause for a time write sleep: 5m instead of wait",
+		"minutes": pauseOrLimit,
 		"timeout": "timeout: belongs to the step, next to wait:",
 	},
 	"oauth2": {
