@@ -90,3 +90,30 @@ var ErrEmptyRow = errors.New("an empty row")
 
 // ErrLostFile is the error of a file that cannot be read any more.
 var ErrLostFile error = sqlite3.Error{Code: sqlite3.ErrIoErr}
+
+// FillQueue stops the writer and fills its queue, so that only writes that wait for room get in. waiting is how many
+// did; release ends that.
+func (s *Store) FillQueue(ctx context.Context) (waiting func() int, release func()) {
+	stopped, hold := make(chan struct{}), make(chan struct{})
+	fill := []*command{{done: make(chan error, 1), apply: func(*tx) error {
+		close(stopped)
+		<-hold
+		return nil
+	}}}
+	s.w.queue <- fill[0]
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+	}
+	for range cap(s.w.queue)*3/4 + 1 {
+		c := &command{done: make(chan error, 1), apply: func(*tx) error { return nil }}
+		s.w.queue <- c
+		fill = append(fill, c)
+	}
+	return func() int { return len(s.w.queue) - len(fill) + 1 }, func() {
+		close(hold)
+		for _, c := range fill {
+			<-c.done
+		}
+	}
+}
