@@ -34,8 +34,18 @@ func (f *Fields) Refused(contentType string, raw []byte) []byte {
 // anyData is an expression whose data may be anywhere.
 const anyData = "?"
 
-// fieldPattern matches the text before a value with a name, and the form part with the name.
-type fieldPattern struct{ value, part *regexp.Regexp }
+// fieldPattern matches the text before a value with a name, the same only if the name is in quotes, and
+// the form part with the name.
+type fieldPattern struct {
+	name                string
+	value, quoted, part *regexp.Regexp
+}
+
+// A quote and the end of a tag, as they are and as JSON, HTML and XML escape them, also repeatedly.
+const (
+	escapedQuote = `(?:\\*["']|\\+u002[27]|&(?:amp;)*(?:quot|apos|#0*3[49]|#[xX]0*2[27]);)`
+	escapedClose = `(?:>|\\+u003[eE]|&(?:amp;)*(?:gt|#0*62|#[xX]0*3[eE]);)`
+)
 
 // fieldPatterns returns matchers for the last names of the paths.
 func fieldPatterns(paths []workflows.RedactPath) (list []fieldPattern) {
@@ -48,11 +58,30 @@ func fieldPatterns(paths []workflows.RedactPath) (list []fieldPattern) {
 				continue
 			}
 			q := regexp.QuoteMeta(s.Name)
+			name := escapedName(s.Name)
 			list = append(list, fieldPattern{
-				value: regexp.MustCompile(`(?:^|[^\pL\pN_-])` + escapedName(s.Name) + `\\*["']?\s*[:=>]\s*`),
-				part:  regexp.MustCompile(`(?i:content-disposition:)[^\r\n]*\bname="?` + q + `"?[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n`),
+				name:   s.Name,
+				value:  regexp.MustCompile(`(?:^|[^\pL\pN_-]|\\+u00[23][0-9a-fA-F])` + name + escapedQuote + `?\s*(?:[:=]|` + escapedClose + `)\s*`),
+				quoted: regexp.MustCompile(escapedQuote + name + escapedQuote + `\s*:\s*`),
+				part:   regexp.MustCompile(`(?i:content-disposition:)[^\r\n]*\bname="?` + q + `"?[^\r\n]*(?:\r?\n[^\r\n]+)*\r?\n\r?\n`),
 			})
 			break
+		}
+	}
+	return list
+}
+
+// byName returns states that match the last name of each path at any depth.
+func byName(paths []workflows.RedactPath) (list []pathState) {
+	for _, p := range paths {
+		if p.Query {
+			continue
+		}
+		for _, s := range slices.Backward(p.Steps) {
+			if s.Name != "" {
+				list = append(list, lastName(s.Name))
+				break
+			}
 		}
 	}
 	return list
@@ -72,17 +101,21 @@ func escapedName(name string) string {
 	return b.String()
 }
 
+// patterns returns the patterns of the last names of the paths.
+func (f *Fields) patterns() []fieldPattern {
+	f.once.Do(func() { f.byName = fieldPatterns(f.paths) })
+	return f.byName
+}
+
 // hasName reports whether a text has one of the names before a value.
 func (f *Fields) hasName(text string) bool {
-	f.once.Do(func() { f.byName = fieldPatterns(f.paths) })
-	return slices.ContainsFunc(f.byName, func(n fieldPattern) bool { return n.value.MatchString(text) })
+	return slices.ContainsFunc(f.patterns(), func(n fieldPattern) bool { return n.value.MatchString(text) })
 }
 
 // maskByName masks the values of the names: in JSON, also in JSON inside a string, in forms and XML, and
 // in the parts of a multipart form.
 func (f *Fields) maskByName(raw []byte) []byte {
-	f.once.Do(func() { f.byName = fieldPatterns(f.paths) })
-	for _, n := range f.byName {
+	for _, n := range f.patterns() {
 		raw = f.maskAfter(raw, n.value, valueAt)
 		raw = f.maskAfter(raw, n.part, partAt)
 	}
@@ -121,9 +154,17 @@ func valueAt(b []byte, at int) (from, to int) {
 	if at >= len(b) {
 		return at, at
 	}
+	if quote := entityQuote.Find(b[at:min(len(b), at+longestQuote)]); quote != nil {
+		at += len(quote)
+		if n := bytes.Index(b[at:], quote); n >= 0 {
+			return at, at + n
+		}
+		return at, len(b)
+	}
 	switch rest := b[at:]; {
 	case rest[0] == '{' || rest[0] == '[':
-		return at, at + nestedEnd(rest)
+		n, _ := nestedEnd(rest)
+		return at, at + n
 	case rest[0] == '"' || rest[0] == '\'':
 		return at + 1, at + 1 + textEnd(rest[1:], rest[0])
 	case rest[0] == '\\':
@@ -140,6 +181,13 @@ func valueAt(b []byte, at int) (from, to int) {
 	}
 	return at, at + end
 }
+
+// entityQuote matches a quote that is escaped as in HTML or XML, or by its number as in JSON, at the
+// beginning of a text.
+var entityQuote = regexp.MustCompile(`^(?:\\+u002[27]|&(?:amp;)*(?:quot|apos|#0*3[49]|#[xX]0*2[27]);)`)
+
+// longestQuote is the maximum length of an escaped quote in bytes.
+const longestQuote = 256
 
 // textEnd returns the length of a text up to its closing quote, or to the end.
 func textEnd(b []byte, quote byte) int {
@@ -172,7 +220,7 @@ func escapedEnd(b []byte, n int) int {
 }
 
 // nestedEnd returns the length of an object or list, or of the rest if it is not closed.
-func nestedEnd(b []byte) int {
+func nestedEnd(b []byte) (n int, closed bool) {
 	depth := 0
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -182,11 +230,11 @@ func nestedEnd(b []byte) int {
 			depth++
 		case strings.IndexByte("}]", c) >= 0:
 			if depth--; depth == 0 {
-				return i + 1
+				return i + 1, true
 			}
 		}
 	}
-	return len(b)
+	return len(b), false
 }
 
 // partAt finds the content of a part of a multipart form.

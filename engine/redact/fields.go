@@ -147,9 +147,9 @@ func (f *Fields) Body(contentType string, raw []byte, dataExpr string) (out []by
 			return raw, contentType
 		}
 		return out, content.InUTF8(contentType, raw)
-	case isText && opensJSON(text):
-		// It is truncated or invalid, and its type does not say JSON.
-		if out := f.nested(text, states); out != text {
+	case isText:
+		// It may contain JSON or XML, or be JSON that is truncated or invalid.
+		if out := f.nested(text, states, 0); out != text {
 			return []byte(out), content.InUTF8(contentType, raw)
 		}
 		return raw, contentType
@@ -220,7 +220,12 @@ type level struct {
 
 // json replaces the values of fields, also in JSON inside a string, and leaves every other byte unchanged.
 func (f *Fields) json(raw []byte, states []pathState) ([]byte, error) {
-	w := &jsonWalk{f: f, raw: raw, d: json.NewDecoder(bytes.NewReader(raw))}
+	return f.jsonIn(raw, states, 0)
+}
+
+// jsonIn is json for a text at a depth of texts in texts.
+func (f *Fields) jsonIn(raw []byte, states []pathState, depth int) ([]byte, error) {
+	w := &jsonWalk{f: f, raw: raw, d: json.NewDecoder(bytes.NewReader(raw)), depth: depth}
 	w.d.UseNumber()
 	if err := w.value(level{states: states}); err != nil {
 		return nil, err
@@ -241,6 +246,8 @@ type jsonWalk struct {
 	done int
 	// hidden is the depth at which a masked list or object began, 0 for none; from is its offset.
 	hidden, from int
+	// depth counts the texts that raw is inside of.
+	depth int
 }
 
 // value walks one value; top has the states of the root.
@@ -321,31 +328,9 @@ func (w *jsonWalk) replace(from, to int, text string) {
 	w.done = to
 }
 
-// nested masks the fields of JSON or XML in a text, as fromJSON reads it. In JSON that is truncated
-// or invalid the fields are found by name.
-func (f *Fields) nested(text string, states []pathState) string {
-	if looksXML(text) {
-		return string(f.xml([]byte(text), states))
-	}
-	if !opensJSON(text) || len(states) == 0 {
-		return text
-	}
-	if out, err := f.json([]byte(text), states); err == nil {
-		return string(out)
-	}
-	return string(f.maskByName([]byte(text)))
-}
-
-// opensJSON reports whether a text begins like an object or a list in JSON.
-func opensJSON(text string) bool {
-	t := strings.TrimLeft(text, " \t\r\n\ufeff")
-	return t != "" && (t[0] == '{' || t[0] == '[')
-}
-
-// inside masks the fields of JSON or XML in a string. Each level doubles the escapes, so the recursion is
-// not deep.
+// inside masks the fields of JSON or XML in a string.
 func (w *jsonWalk) inside(from, to int, text string, states []pathState) {
-	out := w.f.nested(text, states)
+	out := w.f.nested(text, states, w.depth+1)
 	if out == text {
 		return
 	}
@@ -395,7 +380,7 @@ func (f *Fields) field(name, value string, states []pathState) (safe string, ok 
 	if hit {
 		return f.masked(value), value != ""
 	}
-	out := f.nested(value, next)
+	out := f.nested(value, next, 1)
 	return out, out != value
 }
 

@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"html"
 	"regexp"
-	"slices"
 	"strings"
-
-	"github.com/hookloom/hookloom/workflows"
 )
 
 // This file finds the fields of history.redact in XML. A path names elements and attributes without
@@ -24,32 +21,36 @@ func looksXML(text string) bool {
 }
 
 // xml masks the fields of a document; it returns raw itself if there are none.
-func (f *Fields) xml(raw []byte, states []pathState) []byte {
-	w := &xmlWalk{f: f, raw: raw, root: states, strict: true}
-	if !w.walk() {
-		w = &xmlWalk{f: f, raw: raw, root: byName(f.paths)}
-		w.walk()
+func (f *Fields) xml(raw []byte, states []pathState) []byte { return f.xmlIn(raw, states, 0) }
+
+// xmlIn is xml for a text at a depth of texts in texts. The first walk only looks for mistakes in the
+// document, so that the texts in it are read once.
+func (f *Fields) xmlIn(raw []byte, states []pathState, depth int) []byte {
+	if (&xmlWalk{f: f, raw: raw, strict: true}).walk() {
+		w := &xmlWalk{f: f, raw: raw, root: states, strict: true, depth: depth}
+		return w.masked()
 	}
-	if w.done == 0 {
-		return raw
+	look := &xmlWalk{f: f, raw: raw}
+	if look.walk(); look.unquoted {
+		// A > may end the tag or be part of JSON in it: the names are searched for in the whole document.
+		raw = f.maskByName(raw)
 	}
-	return append(w.out, raw[w.done:]...)
+	w := &xmlWalk{f: f, raw: raw, root: byName(f.paths), depth: depth}
+	return w.masked()
 }
 
-// byName returns states that match the last name of each path at any depth.
-func byName(paths []workflows.RedactPath) (list []pathState) {
-	for _, p := range paths {
-		if p.Query {
-			continue
-		}
-		for _, s := range slices.Backward(p.Steps) {
-			if s.Name != "" {
-				list = append(list, pathState{[]workflows.RedactStep{{Name: s.Name, Index: -1, Deep: true}}})
-				break
-			}
-		}
+// masked walks the document and returns it with its fields masked.
+func (w *xmlWalk) masked() []byte {
+	w.walk()
+	return w.output()
+}
+
+// output returns what has been walked; it is raw itself if nothing is masked.
+func (w *xmlWalk) output() []byte {
+	if w.done == 0 {
+		return w.raw
 	}
-	return list
+	return append(w.out, w.raw[w.done:]...)
 }
 
 // xmlWalk reads a document from its beginning. If strict, it ends at the first mistake in the
@@ -72,6 +73,10 @@ type xmlWalk struct {
 	hidden      string
 	// broken is JSON in a text that does not end there; nil if there is none.
 	broken *brokenJSON
+	// unquoted reports that an attribute without quotes begins like JSON: where it ends is unknown.
+	unquoted bool
+	// depth counts the texts that raw is inside of.
+	depth int
 }
 
 // brokenJSON is where JSON that does not end in its text begins: its offset and depth, and the output
@@ -217,6 +222,7 @@ func (w *xmlWalk) attribute(states []pathState, hit bool) (ok bool) {
 		ends := " \t\r\n<>"
 		if opensJSON(string(q)) {
 			ends = "<>" // blanks are part of JSON
+			w.unquoted = true
 		}
 		n := bytes.IndexAny(w.raw[from:], ends)
 		if n < 0 {
@@ -250,15 +256,12 @@ func (w *xmlWalk) nestedIn(from, to int, states []pathState, name string) {
 		return
 	}
 	text := html.UnescapeString(string(w.raw[from:to]))
-	if !opensJSON(text) && !looksXML(text) {
-		return
-	}
 	next, _ := enterXML(states, name)
 	more, _ := enter(states, "@"+name[strings.LastIndexByte(name, ':')+1:], -1)
 	for _, s := range more {
 		next = addState(next, s.steps)
 	}
-	if out := w.f.nested(text, next); out != text {
+	if out := w.f.nested(text, next, w.depth+1); out != text {
 		w.put(from, to, html.EscapeString(out))
 	}
 }
@@ -392,18 +395,18 @@ func (w *xmlWalk) declaration() bool {
 	return false
 }
 
-// commented masks the fields of elements that are commented out.
+// commented masks the fields of elements and JSON that are commented out.
 func (w *xmlWalk) commented(from, to int) {
-	if w.hidden != "" || bytes.IndexByte(w.raw[from:to], '<') < 0 {
+	if w.hidden != "" || len(w.root) == 0 {
 		return
 	}
-	inside := &xmlWalk{f: w.f, raw: w.raw[from:to], root: byName(w.f.paths), comment: true}
-	if inside.walk(); inside.done > 0 {
-		w.put(from, to, string(append(inside.out, inside.raw[inside.done:]...)))
+	inside := &xmlWalk{f: w.f, raw: w.raw[from:to], root: byName(w.f.paths), comment: true, depth: w.depth}
+	if out := inside.masked(); inside.done > 0 {
+		w.put(from, to, string(out))
 	}
 }
 
-// text masks the fields of JSON in a text.
+// text masks the fields of JSON and XML in a text.
 func (w *xmlWalk) text(from, to int, verbatim bool) {
 	t := bytes.TrimLeft(w.raw[from:to], " \t\r\n")
 	if w.hidden != "" || w.broken != nil || len(t) == 0 {
@@ -413,25 +416,38 @@ func (w *xmlWalk) text(from, to int, verbatim bool) {
 	if n := len(w.stack); n > 0 {
 		states = w.stack[n-1].states
 	}
+	if len(states) == 0 {
+		return
+	}
 	text := string(t)
 	if !verbatim {
 		text = html.UnescapeString(text)
 	}
-	if !opensJSON(text) || len(states) == 0 {
-		return
-	}
-	out, err := w.f.json([]byte(text), states)
-	if err != nil {
+	out, complete := w.inside(text, states)
+	if !complete {
 		w.broken = &brokenJSON{at: to - len(t), depth: len(w.stack), out: len(w.out), done: w.done}
 		return
 	}
-	if string(out) == text {
+	if out == text {
 		return
 	}
-	if text = string(out); !verbatim {
-		text = html.EscapeString(text)
+	if !verbatim {
+		out = html.EscapeString(out)
 	}
-	w.put(to-len(t), to, text)
+	w.put(to-len(t), to, out)
+}
+
+// inside masks the fields in a text; complete is false if JSON in it does not end there.
+func (w *xmlWalk) inside(text string, states []pathState) (out string, complete bool) {
+	switch {
+	case looksXML(text):
+	case opensJSON(text):
+		b, err := w.f.jsonIn([]byte(text), states, w.depth+1)
+		return string(b), err == nil
+	case leavesJSONOpen(text):
+		return "", false
+	}
+	return w.f.nested(text, states, w.depth+1), true
 }
 
 // anyMarkup matches what is not part of the text of an element.

@@ -42,7 +42,7 @@ func TestStructureOfXMLDecidesWhatIsMasked(t *testing.T) {
 		{"an end tag with blanks", "event.data.a.pin", `<a><pin>1</pin ><b><pin>2</pin></b></a >`, `<a><pin>*</pin ><b><pin>2</pin></b></a >`},
 		{"another end tag", "event.data.a.pin", `<a><b><pin>2</pin></c></a>`, `<a><b><pin>*</pin></c></a>`},
 		{"text behind the root", "event.data.a.pin", `<a><b><pin>2</pin></b></a> x`, `<a><b><pin>2</pin></b></a> x`},
-		{"text before the root", "event.data.a.pin", `x <a><b><pin>2</pin></b></a>`, `x <a><b><pin>2</pin></b></a>`},
+		{"text before the root", "event.data.a.pin", `x <a><b><pin>2</pin></b></a>`, `x <a><b><pin>*</pin></b></a>`},
 		{"a byte order mark", "event.data.a.pin", "\ufeff<a><b><pin>2</pin></b><pin>1</pin></a>", `<a><b><pin>2</pin></b><pin>*</pin></a>`},
 		{"CDATA with a mark inside", "$..pin", `<a><pin><![CDATA[1]]>2<![CDATA[3]]></pin></a>`, `<a><pin>*</pin></a>`},
 		{"the namespace of an attribute", "$..xmlns", `<a xmlns="urn:1" xmlns:b="urn:2" x="3"/>`, `<a xmlns="urn:1" xmlns:b="urn:2" x="3"/>`},
