@@ -25,6 +25,7 @@ func backupFiles(dir, file string) (n int, err error) {
 	if err != nil || len(kept) == 0 {
 		return 0, errors.Join(err, removeOld(file+filesOfBackup))
 	}
+	_ = atomicfile.RemoveStaleOf(file + filesOfBackup) // no reason to make no backup
 	f, err := atomicfile.Create(file + filesOfBackup)
 	if err != nil {
 		return 0, fmt.Errorf("backing up the files of runs: %w", err)

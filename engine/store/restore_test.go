@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/engine/store"
@@ -247,6 +248,18 @@ func TestKilledBackupAndRestoreDoNotPreventTheNext(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	stale, others := []string{backup + ".123.tmp", backup + ".123.tmp-journal"}, []string{backup + ".12.tmp", backup + ".old.tmp",
+		backup + "2.12.tmp", backup + ".12.tmp2", backup + "..tmp"}
+	for _, name := range append(stale, others...) {
+		if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if old := time.Now().Add(-time.Hour); name != others[0] { // another backup may be writing that one
+			if err := os.Chtimes(name, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	h, err := store.OpenHistory(path)
 	if err != nil {
 		t.Fatal(err)
@@ -256,6 +269,16 @@ func TestKilledBackupAndRestoreDoNotPreventTheNext(t *testing.T) {
 	}
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range stale {
+		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	for _, name := range others {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
 	}
 	if info, err := os.Stat(backup); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
 		t.Fatal(info, err)
