@@ -81,6 +81,39 @@ func TestTokenInARefusedURLIsMasked(t *testing.T) {
 	}
 }
 
+// TestTokenInARefusedURLIsMaskedBesideASignature: another proof signs the URL, but a token may be valid elsewhere.
+func TestTokenInARefusedURLIsMaskedBesideASignature(t *testing.T) {
+	r := &route{webhook: &workflows.Webhook{Path: "/hooks/t"}}
+	for _, s := range []signature.Scheme{{Algorithm: "hmac-sha256", From: signature.Place{Header: "X-S"}, Encodings: []string{"hex"},
+		SignedContent: []string{"{public_url}"}}, {Algorithm: "static-token", From: signature.Place{Query: "key"}}} {
+		v, err := signature.Compile(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.proofs = append(r.proofs, &proof{verifier: v})
+	}
+	in := &inbound{path: "/hooks/t", publicURL: "https://a.example/hooks/t?n=1&key=abc"}
+	if got := r.keepURL(in); got != "https://a.example/hooks/t?n=1&key=***" {
+		t.Error(got)
+	}
+}
+
+// TestTokenInAnUnknownPathIsMasked: the trigger that knew it may have been renamed or removed.
+func TestTokenInAnUnknownPathIsMasked(t *testing.T) {
+	for path, want := range map[string]string{
+		"/hooks/old/T0KENt0kenT0KEN1": "/hooks/old/***", "/hooks/old/4f1c2d3e-0a9b-4c8d-8e7f-001122334455/": "/hooks/old/***/",
+		"/hooks/old/qWeRtYuIoPaSdFgHjK": "/hooks/old/***", "/hooks/old/123456789012345678": "/hooks/old/***",
+		"/hooks/order-created-2024-webhook": "/hooks/order-created-2024-webhook", "/hooks/shop2": "/hooks/shop2",
+		"/hooks/GitHub":                "/hooks/GitHub",
+		"/hooks/a_rather_long_name_v2": "/hooks/a_rather_long_name_v2", "/": "/",
+	} {
+		x := refusal{in: &inbound{path: path}}
+		if got := (&table{}).strayed(x).Path; got != want {
+			t.Errorf("%s becomes %s, expected %s", path, got, want)
+		}
+	}
+}
+
 // TestPathsHaveOneForm: without empty segments, and without a slash at the end.
 func TestPathsHaveOneForm(t *testing.T) {
 	for path, want := range map[string]string{"": "", "/": "/", "//": "/", "/a": "/a", "/a/": "/a", "//a//b/": "/a/b", "a/": "/a"} {

@@ -234,13 +234,13 @@ func (r *route) keepURL(in *inbound) string {
 		out = strings.Replace(out, in.path, r.keepPath(in.path), 1)
 	}
 	for _, p := range r.proofs {
-		if p.verifier != nil && p.verifier.SignsURL() {
-			return out // without its parameters it could not be verified again
+		if p.verifier != nil && p.verifier.Secret() {
+			out = hideParameter(out, p.verifier.From.Query)
 		}
 	}
 	for _, p := range r.proofs {
-		if p.verifier != nil && p.verifier.Secret() {
-			out = hideParameter(out, p.verifier.From.Query)
+		if p.verifier != nil && p.verifier.SignsURL() {
+			return out // without its other parameters it could not be verified again
 		}
 	}
 	return hideParameters(out)

@@ -3,6 +3,8 @@ package triggers
 import (
 	"net/http"
 	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,6 +135,25 @@ func common(a, b string) int {
 	return n
 }
 
+// wordOrNumber matches a part of a name that a person has written: letters in one case, perhaps capitalized, or digits.
+var wordOrNumber = regexp.MustCompile(`^(?:\pL?\p{Ll}*|\p{Lu}*|[0-9]{0,10})[0-9]{0,2}$`)
+
+// shortestToken is the minimum length of a token in a path, in bytes.
+const shortestToken = 16
+
+// hideSegments masks the segments of a path that look like tokens: a trigger that has been renamed or removed may
+// have had its secret in the URL, and no trigger knows it any more.
+func hideSegments(path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		words := strings.FieldsFunc(p, func(r rune) bool { return strings.ContainsRune("-_.~", r) })
+		if len(p) >= shortestToken && slices.ContainsFunc(words, func(w string) bool { return !wordOrNumber.MatchString(w) }) {
+			parts[i] = "***"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
 // strayed returns what is kept of a request to a path of no trigger, without the secrets
 // of any trigger.
 func (t *table) strayed(x refusal) engine.Refusal {
@@ -151,7 +172,7 @@ func (t *table) strayed(x refusal) engine.Refusal {
 			hide[strings.ToLower(name)] = true
 		}
 	}
-	path = clip(strings.ToValidUTF8(path, "\ufffd"), 500)
+	path = clip(hideSegments(strings.ToValidUTF8(path, "\ufffd")), 500)
 	return engine.Refusal{At: x.in.at, Reason: x.j.reason, Detail: x.j.detail, RemoteIP: x.ip.String(), Method: x.in.method, Path: path,
 		Headers: keepHeaders(x.in.header, hide), Size: x.size,
 		Diagnosis: "no trigger has this path; " + x.j.detail + ": compare the sender's URL with hookloom triggers"}
