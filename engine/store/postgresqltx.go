@@ -78,8 +78,10 @@ type postgresql struct {
 	beaten                  atomic.Int64
 	steady, draining, alone atomic.Bool
 	// full is when the server last had no space, in nanoseconds since started; 0 for never.
-	full  atomic.Int64
-	share atomic.Pointer[share]
+	full atomic.Int64
+	// denied is set while the role lacks a right to store events.
+	denied atomic.Pointer[AwayError]
+	share  atomic.Pointer[share]
 	// trips counts the requests to the server; readers count theirs in it, too.
 	trips atomic.Int64
 }

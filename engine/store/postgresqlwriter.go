@@ -45,6 +45,7 @@ func (w *writer) postgresTransaction(batch []*command) error {
 			if err = w.severity(err); errors.Is(err, engine.ErrFull) {
 				w.pg.full.Store(int64(time.Since(started)))
 			}
+			w.refused(batch, err)
 			return err
 		}
 		w.pg.disconnect()
@@ -240,6 +241,7 @@ func (w *writer) tick() {
 		w.absent(err)
 	default:
 		w.present()
+		w.askRights()
 	}
 }
 

@@ -146,8 +146,8 @@ func (e *FullError) Error() string {
 // Is reports whether target is engine.ErrFull.
 func (e *FullError) Is(target error) bool { return target == engine.ErrFull }
 
-// Full returns the error of a full disk, or of a database that is away: calls of the store fail with
-// ErrFull or ErrBusy until it can be written again. It returns nil otherwise.
+// Full returns the error of a full disk, of a database that is away, or of a role that may not store events: calls of
+// the store fail until it can be written again. It returns nil otherwise.
 func (s *Store) Full() error {
 	if err := s.w.full.Load(); err != nil {
 		return err
@@ -155,7 +155,13 @@ func (s *Store) Full() error {
 	if err := s.w.away.Load(); err != nil {
 		return err
 	}
-	if s.w.pg != nil && s.w.pg.noSpace() {
+	if s.w.pg == nil {
+		return nil
+	}
+	if err := s.w.pg.denied.Load(); err != nil {
+		return err
+	}
+	if s.w.pg.noSpace() {
 		return fmt.Errorf("%w: that of the PostgreSQL server", engine.ErrFull)
 	}
 	return nil
