@@ -234,6 +234,7 @@ func TestCommandsAreBoundedAndRevealNoValues(t *testing.T) {
 		"too slow":                {one("sleep 60 & sleep 60"), "did not end within 1s"},
 		"not there":               {"secrets: {names: {KEY: {command: [no-such-program-here]}}}\n", "is not in the PATH"},
 		"one value for all":       {all("echo " + canary), "printed neither NAME=value lines nor a JSON object"},
+		"nothing for all":         {all("echo '# a comment'"), "printed neither NAME=value lines nor a JSON object"},
 		"broken JSON":             {all("echo '{" + canary + "'"), "a JSON object that cannot be read"},
 		"a dollar":                {all("echo 'KEY=pa$WORD" + canary + "'"), "holds a $"},
 	} {
