@@ -141,6 +141,9 @@ func TestANodeReportsTheFailureOfAnyStatement(t *testing.T) {
 			t.Errorf("no statement of %s fails", w.name)
 		}
 	}
+	if n := number(`SELECT count(*) FROM hookloom.permit_slots`); n != 0 {
+		t.Errorf("%d rows of slots that were given back", n)
+	}
 	permits, err := s.TakePermits(t.Context(), []permit.Ask{{Name: "b", Starts: 1, Every: time.Hour}})
 	if err != nil || len(permits) != 1 || permits[0].Starts != 0 {
 		t.Errorf("a second start within an hour: %+v, %v", permits, err)
