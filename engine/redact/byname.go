@@ -43,7 +43,7 @@ type fieldPattern struct {
 
 // A quote and the end of a tag, as they are and as JSON, HTML and XML escape them, also repeatedly.
 const (
-	escapedQuote = `(?:\\*["']|\\+u002[27]|&(?:amp;)*(?:quot|apos|#0*3[49]|#[xX]0*2[27]);)`
+	escapedQuote = `(?:\\*["']|\\+u002[27]|\\*&(?:amp;)*(?:quot|apos|#0*3[49]|#[xX]0*2[27]);)`
 	escapedClose = `(?:>|\\+u003[eE]|&(?:amp;)*(?:gt|#0*62|#[xX]0*3[eE]);)`
 )
 
@@ -156,10 +156,7 @@ func valueAt(b []byte, at int) (from, to int) {
 	}
 	if quote := entityQuote.Find(b[at:min(len(b), at+longestQuote)]); quote != nil {
 		at += len(quote)
-		if n := bytes.Index(b[at:], quote); n >= 0 {
-			return at, at + n
-		}
-		return at, len(b)
+		return at, at + sameEnd(b[at:], quote)
 	}
 	switch rest := b[at:]; {
 	case rest[0] == '{' || rest[0] == '[':
@@ -184,7 +181,7 @@ func valueAt(b []byte, at int) (from, to int) {
 
 // entityQuote matches a quote that is escaped as in HTML or XML, or by its number as in JSON, at the
 // beginning of a text.
-var entityQuote = regexp.MustCompile(`^(?:\\+u002[27]|&(?:amp;)*(?:quot|apos|#0*3[49]|#[xX]0*2[27]);)`)
+var entityQuote = regexp.MustCompile(`^(?:\\+u002[27]|\\*&(?:amp;)*(?:quot|apos|#0*3[49]|#[xX]0*2[27]);)`)
 
 // longestQuote is the maximum length of an escaped quote in bytes.
 const longestQuote = 256
@@ -200,6 +197,21 @@ func textEnd(b []byte, quote byte) int {
 		}
 	}
 	return len(b)
+}
+
+// sameEnd returns the length of a text up to the same escaped quote, or to the end: one with more backslashes is part
+// of the text.
+func sameEnd(b, quote []byte) int {
+	for from := 0; ; {
+		n := bytes.Index(b[from:], quote)
+		switch n += from; {
+		case n < from:
+			return len(b)
+		case n == 0 || b[n-1] != '\\':
+			return n
+		}
+		from = n + len(quote)
+	}
 }
 
 // escapedEnd returns the length of a text up to a quote with at most n backslashes, or to the end:

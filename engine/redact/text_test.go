@@ -46,6 +46,8 @@ func TestFieldsInTextsInsideTextsAreMasked(t *testing.T) {
 		{"application/json", `{"t":"note: {&quot;pin&quot;:&quot;4111&quot;}"}`},
 		{"application/json", `{"t":"\u003ca\u003e\u003cpin\u003e4111\u003c/pin\u003e`},
 		{"application/json", `{"t":"{\u0022pin\u0022:\u00224,4111\u0022}`},
+		{"application/json", `note: <a>["{\&#34;pin\&#34;:\&#34;4111\&#34;}"]</a>`},
+		{"application/json", `note: <a>["{\&#34;pin\&#34;:\&#34;x\\\&#34;4111\&#34;}"]</a>`},
 		{"application/json", `["note: {\"pin\":{\"n\":[4111]}}"]`},
 		{"text/plain", "2026-01-01 INFO {\"pin\":\"4111\"}\n2026-01-01 INFO {\"pin\":\"4111\"}"},
 		{"text/plain", `note: <pin>4111</pin>`},
