@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,10 +68,15 @@ func overWith(t *testing.T, s engine.Store, config string) *Intake {
 		MaxMatches: 8})
 }
 
-// slots are the only thing that the runner reports here.
+// slots and ends of runs are what the runner reports here.
 type slots struct{ runner.Arrivals }
 
 func (slots) SlotFreed() {}
+
+// endedOf is the sum of the events whose runs have ended.
+var endedOf atomic.Int64
+
+func (slots) RunEnded(of engine.EventID) { endedOf.Add(int64(of)) }
 
 // occupy begins runs, each of which takes a slot.
 func occupy(t *testing.T, in *Intake, runs int) (list []*runner.Execution) {
