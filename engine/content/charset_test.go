@@ -51,8 +51,9 @@ func TestBodiesAreReadInTheirCharset(t *testing.T) {
 		kind, raw := c[0], []byte(c[1])
 		v, err := content.Decode(kind, raw)
 		fields, fieldsErr := content.Fields(kind, raw)
-		fmt.Fprintf(&got, "%s %q\n  decoded %q %v\n  text %q, then %s\n  fields %q %v\n  to be unpacked %t, JSON %t\n", kind, raw, fmt.Sprint(v), err,
-			content.Text(kind, raw), content.InUTF8(kind, raw), fields, fieldsErr, content.MayBeUnpacked(kind, raw), content.LooksJSON(kind, raw))
+		fmt.Fprintf(&got, "%s %q\n  decoded %q %v\n  text %q, then %s\n  fields %q %v\n  to be unpacked %t, JSON %t\n",
+			kind, raw, fmt.Sprint(v), err, content.Text(kind, raw), content.InUTF8(kind, raw), fields, fieldsErr,
+			content.MayBeUnpacked(kind, raw), content.LooksJSON(kind, raw))
 	}
 	testgolden.Compare(t, "bodies.txt", got.String())
 	for n, want := range map[int]bool{content.MaxParts: true, content.MaxParts + 1: false} {
