@@ -239,3 +239,26 @@ func TestTheVisitOfDueRunsEndsWhereItIsStopped(t *testing.T) {
 		t.Errorf("%v, %s, %v", ids, next, err)
 	}
 }
+
+// A workflow that is draining stays so while events are held for it.
+func TestADrainingSwitchWaitsForHeldEvents(t *testing.T) {
+	s := openTest(t)
+	x := engine.Switch{Workflow: "w", By: "ada", At: fromMillis(5), State: engine.SwitchDraining}
+	if err := s.SetSwitch(t.Context(), x, false); err != nil {
+		t.Fatal(err)
+	}
+	execTest(t, s, `INSERT INTO decisions (event_id, workflow, version, outcome, reason, trace, at) VALUES (1, 'w', 'v', 'held', '', '[]', 1)`)
+	if err := s.SetSwitch(t.Context(), x, true); !errors.Is(err, engine.ErrStale) {
+		t.Errorf("an event is held: %v", err)
+	}
+	if list, err := s.Switches(t.Context()); err != nil || len(list) != 1 || list[0] != x {
+		t.Errorf("%+v, %v", list, err)
+	}
+	execTest(t, s, `DELETE FROM decisions`)
+	if err := s.SetSwitch(t.Context(), x, true); err != nil {
+		t.Error(err)
+	}
+	if list, err := s.Switches(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
