@@ -45,13 +45,23 @@ func opensJSON(text string) bool {
 // element or an attribute.
 func (f *Fields) among(text string, states []pathState, depth int) string {
 	var root []pathState
-	out := text
+	out, numbers := text, strings.Contains(text, `\u`)
+	hidden := strings.Contains(text, "&#") // a name may have escaped letters
 	for _, n := range f.patterns() {
-		if !named(states, n.name) || !strings.Contains(text, n.name) && !strings.Contains(text, `\u`) {
+		if !named(states, n.name) {
 			continue
 		}
-		out = string(f.maskAfter([]byte(out), n.quoted, valueAt))
+		hidden = hidden || strings.ContainsFunc(n.name, unusual)
+		if !strings.Contains(text, n.name) && !numbers {
+			continue
+		}
+		if numbers || afterQuote(text, n.name) {
+			out = string(f.maskAfter([]byte(out), n.quoted, valueAt))
+		}
 		root = append(root, lastName(n.name))
+	}
+	if len(root) == 0 && !hidden {
+		return text
 	}
 	// Only one of the two is read on, so that texts in texts take linear time.
 	if plain := html.UnescapeString(out); plain != out && marks(plain) != marks(out) {
@@ -65,6 +75,27 @@ func (f *Fields) among(text string, states []pathState, depth int) string {
 		out = string(w.masked())
 	}
 	return out
+}
+
+// unusual reports whether HTML has names for a character of a field's name.
+func unusual(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '@')
+}
+
+// afterQuote reports whether a name stands behind what may be the end of a quote, also of an escaped one. It is much
+// faster than the pattern.
+func afterQuote(text, name string) bool {
+	for at := 0; ; {
+		n := strings.Index(text[at:], name)
+		if n < 0 {
+			return false
+		}
+		at += n
+		if at > 0 && strings.IndexByte(`"';`, text[at-1]) >= 0 {
+			return true
+		}
+		at += len(name)
+	}
 }
 
 // marks counts what JSON and XML begin with, and the escapes of it.
