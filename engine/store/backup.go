@@ -50,12 +50,9 @@ func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Find
 func (h *History) vacuumInto(ctx context.Context, temp string) error {
 	// The readers' connections accept only queries, which VACUUM INTO is not; this connection
 	// cannot write to the database either.
-	from, err := sql.Open("sqlite3", strings.Replace(dsn(h.path, "ro", ""), "&_query_only=1", "", 1))
-	if err == nil {
-		_, err = from.ExecContext(ctx, `VACUUM INTO ?`, temp)
-		err = errors.Join(err, from.Close())
-	}
-	if err != nil {
+	from := sql.OpenDB(fileConnector(strings.Replace(dsn(h.path, "ro", ""), "&_query_only=1", "", 1)))
+	_, err := from.ExecContext(ctx, `VACUUM INTO ?`, temp)
+	if err = errors.Join(err, from.Close()); err != nil {
 		return fmt.Errorf("copying: %w", classify(err))
 	}
 	return nil

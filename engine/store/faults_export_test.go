@@ -26,14 +26,6 @@ func (s *Store) ReadThrough(step func() error) error {
 	return old.Close()
 }
 
-type fileConnector string
-
-func (c fileConnector) Connect(context.Context) (driver.Conn, error) {
-	return (&sqlite3.SQLiteDriver{}).Open(string(c))
-}
-
-func (fileConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
-
 type stepConnector struct {
 	driver.Connector
 	step func() error

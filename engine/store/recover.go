@@ -1,12 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,15 +80,16 @@ func recoverIn(ctx context.Context, dir, path string) (*Recovered, error) {
 			return nil, fmt.Errorf("copying %s: %w", path+side, err)
 		}
 	}
-	from, err := sql.Open("sqlite3", "file:"+escapePath(damaged)+"?mode=rw&_query_only=1&_cell_size_check=1")
-	if err != nil {
-		return nil, err
-	}
+	from := sql.OpenDB(fileConnector("file:" + escapePath(damaged) + "?mode=rw&_query_only=1"))
 	defer from.Close()
 	from.SetMaxOpenConns(1)
 	var version int
 	if err := from.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return nil, fmt.Errorf("%s cannot be read at all, because its schema is damaged: %w", path, err)
+	}
+	// Tables that this program does not know would be left out.
+	if files, err := fs.Glob(migrations, "migrations/sqlite/*.sql"); err != nil || version > len(files) {
+		return nil, cmp.Or(err, newerFile(path, version, len(files)))
 	}
 	conn, err := openConn(filepath.Join(dir, "new.db"), "rwc", "FULL")
 	if err != nil {

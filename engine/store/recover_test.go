@@ -2,11 +2,35 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hookloom/hookloom/engine/store"
 )
+
+// The copy of a newer program's database would be without the tables that this program does not know.
+func TestADatabaseOfANewerProgramIsNotRecovered(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.db")
+	fillRange(t, path, 1, 3)
+	db, err := sql.Open("sqlite3", "file:"+path)
+	if err == nil {
+		_, err = db.Exec("PRAGMA user_version = 999")
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.Recover(ctx, path, filepath.Join(dir, "new.db"))
+	if r != nil || err == nil || !strings.Contains(err.Error(), "x.db was made by a newer hookloom (schema 999") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*new*")); len(left) > 0 || err != nil {
+		t.Errorf("%q are left, %v", left, err)
+	}
+}
 
 // TestRecoverCountsWhatItLeavesOut: an event that does not match its checksum, a row that cannot be, and a table
 // that is not there.

@@ -165,14 +165,11 @@ func removeSet(path string) error {
 // compare returns what the copy has, and what was added after it according to the old database.
 func compare(ctx context.Context, path, temp string) (*Restored, error) {
 	// The copy is closed and synced; immutable=1 leaves no -wal and -shm next to it.
-	db, err := sql.Open("sqlite3", "file:"+escapePath(temp)+"?mode=ro&immutable=1")
-	if err != nil {
-		return nil, err
-	}
+	db := sql.OpenDB(fileConnector("file:" + escapePath(temp) + "?mode=ro&immutable=1"))
 	defer db.Close()
 	out := &Restored{}
 	var asOf, newest int64
-	err = db.QueryRowContext(ctx,
+	err := db.QueryRowContext(ctx,
 		`SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE finished_at IS NULL),
 		max(coalesce((SELECT max(received_at) FROM events), 0), coalesce((SELECT max(coalesce(finished_at, started_at, created_at))
 			FROM runs), 0), coalesce((SELECT max(coalesce(finished_at, started_at)) FROM steps), 0)),

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
-
-	"github.com/mattn/go-sqlite3"
 )
 
 // ErrEarlierSchema is the error for a database file with the schema of an earlier version of the program,
@@ -27,23 +25,23 @@ func (h *History) schemaFits() error {
 	case have == 0:
 		return fmt.Errorf("%s is not a Hookloom database, or has no tables yet: hookloom serve makes them, --db names another file", h.path)
 	case have > want:
-		return fmt.Errorf("%s was made by a newer hookloom (schema %d, this one knows %d): install that version or a later one",
-			h.path, have, want)
+		return newerFile(h.path, have, want)
 	default:
 		return fmt.Errorf("%s was %w (schema %d, this one reads %d): hookloom backup copies it as it is, and hookloom serve "+
 			"updates it when it starts", h.path, ErrEarlierSchema, have, want)
 	}
 }
 
+// newerFile is the error for a database file whose schema has a higher number than this program knows.
+func newerFile(path string, have, known int) error {
+	return fmt.Errorf("%s was made by a newer hookloom (schema %d, this one knows %d): install that version or a later one", path, have, known)
+}
+
 // fileSchema reads the number of a database file's schema, 0 for none.
 func fileSchema(path string) (n int, err error) {
-	c, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, "ro", ""))
+	conn, err := openUntrusted(dsn(path, "ro", ""))
 	if err != nil {
 		return 0, err
-	}
-	conn, ok := c.(*sqlite3.SQLiteConn)
-	if !ok {
-		return 0, errors.Join(errors.New("the driver of SQLite returned another connection than its own"), c.Close())
 	}
 	text, err := queryText(conn, "PRAGMA user_version")
 	if err = errors.Join(err, conn.Close()); err != nil {

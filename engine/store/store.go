@@ -241,7 +241,7 @@ const (
 // setPageSize initializes a new file. Its page size is fixed once anything is written
 // (sqlite.org/pragma.html#pragma_page_size), including by setting auto_vacuum.
 func setPageSize(path string) error {
-	c, err := (&sqlite3.SQLiteDriver{}).Open("file:" + escapePath(path) + "?mode=rwc")
+	conn, err := openUntrusted("file:" + escapePath(path) + "?mode=rwc")
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,6 @@ func setPageSize(path string) error {
 	if _, total, err := DiskSpace(filepath.Dir(path)); err == nil && total < smallDisk {
 		size = smallPage
 	}
-	conn := c.(*sqlite3.SQLiteConn)
 	_, err = conn.Exec(fmt.Sprintf("PRAGMA page_size = %d; PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = WAL", size), nil)
 	return errors.Join(err, conn.Close())
 }
@@ -272,7 +271,7 @@ func (s *Store) prepareFile(conn *sqlite3.SQLiteConn, fresh bool) error {
 // dsn sets every setting explicitly: the driver's default is synchronous=NORMAL, which loses
 // acknowledged events at a power cut.
 func dsn(path, mode, synchronous string) string {
-	v := "file:" + escapePath(path) + "?mode=" + mode + "&_busy_timeout=5000&_trusted_schema=0&_cell_size_check=1"
+	v := "file:" + escapePath(path) + "?mode=" + mode + "&_busy_timeout=5000"
 	if mode != "ro" {
 		// Only one goroutine uses the connection: SQLite need not lock it at each call.
 		v += "&_mutex=no&_journal_mode=WAL&_synchronous=" + synchronous + "&_txlock=immediate&_auto_vacuum=incremental"
@@ -294,11 +293,10 @@ func escapePath(p string) string {
 const cacheSize = 4 << 10
 
 func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
-	c, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, mode, synchronous))
+	conn, err := openUntrusted(dsn(path, mode, synchronous))
 	if err != nil {
 		return nil, err
 	}
-	conn := c.(*sqlite3.SQLiteConn)
 	for _, p := range []string{"PRAGMA wal_autocheckpoint = 0", "PRAGMA journal_size_limit = 67108864", "PRAGMA temp_store = MEMORY",
 		fmt.Sprintf("PRAGMA cache_size = -%d", cacheSize)} {
 		if _, err := conn.Exec(p, nil); err != nil {
@@ -310,10 +308,7 @@ func openConn(path, mode, synchronous string) (*sqlite3.SQLiteConn, error) {
 
 // OpenReaders opens a read-only pool for lists and details. The file must exist.
 func OpenReaders(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite3", dsn(path, "ro", ""))
-	if err != nil {
-		return nil, err
-	}
+	db := sql.OpenDB(fileConnector(dsn(path, "ro", "")))
 	db.SetMaxOpenConns(4)
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil
@@ -380,7 +375,7 @@ func migrateTo(conn *sqlite3.SQLiteConn, version int) error {
 		return err
 	}
 	if have > len(files) {
-		return fmt.Errorf("it was made by a newer hookloom (schema %d, this one knows %d)", have, len(files))
+		return fmt.Errorf("it was made by a newer hookloom (schema %d, this one knows %d): install that version or a later one", have, len(files))
 	}
 	for i := have; i < min(len(files), version); i++ {
 		if err := applyMigration(conn, files[i], i+1); err != nil {
