@@ -203,9 +203,14 @@ func TestAPermitResumesAStoredRun(t *testing.T) {
 	if rn.permitReady(id) {
 		t.Error("it has no slot")
 	}
-	if busy[0].permitReady = make(chan struct{}, 1); !rn.permitReady(1) || !rn.permitReady(1) || len(busy[0].permitReady) != 1 ||
-		!rn.permitReady(2) {
-		t.Error("a run at work is not signalled once")
+	busy[0].permitReady = make(chan struct{}, 1)
+	for i, run := range []engine.RunID{1, 1, 2} {
+		if !rn.permitReady(run) {
+			t.Errorf("call %d: run %d is at work", i, run)
+		}
+	}
+	if n := len(busy[0].permitReady); n != 1 {
+		t.Errorf("a run at work is signalled %d times", n)
 	}
 	rn.Release(busy[0])
 	if !rn.permitReady(id) {

@@ -96,7 +96,25 @@ func TestANodeReportsTheFailureOfAnyStatement(t *testing.T) {
 			t.Errorf("taken over %+v, and %d rows left", taken, left)
 		}
 	}
-	for _, w := range []plainWrite{
+	for _, w := range writesOfNodes(s) {
+		eachFails(w.name, w.do)
+		if failures[w.name] == 0 {
+			t.Errorf("no statement of %s fails", w.name)
+		}
+	}
+	if n := number(`SELECT count(*) FROM hookloom.permit_slots`); n != 0 {
+		t.Errorf("%d rows of slots that were given back", n)
+	}
+	permits, err := s.TakePermits(t.Context(), []permit.Ask{{Name: "b", Starts: 1, Every: time.Hour}})
+	if err != nil || len(permits) != 1 || permits[0].Starts != 0 {
+		t.Errorf("a second start within an hour: %+v, %v", permits, err)
+	}
+	readsFail(t, s, &pgconn.PgError{Code: "58030"}, engine.ErrDisk, readsOfNodes)
+}
+
+// writesOfNodes are writes that only nodes of PostgreSQL make, or that differ there.
+func writesOfNodes(s *store.Store) []plainWrite {
+	return []plainWrite{
 		{"Lease", func(ctx context.Context) error { _, err := s.Lease(ctx, "poll"); return err }},
 		{"EndLease", func(ctx context.Context) error { return s.EndLease(ctx, "poll") }},
 		{"ShareRules", func(ctx context.Context) error { return s.ShareRules(ctx, "new", "pay") }},
@@ -135,20 +153,7 @@ func TestANodeReportsTheFailureOfAnyStatement(t *testing.T) {
 			return err
 		}},
 		{"Recover", func(ctx context.Context) error { _, err := s.Recover(ctx, filledAt); return err }},
-	} {
-		eachFails(w.name, w.do)
-		if failures[w.name] == 0 {
-			t.Errorf("no statement of %s fails", w.name)
-		}
 	}
-	if n := number(`SELECT count(*) FROM hookloom.permit_slots`); n != 0 {
-		t.Errorf("%d rows of slots that were given back", n)
-	}
-	permits, err := s.TakePermits(t.Context(), []permit.Ask{{Name: "b", Starts: 1, Every: time.Hour}})
-	if err != nil || len(permits) != 1 || permits[0].Starts != 0 {
-		t.Errorf("a second start within an hour: %+v, %v", permits, err)
-	}
-	readsFail(t, s, &pgconn.PgError{Code: "58030"}, engine.ErrDisk, readsOfNodes)
 }
 
 // readsOfNodes are reads that differ on PostgreSQL, or that only it has.
