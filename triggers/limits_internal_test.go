@@ -104,7 +104,9 @@ func TestTokenInAnUnknownPathIsMasked(t *testing.T) {
 		"/hooks/old/T0KENt0kenT0KEN1": "/hooks/old/***", "/hooks/old/4f1c2d3e-0a9b-4c8d-8e7f-001122334455/": "/hooks/old/***/",
 		"/hooks/old/qWeRtYuIoPaSdFgHjK": "/hooks/old/***", "/hooks/old/123456789012345678": "/hooks/old/***",
 		"/hooks/order-created-2024-webhook": "/hooks/order-created-2024-webhook", "/hooks/shop2": "/hooks/shop2",
-		"/hooks/GitHub":                "/hooks/GitHub",
+		"/hooks/GitHub":             "/hooks/GitHub",
+		"/hooks/shopifyOrdersPaid2": "/hooks/shopifyOrdersPaid2", "/hooks/ShopifyOrdersPaid": "/hooks/ShopifyOrdersPaid",
+		"/hooks/aBcDeFgHiJkLmNopQrSt":  "/hooks/***",
 		"/hooks/a_rather_long_name_v2": "/hooks/a_rather_long_name_v2", "/": "/",
 	} {
 		x := refusal{in: &inbound{path: path}}

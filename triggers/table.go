@@ -135,8 +135,9 @@ func common(a, b string) int {
 	return n
 }
 
-// wordOrNumber matches a part of a name that a person has written: letters in one case, perhaps capitalized, or digits.
-var wordOrNumber = regexp.MustCompile(`^(?:\pL?\p{Ll}*|\p{Lu}*|[0-9]{0,10})[0-9]{0,2}$`)
+// wordOrNumber matches a part of a name that a person has written: letters in one case, capitalized words such as
+// ordersPaid, or digits.
+var wordOrNumber = regexp.MustCompile(`^(?:\pL?\p{Ll}*|(?:\pL?\p{Ll}{2,})(?:\p{Lu}\p{Ll}{2,})+|\p{Lu}*|[0-9]{0,10})[0-9]{0,2}$`)
 
 // shortestToken is the minimum length of a token in a path, in bytes.
 const shortestToken = 16

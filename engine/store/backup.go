@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hookloom/hookloom/engine/atomicfile"
@@ -33,10 +34,9 @@ func (h *History) Backup(ctx context.Context, file string, replace bool) ([]Find
 		return nil, fmt.Errorf("making the copy: %w", err)
 	}
 	temp := f.Name()
-	done := make(chan struct{})
-	defer close(done)
-	go keepFresh(temp, done)
+	stop := keepFresh(temp)
 	found, err := h.copyTo(ctx, f, temp)
+	stop()
 	if err == nil {
 		err = os.Rename(temp, file)
 	}
@@ -86,17 +86,25 @@ func (h *History) copyTo(ctx context.Context, f *os.File, temp string) ([]Findin
 	return found, nil
 }
 
-// keepFresh changes the time of a temporary file until done is closed, so that another process does not take
+// keepFresh changes the time of a temporary file until stop is called, so that another process does not take
 // it for one that was left behind: while the copy is checked, nothing is written to it.
-func keepFresh(temp string, done <-chan struct{}) {
-	ticker := time.NewTicker(atomicfile.StaleAfter / 10)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case now := <-ticker.C:
-			_ = os.Chtimes(temp, now, now) // it may have its name by now
+func keepFresh(temp string) (stop func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		ticker := time.NewTicker(atomicfile.StaleAfter / 10)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-ticker.C:
+				_ = os.Chtimes(temp, now, now) // at worst another backup removes the file, and this one fails
+			}
 		}
+	})
+	return func() {
+		close(done)
+		running.Wait()
 	}
 }
