@@ -56,11 +56,9 @@ func (t *agentTools) callWorkflow(ctx context.Context, w *workflows.Workflow, in
 	if err := adminCall(ctx, l, http.MethodPost, "/api/v1/workflows/"+w.ID+"/fire", order, &fired); err != nil {
 		return "", err
 	}
-	waiting, cancel := context.WithTimeout(ctx, w.Tool.Timeout)
-	defer cancel()
-	r, err := t.awaitRun(waiting, l, fired.Event)
+	r, err := t.awaitRun(ctx, l, fired.Event, w.Tool.Timeout)
 	switch {
-	case r == nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errNotEnded):
 		return fmt.Sprintf("The workflow has not ended after %s and continues. Call get_event with %s for its run.",
 			w.Tool.Timeout, fired.Event), nil
 	case err != nil:
@@ -71,8 +69,14 @@ func (t *agentTools) callWorkflow(ctx context.Context, w *workflows.Workflow, in
 	return "", fmt.Errorf("%s %s: %s (call explain_run with its ID)", r.ID, r.Status, r.Error)
 }
 
-// awaitRun polls the run of an event until it has ended.
-func (t *agentTools) awaitRun(ctx context.Context, l *loaded, event string) (*engine.RunDetail, error) {
+// errNotEnded is the error of awaitRun for a run that takes longer.
+var errNotEnded = errors.New("the run has not ended")
+
+// awaitRun polls the run of an event until it has ended, at most for limit. A request that is being answered
+// when the limit is reached is not interrupted: its answer decides.
+func (t *agentTools) awaitRun(ctx context.Context, l *loaded, event string, limit time.Duration) (*engine.RunDetail, error) {
+	end := time.NewTimer(limit)
+	defer end.Stop()
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		var ev engine.EventDetail
 		if err := adminCall(ctx, l, http.MethodGet, "/api/v1/events/"+event, nil, &ev); err != nil {
@@ -89,6 +93,8 @@ func (t *agentTools) awaitRun(ctx context.Context, l *loaded, event string) (*en
 		}
 		select {
 		case <-time.After(pause):
+		case <-end.C:
+			return nil, errNotEnded
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
