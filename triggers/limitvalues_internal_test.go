@@ -30,8 +30,10 @@ func TestLimitsAreTheStatedOnes(t *testing.T) {
 		"maxReadAgain": {maxReadAgain, 9}, "maxTries": {maxTries, 3}, "quarantineBody": {quarantineBody, 64 * ki},
 		"longestTurn": {int64(longestTurn), 1e9}, "secretWindow": {int64(SecretWindow), int64(15 * time.Minute)},
 		"keptPerSecond": {keptPerSecond, 5}, "keptBurst": {keptBurst, 500}, "firstSecond": {firstSecond, 1e9}, "lastSecond": {lastSecond, 1e10},
-		"firstMilli": {firstMilli, 1e12}, "lastMilli": {lastMilli, 1e13}, "triggerRefusals": {triggerRefusals, maxRefusals / 4},
-		"triggerRefusalBytes": {triggerRefusalBytes, maxRefusalBytes / 4},
+		"firstMilli": {firstMilli, 1e12}, "lastMilli": {lastMilli, 1e13}, "maxRefusals": {maxRefusals, 256},
+		"maxRefusalBytes": {maxRefusalBytes, 16 * mi}, "triggerRefusals": {triggerRefusals, 64},
+		"triggerRefusalBytes": {triggerRefusalBytes, 4 * mi}, "diagnosisPerSecond": {int64(diagnosisPerSecond), 100e6},
+		"diagnosisMost": {int64(diagnosisMost), 1e9}, "largestDiagnosed": {largestDiagnosed, 2 * mi}, "shortestToken": {shortestToken, 16},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("%s is %d, want %d", name, c[0], c[1])

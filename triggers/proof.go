@@ -150,7 +150,7 @@ func (r *route) newProof(v *workflows.Verify, choice bool) (*proof, error) {
 		return p, add(own, -1)
 	}
 	for i, u := range r.secrets {
-		pinned := v.SecretPrefix != "" && strings.Contains(u.text, "-----BEGIN") && compiled.Asymmetric()
+		pinned := strings.Contains(u.text, "-----BEGIN") && compiled.Asymmetric()
 		if v.SecretNth > 0 && i != v.SecretNth-1 || !hasForm(u.text, v.SecretPrefix) && !pinned {
 			continue
 		}
@@ -247,7 +247,7 @@ func (r *route) authScheme(env *expr.Env) (*workflows.Verify, error) {
 // provedBy returns how a genuine request was verified.
 func (r *route) provedBy(in *inbound, secret int) engine.Proof {
 	name := ""
-	if secret >= 0 && secret < len(r.secrets) {
+	if secret >= 0 {
 		name = r.secrets[secret].name
 	}
 	switch p := in.proof; {

@@ -21,7 +21,7 @@ func (r *route) refuseWeak() error {
 			continue
 		}
 		for _, at := range p.secret {
-			if at < 0 || at >= len(r.secrets) {
+			if at < 0 {
 				continue
 			}
 			u := r.secrets[at]

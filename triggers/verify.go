@@ -156,7 +156,7 @@ func (r *route) report(in *inbound, others []*route) *Verdict {
 			v.Events = append(v.Events, e)
 		}
 	}
-	if j.secret >= 0 && j.secret < len(r.secrets) {
+	if j.secret >= 0 {
 		v.Secret = r.secrets[j.secret].name
 	}
 	return v
