@@ -34,7 +34,8 @@ func using(t *testing.T, triggers string, flows map[string]string, switches ...e
 	for id, text := range flows {
 		write("workflows/"+id+".yaml", text)
 	}
-	p, mistakes := workflows.Load(dir, workflows.Catalog{}, nil)
+	p, mistakes := workflows.Load(dir, workflows.Catalog{Actions: workflows.NewActions(map[string]*workflows.ActionSpec{
+		"act": {Name: "act", Inputs: []workflows.ActionInput{{Name: "token"}}}}, nil)}, nil)
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)
 	}
