@@ -124,3 +124,27 @@ func TestTriggerCountsRestartAfterALongSilence(t *testing.T) {
 		}
 	}
 }
+
+// TestTheUsualNumberMovesByATwelfthOfEachWindow, and ends with the hundredth empty one.
+func TestTheUsualNumberMovesByATwelfthOfEachWindow(t *testing.T) {
+	t.Parallel()
+	var x refusalRates
+	usual, at := 0.0, began
+	for i, n := range []int{6, 0, 9, 3, 1} {
+		refuse(&x, n, at)
+		at = at.Add(refusalWindow)
+		x.over(at)
+		usual += (float64(n) - usual) / 12
+		if r := x.byTrigger["hook"]; r.usual != usual || r.count != 0 || !r.began.Equal(at) || r.risen {
+			t.Errorf("after window %d: %+v, want %g", i, r, usual)
+		}
+	}
+	for windows, want := range map[int]bool{99: true, 100: true, 101: false} {
+		y := refusalRates{byTrigger: map[string]*refusalRate{"hook": {began: began, usual: 1000, count: 20, risen: true}}}
+		y.over(began.Add(time.Duration(windows) * refusalWindow))
+		if r := y.byTrigger["hook"]; (r.usual > 0) != want || r.count != 0 || r.risen ||
+			!r.began.Equal(began.Add(time.Duration(windows)*refusalWindow)) {
+			t.Errorf("after %d windows: %+v", windows, r)
+		}
+	}
+}

@@ -136,8 +136,9 @@ func TestSizesOfValuesAreAsRecorded(t *testing.T) {
 		return m
 	}
 	var out strings.Builder
-	for _, v := range []any{nil, true, false, "", "abc", "a\"\\\n\r\tb", "\x01\x1f\x7f", "ä€😀", "\xff", "a\xffb\xe4\xb8", 0, 9, 10, -1, -10,
-		12345, math.MaxInt64, math.MinInt64, 0.0, 1.5, -0.25, 1e21, 1e-7, json.Number("12345678901234567890"), []any{}, []any{1}, []any{1, 2, 3},
+	for _, v := range []any{nil, true, false, "", "abc", "a\"\\\n\r\tb", "\x01\x1f\x7f", "ä€😀",
+		"\xff", "a\xffb\xe4\xb8", 0, 9, 10, -1, -10, 12345, math.MaxInt64, math.MinInt64, 0.0, 1.5, -0.25, 1e21, 1e-7,
+		json.Number("12345678901234567890"), []any{}, []any{1}, []any{1, 2, 3},
 		[]any{[]any{}, []any{"x"}}, fields(0), fields(1), fields(7), fields(8), fields(9), map[string]any{"a\n": []any{"b"}}} {
 		bytes, values, memory := Size(v)
 		b, err := EncodeStored(v)
