@@ -112,7 +112,7 @@ func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 	case kindDuration:
 		if _, err := parseDuration(n.Value); err != nil {
 			hint := durationHint(n.Value)
-			if _, bad := strconv.Atoi(n.Value); bad == nil && (name == "keep" || name == "bodies") {
+			if _, bad := strconv.ParseUint(n.Value, 10, 32); bad == nil && (name == "keep" || name == "bodies") {
 				hint = "write " + n.Value + "d"
 			}
 			d.add(p, "unit", fmt.Sprintf("%s: %v", name, err), hint)
@@ -261,8 +261,8 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 func durationHint(s string) string {
-	if f, err := strconv.ParseFloat(s, 64); err == nil {
-		if f >= 100 && !strings.ContainsAny(s, ".eE") {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && durationParts.MatchString(s+"s") {
+		if f >= 100 && !strings.Contains(s, ".") {
 			return fmt.Sprintf("write %ss, or %sms for milliseconds", s, s)
 		}
 		return fmt.Sprintf("write %ss", s)

@@ -131,14 +131,19 @@ func flowQuestion(line string, n int) (Pos, string, bool) {
 		case c == ',' || c == ':' && i+1 < len(line) && line[i+1] == ' ':
 			start = i + 1
 		case c == '?' && depth > 0:
-			end := i
-			for end < len(line) && line[end] != ',' && line[end] != '}' {
-				end++
-			}
+			end := flowEnd(line, i)
 			return Pos{n, utf8.RuneCountInString(line[:i]) + 1, 1}, strings.TrimSpace(line[start:end]), true
 		}
 	}
 	return Pos{}, "", false
+}
+
+// flowEnd returns the index after at where the value of an entry of {…} or […] ends.
+func flowEnd(line string, at int) int {
+	if i := strings.IndexAny(line[at:], ",}]"); i >= 0 {
+		return at + i
+	}
+	return len(line)
 }
 
 // flowColon finds a second ": " in an entry of {…}, and the value that contains it.
@@ -166,10 +171,7 @@ func flowColon(line string, n int) (Pos, string, bool) {
 		case from < 0:
 			from = i + 2
 		default:
-			end := i
-			for end < len(line) && line[end] != ',' && line[end] != '}' {
-				end++
-			}
+			end := flowEnd(line, i)
 			return Pos{n, utf8.RuneCountInString(line[:i]) + 1, 1}, strings.TrimSpace(line[from:end]), true
 		}
 	}
