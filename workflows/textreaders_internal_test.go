@@ -261,7 +261,8 @@ func TestCredentialsOfDataAreHidden(t *testing.T) {
 		{map[string]any{"headers": map[string]any{"Cookie": Mask}}, `{headers: {Cookie: "***"}}`, false},
 		{map[string]any{"headers": "Cookie"}, "{headers: Cookie}", false},
 		{map[string]any{"access_token": "x", "token": "z"}, `{access_token: "***", token: z}`, true},
-		{map[string]any{"access_token": "", "id_token": 5, "refresh_token": Mask}, `{access_token: "", id_token: 5, refresh_token: "***"}`, false},
+		{map[string]any{"access_token": "", "id_token": 5, "refresh_token": Mask},
+			`{access_token: "", id_token: 5, refresh_token: "***"}`, false},
 	} {
 		before := YAMLText(c.v)
 		got, hidden := HideHeaders(c.v)
@@ -307,15 +308,17 @@ func TestADataTypeFindsWhatDiffers(t *testing.T) {
 		"{a: [{b: number}], c: object}", "{a: {'b?': string}, c: list, d: any}"} {
 		typ := of(kind)
 		fmt.Fprintf(&out, "== %s %v %v %q\n", typ, typ.MayBeNil(), typeText(typ.named()), typ.shape())
-		for _, text := range []string{"null", "x", "5", "[]", "[x]", "[x, 5]", "[null]", "{}", "{a: x}", "{a: x, b: 5}", "{a: null, b: x}", "{b: 5}",
-			"{a: [], c: {}}", "{a: [{b: 1}, {b: x}], c: {}}", "{a: {}, c: []}", "{a: 1, c: x, d: null}", "{a: {b: 1}, c: [], d: 1}"} {
+		for _, text := range []string{"null", "x", "5", "[]", "[x]", "[x, 5]", "[null]", "{}", "{a: x}", "{a: x, b: 5}",
+			"{a: null, b: x}", "{b: 5}", "{a: [], c: {}}",
+			"{a: [{b: 1}, {b: x}], c: {}}", "{a: {}, c: []}", "{a: 1, c: x, d: null}", "{a: {b: 1}, c: [], d: 1}"} {
 			d := decoderOf(text)
 			v := d.literal(d.parse())
 			names, all := typ.Missing(v)
 			fmt.Fprintf(&out, "%s: %s | %q %v\n", text, typ.Check("v", v), names, all)
 		}
 	}
-	for _, text := range []string{"[]", "[string, string]", "[text]", "Str", "null", "string?", "strng", "zzz", "{a: int, b: string}", "datetime"} {
+	for _, text := range []string{"[]", "[string, string]", "[text]", "Str", "null", "string?", "strng", "zzz",
+		"{a: int, b: string}", "datetime"} {
 		d := decoderOf(text)
 		typ := d.dataType(d.parse(), "x")
 		fmt.Fprintf(&out, "== %s: %s\n%s\n", text, typ, said(d))
@@ -335,16 +338,17 @@ func TestEveryKindOfValueIsChecked(t *testing.T) {
 		{"bool", valueType{kind: kindBool}}, {"int", valueType{kind: kindInt, min: 2, max: 9}}, {"retry", valueType{kind: kindInt}},
 		{"keep", valueType{kind: kindDuration}}, {"timeout", valueType{kind: kindDuration}}, {"size", valueType{kind: kindSize}},
 		{"rate", valueType{kind: kindRate}}, {"as", valueType{kind: kindName}}, {"expr", valueType{kind: kindExpr}},
-		{"auth", valueType{kind: kindWord, words: []string{"bearer", "basic"}}}, {"type", valueType{kind: kindWord, words: []string{"string", "integer"}}},
+		{"auth", valueType{kind: kindWord, words: []string{"bearer", "basic"}}},
+		{"type", valueType{kind: kindWord, words: []string{"string", "integer"}}},
 		{"schedule", valueType{kind: kindEither, either: []valueType{{kind: kindMap}, {kind: kindDuration}, {kind: kindBool}}}},
 		{"lists", valueType{kind: kindEither, either: []valueType{{kind: kindList, of: &texts}, {kind: kindInt}}}},
 	}
 	var out strings.Builder
 	for _, k := range kinds {
 		fmt.Fprintf(&out, "== %s\n", k.name)
-		for _, text := range []string{"null", "x", "item", "a-b", "A b", "0b", "true", "'true'", "True", "off", "1", "2", "9", "10", "'5'", "-3", "007",
-			"1_000", "1.0", "1.50", "0x1F", "5m", "5/s", "5KiB", "basc", "int", "beare", "2026-01-01", "99999999999999999999", "'${{ x }}'", "8080",
-			"{}", "{a: 1}", "[]", "[a]", "[a, b]", "[a, b, c]", "[a, 5]", ".inf"} {
+		for _, text := range []string{"null", "x", "item", "a-b", "A b", "0b", "true", "'true'", "True", "off", "1", "2", "9", "10",
+			"'5'", "-3", "007", "1_000", "1.0", "1.50", "0x1F", "5m", "5/s", "5KiB", "basc", "int", "beare", "2026-01-01",
+			"99999999999999999999", "'${{ x }}'", "8080", "{}", "{a: 1}", "[]", "[a]", "[a, b]", "[a, b, c]", "[a, 5]", ".inf"} {
 			d := decoderOf(text)
 			ok := d.fits(d.parse(), k.t, k.name)
 			d.mistakes = dropWarnings(d.mistakes)
@@ -352,8 +356,9 @@ func TestEveryKindOfValueIsChecked(t *testing.T) {
 		}
 	}
 	out.WriteString("== as data\n")
-	for _, text := range []string{"null", "~", "x", "true", "True", "yes", "'1'", "\"1\"", "|\n 1", ">\n 1", "1", "-1", "1.0", "1.50", "0x1F", "1_0", "007",
-		"1e3", ".inf", "-.inf", ".nan", "9223372036854775807", "9223372036854775808", "18446744073709551616", "2026-01-01", "[1, {a: null}]"} {
+	for _, text := range []string{"null", "~", "x", "true", "True", "yes", "'1'", "\"1\"", "|\n 1", ">\n 1", "1", "-1", "1.0", "1.50", "0x1F",
+		"1_0", "007", "1e3", ".inf", "-.inf", ".nan", "9223372036854775807",
+		"9223372036854775808", "18446744073709551616", "2026-01-01", "[1, {a: null}]"} {
 		d := decoderOf(text)
 		v := d.literal(d.parse())
 		fmt.Fprintf(&out, "%q: %T %v %s\n", text, v, v, said(d))
