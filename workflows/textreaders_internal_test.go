@@ -103,6 +103,30 @@ var fileReaders = map[string]func(d *decoder) string{
 		}
 		return strings.Join(append(out, fmt.Sprint(d.offset(0, 2), d.offset(1, 99), d.offset(len(d.lines)+1, 1))), " ")
 	},
+	"secrets": func(d *decoder) string {
+		s := d.secretSources(d.parse())
+		out := []string{fmt.Sprint(s.Timeout, s.Command)}
+		for _, name := range slices.Sorted(maps.Keys(s.Names)) {
+			if x := s.Names[name]; x != nil {
+				out = append(out, fmt.Sprintf("%s %q %q %q %v", name, x.Command, x.File, x.Env, x.Vault))
+			}
+		}
+		if v := s.Vault; v != nil {
+			out = append(out, fmt.Sprintf("%q %q %q %q %q", v.Address, v.Mount, v.Path, v.TokenFile, v.Token.SecretName()))
+			if v.AppRole != nil {
+				out = append(out, fmt.Sprintf("%q %q", v.AppRole.SecretID.SecretName(), v.AppRole.Mount))
+			}
+			if v.Kubernetes != nil {
+				out = append(out, fmt.Sprint(*v.Kubernetes))
+			}
+		}
+		return strings.TrimSpace(strings.Join(out, "\n") + "\n" + said(d))
+	},
+	"pages": func(d *decoder) string {
+		p := d.paging(d.object(d.parse(), "pages"))
+		return strings.TrimSpace(fmt.Sprintf("next %v link %v page %v offset %v token %v %v size %d %v until %v any %v\n%s", p.Next != nil,
+			p.LinkHeader, p.Page, p.Offset, p.Token != nil, p.TokenAt, p.Size, p.SizeAt, p.Until != nil, p.Any(), said(d)))
+	},
 	"contentStart": func(d *decoder) string {
 		var doc yaml.Node
 		if err := yaml.Unmarshal(d.text, &doc); err != nil {
@@ -188,6 +212,11 @@ var wordReaders = map[string]func(word string) string{
 	"allowed": func(s string) string { // host, then the entries
 		words := strings.Fields(s)
 		return fmt.Sprint(allowsHost(words[1:], words[0]))
+	},
+	"schedule": scheduleForm,
+	"form": func(s string) string { // names; events; others
+		part := strings.Split(s+";;", ";")
+		return (&startForm{names: strings.Fields(part[0]), events: strings.Fields(part[1]), others: strings.Fields(part[2])}).validForm()
 	},
 	"answerHint": answerHint,
 	"itemHint":   itemHint,
