@@ -46,6 +46,11 @@ func TestDecisionsOfListenersAreAsRecorded(t *testing.T) {
 		d.NotReadable(errors.New(strings.Repeat("ö", n/2)))
 		out.add("%d letters: %d, then %d bytes: %.40s", n, long, len(d.Flag), d.Flag)
 	}
+	for n := range 4 {
+		var d Delivery
+		d.NotReadable(errors.New(strings.Repeat("x", 480+n)))
+		out.add("%d letters: %d bytes", 480+n, len(d.Flag))
+	}
 	testgolden.Compare(t, "decisions.golden", out.String())
 }
 
