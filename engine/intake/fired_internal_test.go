@@ -158,7 +158,7 @@ func TestAnEventOfAnotherNodeIsNotDecidedHere(t *testing.T) {
 		"nothing":   {r: engine.Receipt{Event: 7}, unsubscribed: true},
 	} {
 		in, s, w := working(t, oneHook)
-		d := arriving("webhook", "k", `{}`)
+		d := arriving("webhook", "k", `{"text": "`+strings.Repeat("x", 1<<20)+`"}`)
 		if _, err := s.Accept(t.Context(), 7, d); err != nil {
 			t.Fatal(err)
 		}
@@ -167,6 +167,12 @@ func TestAnEventOfAnotherNodeIsNotDecidedHere(t *testing.T) {
 		in.Wait()
 		if (len(s.matched) == 1) != c.decided || in.ordered.backlog != c.backlog || w.stored != 1 {
 			t.Errorf("%s: decided %d times, read again: %t, reported %d times", name, len(s.matched), in.ordered.backlog, w.stored)
+		}
+		if c.decided {
+			state, err := s.Called(t.Context(), 7)
+			if err != nil || state.Run == nil || state.Run.Status != engine.Waiting {
+				t.Errorf("%s: its run does not go on: %+v %v", name, state.Run, err)
+			}
 		}
 		if c.decided && (in.runner.AtWork() != 0 || in.store.Decoded.Lent() != 0) {
 			t.Errorf("%s: %d runs are at work, %d bytes are lent", name, in.runner.AtWork(), in.store.Decoded.Lent())
