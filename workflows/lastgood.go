@@ -34,7 +34,8 @@ type Check func(*Project) Mistakes
 // files of other environments in good are ignored.
 func LoadKeeping(dir, environment string, catalog Catalog, isSet func(string) bool, check Check, good Files) *Loaded {
 	files, unreadable := ReadFiles(dir, environment)
-	k := &keeping{dir: dir, catalog: catalog, isSet: isSet, check: check, good: good.in(environment), now: files}
+	k := &keeping{dir: dir, catalog: catalog, isSet: isSet, check: check, good: good.in(environment), now: files,
+		removed: map[string]bool{}}
 	l := &Loaded{}
 	p, mistakes := k.try(files)
 	l.Mistakes = unreadable.With(mistakes)
@@ -97,6 +98,9 @@ type keeping struct {
 	isSet     func(string) bool
 	check     Check
 	good, now Files
+	// removed are the files whose last good version does not load either: they are not restored, so the
+	// search ends.
+	removed map[string]bool
 }
 
 // try loads a set of files.
@@ -127,17 +131,34 @@ func (k *keeping) next(files Files, bad map[string]Mistakes) Files {
 	for _, name := range k.differing(out) {
 		changed = k.restore(out, name) || changed
 	}
-	if changed {
+	if changed && !k.brokenIn(out, bad) {
 		return out
 	}
-	// Even the last good files do not load: Hookloom was upgraded, or a secret was removed.
+	// Even the last good files do not load: Hookloom was upgraded, or a secret was removed. The changes are
+	// not the reason, and stay.
 	for name := range bad {
 		if IsSettings(name) {
 			return nil
 		}
+	}
+	out = maps.Clone(files)
+	for name := range bad {
+		k.removed[name] = true
 		delete(out, name)
 	}
 	return out
+}
+
+// brokenIn reports whether all broken files are broken in another set of files, too.
+func (k *keeping) brokenIn(files Files, bad map[string]Mistakes) bool {
+	_, mistakes := k.try(files)
+	still := broken(mistakes)
+	for name := range bad {
+		if still[name] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // restore restores the last good version of a file; it returns false if the file is unchanged.
@@ -145,6 +166,8 @@ func (k *keeping) restore(files Files, name string) bool {
 	now, there := files[name]
 	text, known := k.good[name]
 	switch {
+	case k.removed[name] && !there:
+		return false
 	case known && (!there || string(now) != string(text)):
 		files[name] = text
 	case !known && there && !k.settled(name):

@@ -3,6 +3,7 @@
 package workflows_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,6 +84,27 @@ func TestBrokenFileKeepsItsLastGoodVersion(t *testing.T) {
 		if len(c.change) > 0 && l.Mistakes.Errors() == 0 {
 			t.Errorf("%s: no mistake is told", c.name)
 		}
+	}
+}
+
+// A last good file that no longer loads, as after an upgrade, and what needs it are left out. New and changed files
+// beside them are used.
+func TestAFileThatNoLongerLoadsIsLeftOutAlone(t *testing.T) {
+	const gone, fine = "on: call\nsteps: [{uses: gone/away}]", "on: manual\nsteps: [{stop: x}]"
+	good := map[string]string{"hookloom.yaml": "{}", "workflows/child.yaml": gone, "workflows/old.yaml": fine,
+		"workflows/parent.yaml": "on: manual\nsteps: [{call: child}]"}
+	now := maps.Clone(good)
+	now["workflows/new.yaml"], now["workflows/old.yaml"] = fine, fine+" # changed"
+	texts := workflows.Files{}
+	for name, text := range good {
+		texts[name] = []byte(text)
+	}
+	l := workflows.LoadKeeping(writeFiles(t, now), "", catalog(t), nil, nil, texts)
+	if l.Project == nil || l.Project.Workflows["new"] == nil || l.Project.Workflows["old"] == nil || len(l.Project.Workflows) != 2 {
+		t.Errorf("%+v", l)
+	}
+	if left := []string{"workflows/child.yaml", "workflows/parent.yaml"}; !slices.Equal(l.Left, left) || l.Kept != nil {
+		t.Errorf("left %q, kept %q", l.Left, l.Kept)
 	}
 }
 
