@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestBoundsAndLongTextsAreReportedAsTheGoldenFileSays: of each bound the last allowed value and the first that is
+// TestBoundsAndLongTextsAreReported: of each bound the last allowed value and the first that is
 // not, units in every form, and long texts, which messages cut.
-func TestBoundsAndLongTextsAreReportedAsTheGoldenFileSays(t *testing.T) {
+func TestBoundsAndLongTextsAreReported(t *testing.T) {
 	c := smallCatalog(t)
 	var out strings.Builder
 	check := func(name string, files workflows.Files) {

@@ -9,9 +9,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestRareMistakesAreReportedAsTheGoldenFileSays: mistakes that need several keys or files, each beside a
+// TestRareMistakesAreReported: mistakes that need several keys or files, each beside a
 // similar text without the mistake.
-func TestRareMistakesAreReportedAsTheGoldenFileSays(t *testing.T) {
+func TestRareMistakesAreReported(t *testing.T) {
 	c := smallCatalog(t)
 	var out strings.Builder
 	check := func(name string, files workflows.Files) {
@@ -44,8 +44,8 @@ func TestRareMistakesAreReportedAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "rare.txt", out.String())
 }
 
-// TestMistakesOfConnectorsAreReportedAsTheGoldenFileSays: each rule for a connector file, beside a text that keeps it.
-func TestMistakesOfConnectorsAreReportedAsTheGoldenFileSays(t *testing.T) {
+// TestMistakesOfConnectorsAreReported: each rule for a connector file, beside a text that keeps it.
+func TestMistakesOfConnectorsAreReported(t *testing.T) {
 	var out strings.Builder
 	check := func(text string) {
 		_, mistakes := workflows.CheckConnector("crm.yaml", []byte(text))

@@ -13,9 +13,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestEveryKeyIsDecodedAsTheGoldenFileSays: the values of files that use every key, with the defaults of the keys
+// TestEveryKeyIsDecoded: the values of files that use every key, with the defaults of the keys
 // that are left out, and the places that messages name.
-func TestEveryKeyIsDecodedAsTheGoldenFileSays(t *testing.T) {
+func TestEveryKeyIsDecoded(t *testing.T) {
 	p, mistakes := workflows.Load("testdata/whole", smallCatalog(t), func(string) bool { return true })
 	if mistakes.Errors() > 0 {
 		t.Fatal(mistakes)

@@ -63,9 +63,9 @@ const (
 	atOnce    = 4 // every fourth value is wrong at once
 )
 
-// TestEachWrongValueIsReportedAsTheGoldenFileSays writes wrong values in the place of every value of files that use
+// TestEachWrongValueIsReported writes wrong values in the place of every value of files that use
 // every key, and compares the messages with the golden file. It lists each message once.
-func TestEachWrongValueIsReportedAsTheGoldenFileSays(t *testing.T) {
+func TestEachWrongValueIsReported(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/whole")); err != nil {
 		t.Fatal(err)

@@ -12,9 +12,9 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// TestFilesAreFormattedAndMergedAsTheGoldenFileSays: comments at each place, keys that cannot be moved, and settings of
+// TestFilesAreFormattedAndMerged: comments at each place, keys that cannot be moved, and settings of
 // an environment over those of the project.
-func TestFilesAreFormattedAndMergedAsTheGoldenFileSays(t *testing.T) {
+func TestFilesAreFormattedAndMerged(t *testing.T) {
 	var out strings.Builder
 	for _, text := range []string{"", "# only\n", "a: [", "on: manual", "steps: [{stop: x}]\non: manual\n", "zzz: 1\non: manual\nname: n\n",
 		"x-a: 1\nname: n\n", "\n\n\non: manual   \n\n\n\nname: n\t\n\n\n", "steps: []\r\non: manual\r\n",
@@ -59,9 +59,9 @@ func TestFilesAreFormattedAndMergedAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "formatted.txt", out.String())
 }
 
-// TestFilesThatDoNotLoadAreLeftOutAsTheGoldenFileSays: the last good files may not load either, after an upgrade or
+// TestFilesThatDoNotLoadAreLeftOut: the last good files may not load either, after an upgrade or
 // the removal of a secret.
-func TestFilesThatDoNotLoadAreLeftOutAsTheGoldenFileSays(t *testing.T) {
+func TestFilesThatDoNotLoadAreLeftOut(t *testing.T) {
 	var out strings.Builder
 	const manual, secret, broken = "on: manual\nsteps: [{stop: x}]\n",
 		"on: manual\nsteps: [{uses: log, with: {message: \"${{ secrets.S }}\"}}]\n", "on: ["

@@ -11,8 +11,8 @@ import (
 	"github.com/hookloom/hookloom/workflows/expr"
 )
 
-// TestCredentialsAreRecognizedAsTheGoldenFileSays: placeholders, generated texts, and fields that contain credentials.
-func TestCredentialsAreRecognizedAsTheGoldenFileSays(t *testing.T) {
+// TestCredentialsAreRecognized: placeholders, generated texts, and fields that contain credentials.
+func TestCredentialsAreRecognized(t *testing.T) {
 	var out table
 	texts := []string{"", " ", "x", "xxx", "xxxx1", "***", "<a>", "{a}", "[a]", "$A", "%A%", "sk_test_1", "your-key", "yours",
 		"tokens", "token1",
@@ -72,8 +72,8 @@ func compiled(t *testing.T, text string, names ...string) *Expr {
 	return &Expr{Expr: *e}
 }
 
-// TestKeysOfEventsAreComputedAsTheGoldenFileSays: empty keys, several parts, and expressions that fail.
-func TestKeysOfEventsAreComputedAsTheGoldenFileSays(t *testing.T) {
+// TestKeysOfEventsAreComputed: empty keys, several parts, and expressions that fail.
+func TestKeysOfEventsAreComputed(t *testing.T) {
 	var out table
 	env := &expr.Env{Names: expr.Names{"body": map[string]any{"a": "1", "b": 2, "empty": "", "none": nil, "map": map[string]any{"c": 1}}}}
 	for _, texts := range [][]string{nil, {"body.a"}, {"body.a", "body.b"}, {"body.empty"}, {"body.none"}, {"body.a", "body.none"},
@@ -102,9 +102,9 @@ func TestKeysOfEventsAreComputedAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "pure_keys.txt", out.out.String())
 }
 
-// TestConnectorsAreUsedAsTheGoldenFileSays: addresses with inserted values, example connections, and what may be
+// TestConnectorsAreUsed: addresses with inserted values, example connections, and what may be
 // repeated.
-func TestConnectorsAreUsedAsTheGoldenFileSays(t *testing.T) {
+func TestConnectorsAreUsed(t *testing.T) {
 	var out table
 	for _, base := range []string{"https://a.example.com/v1", "https://${{ connection.x }}.example.com",
 		"https://a.example.com/${{ connection.x }}/b",
@@ -157,8 +157,8 @@ func TestConnectorsAreUsedAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "pure_connectors.txt", out.out.String())
 }
 
-// TestSmallChecksAreAsTheGoldenFileSays: deadlines, responses that are saved, types of events, and articles.
-func TestSmallChecksAreAsTheGoldenFileSays(t *testing.T) {
+// TestDeadlinesResponsesAndTypesAreChecked: deadlines, responses that are saved, types of events, and articles.
+func TestDeadlinesResponsesAndTypesAreChecked(t *testing.T) {
 	var out table
 	constant := func(v any) *Value { return &Value{kind: constantValue, constant: v} }
 	with := func(keys []string, values ...*Value) *Value {

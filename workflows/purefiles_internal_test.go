@@ -105,8 +105,8 @@ func TestActionsOfAProjectReplaceThoseOfTheLibrary(t *testing.T) {
 	testgolden.Compare(t, "pure_actions.txt", out.out.String())
 }
 
-// TestEnvFilesAreChangedAsTheGoldenFileSays: a value in each form, and files that cannot be changed.
-func TestEnvFilesAreChangedAsTheGoldenFileSays(t *testing.T) {
+// TestEnvFilesAreChanged: a value in each form, and files that cannot be changed.
+func TestEnvFilesAreChanged(t *testing.T) {
 	var out table
 	many := strings.Repeat("#\n", maxEnvLines-1)
 	files := []string{"", "A=1", "A=1\n", "export A=1\nB=2\n", "A: 1\nB=2\n", "B=${A}\nA=1\n", "A=1\nB=${A}\n", "A=1\nA=2\nB=3\n",
@@ -134,8 +134,8 @@ func TestEnvFilesAreChangedAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "pure_env.txt", out.out.String())
 }
 
-// TestDifferencesAndMaskedPartsAreAsTheGoldenFileSays: pairs of files, and pairs of a value and its masked form.
-func TestDifferencesAndMaskedPartsAreAsTheGoldenFileSays(t *testing.T) {
+// TestDifferencesAndMaskedPartsAreFound: pairs of files, and pairs of a value and its masked form.
+func TestDifferencesAndMaskedPartsAreFound(t *testing.T) {
 	var out table
 	for _, list := range [][]int{nil, {0}, {0, 1}, {1, 0}, {2, 0, 1}, {1, 2, 0}, {3, 1, 2, 0}, {0, 2, 1, 3}, {4, 5, 0, 1, 2}, {1, 0, 3, 2}} {
 		out.row(list, outOfOrder(list))
@@ -164,8 +164,8 @@ func TestDifferencesAndMaskedPartsAreAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "pure_differences.txt", out.out.String())
 }
 
-// TestIdentitiesAreDescribedAsTheGoldenFileSays: what identifies an event, for each kind of scheme.
-func TestIdentitiesAreDescribedAsTheGoldenFileSays(t *testing.T) {
+// TestIdentitiesAreDescribed: what identifies an event, for each kind of scheme.
+func TestIdentitiesAreDescribed(t *testing.T) {
 	var out table
 	content := func(templates ...string) *Verify {
 		return &Verify{Scheme: signature.Scheme{Algorithm: "hmac-sha256", SignedContent: templates}}
@@ -207,8 +207,8 @@ func TestIdentitiesAreDescribedAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "pure_identity.txt", out.out.String())
 }
 
-// TestFoldersAndEnvironmentsAreReadAsTheGoldenFileSays: links, folders and names that are not files of the project.
-func TestFoldersAndEnvironmentsAreReadAsTheGoldenFileSays(t *testing.T) {
+// TestFoldersAndEnvironmentsAreRead: links, folders and names that are not files of the project.
+func TestFoldersAndEnvironmentsAreRead(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"hookloom.yaml", "hookloom.prod.yaml", "hookloom.staging.yml", "hookloom.b.yaml", "workflows/z.yaml",
 		"workflows/a.yml",

@@ -49,8 +49,8 @@ func both[A, B any](f func(string) (A, B)) func(string) string {
 	}
 }
 
-// TestHostsAndAddressesAreReadAsTheGoldenFileSays: each form of a host, and what is no host.
-func TestHostsAndAddressesAreReadAsTheGoldenFileSays(t *testing.T) {
+// TestHostsAndAddressesAreRead: each form of a host, and what is no host.
+func TestHostsAndAddressesAreRead(t *testing.T) {
 	var out table
 	hosts := []string{"", "a", "a.example.com", "A.Example.COM", "a.example.com.", "a..b", "-a.b", "a-.b", "a_b.c", "_a.b", "a.b:80",
 		"a.b:0",
@@ -79,8 +79,8 @@ func TestHostsAndAddressesAreReadAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "pure_hosts.txt", out.out.String())
 }
 
-// TestInputsAreAcceptedAsTheGoldenFileSays: values of each kind for each type, and the limits of an input.
-func TestInputsAreAcceptedAsTheGoldenFileSays(t *testing.T) {
+// TestInputsAreAccepted: values of each kind for each type, and the limits of an input.
+func TestInputsAreAccepted(t *testing.T) {
 	var out table
 	values := []any{nil, "", "x", "1h", "0s", "1MiB", "1x", "2026-05-01", "2026-05-01T10:00:00Z", 0, -1, 3, 3.0, 3.5,
 		json.Number("12"), true, false,
@@ -145,8 +145,8 @@ func TestInputsAreAcceptedAsTheGoldenFileSays(t *testing.T) {
 	testgolden.Compare(t, "pure_inputs.txt", out.out.String())
 }
 
-// TestTextsOfDurationsSizesAndYAMLAreAsTheGoldenFileSays: each unit, each kind of value, and texts in other syntaxes.
-func TestTextsOfDurationsSizesAndYAMLAreAsTheGoldenFileSays(t *testing.T) {
+// TestDurationsSizesAndYAMLAreWrittenAsText: each unit, each kind of value, and texts in other syntaxes.
+func TestDurationsSizesAndYAMLAreWrittenAsText(t *testing.T) {
 	var out table
 	for _, d := range []time.Duration{0, 1, time.Millisecond, time.Second, 59 * time.Second, time.Minute, 61 * time.Second, time.Hour,
 		time.Hour + time.Second, time.Hour + time.Minute, 10 * time.Hour, 23 * time.Hour, 24 * time.Hour, 25 * time.Hour, 48 * time.Hour,

@@ -3,8 +3,6 @@ package workflows
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -225,33 +223,11 @@ var wordReaders = map[string]func(word string) string{
 	"namesOnly":  func(s string) string { return typeText(namesOnly(strings.Fields(s)...)) },
 }
 
-// TestReadersOfTextFindTheRightPlace compares what the searches in lines, files and words find with
-// testdata/readers.golden. Lines that begin with a tab are the result for the line before; == names the
-// search, ⏎ is a line feed, ⇥ a tab, ␍ a carriage return, ␀ nothing.
+// The file testdata/readers.golden holds what the searches in lines, files and words find, in the form of
+// testgolden.Answers.
 func TestReadersOfTextFindTheRightPlace(t *testing.T) {
 	t.Parallel()
-	const name = "readers.golden"
-	want, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got strings.Builder
-	var section string
-	for line := range strings.SplitSeq(strings.TrimSuffix(strings.ReplaceAll(string(want), "\r\n", "\n"), "\n"), "\n") {
-		if strings.HasPrefix(line, "\t") {
-			continue
-		}
-		got.WriteString(line + "\n")
-		if s, is := strings.CutPrefix(line, "== "); is {
-			section = s
-			continue
-		}
-		text := strings.NewReplacer("⏎", "\n", "⇥", "\t", "␍", "\r", "␀", "").Replace(line)
-		for l := range strings.SplitSeq(readWith(t, section, text), "\n") {
-			got.WriteString("\t" + l + "\n")
-		}
-	}
-	testgolden.Compare(t, name, got.String())
+	testgolden.Answers(t, "readers.golden", func(section, text string) string { return readWith(t, section, text) })
 }
 
 func readWith(t *testing.T, section, text string) string {

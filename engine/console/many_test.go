@@ -15,7 +15,7 @@ import (
 	"github.com/hookloom/hookloom/workflows"
 )
 
-// busy is an operator with long lists.
+// busy is an operator whose lists are long enough for several pages.
 type busy struct{ *recordingOperator }
 
 func (b busy) OpenAlerts() (list []engine.OpenAlert) {

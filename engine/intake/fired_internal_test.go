@@ -57,7 +57,7 @@ func TestAWorkflowIsFiredWithWhatIsStored(t *testing.T) {
 	}
 }
 
-// toldOnce is a store of several nodes that signals when it is asked for the run of an event the first time.
+// toldOnce is a store of several nodes that reports the first request for the run of an event.
 type toldOnce struct {
 	engine.Store
 	shared     bool

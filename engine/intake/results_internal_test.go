@@ -11,7 +11,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store/storetest"
 )
 
-// TestTheResultsOfAMatchAreAppliedToItsDecisions: a run that was dropped or joined another one is none of its own, and a
+// TestTheResultsOfAMatchAreAppliedToItsDecisions: a decision whose run was dropped or joined another one has no run, and a
 // rule that failed is logged.
 func TestTheResultsOfAMatchAreAppliedToItsDecisions(t *testing.T) {
 	s := &altered{Store: storetest.New(t).Store}
@@ -48,7 +48,7 @@ func TestTheResultsOfAMatchAreAppliedToItsDecisions(t *testing.T) {
 	}
 }
 
-// noRuns is a store that refuses each run.
+// noRuns is a store that returns an error for each run to be stored.
 type noRuns struct{ *altered }
 
 func (s noRuns) Match(ctx context.Context, ms []engine.Match) ([]engine.MatchResult, error) {

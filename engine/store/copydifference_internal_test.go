@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestTheFirstDifferenceNamesItsRowAndColumn: whoever reads it looks the row up in both databases.
+// The message names the row and column of the first difference, so that a person can compare the two rows.
 func TestTheFirstDifferenceNamesItsRowAndColumn(t *testing.T) {
 	c := &copier{columns: []string{"id", "name", "n"}, types: map[string]string{"b": "boolean", "y": "bytea", "t": "text"}}
 	row := func(v ...driver.Value) []driver.Value { return v }

@@ -10,7 +10,7 @@ import (
 	"github.com/hookloom/hookloom/engine/store/postgrestest"
 )
 
-// Each query, each row and each statement of a copy fails once. A copy that hid it would lack rows, and be served.
+// Each query, each row and each statement of a copy fails once. An error that is not reported would leave a copy without some rows.
 func TestACopyReportsTheFailureOfAnyRowAndStatement(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "from.db")
 	o := filledOptions()

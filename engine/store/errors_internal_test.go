@@ -99,8 +99,8 @@ func TestAnErrorOfTheConnectionMeansThatTheServerIsAway(t *testing.T) {
 	}
 }
 
-// TestAnErrorSaysWhatToDoAboutTheDatabase: it names the database without its password.
-func TestAnErrorSaysWhatToDoAboutTheDatabase(t *testing.T) {
+// An error of the server names the database without its password, and says what to do.
+func TestAnErrorNamesTheDatabaseAndTheRemedy(t *testing.T) {
 	a, err := postgres.Parse("postgres://u:hidden@db.example/d")
 	if err != nil {
 		t.Fatal(err)

@@ -17,8 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Each statement of what only nodes write fails once. What was answered although a part of it is not stored would, for
-// example, run at two nodes.
+// Each statement that only nodes write fails once. An error that is not reported could, for example, let two nodes
+// execute the same run.
 func TestANodeReportsTheFailureOfAnyStatement(t *testing.T) {
 	address := postgrestest.Shared(t).Database(t)
 	o := filledOptions()
@@ -73,7 +73,7 @@ func TestANodeReportsTheFailureOfAnyStatement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A node of this host that has ended leaves a run, an event and a lease.
+	// leaves adds a node of this host that has ended, with a run, an event and a lease.
 	leaves := func(gone bool) {
 		t.Helper()
 		exec(`INSERT INTO hookloom.nodes (node, epoch, name, host, pid, verb, since, gone) VALUES (7, 77, 'seven', $1, 1 << 30, 'serve', 0, $2)`,

@@ -27,8 +27,7 @@ func (c *cancelling) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tra
 // TraceQueryEnd implements pgx.QueryTracer.
 func (*cancelling) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// TestAMigrationThatFailsAnywhereIsReportedAndRepeated: a program that took half a schema for a whole one would fail
-// in its first write.
+// Each statement of a migration fails once. The error is reported, and the next start applies the migration again.
 func TestAMigrationThatFailsAnywhereIsReportedAndRepeated(t *testing.T) {
 	address := postgrestest.Shared(t).Database(t)
 	a, err := postgres.Parse(address)

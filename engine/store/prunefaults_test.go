@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Each query, each row and each statement of pruning fails once. Whoever ordered it would take a part of it for all.
+// Each query, each row and each statement of pruning fails once. An error that is not reported would leave rows that were to be deleted.
 func TestPruningReportsTheFailureOfAnyRowAndStatement(t *testing.T) {
 	for _, x := range []struct {
 		address     string

@@ -356,7 +356,7 @@ func TestUnreadableRowsAreListed(t *testing.T) {
 	}
 }
 
-// What is not work of a run or step is waiting time; both end with it.
+// The time of a run or step is split into working and waiting; neither grows after its end.
 func TestTimesOfRunsAndSteps(t *testing.T) {
 	s := openTest(t)
 	now := time.Now().UnixMilli()

@@ -17,20 +17,26 @@ import (
 // unreadableRow is an expression whose reading fails.
 const unreadableRow = `abs(-9223372036854775808)`
 
-// A damaged table is read up to the damage, and from the next readable row on. Views have rows that cannot be read.
-func TestATableIsReadAroundItsDamage(t *testing.T) {
+// openEmpty opens an empty database, and returns a function that executes statements in it.
+func openEmpty(t *testing.T) (db *sql.DB, exec func(query string)) {
+	t.Helper()
 	db, err := sql.Open("sqlite3", filepath.Join(t.TempDir(), "x.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
 	db.SetMaxOpenConns(1)
-	exec := func(query string) {
+	return db, func(query string) {
 		t.Helper()
 		if _, err := db.Exec(query); err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
 	}
+}
+
+// A damaged table is read up to the damage, and from the next readable row on. Views have rows that cannot be read.
+func TestATableIsReadAroundItsDamage(t *testing.T) {
+	db, exec := openEmpty(t)
 	exec(`CREATE TABLE base (id INTEGER PRIMARY KEY, x); INSERT INTO base SELECT value, 'x' || value FROM
 		json_each('[-5, 0, 1, 2, 3, 40, 41, 900, 901, 902, 70000, 9223372036854775806, 9223372036854775807]')`)
 	all := []int64{-5, 0, 1, 2, 3, 40, 41, 900, 901, 902, 70000, math.MaxInt64 - 1, math.MaxInt64}
@@ -90,18 +96,7 @@ func TestATableIsReadAroundItsDamage(t *testing.T) {
 
 // A table without rowids is read from both ends up to its damage.
 func TestATableWithoutRowIDsIsReadFromBothEnds(t *testing.T) {
-	db, err := sql.Open("sqlite3", filepath.Join(t.TempDir(), "x.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	exec := func(query string) {
-		t.Helper()
-		if _, err := db.Exec(query); err != nil {
-			t.Fatalf("%s: %v", query, err)
-		}
-	}
+	db, exec := openEmpty(t)
 	exec(`CREATE TABLE base (a, b, x, PRIMARY KEY (a, b)) WITHOUT ROWID; INSERT INTO base VALUES (1, 1, 'p'), (1, 2, 'q'), (2, 1,
 		'r'), (2, 2, 's')`)
 	for bad, c := range map[string]struct {
@@ -121,7 +116,7 @@ func TestATableWithoutRowIDsIsReadFromBothEnds(t *testing.T) {
 			t.Errorf("%s: %s, want %s; %+v, %v", bad, got, c.want, r.t, err)
 		}
 	}
-	// The damage is gone at the second reading, which then has each row.
+	// The second reading finds no damage and returns each row.
 	r := &reader{from: db, name: "base", columns: []string{"x"}, t: &Salvaged{}}
 	damaged := errors.New("damaged")
 	n := 0

@@ -180,7 +180,7 @@ func TestALargeQueueIsCommittedInBatches(t *testing.T) {
 	}
 }
 
-// Fault replaces a commit. What it returns is an error of the disk, unless it is a full disk or a busy store.
+// Fault replaces a commit. Its error counts as a disk error, unless it is that of a full disk or a busy store.
 func TestAnInjectedFaultIsAnErrorOfTheDisk(t *testing.T) {
 	w, odd := &writer{}, errors.New("odd")
 	if err := w.faulty(); err != nil || w.writes != 0 {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The functions in a view of a foreign file are not run, and damaged cells are reported, whoever reads the file.
+// Each connection, for writing or reading, has the settings that protect it from a prepared or damaged file.
 func TestNoConnectionTrustsTheFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x.db")

@@ -44,6 +44,36 @@ func Read(t testing.TB, name, got string) string {
 	return strings.ReplaceAll(string(want), "\r\n", "\n") // Git on Windows may convert the line ends
 }
 
+// escapes are the marks for characters that a line of a golden file cannot show.
+var escapes = strings.NewReplacer("⏎", "\n", "⇥", "\t", "␍", "\r", "␀", "")
+
+// Answers compares what answer returns for each input in the golden file testdata/NAME. A line is an input,
+// the lines after it that begin with a tab are its answer, and a line that begins with == names the section
+// of the inputs after it. In inputs ⏎ is a line feed, ⇥ a tab, ␍ a carriage return, ␀ the empty text. With
+// -update it writes the answers of the inputs that the file has.
+func Answers(t testing.TB, name string, answer func(section, input string) string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	section := ""
+	for line := range strings.Lines(strings.ReplaceAll(string(b), "\r\n", "\n")) {
+		if strings.HasPrefix(line, "\t") {
+			continue
+		}
+		got.WriteString(line)
+		line = strings.TrimSuffix(line, "\n")
+		if next, is := strings.CutPrefix(line, "== "); is {
+			section = next
+			continue
+		}
+		got.WriteString("\t" + strings.ReplaceAll(answer(section, escapes.Replace(line)), "\n", "\n\t") + "\n")
+	}
+	Compare(t, name, got.String())
+}
+
 // shown is the number of differing lines in the message of a failed test.
 const shown = 5
 

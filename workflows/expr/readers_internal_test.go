@@ -2,8 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -63,32 +61,14 @@ var readers = map[string]func(text string) string{
 	},
 }
 
-// TestReadersOfTextAgreeWithTheGoldenFile compares what functions say about texts with testdata/readers.golden.
-// Lines that begin with a tab are the result for the line before; == names the function, ⏎ is a line feed, ⇥ a tab,
-// ␀ nothing.
-func TestReadersOfTextAgreeWithTheGoldenFile(t *testing.T) {
+// The file testdata/readers.golden holds what each reader finds in a text, in the form of testgolden.Answers.
+func TestReadersOfTextFindWhatIsWritten(t *testing.T) {
 	t.Parallel()
-	const name = "readers.golden"
-	want, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got strings.Builder
-	var read func(string) string
-	for line := range strings.SplitSeq(strings.TrimSuffix(strings.ReplaceAll(string(want), "\r\n", "\n"), "\n"), "\n") {
-		if strings.HasPrefix(line, "\t") {
-			continue
+	testgolden.Answers(t, "readers.golden", func(section, text string) string {
+		read := readers[section]
+		if read == nil {
+			t.Fatalf("there is no reader %s", section)
 		}
-		got.WriteString(line + "\n")
-		if section, is := strings.CutPrefix(line, "== "); is {
-			if read = readers[section]; read == nil {
-				t.Fatalf("there is no reader %s", section)
-			}
-			continue
-		}
-		for l := range strings.SplitSeq(read(strings.NewReplacer("⏎", "\n", "⇥", "\t", "␀", "").Replace(line)), "\n") {
-			got.WriteString("\t" + l + "\n")
-		}
-	}
-	testgolden.Compare(t, name, got.String())
+		return read(text)
+	})
 }

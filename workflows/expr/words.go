@@ -18,10 +18,11 @@ var (
 	notFlattened = regexp.MustCompile(`^cannot flatten (.+)$`)
 	notJoined    = regexp.MustCompile(`^cannot concat (.+)$`)
 	badUnit      = regexp.MustCompile(`^time: (?:unknown|missing) unit .*in duration (".*")$`)
-	longSpan     = regexp.MustCompile(`^time: invalid duration ("[-+]?\d{6,}(?:\.\d+)?(?:h|m|s|ms)")$`)
-	badSpan      = regexp.MustCompile(`^time: invalid duration (".*")$`)
-	converted    = regexp.MustCompile(`^interface conversion: (?:interface \{\}|any) is (.+?), not (.+)$`)
-	longInteger  = regexp.MustCompile(`^invalid (?:integer|hex|binary|octal) literal: .*parsing "(.+)": value out of range$`)
+	// longSpan is well-formed, so it was refused for its length.
+	longSpan    = regexp.MustCompile(`^time: invalid duration ("[-+]?(?:\d+(?:\.\d*)?(?:h|m|s|ms|us|µs|ns))+")$`)
+	badSpan     = regexp.MustCompile(`^time: invalid duration (".*")$`)
+	converted   = regexp.MustCompile(`^interface conversion: (?:interface \{\}|any) is (.+?), not (.+)$`)
+	longInteger = regexp.MustCompile(`^invalid (?:integer|hex|binary|octal) literal: .*parsing "(.+)": value out of range$`)
 )
 
 // ownWords converts expr's message about a Go value to the language's terms.
