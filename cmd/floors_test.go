@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -30,7 +31,7 @@ var floors = map[string]int{
 	"engine":         40, "engine/plan": 30, "engine/destination": 30, "engine/redact": 30, "engine/secrets": 30,
 	"actions/openapi": 50,
 	"workflows":       20, "engine/content": 10,
-	"workflows/expr": 10, "workflows/dataschema": 10, "workflows/value": 0, "workflows/spelling": -10,
+	"workflows/expr": 10, "workflows/dataschema": 10, "workflows/value": 0, "workflows/spelling": -10, "workflows/lazyregexp": -10,
 	"workflows/projecttest": 21,
 	"engine/signature":      0, "engine/egress": 0, "engine/seal": 0, "engine/files": 0, "engine/memory": 0, "engine/shape": 0,
 	"engine/permit": 0, "engine/lograte": 0,
@@ -362,4 +363,50 @@ func TestTopLevelHasOnlyTheAllowedEntries(t *testing.T) {
 			t.Errorf("%s does not belong at the top level", e.Name())
 		}
 	}
+}
+
+// TestEveryLazyRegexpCompiles, since a mistake in one would otherwise wait for its first use. The
+// two whose text is not a constant are compiled by the tests of credential forms.
+func TestEveryLazyRegexpCompiles(t *testing.T) {
+	n := 0
+	visit(t, func(pkg, file string, fset *token.FileSet, f *ast.File) {
+		ast.Inspect(f, func(node ast.Node) bool {
+			c, ok := node.(*ast.CallExpr)
+			if !ok || len(c.Args) != 1 {
+				return true
+			}
+			if s, ok := c.Fun.(*ast.SelectorExpr); !ok || s.Sel.Name != "New" || fmt.Sprint(s.X) != "lazyregexp" {
+				return true
+			}
+			text, known := literalText(c.Args[0])
+			if !known {
+				if filepath.Base(file) != "credentialforms.go" {
+					t.Errorf("%s: the expression is not a literal", fset.Position(c.Pos()))
+				}
+				return true
+			}
+			n++
+			if _, err := regexp.Compile(text); err != nil {
+				t.Errorf("%s: %v", fset.Position(c.Pos()), err)
+			}
+			return true
+		})
+	})
+	if n < 80 {
+		t.Errorf("%d expressions were found", n)
+	}
+}
+
+// literalText joins the literals of an expression; known is false if it has other parts.
+func literalText(e ast.Expr) (text string, known bool) {
+	switch x := e.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(x.Value)
+		return text, err == nil
+	case *ast.BinaryExpr:
+		left, ok := literalText(x.X)
+		right, also := literalText(x.Y)
+		return left + right, ok && also
+	}
+	return "", false
 }

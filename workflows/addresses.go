@@ -5,9 +5,10 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 )
 
 // listenAddress checks an address that the server listens on.
@@ -73,7 +74,7 @@ func (d *decoder) baseURL(v *Value) {
 }
 
 // hostName matches a valid DNS host name.
-var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`)
+var hostName = lazyregexp.New(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`)
 
 // allowed reads egress.allow: addresses, blocks and host names.
 func (d *decoder) allowed(e *objectNode) []string {

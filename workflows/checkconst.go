@@ -2,14 +2,14 @@ package workflows
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // savedPath matches an expression that is the path of a saved response.
-var savedPath = regexp.MustCompile(`^steps\.([a-z][a-z0-9_]*)(?:\.|\?\.)output(?:\.|\?\.)path$`)
+var savedPath = lazyregexp.New(`^steps\.([a-z][a-z0-9_]*)(?:\.|\?\.)output(?:\.|\?\.)path$`)
 
 // rawPath warns if the path of a saved response is used where its content is expected.
 func (s *stepChecker) rawPath(st *Step) {

@@ -3,9 +3,9 @@ package workflows
 import (
 	"fmt"
 	"net/textproto"
-	"regexp"
 	"slices"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -25,8 +25,8 @@ func (r *outgoing) ownHeaders() {
 }
 
 var (
-	acceptedStatus = regexp.MustCompile(`^\s*[1-5]\d\d\s*(?:-\s*[1-5]\d\d\s*)?$`)
-	statusClass    = regexp.MustCompile(`^([1-5])[xX*]{2}$`)
+	acceptedStatus = lazyregexp.New(`^\s*[1-5]\d\d\s*(?:-\s*[1-5]\d\d\s*)?$`)
+	statusClass    = lazyregexp.New(`^([1-5])[xX*]{2}$`)
 )
 
 // acceptInput checks the statuses of accept:.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"gopkg.in/yaml.v3"
 )
 
@@ -17,7 +18,7 @@ type typesType = expr.Type
 var connectorLimits = yamlLimits{size: 4 << 20, nodes: 150_000}
 
 // actionName matches an action name: the part of uses: after the slash.
-var actionName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*$`)
+var actionName = lazyregexp.New(`^[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*$`)
 
 // ParseConnector parses a connector file, such as those embedded in package actions.
 func ParseConnector(name string, text []byte) (*Connector, error) {

@@ -3,11 +3,11 @@ package workflows
 import (
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
@@ -176,7 +176,7 @@ func pathOf(address string) string {
 	return "/" + path
 }
 
-var wordStart = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+var wordStart = lazyregexp.New(`([a-z0-9])([A-Z])`)
 
 // inputFor returns the input that corresponds to a path parameter: a declared input, in any
 // spelling, or else the parameter's name in the usual spelling of inputs.

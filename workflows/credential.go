@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net/textproto"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"gopkg.in/yaml.v3"
 )
 
@@ -56,9 +56,9 @@ const minCredential = 6
 
 var (
 	// userInfo is the user and the password of a URL.
-	userInfo = regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://([^/\s:@?#"'$]*):([^/\s@?#"'$]+)@`)
+	userInfo = lazyregexp.New(`\b[a-z][a-z0-9+.-]*://([^/\s:@?#"'$]*):([^/\s@?#"'$]+)@`)
 	// queryPart is a parameter in a URL or a path.
-	queryPart = regexp.MustCompile(`[?&]([\w.-]+)=([^&#\s"'$]+)`)
+	queryPart = lazyregexp.New(`[?&]([\w.-]+)=([^&#\s"'$]+)`)
 )
 
 // credentials records each credential below n.

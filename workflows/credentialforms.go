@@ -1,15 +1,16 @@
 package workflows
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 )
 
 // A credentialForm is a kind of credential that is known by its letters alone.
 type credentialForm struct {
 	// what names it in a message, secret is the name that its secret is offered.
 	what, secret string
-	form         *regexp.Regexp
+	form         *lazyregexp.Regexp
 }
 
 // credentialForms are the tokens that services give a fixed beginning. The forms are facts of
@@ -86,20 +87,20 @@ var credentialForms = []credentialForm{
 }
 
 func form(what, secret, pattern string) credentialForm {
-	return credentialForm{what, secret, regexp.MustCompile(pattern)}
+	return credentialForm{what, secret, lazyregexp.New(pattern)}
 }
 
 // anyCredential finds what may be one of credentialForms, so that other texts are looked at once.
-var anyCredential = func() *regexp.Regexp {
+var anyCredential = func() *lazyregexp.Regexp {
 	var all []string
 	for _, f := range credentialForms {
 		all = append(all, f.form.String())
 	}
-	return regexp.MustCompile(strings.Join(all, "|"))
+	return lazyregexp.New(strings.Join(all, "|"))
 }()
 
 // placeholder is text that stands where a credential will: it is none itself.
-var placeholder = regexp.MustCompile(`(?i)^(?:` +
+var placeholder = lazyregexp.New(`(?i)^(?:` +
 	`x{3,}.*|[*•.…-]+|<.*>|\{.*\}|\[.*\]|\$\w+|%\w+%|(?:sk|rk|pk)_test_.*|` +
 	`(?:test|your|example|sample|dummy|fake|demo|insert|replace|todo|fixme|change|redacted|anonymous|guest|public|none|null|undefined|` +
 	`string|password|passwd|secret|token|bearer|apikey|api[_-]?key|credentials?)(?:[^a-z].*)?|` +

@@ -1,8 +1,9 @@
 package workflows
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 )
 
 // This file hides credentials in messages that the tree of a file does not show: those of a file that is
@@ -10,11 +11,11 @@ import (
 
 var (
 	// namedInText is a key of a credential and the value after it: in quotes, or to the end of the value.
-	namedInText = regexp.MustCompile(`(?im)(?:[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|bearer|` +
+	namedInText = lazyregexp.New(`(?im)(?:[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|bearer|` +
 		`authorization|cookie|\bpwd)[\w-]*|\bauth:.*\b(?:value|pass|basic))["']?[ \t]*[:=][ \t]*(?:"([^"\n]*)|'([^'\n]*)|([^"'{\[\s][^,}\]\n]*))`)
 	// passwordsInText are the password of a URL, also one with characters that must be escaped there, and
 	// that of a connection string.
-	passwordsInText = regexp.MustCompile(`(?i)://[^/\s:@"']*:([^\s"']+)@|\bpassword\s*=\s*([^\s&"']+)`)
+	passwordsInText = lazyregexp.New(`(?i)://[^/\s:@"']*:([^\s"']+)@|\bpassword\s*=\s*([^\s&"']+)`)
 )
 
 // hideNamed hides the values of keys that name credentials in a file without a tree.
@@ -24,7 +25,7 @@ func (s *source) hideNamed() {
 }
 
 // hideAll hides the groups of each match.
-func (s *source) hideAll(form *regexp.Regexp, text string) {
+func (s *source) hideAll(form *lazyregexp.Regexp, text string) {
 	for _, m := range form.FindAllStringSubmatch(text, -1) {
 		for _, value := range m[1:] {
 			// An alias or an anchor is named without its sign too.

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
@@ -17,10 +17,10 @@ import (
 // a key (docs/environments.md).
 
 // environmentName matches the names that an environment may have: a name is part of a file's name.
-var environmentName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+var environmentName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]*$`)
 
 // overlayName is the name of an environment's file.
-var overlayName = regexp.MustCompile(`^hookloom\.([a-z0-9][a-z0-9_-]*)\.yaml$`)
+var overlayName = lazyregexp.New(`^hookloom\.([a-z0-9][a-z0-9_-]*)\.yaml$`)
 
 // OverlayFile returns the name of the file with an environment's settings.
 func OverlayFile(environment string) string { return "hookloom." + environment + ".yaml" }

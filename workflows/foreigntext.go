@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
@@ -18,20 +19,20 @@ const languageRoots = `(?:event|inputs|vars|steps|secrets|item|index|run|error|r
 var (
 	// barePath matches a text that is only the path of an expression, and unlikely to be the name
 	// of a file or an event.
-	barePath = regexp.MustCompile(`^(?:event\.(?:data|headers|query)|steps\.\w+\.output|` +
+	barePath = lazyregexp.New(`^(?:event\.(?:data|headers|query)|steps\.\w+\.output|` +
 		`(?:vars|inputs|secrets)\.\w+)(?:\.\w+|\[\d+\])*$`)
 	dollarPrice = regexp.MustCompile(`\$(\$\{\{\s*` + languageRoots + `[^}]*\}\})`)
-	mustache    = regexp.MustCompile(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
-	shellBraces = regexp.MustCompile(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
+	mustache    = lazyregexp.New(`\{\{-?\s*((?:\$?json\b|\$node\b|\.)?[\w.\[\]"'$]*[^{}]*?)\s*-?\}\}`)
+	shellBraces = lazyregexp.New(`\$\{\s*([A-Za-z_$][\w.$\[\]"']*)\s*\}`)
 	// otherBraces matches {event.data.x} of Python, #{...} of Ruby, @{...} of Logic Apps and %{...} of
 	// Elixir.
-	otherBraces = regexp.MustCompile(`(?:^|[^${])([#@%]?\{\s*((?:event|inputs|vars|steps|item|run|error)` +
+	otherBraces = lazyregexp.New(`(?:^|[^${])([#@%]?\{\s*((?:event|inputs|vars|steps|item|run|error)` +
 		`(?:\.\w+|\[[^\]{}]*\])+)\s*\})(?:[^}]|$)`)
-	erbTag       = regexp.MustCompile(`<%[=-]-?\s*[@A-Za-z_][\w.]*\s*-?%>`)
-	foreignRoot  = regexp.MustCompile(`^(?:\$json|\$node|\.|body|data|payload|trigger|json|this)\b\.?`)
-	pathLike     = regexp.MustCompile(`^[A-Za-z_][\w.]*$`)
-	jsonLike     = regexp.MustCompile(`^\s*[\[{]\s*["{\[\]}]`)
-	formJSONKeys = regexp.MustCompile(`"([A-Za-z_]\w*)"\s*:\s*"?(\$\{\{[^}]*\}\})`)
+	erbTag       = lazyregexp.New(`<%[=-]-?\s*[@A-Za-z_][\w.]*\s*-?%>`)
+	foreignRoot  = lazyregexp.New(`^(?:\$json|\$node|\.|body|data|payload|trigger|json|this)\b\.?`)
+	pathLike     = lazyregexp.New(`^[A-Za-z_][\w.]*$`)
+	jsonLike     = lazyregexp.New(`^\s*[\[{]\s*["{\[\]}]`)
+	formJSONKeys = lazyregexp.New(`"([A-Za-z_]\w*)"\s*:\s*"?(\$\{\{[^}]*\}\})`)
 )
 
 // foreignText warns about text that looks like an expression and is not one.

@@ -2,13 +2,13 @@ package workflows
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
@@ -254,7 +254,7 @@ func scalarForm(what, want, value string) string {
 }
 
 // plainName matches a text that needs no quotes in YAML.
-var plainName = regexp.MustCompile(`^[A-Za-z_][\w.@-]*$`)
+var plainName = lazyregexp.New(`^[A-Za-z_][\w.@-]*$`)
 
 func nodeKind(n *yaml.Node) string {
 	switch {

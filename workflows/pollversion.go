@@ -2,10 +2,10 @@ package workflows
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -16,11 +16,11 @@ const PollVersionHeader = "x-polled-api-version"
 var (
 	// versionHeader matches the names of headers that select a version, such as Stripe-Version,
 	// Notion-Version, X-GitHub-Api-Version and X-Shopify-API-Version.
-	versionHeader = regexp.MustCompile(`(?i)^(x-)?([a-z0-9]+-)*(api-)?version$`)
+	versionHeader = lazyregexp.New(`(?i)^(x-)?([a-z0-9]+-)*(api-)?version$`)
 	// versionQuery are the parameters that do, such as Azure's api-version.
 	versionQuery = []string{"api-version", "api_version", "apiversion"}
 	// versionSegment matches a part of a path that names one, such as v3, v59.0 and 2026-01.
-	versionSegment = regexp.MustCompile(`^(v[0-9]{1,3}(\.[0-9]{1,3})*|20[0-9]{2}-[0-9]{2}(-[0-9]{2})?)$`)
+	versionSegment = lazyregexp.New(`^(v[0-9]{1,3}(\.[0-9]{1,3})*|20[0-9]{2}-[0-9]{2}(-[0-9]{2})?)$`)
 )
 
 // PolledVersion returns the version of the provider's API that the request of a poll names as a

@@ -3,11 +3,11 @@ package workflows
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"gopkg.in/yaml.v3"
 )
 
@@ -49,7 +49,7 @@ func (s RedactStep) Takes(name string, index int) bool {
 	return s.Index < 0 && s.Name == name
 }
 
-var stepPart = regexp.MustCompile(`^steps\.([A-Za-z_][A-Za-z0-9_]*)\.(input|output)`)
+var stepPart = lazyregexp.New(`^steps\.([A-Za-z_][A-Za-z0-9_]*)\.(input|output)`)
 
 var errRedactPath = errors.New("is not a path to a field")
 

@@ -3,9 +3,10 @@ package workflows
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 )
 
 // Section describes one kind of mapping for the reference manual.
@@ -68,7 +69,7 @@ var readByCode = map[string]string{
 	"preset.list":         "[preset_list](#preset_list)",
 }
 
-var link = regexp.MustCompile(`\(#([a-z_]+)\)`)
+var link = lazyregexp.New(`\(#([a-z_]+)\)`)
 
 // linked returns the sections that a text links to.
 func linked(text string) (out []string) {

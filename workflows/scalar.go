@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
@@ -286,13 +286,13 @@ func durationHint(s string) string {
 }
 
 // nearlyDuration matches hours and minutes without the unit of the minutes, such as 1h30.
-var nearlyDuration = regexp.MustCompile(`^(\d+h[0-5]?\d)$`)
+var nearlyDuration = lazyregexp.New(`^(\d+h[0-5]?\d)$`)
 
 // isoDuration matches a duration of ISO 8601 without months and years, such as PT5M or P1DT12H.
-var isoDuration = regexp.MustCompile(`^P(\d+D)?(?:T((?:\d+H)?(?:\d+M)?(?:\d+S)?))?$`)
+var isoDuration = lazyregexp.New(`^P(\d+D)?(?:T((?:\d+H)?(?:\d+M)?(?:\d+S)?))?$`)
 
 // spelledDuration matches a duration in words, such as 2 hours or 1w.
-var spelledDuration = regexp.MustCompile(`^(\d+)\s*(s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)$`)
+var spelledDuration = lazyregexp.New(`^(\d+)\s*(s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)$`)
 
 func parseSize(s string) (int64, error) {
 	m := sizePattern.FindStringSubmatch(s)

@@ -5,12 +5,12 @@ import (
 	"maps"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
@@ -113,7 +113,7 @@ var secretShapes = map[string]*shape{
 	}},
 }
 
-var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var secretName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // ReadSecretSources reads only secrets: of a project's files, since the secrets are needed to check
 // the project. ok is false if the file cannot be used; loading the project reports why.

@@ -1,11 +1,11 @@
 package workflows
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"gopkg.in/yaml.v3"
 )
 
@@ -91,7 +91,7 @@ func (d *decoder) shownSetting(n *yaml.Node) any {
 }
 
 // shownUser is the name and the password of a URL.
-var shownUser = regexp.MustCompile(`://[^/@\s]+@`)
+var shownUser = lazyregexp.New(`://[^/@\s]+@`)
 
 // secretSetting reports whether a value is one that a secret belongs into.
 func secretSetting(path []string) bool {

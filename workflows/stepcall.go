@@ -3,11 +3,11 @@ package workflows
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
@@ -75,7 +75,7 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 }
 
 // workflowPath matches the extension in the path of a workflow's file.
-var workflowPath = regexp.MustCompile(`\.ya?ml$`)
+var workflowPath = lazyregexp.New(`\.ya?ml$`)
 
 // callables suggests a workflow instead of a missing one: the nearest that can be called, or else
 // all of them.

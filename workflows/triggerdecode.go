@@ -3,11 +3,11 @@ package workflows
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"gopkg.in/yaml.v3"
 )
@@ -145,7 +145,7 @@ func (d *decoder) webhookControls(o *objectNode, w *Webhook) {
 }
 
 // origins matches an origin as browsers send it (RFC 6454, section 6.2), or *.
-var origins = regexp.MustCompile(`^(?:\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)$`)
+var origins = lazyregexp.New(`^(?:\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)$`)
 
 // allowProvider in allow_ips stands for the provider's published addresses.
 const allowProvider = "provider"

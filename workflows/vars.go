@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hookloom/hookloom/workflows/expr"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 	"gopkg.in/yaml.v3"
 )
@@ -111,10 +111,10 @@ func (s *source) withVars(sc *expr.Scope) *expr.Scope {
 }
 
 // onlyVar is a text that consists of one var.
-var onlyVar = regexp.MustCompile(`^\$\{\{\s*vars\.(\w+)\s*\}\}$`)
+var onlyVar = lazyregexp.New(`^\$\{\{\s*vars\.(\w+)\s*\}\}$`)
 
 // readVar finds the vars that a text reads.
-var readVar = regexp.MustCompile(`\bvars\.(\w+)`)
+var readVar = lazyregexp.New(`\bvars\.(\w+)`)
 
 // readsBroken reports whether a text reads a var that has a mistake.
 func (d *decoder) readsBroken(text string) bool {

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"gopkg.in/yaml.v3"
 )
 
@@ -27,16 +27,16 @@ type yamlLimits struct {
 }
 
 var (
-	namePattern   = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
-	yamlLine      = regexp.MustCompile(`line (\d+)`)
-	plainDecimal  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-	roundFloat    = regexp.MustCompile(`^-?(0|[1-9][0-9]*)\.0$`) // 1.0 is a number to people too
-	durationParts = regexp.MustCompile(`^(\d+(?:\.\d+)?(?:ms|s|m|h|d))+$`)
-	durationPart  = regexp.MustCompile(`(\d+(?:\.\d+)?)(ms|s|m|h|d)`)
-	sizePattern   = regexp.MustCompile(`^(\d+)(B|KiB|MiB|GiB|KB|MB|GB)$`)
+	namePattern   = lazyregexp.New(`^[a-z_][a-z0-9_]*$`)
+	yamlLine      = lazyregexp.New(`line (\d+)`)
+	plainDecimal  = lazyregexp.New(`^-?(0|[1-9][0-9]*)$`)
+	roundFloat    = lazyregexp.New(`^-?(0|[1-9][0-9]*)\.0$`) // 1.0 is a number to people too
+	durationParts = lazyregexp.New(`^(\d+(?:\.\d+)?(?:ms|s|m|h|d))+$`)
+	durationPart  = lazyregexp.New(`(\d+(?:\.\d+)?)(ms|s|m|h|d)`)
+	sizePattern   = lazyregexp.New(`^(\d+)(B|KiB|MiB|GiB|KB|MB|GB)$`)
 	// dashWithoutSpace matches a list element without a space after its dash.
-	dashWithoutSpace = regexp.MustCompile(`^-([a-z_]+:)( |$)`)
-	ratePattern      = regexp.MustCompile(`^(\d+)/(s|m|h|d)$`)
+	dashWithoutSpace = lazyregexp.New(`^-([a-z_]+:)( |$)`)
+	ratePattern      = lazyregexp.New(`^(\d+)/(s|m|h|d)$`)
 )
 
 // reservedNames cannot be the name of a step, an input or a loop's item.
@@ -180,7 +180,7 @@ func (d *decoder) syntax(err error) {
 }
 
 // cutValue matches a value of a map in braces that a comment cuts, such as {channel: #sales}.
-var cutValue = regexp.MustCompile(`[{,][^{}'"#]*: +(#[^ ,}\]]+).*[}\]]\s*$`)
+var cutValue = lazyregexp.New(`[{,][^{}'"#]*: +(#[^ ,}\]]+).*[}\]]\s*$`)
 
 // commentInBraces finds a value in braces that begins with #, which makes the closing brace a comment.
 func (d *decoder) commentInBraces() (Pos, string) {

@@ -2,9 +2,10 @@ package workflows
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 )
 
 // This file finds two slips that make YAML unreadable, often far from their place: a quote that
@@ -12,7 +13,7 @@ import (
 
 // structured is a line that begins a key or an element: inside of a quoted text it means that
 // the quote was not closed.
-var structured = regexp.MustCompile(`^\s*(?:- |[\w./-]+:(?: |$))`)
+var structured = lazyregexp.New(`^\s*(?:- |[\w./-]+:(?: |$))`)
 
 // unclosedQuote finds the first quote that begins a value and is not closed on its line, where the next
 // line has a key of its own or the file ends.
@@ -102,7 +103,7 @@ func openQuote(line string) (at int, quote byte) {
 }
 
 // keyWithoutColon is a line that has a key of the language and no colon.
-var keyWithoutColon = regexp.MustCompile(`^( *(?:- +)*)([a-z_]+)(?: +([^\s:#][^:#]*?))? *(?:#.*)?$`)
+var keyWithoutColon = lazyregexp.New(`^( *(?:- +)*)([a-z_]+)(?: +([^\s:#][^:#]*?))? *(?:#.*)?$`)
 
 // missingColon finds a key without a colon, first near line at.
 func (d *decoder) missingColon(at int) (p Pos, problem, hint string) {

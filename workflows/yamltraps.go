@@ -2,9 +2,10 @@ package workflows
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 )
 
 // This file explains errors of the YAML parser that give no cause or the wrong line.
@@ -52,10 +53,10 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 }
 
 // starValue matches a value that begins with * or & and a blank or another sign, such as * 7 * * *.
-var starValue = regexp.MustCompile(`(?:^|[:\[,{-]\s+)([*&](?:[ /*,?&][^}\],#"']*)?)(?:[}\],]|$)`)
+var starValue = lazyregexp.New(`(?:^|[:\[,{-]\s+)([*&](?:[ /*,?&][^}\],#"']*)?)(?:[}\],]|$)`)
 
 // inFlow matches a field in brackets with a quoted name, such as item["id"], in a map in braces.
-var inFlow = regexp.MustCompile(`\{[^"']*(?:(?:"[^"]*"|'[^']*')[^"']*)*:\s+[A-Za-z_][\w.]*(\[)["']`)
+var inFlow = lazyregexp.New(`\{[^"']*(?:(?:"[^"]*"|'[^']*')[^"']*)*:\s+[A-Za-z_][\w.]*(\[)["']`)
 
 // flowIndex finds a field in brackets in a plain value of a map in braces, which YAML reads as a list.
 func flowIndex(line string, n int) (Pos, bool) {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hookloom/hookloom/engine"
@@ -24,15 +25,19 @@ import (
 //go:embed pages/*.html static/*
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "part": part,
-	"when": func(any) template.HTML { return "" }, "ago": func(any) template.HTML { return "" }, // see zone.go
-	"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took,
-	"took1": took1, "iso": iso, "bytes": Bytes,
-	"reqtext": SentRequestText, "restext": SentResponseText,
-	"percent": percent, "seconds": seconds, "clip": clip, "facts": facts, "count": count, "json": jsonText, "escape": url.QueryEscape,
-	"line": lineOf, "kind": kindWords, "lacking": backtest.Limits.Lacking, "depth": func(n int) int { return min(n, 9) },
-	"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files,
-	"pages/*.html"))
+// templates parses the pages when the console is first used: their trees take almost a megabyte, which
+// servers and commands without the console need not have.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "body": bodyText, "part": part,
+		"when": func(any) template.HTML { return "" }, "ago": func(any) template.HTML { return "" }, // see zone.go
+		"success": success, "ms": millis, "proof": engine.Proof.Words, "list": strings.Join, "row": rowOf, "target": targetPage, "took": took,
+		"took1": took1, "iso": iso, "bytes": Bytes,
+		"reqtext": SentRequestText, "restext": SentResponseText,
+		"percent": percent, "seconds": seconds, "clip": clip, "facts": facts, "count": count, "json": jsonText, "escape": url.QueryEscape,
+		"line": lineOf, "kind": kindWords, "lacking": backtest.Limits.Lacking, "depth": func(n int) int { return min(n, 9) },
+		"at": func(step, url string) string { return strings.ReplaceAll(step, "https://YOUR-HOST/hooks/TRIGGER", url) }}).ParseFS(files,
+		"pages/*.html"))
+})
 
 // jsonText formats a value of a condition.
 func jsonText(v any) string {

@@ -99,7 +99,7 @@ func (z *zoned) get(at *time.Location) (*template.Template, error) {
 	if t := z.by[at.String()]; t != nil {
 		return t, nil
 	}
-	t, err := templates.Clone()
+	t, err := templates().Clone()
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,10 @@ import (
 	"fmt"
 	"hash"
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -187,7 +187,7 @@ var textFunctions = []function{
 }
 
 // byteFunctions match functions that return bytes, which may happen to be UTF-8.
-var byteFunctions = regexp.MustCompile(`^(?:fromBase64|fromBase64URL|fromHex)\(`)
+var byteFunctions = lazyregexp.New(`^(?:fromBase64|fromBase64URL|fromHex)\(`)
 
 // base64Of converts the result of an expression for an input that takes base64: it encodes bytes,
 // and text from a function that returns bytes. Other text is assumed to be base64 already.

@@ -3,7 +3,6 @@ package expr
 import (
 	"fmt"
 	"reflect"
-	"regexp"
 	"sync"
 
 	"github.com/expr-lang/expr"
@@ -12,6 +11,7 @@ import (
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 )
 
 // allNames are the root names of docs/expressions.md. One that is used where it is not available
@@ -50,9 +50,9 @@ var githubWords = map[string]string{
 }
 
 var (
-	unexpectedToken = regexp.MustCompile(`^unexpected token (\w+)(?:\((.*)\))?$`)
-	mismatched      = regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types? (.+?)(?: and (.+))?\)$`)
-	cannotUse       = regexp.MustCompile(`^cannot use (.+) as argument \(type (.+)\) to call (\w+) *$`)
+	unexpectedToken = lazyregexp.New(`^unexpected token (\w+)(?:\((.*)\))?$`)
+	mismatched      = lazyregexp.New(`^invalid operation: (\S+) \(mismatched types? (.+?)(?: and (.+))?\)$`)
+	cannotUse       = lazyregexp.New(`^cannot use (.+) as argument \(type (.+)\) to call (\w+) *$`)
 )
 
 // Finding is an error or warning of Check.
@@ -232,7 +232,7 @@ func (c *constants) Visit(node *ast.Node) {
 // NoError in Scope.MaybeNil means that error may be nil; no step has that id.
 const NoError = "error!"
 
-var throughError = regexp.MustCompile(`(^|[^.\w])error\s*\.`)
+var throughError = lazyregexp.New(`(^|[^.\w])error\s*\.`)
 
 // shownRoots are the names whose parts are shown with a condition.
 var shownRoots = []string{"event", "inputs", "vars", "steps", "output", "error"}

@@ -3,12 +3,12 @@ package expr
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -53,7 +53,7 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 
 // layoutElement matches what a layout of Go is made of; anything else in it is literal text.
 // Source: the constants of package time.
-var layoutElement = regexp.MustCompile(`2006|Jan|Mon|MST|PM|pm|Z07|-07|[0_]?[1-6]|15`)
+var layoutElement = lazyregexp.New(`2006|Jan|Mon|MST|PM|pm|Z07|-07|[0_]?[1-6]|15`)
 
 // layout warns about a layout in the notation of another language, which formats every time as the
 // same text and parses nothing.
@@ -95,7 +95,7 @@ func currencyHint(word string) string {
 func hashName(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }
 
 // trailingComment matches what looks like the divisor of a whole division of Python.
-var trailingComment = regexp.MustCompile(`^//\s*[\w.()\[\]#]+\s*$`)
+var trailingComment = lazyregexp.New(`^//\s*[\w.()\[\]#]+\s*$`)
 
 // divisionComment warns about a // b, of which b is a comment.
 func (e *checking) divisionComment() {

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 )
 
@@ -100,9 +100,9 @@ var foreignOperators = map[string]string{
 const straightQuotes = `write texts in straight quotes: "x" or 'x'`
 
 var (
-	digitGroup  = regexp.MustCompile(`\d,\d{3}\b`)
-	strangeSign = regexp.MustCompile(`'(.)'$`)
-	badNumber   = regexp.MustCompile(`^bad number syntax: "(\d+(?:ms|[smhd]))"$`)
+	digitGroup  = lazyregexp.New(`\d,\d{3}\b`)
+	strangeSign = lazyregexp.New(`'(.)'$`)
+	badNumber   = lazyregexp.New(`^bad number syntax: "(\d+(?:ms|[smhd]))"$`)
 )
 
 // operatorHint returns what to write in place of a token that cannot be where it is, or "".
@@ -135,7 +135,7 @@ func doubleBraces(text string) (inner string, ok bool) {
 }
 
 // pairBegins matches the first name of an object and its colon.
-var pairBegins = regexp.MustCompile(`^(\w+|"[^"]*"|'[^']*')\s*:`)
+var pairBegins = lazyregexp.New(`^(\w+|"[^"]*"|'[^']*')\s*:`)
 
 func typeWord(t string) string {
 	switch t {

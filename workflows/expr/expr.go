@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -237,8 +237,8 @@ func (e *Expr) Values(names Names) map[string]any {
 }
 
 var (
-	chainTail   = regexp.MustCompile(`[\w.?\[\]"']+$`)
-	fetchFrom   = regexp.MustCompile(`^cannot fetch (.+) from (.+)$`)
+	chainTail   = lazyregexp.New(`[\w.?\[\]"']+$`)
+	fetchFrom   = lazyregexp.New(`^cannot fetch (.+) from (.+)$`)
 	goTypeNames = strings.NewReplacer("interface {}", "any", "map[string]any", "an object", "map[string]interface {}", "an object",
 		"[]interface {}", "a list", "[]any", "a list", "<nil>", "nil", "string", "text", "float64", "a number", "bool",
 		"true/false", "int", "a number")

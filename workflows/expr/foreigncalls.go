@@ -2,13 +2,13 @@ package expr
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -125,7 +125,7 @@ var ownTimes = strings.NewReplacer("DateTime.now()", "now()", "DateTime.utc()", 
 	"DateTime.fromISO(", "date(")
 
 // newDate matches an expression that begins with a new Date of JavaScript.
-var newDate = regexp.MustCompile(`^\s*new Date\(([^()]*)\)(\.toISOString\(\))?`)
+var newDate = lazyregexp.New(`^\s*new Date\(([^()]*)\)(\.toISOString\(\))?`)
 
 // ownDate returns what to write for a new Date.
 func ownDate(text string) string {
@@ -144,7 +144,7 @@ func ownDate(text string) string {
 }
 
 // increment matches x++ and ++x, which other languages have.
-var increment = regexp.MustCompile(`^\s*(?:\+\+\s*([\w.]+)|([\w.]+)\s*\+\+)\s*$`)
+var increment = lazyregexp.New(`^\s*(?:\+\+\s*([\w.]+)|([\w.]+)\s*\+\+)\s*$`)
 
 // doublePlus adds a mistake for ++, which expr-lang would read as two signs. It returns whether it found one.
 func (e *checking) doublePlus() bool {
@@ -257,12 +257,12 @@ func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 }
 
 var (
-	barePipe     = regexp.MustCompile(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
-	predicateMap = regexp.MustCompile(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
+	barePipe     = lazyregexp.New(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
+	predicateMap = lazyregexp.New(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
 	// arrow matches a JavaScript function: x => ..., (x, i) => ...
-	arrow       = regexp.MustCompile(`(?:^|[(,])\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))\s*=>`)
-	missingElse = regexp.MustCompile(`\s\?\s[^:]*$`)
-	ifFunction  = regexp.MustCompile(`(?:^|[^\w.])(?i:if)\s*\([^{]*,[^{]*$`)
+	arrow       = lazyregexp.New(`(?:^|[(,])\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))\s*=>`)
+	missingElse = lazyregexp.New(`\s\?\s[^:]*$`)
+	ifFunction  = lazyregexp.New(`(?:^|[^\w.])(?i:if)\s*\([^{]*,[^{]*$`)
 )
 
 // foreignSyntax returns a hint for an expression in the syntax of another language.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/types"
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/hookloom/hookloom/workflows/value"
 )
@@ -379,7 +380,7 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 }
 
 // dashedName matches a name with dashes, which other tools allow.
-var dashedName = regexp.MustCompile(`^[A-Za-z_]\w*(-[A-Za-z_]\w*)+`)
+var dashedName = lazyregexp.New(`^[A-Za-z_]\w*(-[A-Za-z_]\w*)+`)
 
 // dashed returns the name with dashes at the position of key, or "".
 func (l *linter) dashed(at ast.Node, key string) string {

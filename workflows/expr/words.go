@@ -3,26 +3,26 @@ package expr
 import (
 	"fmt"
 	"math/big"
-	"regexp"
 	"strings"
 
+	"github.com/hookloom/hookloom/workflows/lazyregexp"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
 var (
 	// Messages of expr, or of Go, for a value of the wrong type.
-	notWalked    = regexp.MustCompile(`^reflect: call of reflect\.Value\.\w+ on (.+) Value$`)
-	badArgument  = regexp.MustCompile(`^invalid argument for (\w+) \(type (.+)\)$`)
-	badOperands  = regexp.MustCompile(`^invalid operation: (.+) (<=?|>=?|[-+*/%]|\*\*|\.\.|contains|startsWith|endsWith|matches|in) (.+)$`)
-	notAList     = regexp.MustCompile(`^builtin (\w+) takes only array \(got (.+)\)$`)
-	notFlattened = regexp.MustCompile(`^cannot flatten (.+)$`)
-	notJoined    = regexp.MustCompile(`^cannot concat (.+)$`)
-	badUnit      = regexp.MustCompile(`^time: (?:unknown|missing) unit .*in duration (".*")$`)
+	notWalked    = lazyregexp.New(`^reflect: call of reflect\.Value\.\w+ on (.+) Value$`)
+	badArgument  = lazyregexp.New(`^invalid argument for (\w+) \(type (.+)\)$`)
+	badOperands  = lazyregexp.New(`^invalid operation: (.+) (<=?|>=?|[-+*/%]|\*\*|\.\.|contains|startsWith|endsWith|matches|in) (.+)$`)
+	notAList     = lazyregexp.New(`^builtin (\w+) takes only array \(got (.+)\)$`)
+	notFlattened = lazyregexp.New(`^cannot flatten (.+)$`)
+	notJoined    = lazyregexp.New(`^cannot concat (.+)$`)
+	badUnit      = lazyregexp.New(`^time: (?:unknown|missing) unit .*in duration (".*")$`)
 	// longSpan is well-formed, so it was refused for its length.
-	longSpan    = regexp.MustCompile(`^time: invalid duration ("[-+]?(?:\d+(?:\.\d*)?(?:h|m|s|ms|us|µs|ns))+")$`)
-	badSpan     = regexp.MustCompile(`^time: invalid duration (".*")$`)
-	converted   = regexp.MustCompile(`^interface conversion: (?:interface \{\}|any) is (.+?), not (.+)$`)
-	longInteger = regexp.MustCompile(`^invalid (?:integer|hex|binary|octal) literal: .*parsing "(.+)": value out of range$`)
+	longSpan    = lazyregexp.New(`^time: invalid duration ("[-+]?(?:\d+(?:\.\d*)?(?:h|m|s|ms|us|µs|ns))+")$`)
+	badSpan     = lazyregexp.New(`^time: invalid duration (".*")$`)
+	converted   = lazyregexp.New(`^interface conversion: (?:interface \{\}|any) is (.+?), not (.+)$`)
+	longInteger = lazyregexp.New(`^invalid (?:integer|hex|binary|octal) literal: .*parsing "(.+)": value out of range$`)
 )
 
 // ownWords converts expr's message about a Go value to the language's terms.
