@@ -39,7 +39,7 @@ var environment = []variable{
 	{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "Only `http/protobuf`."},
 	{"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "Only `http/protobuf`."},
 	{"OTEL_SDK_DISABLED", "`true` sends nothing."},
-	{"GOGC", "The garbage collection target (Go runtime); the server uses 225 if it is not set."},
+	{"GOGC", "The garbage collection target (Go runtime); the server uses 325 if it is not set."},
 	{"GOMEMLIMIT", "The soft memory limit (Go runtime); the server uses 160MiB if it is not set."},
 	{"USER", "The user name in the audit log of commands."},
 	{"VISUAL", "The editor of `hookloom secrets edit`."},

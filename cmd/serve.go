@@ -422,12 +422,12 @@ is loaded.`,
 }
 
 // tuneMemory uses more memory for less garbage collection: most of the heap is short-lived bodies.
-// At saturation on two cores some 14 MiB are in use after a collection, so the heap grows to 45. A
-// lower limit instead would collect without pause as soon as more than that is in use. GOGC and
-// GOMEMLIMIT take precedence.
+// At saturation on two cores some 12 MiB are in use after a collection, so the heap grows to 60.
+// With a GOGC of 225 the server takes 25 MiB less, and 4 % more processor time for a run; with 800 it
+// takes 45 MiB more and no measurable time less. GOGC and GOMEMLIMIT take precedence.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(225)
+		debug.SetGCPercent(325)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(160 << 20)
