@@ -75,12 +75,26 @@ func (d *decoder) fitsEither(n *yaml.Node, t valueType, name string) bool {
 			return d.fits(n, e, name)
 		}
 	}
-	want := "something else"
-	if name == "cancel_on" || name == "schedule" {
-		want = "a map or a list"
-	}
-	d.wrongKind(n, name, want)
+	d.wrongKind(n, name, kindsOf(t.either))
 	return false
+}
+
+// kindsOf lists the YAML kinds of types, such as "a single value or a map".
+func kindsOf(types []valueType) string {
+	var kinds []string
+	for _, t := range types {
+		kind := "a single value"
+		switch t.kind {
+		case kindObject, kindMap:
+			kind = "a map"
+		case kindList:
+			kind = "a list"
+		}
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return strings.Join(kinds, " or ")
 }
 
 func (d *decoder) scalar(n *yaml.Node, name string) bool {

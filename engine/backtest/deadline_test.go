@@ -32,7 +32,7 @@ var limited = map[string]string{
 	"call_cut":  "steps:\n  - {id: g, deadline: 2m, continue_on_error: true, parallel: [CALL, {sleep: 1h}]}\n" + then,
 	"long_call": "steps:\n  - {id: g, call: slow}\n" + then,
 	"long_wait": "steps:\n  - {id: g, wait: {event: back, key: late}, timeout: 1d, continue_on_error: true}\n" + then,
-	"retry":     "steps:\n  - {id: g, deadline: 5s, continue_on_error: true, steps: [{RETRY}]}\n" + then,
+	"retry":     "steps:\n  - {id: g, deadline: 5s, continue_on_error: true, steps: [{EVEN_RETRY}]}\n" + then,
 	"own_retry": "steps:\n  - {id: g, deadline: 5s, continue_on_error: true, RETRY}\n" + then,
 	"run_retry": "deadline: 5s\nsteps: [{RETRY}]\non_failure: [{uses: test/act, with: {n: \"${{ error.code }}\"}}]\n",
 	"in_flight": "steps:\n  - {id: g, deadline: 20ms, continue_on_error: true, steps: [{RETRY}]}\n" + then,
@@ -48,7 +48,9 @@ const then = "  - {uses: test/act, with: {n: \"${{ steps.g.error?.code }}\"}}\n"
 
 func limitedFlows(t *testing.T) map[string]string {
 	flows := map[string]string{"callee": constructs(t)["callee"], "slow": limited["slow"]}
+	// EVEN_RETRY has attempts after 0, 2 and 4 s, whatever the id of a run, from which jitter is derived.
 	long := strings.NewReplacer("CALL", "{call: callee, with: {x: 1}}",
+		"EVEN_RETRY", "uses: test/act, with: {n: 1, fail: 9}, retry: {max: 4, delay: 2s, factor: 1, jitter: false}",
 		"RETRY", "uses: test/act, with: {n: 1, fail: 9}, retry: {max: 4, delay: 2s}")
 	for id, text := range limited {
 		if id != "slow" {

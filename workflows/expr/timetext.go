@@ -21,12 +21,11 @@ var timeLayouts = []string{
 	time.RFC822Z, time.RFC822, time.RFC850,
 }
 
-// zoneWords are the zones that RFC 822 defines. Go treats any other word as UTC.
+// zoneWords are the zones that RFC 822 defines, except UT and Z, see ParseTime. Go treats any other
+// word as UTC.
 var zoneWords = map[string]int{
-	"UT":  0,
 	"GMT": 0,
 	"UTC": 0,
-	"Z":   0,
 	"EST": -5,
 	"EDT": -4,
 	"CST": -6,
@@ -41,8 +40,14 @@ var zoneWords = map[string]int{
 // zone is in zone.
 func ParseTime(text string, zone *time.Location) (time.Time, error) {
 	text = strings.TrimSpace(text)
+	inUTC := text
+	for _, word := range []string{" UT", " Z"} { // RFC 822, section 5.1; package time reads zones of three letters or more
+		if rest, ok := strings.CutSuffix(text, word); ok {
+			inUTC = rest + " UTC"
+		}
+	}
 	for _, layout := range timeLayouts {
-		if t, err := parseLocal(layout, text, zone); err == nil {
+		if t, err := parseLocal(layout, inUTC, zone); err == nil {
 			return knownZone(t, zone)
 		}
 	}
