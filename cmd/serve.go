@@ -422,9 +422,10 @@ is loaded.`,
 }
 
 // tuneMemory uses more memory for less garbage collection: most of the heap is short-lived bodies.
-// At saturation on two cores some 12 MiB are in use after a collection, so the heap grows to 60.
-// With a GOGC of 225 the server takes 25 MiB less, and 4 % more processor time for a run; with 800 it
-// takes 45 MiB more and no measurable time less. GOGC and GOMEMLIMIT take precedence.
+// At saturation on two cores some 13 MiB are in use after a collection, so the heap grows to 65.
+// With a GOGC of 225 the server takes 25 MiB less and 4 % more processor time for a run; with 800 it
+// takes 30 MiB more, and the time is the same within the error. See docs/benchmarks.md. GOGC and
+// GOMEMLIMIT take precedence.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(325)

@@ -71,6 +71,7 @@ func TestEachDeliveryAndPollIsCountedOnce(t *testing.T) {
 	told := &seen{}
 	w.options.Watch = told
 	e, s, count, stop := w.warm(t)
+	onFastPath(t, e, count)
 	told.next()
 	ctx := context.Background()
 	accept := func(ds ...*engine.Delivery) func() error {
@@ -116,7 +117,7 @@ func TestEachDeliveryAndPollIsCountedOnce(t *testing.T) {
 		}
 		settled(t, s, 1)
 	}
-	if count.short.Load() == 0 {
+	if count.short.Load() < 2 {
 		t.Errorf("%d went the short way", count.short.Load())
 	}
 	stop()
