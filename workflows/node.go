@@ -186,6 +186,9 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if form := structureForms[what]; form != "" && n.Kind != yaml.ScalarNode {
 		hint = form
 	}
+	if form := eitherForms[what]; form != "" && strings.Contains(want, " or ") {
+		hint = form
+	}
 	if n.Kind == yaml.MappingNode && what == "deadline" {
 		hint = deadlineHint(n)
 	}
@@ -210,6 +213,13 @@ var structureForms = map[string]string{
 	"vars":     "write vars: {NAME: VALUE}",
 	"set":      "write set: {NAME: VALUE}",
 	"call":     "write call: NAME, and its inputs in with: {...} next to it",
+}
+
+// eitherForms are the short and the long form of keys that have both.
+var eitherForms = map[string]string{
+	"concurrency": `write concurrency: 1, or concurrency: {limit: 1, group: "${{ event.data.customer }}"}`,
+	"rate":        "write rate: 30/m, or rate: {limit: 30, per: 1m}",
+	"retry":       "write retry: 5, or retry: {max: 5, delay: 1s}",
 }
 
 // scalarForm returns how to write a plain value where a structure is required, or "".
