@@ -72,23 +72,76 @@ func (m *Meter) Read(ctx context.Context) (u Usage, err error) {
 	if m.server == 0 {
 		return u, nil
 	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return u, err
-	}
-	parent := strconv.Itoa(m.server)
-	for _, path := range stats {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))) // the pattern has digits first; 0 has no file
-		_, fields := processStat(pid)
-		switch {
-		case fields == nil: // it has ended: its time is in that of the parent
-		case pid == m.server:
-			u.CPU += ticks(fields[11:15]) // its own, and that of children that have ended
-		case fields[1] == parent:
-			u.CPU += ticks(fields[11:13])
+	u.CPU, err = processorTime(ctx, m.server, processStat)
+	return u, err
+}
+
+// statFunc has the results of processStat.
+type statFunc func(pid int) (name string, fields []string)
+
+// maxReadings bounds how often processorTime reads again because a process has ended meanwhile.
+const maxReadings = 100
+
+// processorTime returns the processor time of a server and of all processes that it started. The kernel moves
+// the time of a process that has ended to its parent. If that happens while the files are read, the time would
+// be missed or counted twice, so they are read again. It reads the files with stat.
+func processorTime(ctx context.Context, server int, stat statFunc) (time.Duration, error) {
+	for range maxReadings {
+		before, err := endedTime(server, stat)
+		if err != nil {
+			return 0, err
+		}
+		sum, ending, err := familyTime(server, stat)
+		if err != nil {
+			return 0, err
+		}
+		after, err := endedTime(server, stat)
+		if err != nil {
+			return 0, err
+		}
+		if before == after && !ending {
+			return sum, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(time.Millisecond):
 		}
 	}
-	return u, nil
+	return 0, fmt.Errorf("the processor time of process %d cannot be read: in each of %d readings one of its children ended",
+		server, maxReadings)
+}
+
+// endedTime returns the processor time of the children of a process that have ended.
+func endedTime(pid int, stat statFunc) (time.Duration, error) {
+	_, fields := stat(pid)
+	if fields == nil {
+		return 0, fmt.Errorf("process %d has ended", pid)
+	}
+	return ticks(fields[13:15]), nil
+}
+
+// familyTime adds up the times of a process, of its children, and of those that have ended. It reports whether a
+// child is ending: it has ended, and its parent does not yet have its time.
+func familyTime(pid int, stat statFunc) (sum time.Duration, ending bool, err error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, false, err
+	}
+	parent := strconv.Itoa(pid)
+	for _, path := range stats {
+		p, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))) // the pattern has digits first; 0 has no file
+		_, fields := stat(p)
+		switch {
+		case fields == nil: // it has ended
+		case p == pid:
+			sum += ticks(fields[11:15])
+		case fields[1] == parent:
+			sum += ticks(fields[11:13])
+			ending = ending || fields[0] == "Z" || fields[0] == "X"
+		}
+	}
+	return sum, ending, nil
 }
 
 // processStat returns the name of a process and the fields after it, from the state on (proc_pid_stat(5)); nil
