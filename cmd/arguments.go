@@ -52,20 +52,26 @@ func argumentNames(c *cobra.Command) []string {
 	return strings.Fields(words)[1:]
 }
 
-// argumentWords says what to write for an argument.
+// argumentWords says what to write for an argument, and which command lists the choices.
 func argumentWords(c *cobra.Command, name string) string {
-	if name != "ID" {
-		return name
-	}
 	switch {
 	case c.Parent().Name() == "batches":
-		return "the id of a batch: hookloom batches lists them"
-	case c.Name() == "run":
-		return "the id of a run: hookloom runs lists them"
-	case c.Name() == "event":
-		return "the id of an event: hookloom events lists them"
+		name = "batch"
+	case name == "ID", c.Name() == "connect":
+		name = c.Name()
+	}
+	if words := namedBy[name]; words != "" {
+		return words + " lists them"
 	}
 	return name
+}
+
+// namedBy has the arguments whose choices a command lists. An argument that is only ID or NAME has the name of its command.
+var namedBy = map[string]string{
+	"batch": "the id of a batch: hookloom batches", "run": "the id of a run: hookloom runs", "RUN": "the id of a run: hookloom runs",
+	"event": "the id of an event: hookloom events", "TRIGGER": "the name of a trigger: hookloom triggers",
+	"admit": "the id of a conflicting delivery: hookloom event EVENT", "connect": "the name of a connection: hookloom connections",
+	"NODE": "the name of a node: hookloom nodes",
 }
 
 // unknownBelow reports an unknown command of the program, or of a command that only has subcommands,

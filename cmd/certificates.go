@@ -46,6 +46,24 @@ func (s *server) prepareTLS(w *workflows.Server) (err error) {
 	return err
 }
 
+// checkFiles reads the certificates' files before the database is opened, which may change it: a server with a mistake in
+// its settings leaves the database as it is.
+func checkFiles(dir string, w *workflows.Server) error {
+	var errs []error
+	for _, tls := range []*workflows.TLS{w.TLS, w.AdminTLS} {
+		if tls == nil || tls.ACME != nil {
+			continue
+		}
+		key := "server.tls"
+		if tls == w.AdminTLS {
+			key = "server.admin_tls"
+		}
+		_, err := newCertificates(dir, key, tls, nil)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // sharedCertificates returns the storage that the nodes share; nil if there is one node.
 func (s *server) sharedCertificates() *sharedCertificates {
 	if !s.store.Shared() {

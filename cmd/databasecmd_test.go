@@ -100,10 +100,13 @@ func TestServerWithMistakesLeavesTheDatabaseAsItIs(t *testing.T) {
 	}
 	dir := projectIn(t, map[string]string{"hookloom.yaml": "", "workflows/a.yaml": "on: manual\nstepps: []\n"})
 	db := postgrestest.Shared(t).Database(t)
+	noCertificate := projectIn(t, map[string]string{"hookloom.yaml": "server:\n  tls: {cert: a.pem, key: a.key}\n"})
 	serve := func() {
 		t.Helper()
 		code, _, errs := ran(t, "serve", dir, "--db", db, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
 		says(t, "serve", code, exitUsage, errs, "did you mean \"steps\"", "no workflow can run")
+		code, _, errs = ran(t, "serve", noCertificate, "--db", db, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")
+		says(t, "serve without the certificate's files", code, exitUsage, errs, "server.tls: ", "a.pem: no such file")
 	}
 	serve()
 	code, out, _ := ran(t, "db", "status", "--dir", dir, "--db", db)

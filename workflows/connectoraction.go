@@ -63,9 +63,9 @@ func (r *connectorReader) action(k, n *yaml.Node) *ConnectorAction {
 	return a
 }
 
-// returnsFit checks that the keys of a constant output match the declared fields.
+// returnsFit checks that the keys of an output that is written as a map match the declared fields.
 func (r *connectorReader) returnsFit(a *ConnectorAction, o *objectNode) {
-	if a.Returns == nil || a.Output == nil || a.Output.kind != mapValue || len(a.Returns.Fields) == 0 {
+	if a.Returns == nil || len(a.Returns.Fields) == 0 || !a.Output.isMap() {
 		return
 	}
 	declared := map[string]bool{}

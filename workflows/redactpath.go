@@ -102,7 +102,7 @@ func redactStep(text string) (s RedactStep, rest string, err error) {
 			return s, "", errors.New("lacks a ]")
 		}
 		inner := text[1:end]
-		if q := strings.Trim(inner, `"'`); len(inner) >= 3 && (inner[0] == '"' || inner[0] == '\'') && len(q) == len(inner)-2 {
+		if q := strings.Trim(inner, `"'`); len(q) > 0 && (inner == `"`+q+`"` || inner == "'"+q+"'") {
 			s.Name = q
 			return s, text[end+1:], nil
 		}

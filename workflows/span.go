@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -74,8 +75,8 @@ func skipSpace(b []byte, at int) int {
 // through both texts together and skips these.
 func (p place) mark(from, to int) Pos {
 	at := skipSpace(p.src.text, p.at)
-	n := 0
-	for _, r := range p.text {
+	n, doubled := 0, false
+	for i, r := range p.text {
 		if n >= from && !unicode.IsSpace(r) {
 			break
 		}
@@ -83,7 +84,13 @@ func (p place) mark(from, to int) Pos {
 		if unicode.IsSpace(r) {
 			continue
 		}
+		if r == '\'' && !strings.HasSuffix(p.text[:i], "'") {
+			doubled = p.doubled(at, i)
+		}
 		at = p.step(at, r)
+		if r == '\'' && doubled {
+			at = p.step(at, r)
+		}
 		at = skipSpace(p.src.text, at)
 	}
 	width := 1
@@ -93,6 +100,13 @@ func (p place) mark(from, to int) Pos {
 	pos := p.src.posAt(min(at, len(p.src.text)), 1)
 	pos.Width = p.fitWidth(pos, width)
 	return pos
+}
+
+// doubled reports whether the single quotes of the expression from byte i on are written twice in the file from at on,
+// as inside single quotes of YAML.
+func (p place) doubled(at, i int) bool {
+	count := func(s string) int { return len(s) - len(strings.TrimLeft(s, "'")) }
+	return count(string(p.src.text[at:min(len(p.src.text), at+2*len(p.text)+2)])) >= 2*count(p.text[i:])
 }
 
 // fitWidth keeps the carets within the line.

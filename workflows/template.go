@@ -207,6 +207,15 @@ func (v *Value) Keys() []string {
 	return v.keys
 }
 
+// isMap reports whether the value is written as a map, with or without expressions in it.
+func (v *Value) isMap() bool {
+	if v == nil {
+		return false
+	}
+	_, constant := v.constant.(map[string]any)
+	return v.kind == mapValue || v.kind == constantValue && constant
+}
+
 // Render returns the value as data. A value that is exactly one ${{ }} keeps its type; within text
 // it is converted to text.
 func (v *Value) Render(env *expr.Env, fill Fill) (any, error) { return v.render(env, fill, nil) }

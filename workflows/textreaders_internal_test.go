@@ -294,6 +294,10 @@ func TestAMarkFollowsTheTextOfTheFile(t *testing.T) {
 		{"a: ü = c", 3, "ü = c", 4, 5, "1:8+1"}, {"a: b\n   c d", 3, "b c d", 2, 3, "2:4+1"}, {"a: b\n   c d", 3, "b c d", 4, 5, "2:6+1"},
 		{"a: 'b''cd'", 4, "b'cd", 3, 4, "1:9+1"}, {`a: "b\"c"`, 4, `b"c`, 2, 3, "1:8+1"}, {"a:  b", 2, "b", 0, 1, "1:5+1"},
 		{"a: b \r\n\tc", 3, "b c", 1, 3, "2:2+1"}, {"a: b", 3, "xyz", 2, 3, "1:5+1"}, {"a: bcde", 3, "e", 1, 1, "1:7+1"},
+		// One and two quotes of the expression, inside single quotes of YAML and outside.
+		{"a: 'b''cd'", 4, "b'cd", 1, 2, "1:6+1"}, {"a: 'b''cd'", 4, "b'cd", 2, 3, "1:8+1"}, {"a: 'b == ''c'' d'", 4, "b == 'c' d", 9, 10, "1:16+1"},
+		{"a: 'b == '''' d'", 4, "b == '' d", 8, 9, "1:15+1"}, {"a: b == '' d", 3, "b == '' d", 8, 9, "1:12+1"},
+		{"a: b == 'c' d", 3, "b == 'c' d", 9, 10, "1:13+1"}, {"a: '''c'''", 4, "'c'", 1, 2, "1:7+1"}, {"a: '''c'''", 4, "'c'", 2, 3, "1:8+1"},
 	} {
 		s := newSource("f", []byte(c.file))
 		if got := found(place{s, c.at, c.text}.mark(c.from, c.to)); got != c.want {

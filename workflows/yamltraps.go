@@ -25,8 +25,9 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 		for n := max(at, 1); n <= min(at+20, len(d.lines)); n++ {
 			if m := starValue.FindStringSubmatchIndex(d.line(n)); m != nil {
 				l := d.line(n)
-				return Pos{n, utf8.RuneCountInString(l[:m[2]]) + 1, utf8.RuneCountInString(l[m[2]:m[3]])},
-					"a value that begins with " + l[m[2]:m[2]+1] + " needs quotes", "write " + quoted(strings.TrimSpace(l[m[2]:m[3]]))
+				value := strings.TrimSpace(l[m[2]:m[3]])
+				return Pos{n, utf8.RuneCountInString(l[:m[2]]) + 1, utf8.RuneCountInString(value)},
+					"a value that begins with " + value[:1] + " needs quotes", "write " + quoted(value)
 			}
 		}
 	case strings.Contains(message, "did not find expected ',' or"), strings.Contains(message, "unexpected end of stream"):
@@ -53,7 +54,7 @@ func (d *decoder) yamlTrap(message string, at int) (p Pos, problem, hint string)
 }
 
 // starValue matches a value that begins with * or & and a blank or another sign, such as * 7 * * *.
-var starValue = lazyregexp.New(`(?:^|[:\[,{-]\s+)([*&](?:[ /*,?&][^}\],#"']*)?)(?:[}\],]|$)`)
+var starValue = lazyregexp.New(`(?:^|[:\[,{-]\s+|\s[\[{])([*&](?:[ /*?&](?:[^}\],#"']|,[^ }\]#"'])*|,[^ }\]:#"']+)?)(?:[}\],]|$)`)
 
 // inFlow matches a field in brackets with a quoted name, such as item["id"], in a map in braces.
 var inFlow = lazyregexp.New(`\{[^"']*(?:(?:"[^"]*"|'[^']*')[^"']*)*:\s+[A-Za-z_][\w.]*(\[)["']`)

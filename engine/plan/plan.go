@@ -1,3 +1,7 @@
+// Package plan decides what may happen next in a run: which steps are due, what the run waits for,
+// or how it ended. It is pure: the same workflow, records and time give the same result, so that
+// recovery after a crash, dry runs, tests and backtests all use it. It must not know clocks, disks,
+// networks, stores or actions.
 package plan
 
 import (
