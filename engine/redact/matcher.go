@@ -101,10 +101,19 @@ func isBase64(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
 }
 
-// replaced returns s with *** for each match; overlapping matches are replaced as one. changed is
+// replaced returns s with *** for each match, also in escapes; overlapping matches are replaced as one. changed is
 // false if there is none, and s is not copied in that case.
 func replaced[T string | []byte](m *matcher, s T) (out []byte, changed bool) {
-	return replacedBy(m, s, workflows.Mask)
+	return replacedSpans(allSpans(m, s), s, workflows.Mask)
+}
+
+// allSpans returns the matches in a text and in its decoded forms.
+func allSpans[T string | []byte](m *matcher, s T) []span {
+	list := spans(m, s)
+	if more := escapedSpans(m, s); len(more) > 0 {
+		list = united(append(list, more...))
+	}
+	return list
 }
 
 func replacedBy[T string | []byte](m *matcher, s T, by string) (out []byte, changed bool) {
@@ -114,8 +123,8 @@ func replacedBy[T string | []byte](m *matcher, s T, by string) (out []byte, chan
 // replacedByAny masks what either of two matchers finds. Both search the original text: if one
 // masked first, the other would not find the remains of a longer secret.
 func replacedByAny[T string | []byte](a, b *matcher, s T) (out []byte, changed bool) {
-	list := spans(a, s)
-	if more := spans(b, s); len(list) == 0 {
+	list := allSpans(a, s)
+	if more := allSpans(b, s); len(list) == 0 {
 		list = more
 	} else if len(more) > 0 {
 		list = united(append(list, more...))
