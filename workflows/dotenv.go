@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/hookloom/hookloom/workflows/value"
-	"github.com/joho/godotenv"
 )
 
 // EnvFileName is the project file that contains secrets.
@@ -19,14 +18,18 @@ const maxEnvLines = 4096
 // dollar replaces $ in a value that is read without expanding variables.
 const dollar = "\uf8ff"
 
-// ReadEnv parses .env like docker compose: export, # comments, quoted values of several lines, \n
-// and $NAME in double quotes. Errors never quote the file, since its lines contain secrets.
+// ReadEnv parses .env like docker compose: export, # comments, quoted values of several lines, escapes in
+// double quotes, $NAME and ${NAME}. Forms of variables that it does not read, such as ${NAME:-default},
+// are errors. Errors never quote the file, since its lines contain secrets.
 func ReadEnv(text []byte) (map[string]string, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	values, err := godotenv.UnmarshalBytes(text)
+	values, err := parseEnv(text)
 	if _, nameless := values[""]; err != nil || nameless {
-		return nil, fmt.Errorf("%s:%d: expected NAME=value; a value in quotes must be closed by the same quote", EnvFileName,
-			badEnvLine(text))
+		return nil, fmt.Errorf("%s:%d: expected NAME=value, with a name of letters, digits and _; a value in quotes must be closed by the same quote",
+			EnvFileName, badEnvLine(text))
+	}
+	if err := badVariable(text); err != nil {
+		return nil, err
 	}
 	return values, nil
 }
@@ -40,7 +43,7 @@ func badEnvLine(text []byte) int {
 	good, end := 0, 0
 	for i, l := range lines {
 		end += len(l)
-		values, err := godotenv.UnmarshalBytes(text[:end])
+		values, err := parseEnv(text[:end])
 		if _, nameless := values[""]; err == nil && !nameless {
 			good = i + 1
 		}
@@ -53,7 +56,7 @@ func ExpandedEnv(text []byte, values map[string]string) []string {
 	if !bytes.ContainsRune(text, '$') {
 		return nil
 	}
-	plain, err := godotenv.UnmarshalBytes(bytes.ReplaceAll(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("$"), []byte(dollar)))
+	plain, err := parseEnv(bytes.ReplaceAll(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("$"), []byte(dollar)))
 	if err != nil {
 		return nil
 	}
