@@ -38,7 +38,7 @@ func (o once) CloseIdleConnections() {
 }
 
 // repeatable reports whether a method is safe (RFC 9110, 9.2.1), so that the transport may retry
-// the request.
+// the request once.
 func repeatable(method string) bool {
 	switch method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -51,7 +51,7 @@ func repeatable(method string) bool {
 // byte was written to it, it tries another.
 func sendOnce(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 	if repeatable(r.Method) {
-		return next.RoundTrip(r)
+		return sendSafe(next, r)
 	}
 	for stale := 0; ; stale++ {
 		ctx := r.Context()
@@ -73,6 +73,45 @@ func sendOnce(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// maxSends is how often the transport may send a safe request. It sends it again if the server closes an idle connection
+// instead of answering, as a server does whose time for idle connections is over. Without a limit it would try all idle
+// connections.
+const maxSends = 2
+
+// sendSafe sends a request without an effect, at most maxSends times.
+func sendSafe(next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	w, _ := ctx.Value(wireKey{}).(*wire)
+	if w == nil {
+		w = &wire{}
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: w.got})
+	}
+	w.conn, w.sends, w.refused, w.cancel = nil, 0, false, cancel
+	resp, err := next.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		cancel()
+		if w.refused && r.Context().Err() == nil {
+			return nil, io.EOF // what the transport returns for a connection that ends before the response
+		}
+		return nil, err
+	}
+	resp.Request, resp.Body = r, &cancelingBody{resp.Body, cancel}
+	return resp, nil
+}
+
+// cancelingBody releases the context of a request when its response has been read.
+type cancelingBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (b *cancelingBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel()
+	return err
 }
 
 // unrewindable returns a copy of a request whose body can be read only once.
@@ -123,10 +162,24 @@ type wire struct {
 	conn     *countedConn
 	before   int64
 	reused   bool
+	// sends counts how often a safe request was written before; cancel ends it, and refused reports that it was ended
+	// because of maxSends.
+	sends   int
+	cancel  context.CancelFunc
+	refused bool
 }
 
 // got implements httptrace.ClientTrace.GotConn. The goroutine of RoundTrip calls it.
 func (w *wire) got(info httptrace.GotConnInfo) {
+	if w.conn != nil && w.conn.written.Load() != w.before {
+		w.sends++
+	}
+	if w.cancel != nil && w.sends >= maxSends {
+		w.refused = true
+		w.cancel()
+		closeUnshared(info.Conn)
+		return
+	}
 	w.take(info)
 	w.await(info.Conn)
 }
@@ -154,12 +207,17 @@ func (w *wire) await(conn net.Conn) {
 	for w.mayBegin != nil && !w.mayBegin() {
 		select {
 		case <-w.ctx.Done():
-			if t, ok := conn.(*tls.Conn); !ok || t.ConnectionState().NegotiatedProtocol != "h2" {
-				_ = conn.Close() // the write fails
-			}
+			closeUnshared(conn)
 			return
 		case <-time.After(beginAgain):
 		}
+	}
+}
+
+// closeUnshared closes a connection, so that a write to it fails, unless other requests use it too.
+func closeUnshared(conn net.Conn) {
+	if t, ok := conn.(*tls.Conn); !ok || t.ConnectionState().NegotiatedProtocol != "h2" {
+		_ = conn.Close() // the write reports it
 	}
 }
 

@@ -144,6 +144,49 @@ func TestUnsafeRequestIsSentOnce(t *testing.T) {
 	}
 }
 
+// TestSafeRequestIsSentTwiceAtMost, however many idle connections the server closes instead of answering.
+func TestSafeRequestIsSentTwiceAtMost(t *testing.T) {
+	const kept = 8
+	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+		var asked atomic.Int32
+		var together sync.WaitGroup
+		together.Add(kept)
+		l := listen(t)
+		serveConns(t, l, func(c net.Conn) {
+			in := bufio.NewReader(c)
+			for {
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				if r.URL.Path == "/asked" {
+					asked.Add(1)
+					return
+				}
+				together.Done()
+				together.Wait()
+				if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+					return
+				}
+			}
+		})
+		c := newClient(t)
+		url := "http://" + l.Addr().String()
+		warm(t, c, url, kept)
+		for _, through := range []http.RoundTripper{c.Transport, Once(c.Transport)} {
+			asked.Store(0)
+			r := request(t, method, url+"/asked", "")
+			resp, err := through.RoundTrip(r.WithContext(WithSent(t.Context(), func() {})))
+			if err == nil {
+				resp.Body.Close()
+			}
+			if !errors.Is(err, io.EOF) || asked.Load() != maxSends {
+				t.Errorf("%s: %v, the server was asked %d times", method, err, asked.Load())
+			}
+		}
+	}
+}
+
 // TestSafeRequestMayBeRetried checks that the transport retries safe requests.
 func TestSafeRequestMayBeRetried(t *testing.T) {
 	var asked atomic.Int32
