@@ -19,10 +19,10 @@ var timeLayouts = []string{
 	"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02",
 	"Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 MST", "2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04:05 MST",
 	time.RFC822Z, time.RFC822, time.RFC850,
+	"20060102T150405.999999999Z0700", "20060102T150405.999999999", // ISO 8601 in its basic format, as in iCalendar (RFC 5545, 3.3.5)
 }
 
-// zoneWords are the zones that RFC 822 defines, except UT and Z, see ParseTime. Go treats any other
-// word as UTC.
+// zoneWords are the zones that RFC 822 defines, except UT and Z, see ParseTime.
 var zoneWords = map[string]int{
 	"GMT": 0,
 	"UTC": 0,
@@ -46,9 +46,12 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 			inUTC = rest + " UTC"
 		}
 	}
+	if len(inUTC) > 19 && inUTC[10] == 't' { // RFC 3339, section 5.6
+		inUTC = strings.Replace(strings.Replace(inUTC, "t", "T", 1), "z", "Z", 1)
+	}
 	for _, layout := range timeLayouts {
-		if t, err := parseLocal(layout, inUTC, zone); err == nil {
-			return knownZone(t, zone)
+		if t, err := parseLocal(layout, inUTC, zone); err == nil || errors.As(err, new(*zoneError)) {
+			return t, err
 		}
 	}
 	if _, err := strconv.ParseFloat(text, 64); err == nil && strings.Trim(text, "0123456789.") == "" {
@@ -58,48 +61,84 @@ func ParseTime(text string, zone *time.Location) (time.Time, error) {
 		"does, or give its layout", value.Clip(text, 60))
 }
 
-// noZone is the zone of a time whose text has none: no place has an offset of seconds.
+// noZone is the zone of a time whose text has none: no place has an offset of a second.
 var noZone = time.FixedZone("", 1)
 
-// parseLocal parses a time; one without an offset or a zone is local time in zone. Around a change
-// of the clock, package time chooses either offset: here a time that occurs twice is the first one,
-// and a time that does not occur is as long after the change as it says, as in ECMAScript and
-// Python.
+// parseLocal parses a time; one without an offset or a zone is local time in zone. It returns a
+// *zoneError if only the zone cannot be read.
 func parseLocal(layout, text string, zone *time.Location) (time.Time, error) {
-	t, err := time.ParseInLocation(layout, text, zone)
-	if err != nil || zone == time.UTC {
+	t, err := time.ParseInLocation(layout, text, noZone)
+	if err != nil || t.Location() == time.UTC {
 		return t, err
 	}
-	wall, err := time.ParseInLocation(layout, text, noZone)
-	if err != nil || wall.Location() != noZone {
-		return t, err
+	// In a zone without names, package time reads a name as such, and takes the clock as UTC.
+	name, offset := t.Zone()
+	switch {
+	case t.Location() == noZone:
+		return localTime(t.Add(time.Second).UTC(), zone), nil
+	case name != "":
+		return namedZone(t.UTC(), name, zone)
+	case offset <= -24*3600 || offset >= 24*3600:
+		return t, &zoneError{fmt.Sprintf("%q has an offset of a day or more", value.Clip(text, 60))}
 	}
-	wall = wall.Add(time.Second).UTC()
+	return time.ParseInLocation(layout, text, zone)
+}
+
+// localTime returns the time at which the clocks of a zone show what wall says in UTC. Around a
+// change of the clock, package time chooses either offset: here a time that occurs twice is the first
+// one, and a time that does not occur is as long after the change as it says, as in ECMAScript and
+// Python.
+func localTime(wall time.Time, zone *time.Location) time.Time {
 	_, before := wall.AddDate(0, 0, -1).In(zone).Zone()
 	_, after := wall.AddDate(0, 0, 1).In(zone).Zone()
 	first := wall.Add(-time.Duration(before) * time.Second).In(zone)
 	last := wall.Add(-time.Duration(after) * time.Second).In(zone)
 	if _, offset := first.Zone(); offset == before {
-		return first, nil
+		return first
 	}
 	if _, offset := last.Zone(); offset == after {
-		return last, nil
+		return last
 	}
-	return first, nil
+	return first
 }
 
-// knownZone applies a zone's abbreviation. time.Parse treats an unknown one as UTC.
-func knownZone(t time.Time, zone *time.Location) (time.Time, error) {
-	name, offset := t.Zone()
-	if t.Location() == zone || t.Location() == time.UTC || offset != 0 || name == "" {
-		return t, nil
+// zoneError is a time whose zone cannot be read.
+type zoneError struct{ text string }
+
+// Error implements error.
+func (e *zoneError) Error() string { return e.text }
+
+// namedZone returns the time at which the clocks of the zone of a name, such as CET, EST, GMT+2 or +02, show what wall
+// says in UTC. A name that zone uses in that year is the zone's; others are those of RFC 822.
+func namedZone(wall time.Time, name string, zone *time.Location) (time.Time, error) {
+	fixed := func(hours int) (time.Time, error) {
+		at := time.FixedZone(name, hours*3600)
+		return time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), at), nil
 	}
-	hours, ok := zoneWords[name]
-	if !ok {
-		return t, fmt.Errorf("the zone abbreviation %s is ambiguous; write an offset such as +02:00", value.Clip(name, 10))
+	if signed := strings.TrimPrefix(name, "GMT"); signed != "" && strings.IndexByte("+-", signed[0]) >= 0 {
+		if hours, err := strconv.Atoi(signed); err == nil && hours > -24 && hours < 24 {
+			return fixed(hours)
+		}
 	}
-	at := time.FixedZone(name, hours*3600)
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), at), nil
+	if offset, ok := offsetInYear(wall, name, zone); ok {
+		return wall.Add(-time.Duration(offset) * time.Second).In(zone), nil
+	}
+	if hours, ok := zoneWords[name]; ok {
+		return fixed(hours)
+	}
+	return wall, &zoneError{fmt.Sprintf("the zone abbreviation %s is ambiguous; write an offset such as +02:00", value.Clip(name, 10))}
+}
+
+// offsetInYear returns the offset, in seconds, of a name that a zone uses at a time, or else within half a year of it.
+func offsetInYear(wall time.Time, name string, zone *time.Location) (offset int, ok bool) {
+	for day := range 183 {
+		for _, t := range []time.Time{wall.AddDate(0, 0, day), wall.AddDate(0, 0, -day)} {
+			if used, offset := t.In(zone).Zone(); used == name {
+				return offset, true
+			}
+		}
+	}
+	return 0, false
 }
 
 // maxUnixSeconds is in the year 5138: larger values are milliseconds.
@@ -192,12 +231,13 @@ func (m *meter) date(a []any) any {
 	if len(a) > 1 {
 		text, layout := textArg("date", a, 0), textArg("date", a, 1)
 		t, err := parseLocal(layout, text, zone)
+		if errors.As(err, new(*zoneError)) {
+			panic(err)
+		}
 		if err != nil {
 			panic(fmt.Errorf("date: %q does not match the layout %q; a layout shows how Mon Jan 2 15:04:05 2006 would be written",
 				value.Clip(text, 40), value.Clip(layout, 40)))
 		}
-		t, err = knownZone(t, zone)
-		must(err)
 		return t
 	}
 	t, err := timeIn(v, zone)
