@@ -25,8 +25,8 @@ func ReadEnv(text []byte) (map[string]string, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	values, err := parseEnv(text)
 	if _, nameless := values[""]; err != nil || nameless {
-		return nil, fmt.Errorf("%s:%d: expected NAME=value, with a name of letters, digits and _; a value in quotes must be closed by the same quote",
-			EnvFileName, badEnvLine(text))
+		return nil, fmt.Errorf("%s:%d: expected NAME=value, with a name of letters, digits and _; a value in quotes must be closed by "+
+			"the same quote", EnvFileName, badEnvLine(text))
 	}
 	if err := badVariable(text); err != nil {
 		return nil, err

@@ -42,7 +42,8 @@ LAST="\t` + "\""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"TAB": "tab\tx\\y", "PATH_": `C:\dir\new\u00e9`, "REGEX": `^\d+\.\w$`, "SINGLE": `a\tb"c`, "PLAIN": `a\tb`,
+	for name, want := range map[string]string{"TAB": "tab\tx\\y", "PATH_": `C:\dir\new\u00e9`, "REGEX": `^\d+\.\w$`,
+		"SINGLE": `a\tb"c`, "PLAIN": `a\tb`,
 		"QUOTE": "a\"\tb", "LAST": "\t"} {
 		if got[name] != want {
 			t.Errorf("%s is %q, not %q", name, got[name], want)
@@ -53,16 +54,19 @@ LAST="\t` + "\""))
 // TestVariablesOfEnvThatWouldBeAnotherValueAreMistakes: compose reads defaults; a name cannot begin with a digit.
 func TestVariablesOfEnvThatWouldBeAnotherValueAreMistakes(t *testing.T) {
 	for text, place := range map[string]string{
-		"A=${NOPE:-canary}\n": ".env:1:3:", "A=1\nB=\"x ${NOPE-canary}\"\n": ".env:2:6:", "A=${NOPE:?canary}": ".env:1:3:", "A=${NOPE:+canary}": ".env:1:3:",
-		"A=abc${DEF": ".env:1:6:", "A=cost$5canary": ".env:1:7:", "A=$2b$10$canary": ".env:1:3:", "A=${Canary}": ".env:1:3:", "A=${canary}": ".env:1:3:",
-		"A=$NOpe": ".env:1:3:", "A=$NOPE}x": ".env:1:3:", "A=$B ${C} $5": ".env:1:11:", "A=\"x\n$5\"": ".env:2:1:", "A=${}": ".env:1:3:",
+		"A=${NOPE:-canary}\n": ".env:1:3:", "A=1\nB=\"x ${NOPE-canary}\"\n": ".env:2:6:", "A=${NOPE:?canary}": ".env:1:3:",
+		"A=${NOPE:+canary}": ".env:1:3:",
+		"A=abc${DEF":        ".env:1:6:", "A=cost$5canary": ".env:1:7:", "A=$2b$10$canary": ".env:1:3:", "A=${Canary}": ".env:1:3:",
+		"A=${canary}": ".env:1:3:",
+		"A=$NOpe":     ".env:1:3:", "A=$NOPE}x": ".env:1:3:", "A=$B ${C} $5": ".env:1:11:", "A=\"x\n$5\"": ".env:2:1:", "A=${}": ".env:1:3:",
 	} {
 		_, err := ReadEnv([]byte(text))
 		if err == nil || !strings.HasPrefix(err.Error(), place) || strings.Contains(strings.ToLower(err.Error()), "canary") {
 			t.Errorf("%q: %v, wanted %s", text, err, place)
 		}
 	}
-	for text, want := range map[string]string{"A='$5 ${X:-y}'": "$5 ${X:-y}", `A=\$5x`: "$5x", `A="\${X:-y}"`: "${X:-y}", "B=b\nA=$B-${B}_$B": "b-b_b", "A=a$": "a$",
+	for text, want := range map[string]string{"A='$5 ${X:-y}'": "$5 ${X:-y}", `A=\$5x`: "$5x", `A="\${X:-y}"`: "${X:-y}",
+		"B=b\nA=$B-${B}_$B": "b-b_b", "A=a$": "a$",
 		"A=$ x": "$ x", "A=x # ${Y:-z}": "x", "# ${Y:-z}\nA=x": "x", "B=b\nA=\"$B\"": "b", "A=a$$b": "a$$b"} {
 		if got, err := ReadEnv([]byte(text)); err != nil || got["A"] != want {
 			t.Errorf("%q: %q %v, wanted %q", text, got["A"], err, want)

@@ -118,6 +118,6 @@ func badVariable(text []byte) error {
 	}
 	line := bytes.Count(text[:bad], []byte("\n")) + 1
 	column := bad - bytes.LastIndexByte(text[:bad], '\n')
-	return fmt.Errorf("%s:%d:%d: a variable is $NAME or ${NAME} here, with capitals, digits and _; to keep the $, put the value in single quotes",
-		EnvFileName, line, column)
+	return fmt.Errorf("%s:%d:%d: a variable is $NAME or ${NAME} here, with capitals, digits and _; to keep the $, put the value in "+
+		"single quotes", EnvFileName, line, column)
 }

@@ -111,7 +111,8 @@ func TestSecretsInRandomEscapesAreMaskedAndNothingElse(t *testing.T) {
 func TestTextsFullOfEscapesAreSearchedInLinearTime(t *testing.T) {
 	var r redact.Redactor
 	r.Set([]string{"a secret that is not there"})
-	for _, unit := range []string{`\u005cu005cu005c`, "&amp;amp;amp;", "%25252525", `\/%25&amp;`, "&#00000000000000000000", "&&&&&&&&", `\\\\\\\\`} {
+	for _, unit := range []string{`\u005cu005cu005c`, "&amp;amp;amp;", "%25252525", `\/%25&amp;`, "&#00000000000000000000", "&&&&&&&&",
+		`\\\\\\\\`} {
 		text := strings.Repeat(unit, 1<<20/len(unit))
 		began := time.Now()
 		if got := r.Text(text); got != text {

@@ -39,6 +39,10 @@ func (l *linter) constantArguments(x *ast.CallNode) {
 			warn(s, fmt.Sprintf("%q is not an ISO 4217 currency code: money always fails", value.Clip(s.Value, 20)),
 				currencyHint(s.Value))
 		}
+		if s, ok := text(2); ok && otherUnits[s.Value] == nil {
+			warn(s, fmt.Sprintf("money knows no provider %q: it always fails", value.Clip(s.Value, 20)),
+				"write money(amount, currency) for the units of ISO 4217, or \"stripe\"")
+		}
 	case "hmac":
 		if s, ok := text(0); ok && hashes[hashName(s.Value)] == nil {
 			warn(s, fmt.Sprintf("hmac has no algorithm %q: it always fails", value.Clip(s.Value, 20)),

@@ -126,9 +126,10 @@ var coreFunctions = []function{
 			m.charge(64)
 			return d
 		}},
-	{"money", "formats an amount in minor units (cents) of an ISO 4217 currency",
-		`money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990"`,
-		new(func(any, string) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return money(a) }},
+	{"money", "formats an amount in minor units (cents) of an ISO 4217 currency; money(amount, currency, \"stripe\") for amounts of " +
+		"Stripe, which has other units for ISK, UGX and MGA",
+		`money(1990, "EUR") == "19.90" and money(1990, "jpy") == "1990" and money(500, "isk", "stripe") == "5.00"`,
+		new(func(any, string, ...string) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return money(a) }},
 	{"fixed", "formats a number with exactly n decimal places, rounding half away from zero", `fixed(2.5, 2) == "2.50"`,
 		new(func(any, int) string), func(m *meter, a []any) any { m.work(decimalSteps); m.read(a, 16); return fixed(a) }},
 	{"round", "rounds to a whole number, or to n decimal places; half away from zero",

@@ -36,14 +36,38 @@ var minorUnits = func() map[string]int {
 	return out
 }()
 
+// otherUnits are the decimal places of the amounts of a provider's API, where they differ from ISO 4217. Stripe kept two
+// for ISK and UGX when these lost their minor unit, and takes MGA as one without (docs.stripe.com/currencies, "Special
+// cases"; support.stripe.com/questions/deprecation-of-fractional-isk-charges-and-refunds).
+var otherUnits = map[string]map[string]int{"stripe": {"ISK": 2, "UGX": 2, "MGA": 0}}
+
+// digitsOf returns the decimal places of a currency, in the API of a provider if one is given.
+func digitsOf(code string, provider []any) (int, error) {
+	digits, ok := minorUnits[code]
+	if !ok {
+		return 0, fmt.Errorf("money: %q is not an ISO 4217 currency code, such as EUR", value.Clip(code, 20))
+	}
+	if len(provider) == 0 {
+		return digits, nil
+	}
+	name, _ := operand(provider[0]).(string)
+	units, ok := otherUnits[name]
+	if !ok {
+		return 0, fmt.Errorf("money: the third argument is \"stripe\", whose units differ from ISO 4217, or is left out; got %s",
+			value.Describe(provider[0]))
+	}
+	if other, differs := units[code]; differs {
+		return other, nil
+	}
+	return digits, nil
+}
+
 // money formats an amount in minor units (cents) as an amount of its currency.
 func money(a []any) any {
 	v := operand(arg("money", a, 0))
 	code := strings.ToUpper(textArg("money", a, 1))
-	digits, ok := minorUnits[code]
-	if !ok {
-		panic(fmt.Errorf("money: %q is not an ISO 4217 currency code, such as EUR", value.Clip(code, 20)))
-	}
+	digits, err := digitsOf(code, a[2:])
+	must(err)
 	switch v.(type) {
 	case int, float64, json.Number, string, Decimal:
 	default:
