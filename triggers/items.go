@@ -22,7 +22,7 @@ func (p *poller) take(resp map[string]any, cursor any) (rows []row, count int, e
 	}
 	items, ok := list.([]any)
 	if !ok && list != nil {
-		return nil, 0, errors.New("items is not a list; name the list inside the response, " + lists(resp["body"]))
+		return nil, 0, errors.New("items is not a list; " + lists(resp["body"]))
 	}
 	if list == nil {
 		return nil, 0, p.noItems(resp)
@@ -90,11 +90,11 @@ func lists(body any) string {
 		case string:
 			return "the response is not JSON"
 		}
-		return "such as response.body.data"
+		return "name the list inside the response, such as response.body.data"
 	}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if _, ok := m[name].([]any); ok {
-			return fmt.Sprintf("such as response.body.%s; response.body has %s", name, namesOf(m))
+			return fmt.Sprintf("write response.body.%s; response.body has %s", name, namesOf(m))
 		}
 	}
 	return "response.body has " + namesOf(m)

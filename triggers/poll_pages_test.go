@@ -69,7 +69,7 @@ func TestPagesAreRequestedByEachMethod(t *testing.T) {
 func TestEmptyPathsFailThePoll(t *testing.T) {
 	const body = `{"data":[{"id":"a","updated_at":5},{"id":"b","updated_at":6}],"next":2,"token":"abc"}`
 	for _, x := range []struct{ poll, body, want string }{
-		{`key: item.id, items: response.body.items`, body, "items: response.body.items is nil; such as response.body.data; response.body has " +
+		{`key: item.id, items: response.body.items`, body, "items: response.body.items is nil; write response.body.data; response.body has " +
 			"data, next, token"},
 		{`key: item.nope, items: response.body.data`, body, "key: item.nope is empty for all of 2 items; item has id, updated_at"},
 		{`key: item.id, cursor: item.updatedAt, items: response.body.data`, body,
@@ -78,7 +78,7 @@ func TestEmptyPathsFailThePoll(t *testing.T) {
 			"pages.next must be a URL, got the number 2; pages with numbers are written as pages: {page: {query: page}}"},
 		{`key: item.id, items: response.body.data, pages: {next: response.body.token}`, body,
 			`pages.next must be a URL, got the text "abc"; a token is written as pages: {token: ..., query: NAME}`},
-		{`key: item.id`, body, "items is not a list; name the list inside the response, such as response.body.data"},
+		{`key: item.id`, body, "items is not a list; write response.body.data; response.body has "},
 		{`key: item.id, items: response.body.data`, `{"data":null,"next":1}`, "0 new of 0"},
 		{`key: item.id, items: response.body.data`, `{"data":[]}`, "0 new of 0"},
 		{`key: item.id, items: response.body.data`, `{}`, "0 new of 0"},

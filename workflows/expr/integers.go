@@ -364,13 +364,24 @@ func wholeNumber(v any) any {
 		if errors.Is(err, strconv.ErrRange) {
 			panic(fmt.Errorf("int: %s does not fit into 64 bits; keep it as text, or compute with decimal(…)", value.Clip(x, 40)))
 		}
-		hint := ""
-		if _, err := strconv.ParseFloat(strings.TrimSpace(x), 64); err == nil {
-			hint = "; write int(decimal(…)) to cut the fraction off, or int(trim(…))"
-		}
-		panic(fmt.Errorf("int: %q is not a whole number%s", value.Clip(x, 40), hint))
+		panic(fmt.Errorf("int: %q is not a whole number%s", value.Clip(x, 40), wholeHint(x)))
 	}
 	panic(fmt.Errorf("int needs a number or digits as text, got %s", value.Describe(v)))
+}
+
+// wholeHint says how to read a text that is a number, but not of digits alone.
+func wholeHint(text string) string {
+	trimmed := strings.TrimSpace(text)
+	if _, err := strconv.ParseFloat(trimmed, 64); err != nil {
+		return ""
+	}
+	if _, err := strconv.Atoi(trimmed); err == nil {
+		return "; write int(trim(…))"
+	}
+	if trimmed != text {
+		return "; write int(decimal(trim(…))), which leaves out a fraction"
+	}
+	return "; write int(decimal(…)), which leaves out a fraction"
 }
 
 // sum adds numbers, durations and decimals; the sum of nothing is 0.

@@ -31,7 +31,8 @@ var listFunctions = []function{
 	{"zip", "pairs lists element by element: [first of each], [second of each] …, up to the shortest",
 		`zip([1, 2], ["a", "b"]) == [[1, "a"], [2, "b"]]`,
 		new(func(...any) []any), zipLists},
-	{"toCSV", "rows (lists, or objects, whose keys are the header) as CSV; a second argument names the columns",
+	{"toCSV", "rows (lists, or objects, whose keys are the header) as CSV; a second argument names the columns. " +
+		"A spreadsheet runs cells that begin with = as formulas",
 		`toCSV([{id: 1, name: "a,b"}], ["id", "name"]) == "id,name\n1,\"a,b\"\n"`,
 		new(func(any, ...any) string), toCSV},
 }

@@ -2,6 +2,7 @@ package value
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -228,6 +229,9 @@ func normalizeOther(v any, m Meter, depth int) (any, error) {
 		}
 		return normalize(r.Elem().Interface(), m, depth)
 	}
+	if _, zone := v.(time.Location); zone {
+		return nil, errors.New("the result is a time zone, which is not data; use it in date(zone, text) or time.In(zone)")
+	}
 	return nil, fmt.Errorf("the result is %s, which is not data", Describe(v))
 }
 
@@ -307,6 +311,8 @@ func Describe(v any) string {
 		return "a time"
 	case time.Duration:
 		return "a duration"
+	case *time.Location, time.Location:
+		return "a time zone"
 	}
 	switch reflect.ValueOf(v).Kind() {
 	case reflect.Slice, reflect.Array:
