@@ -29,15 +29,27 @@ func (s *stepChecker) rawPath(st *Step) {
 	})
 }
 
-// calledWith checks a constant value for an input of a called workflow.
-func (s *stepChecker) calledWith(st *Step, in Input, at *Value, v any) {
-	problem := in.check(v)
+// calledWith checks the value for an input of a called workflow: a constant, or the outer kind of a
+// value with expressions.
+func (s *stepChecker) calledWith(st *Step, in Input, at *Value) {
+	v, constant := at.IsConstant()
+	if constant && v == nil {
+		s.nothingGiven(st.Call, in.Name, in.Required, at)
+		return
+	}
+	problem, hint := "", ""
+	if constant {
+		problem = in.check(v)
+	} else if want, got := misfit(in.Type, at); want != "" {
+		problem, hint = fmt.Sprintf("it is %s, got %s", want, got), kindHint(&ActionInput{Name: in.Name, Type: in.Type, Options: in.Options}, at)
+	} else if problem, hint = neverOfType(in.Type, in.Name, at); problem != "" {
+		problem += ", not " + article(in.Type) + " " + in.Type
+	}
 	if problem == "" || at.broken {
 		return
 	}
-	hint := ""
 	switch v.(type) {
-	case map[string]any, []any:
+	case map[string]any, []any, nil:
 	default:
 		if text, err := value.Text(v); err == nil && in.Type == "string" {
 			hint = fmt.Sprintf("quote it: %q", text)

@@ -99,7 +99,11 @@ func (s *stepChecker) body(st *Step, sc *expr.Scope) {
 
 // loop returns the scope of one iteration.
 func (s *stepChecker) loop(st *Step, sc *expr.Scope) *expr.Scope {
-	st.ForEach.check(sc.In("foreach"), reflect.Invalid)
+	want := reflect.Slice
+	if s.c.stored {
+		want = reflect.Invalid
+	}
+	st.ForEach.check(sc.In("foreach"), want)
 	inner := sc.In(sc.Where)
 	if _, taken := inner.Names[st.As]; taken {
 		s.w.src.add(st.Pos, "needs-key", fmt.Sprintf("this loop is inside another whose item is named %s too", st.As),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/spelling"
+	"github.com/hookloom/hookloom/workflows/value"
 )
 
 // uses checks an action's name and inputs against its spec.
@@ -116,6 +117,9 @@ func (s *stepChecker) with(st *Step, at Pos) {
 			continue
 		}
 		f.value.takeBytes(in.Fill)
+		if own := in.Name == "auth" && st.Spec.Connector == nil && !s.c.stored; !own && s.wrongKind(in, f.value) {
+			continue // stepAuth reports auth
+		}
 		if v, constant := f.value.IsConstant(); constant {
 			s.constantInput(st, in, f.value, v)
 		} else if in.Literal != "" {
@@ -128,6 +132,7 @@ func (s *stepChecker) with(st *Step, at Pos) {
 		}
 	}
 	s.urlSecrets(st)
+	s.signed(st)
 	s.httpInputs(st)
 	s.answerSize(st)
 	s.keptInputs(st)
@@ -162,10 +167,6 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 	}
 	if in.Type == "string" {
 		// In a text, numbers and booleans are converted.
-		switch v.(type) {
-		case map[string]any, []any:
-			src.add(at.pos, "wrong-type", fmt.Sprintf("%s must be text", in.Name), "")
-		}
 		if t, ok := v.(string); ok && len(in.Words) > 0 && !slices.Contains(in.Words, t) {
 			src.add(at.pos, "unknown-word", fmt.Sprintf("%s %q is not known", in.Name, t), spelling.SuggestOr(t, in.Words))
 		} else if ok && in.Parse != nil && !s.c.stored {
@@ -186,6 +187,14 @@ func (s *stepChecker) constantInput(st *Step, in *ActionInput, at *Value, v any)
 // typeHint returns how a value of an input's type is written, or "".
 func typeHint(in *ActionInput, v any) string {
 	text, isText := v.(string)
+	if number, err := value.Text(v); err == nil && !isText {
+		switch in.Type {
+		case "duration":
+			return durationHint(number)
+		case "size":
+			return sizeHint(number, in.Name)
+		}
+	}
 	switch {
 	case !isText:
 		return ""
@@ -195,6 +204,8 @@ func typeHint(in *ActionInput, v any) string {
 		return "write true or false"
 	case in.Type == "duration":
 		return durationHint(text)
+	case in.Type == "size":
+		return sizeHint(text, in.Name)
 	case in.Type == "integer":
 		if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return "write it without quotes: " + text

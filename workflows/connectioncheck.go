@@ -108,7 +108,7 @@ func freeName(name string, taken map[string]*Connection) string {
 
 // connectionKeys reports keys that a connection of the http connector cannot have. Connectors that
 // declare fields are checked against these.
-func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
+func (d *decoder) connectionKeys(c *Connection, name string, at Pos, p *Project) {
 	common := shapes["connection"].names()
 	hint := spelling.Suggest(name, common)
 	switch name {
@@ -116,6 +116,8 @@ func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
 		hint = map[string]string{"timeout": "timeout: goes into the step", "retry": "retry: goes into the step",
 			"query": "query: goes into with: of the step; a key in the query is auth: {query: {name: ..., value: ...}}",
 			"rate":  "rate: goes under destinations:", "concurrency": "concurrency: goes under destinations:"}[name]
+	case "type", "kind":
+		hint = "use connector: http"
 	case "url", "base", "host", "baseUrl", "base_uri":
 		hint = "use base_url:"
 	case "token", "bearer":
@@ -126,7 +128,14 @@ func (d *decoder) connectionKeys(c *Connection, name string, at Pos) {
 	if hint == "" {
 		hint = "known are " + strings.Join(common, ", ")
 	}
-	d.add(at, "unknown-key", fmt.Sprintf("unknown key %q in connection %s of connector http", name, c.Name), hint)
+	of := fmt.Sprintf("connection %s of connector http", c.Name)
+	if c.Connector != "http" {
+		of = fmt.Sprintf("connection %s: there is no connector %s, so it has the keys of connector http", c.Name, c.Name)
+		if near := spelling.Nearest(c.Name, p.Actions.connectorNames()); near != "" {
+			hint += "; for the connector " + near + " add connector: " + near
+		}
+	}
+	d.add(at, "unknown-key", fmt.Sprintf("unknown key %q in %s", name, of), hint)
 }
 
 // LacksConnection returns the connection that a step needs and that the project does not have; empty if

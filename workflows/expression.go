@@ -22,7 +22,7 @@ func newExpr(text string, src *source, at int) *Expr {
 func (e *Expr) Line() int { return e.place.mark(0, 1).Line }
 
 // check compiles the expression against the names visible at its position and reports mistakes to
-// its file. want is reflect.Bool for conditions, otherwise Invalid.
+// its file. want is reflect.Bool for conditions, Slice for the lists of loops, otherwise Invalid.
 func (e *Expr) check(sc *expr.Scope, want reflect.Kind) {
 	if src := e.place.src; len(src.vars) > 0 || src.settings && e.Reads("vars") {
 		sc = src.withVars(sc)

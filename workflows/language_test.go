@@ -142,7 +142,8 @@ func TestSchemaRefusesStructuralMistakes(t *testing.T) {
 		"retry_without_bound": true, "alias_bomb": true, "range_version": true, "finally_status": true,
 		"multipart_path": true, "kind_steps_map": false, "trigger_kind_without_settings": true,
 		"jwt_bearer_lifetime": true, "jwt_bearer_without_key": true, "oauth_in_step": true, "oauth_without_authorize_url": true,
-		"oauth_without_secret": true, "connector_example": true, "http_expect": true, "auth_basic_colon": true, "vars_wrong_value": true}
+		"oauth_without_secret": true, "connector_example": true, "http_expect": true, "auth_basic_colon": true, "vars_wrong_value": true,
+		"connection_of_another_tool": true, "kind_of_connection_field": true, "kind_of_poll_url": true, "sleep_never_fits": true}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		a, err := txtar.ParseFile(file)

@@ -63,6 +63,7 @@ func (l *loader) connectors() {
 			continue
 		}
 		if !l.connectorName(c, src) {
+			l.p.brokenConnectors = append(l.p.brokenConnectors, path.Base(workflowID(rel)))
 			continue
 		}
 		l.p.Actions.put(c)

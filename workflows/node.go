@@ -213,6 +213,7 @@ var structureForms = map[string]string{
 	"vars":     "write vars: {NAME: VALUE}",
 	"set":      "write set: {NAME: VALUE}",
 	"call":     "write call: NAME, and its inputs in with: {...} next to it",
+	"sleep":    "write sleep: 5m",
 }
 
 // eitherForms are the short and the long form of keys that have both.
@@ -220,6 +221,7 @@ var eitherForms = map[string]string{
 	"concurrency": `write concurrency: 1, or concurrency: {limit: 1, group: "${{ event.data.customer }}"}`,
 	"rate":        "write rate: 30/m, or rate: {limit: 30, per: 1m}",
 	"retry":       "write retry: 5, or retry: {max: 5, delay: 1s}",
+	"secret":      `write secret: "${{ secrets.NAME }}"`,
 }
 
 // scalarForm returns how to write a plain value where a structure is required, or "".

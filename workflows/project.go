@@ -150,8 +150,10 @@ type Connection struct {
 	Fields map[string]*Value
 	// fieldPos are the positions of their keys.
 	fieldPos map[string]Pos
-	pos      Pos
-	src      *source
+	// unclear reports whether connector: has a mistake, so that the connector is not known.
+	unclear bool
+	pos     Pos
+	src     *source
 }
 
 func newProject(dir string, catalog Catalog) *Project {
@@ -206,6 +208,7 @@ func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 	})
 	if o := d.object(own, "connection"); o != nil {
 		c.Connector = o.text("connector", k.Value)
+		c.unclear = o.has("connector") && o.vals["connector"] == nil
 		c.BaseURL, c.Headers = d.value(o.vals["base_url"]), d.value(o.vals["headers"])
 		d.baseURL(c.BaseURL)
 		c.Auth, c.Expired, c.Test = d.connectionAuth(o), d.expired(o), o.text("test", "")
@@ -231,9 +234,9 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 			d.add(c.pos, "unknown-connector", fmt.Sprintf("there is no connector %q", c.Connector),
 				spelling.Suggest(c.Connector, append(p.Actions.connectorNames(), "http")))
 		}
-		if c.Connector == "http" {
+		if c.Connector == "http" || c.Connector == c.Name && !c.unclear && !slices.Contains(p.brokenConnectors, c.Connector) {
 			for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
-				d.connectionKeys(c, k, c.fieldPos[k])
+				d.connectionKeys(c, k, c.fieldPos[k], p)
 			}
 		}
 		return
@@ -244,7 +247,9 @@ func (d *decoder) connectorFields(c *Connection, p *Project) {
 		if c.Fields[f.Name] == nil && known.NeedsField(c, f) {
 			d.add(c.pos, "missing-key", fmt.Sprintf("connection %s needs %s:", c.Name, f.Name), f.Description)
 		}
-		if v, constant := c.Fields[f.Name].IsConstant(); constant && v != nil && !c.Fields[f.Name].broken {
+		if want, got := misfit(f.Type, c.Fields[f.Name]); want != "" {
+			d.add(c.Fields[f.Name].pos, "wrong-kind", fmt.Sprintf("%s is %s, got %s", f.Name, want, got), f.hint())
+		} else if v, constant := c.Fields[f.Name].IsConstant(); constant && v != nil && !c.Fields[f.Name].broken {
 			if t, err := value.Text(v); err == nil && f.Type == "string" {
 				v = t // a number used as an account name is a text
 			}

@@ -134,7 +134,7 @@ func (d *decoder) fitsScalar(n *yaml.Node, t valueType, name string) bool {
 		}
 	case kindSize:
 		if _, err := parseSize(n.Value); err != nil {
-			d.add(p, "unit", fmt.Sprintf("%s: %v", name, err), "write 64KiB or 1MiB")
+			d.add(p, "unit", fmt.Sprintf("%s: %v", name, err), sizeHint(n.Value, name))
 			return false
 		}
 	case kindRate:
@@ -311,6 +311,9 @@ var spelledDuration = lazyregexp.New(`^(\d+)\s*(s|secs?|seconds?|mins?|minutes?|
 func parseSize(s string) (int64, error) {
 	m := sizePattern.FindStringSubmatch(s)
 	if m == nil {
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			return 0, fmt.Errorf("%s has no unit", s)
+		}
 		return 0, fmt.Errorf("%q is not a size", s)
 	}
 	n, err := strconv.ParseInt(m[1], 10, 40)
@@ -320,6 +323,29 @@ func parseSize(s string) (int64, error) {
 	unit := map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 1000, "MB": 1000_000, "GB": 1000_000_000}[m[2]]
 	return n * unit, nil
 }
+
+// sizeHint returns how a size is written. That of a number without a unit names the units that are
+// usual for the key.
+func sizeHint(s, name string) string {
+	if m := nearlySize.FindStringSubmatch(strings.ToLower(s)); m != nil {
+		if fixed := m[1] + strings.ToUpper(m[2]) + m[3] + "B"; fixed != s {
+			return "write " + fixed
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 40)
+	switch {
+	case err != nil || n < 1:
+		return "write 64KiB or 1MiB"
+	case n >= 1024:
+		return fmt.Sprintf("write %dB if it is in bytes, or use KiB, MiB or GiB", n)
+	case name == "max_size" || name == "max_file":
+		return fmt.Sprintf("write %dGiB or %dMiB", n, n)
+	}
+	return fmt.Sprintf("write %dMiB or %dKiB", n, n)
+}
+
+// nearlySize matches a size whose unit is written in another way, such as 5 MB, 5mib or 5M.
+var nearlySize = lazyregexp.New(`^(\d+)\s*([kmg])(i?)b?$`)
 
 func parseRate(s string) (int, time.Duration, error) {
 	m := ratePattern.FindStringSubmatch(s)

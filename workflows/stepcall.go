@@ -22,7 +22,11 @@ func (callStep) modifiers() []string {
 	return []string{"with", "retry", "detach", "timeout", "deadline", "foreach", "output", "on_failure"}
 }
 
-func (callStep) read(stepReader, *Step) {}
+func (callStep) read(r stepReader, s *Step) {
+	if r.o.has("call") {
+		s.callPos = r.o.at("call")
+	}
+}
 
 func (callStep) check(s *stepChecker, st *Step, sc *expr.Scope) {
 	s.call(st, sc)
@@ -37,7 +41,7 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 		return // a call without a name is reported where it is read
 	}
 	if callee == nil {
-		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
+		src.add(st.callPos, "unknown-workflow", fmt.Sprintf("no workflow %q", st.Call), s.callables(st.Call))
 		return
 	}
 	callable := false
@@ -45,7 +49,7 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 		callable = callable || start.Kind == "call"
 	}
 	if !callable {
-		src.add(st.Pos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call),
+		src.add(st.callPos, "unknown-workflow", fmt.Sprintf("workflow %s cannot be called: it has no on: call", st.Call),
 			"add call to on: in workflows/"+st.Call+".yaml")
 	}
 	var names []string
@@ -53,7 +57,7 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 		names = append(names, in.Name)
 		if in.Required && !hasField(st.With.fields(), in.Name) {
 			sample := (&ActionInput{Name: in.Name, Type: in.Type, Options: in.Options}).sample()
-			src.add(st.Pos, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Call, in.Name),
+			src.add(st.callPos, "missing-input", fmt.Sprintf("%s: input %s is missing", st.Call, in.Name),
 				missingHint(in.Name, sample, in.Description, st.With.fields()))
 		}
 	}
@@ -63,12 +67,8 @@ func (s *stepChecker) call(st *Step, sc *expr.Scope) {
 				spelling.Suggest(f.name, names))
 		}
 		for _, in := range callee.Inputs {
-			if v, constant := f.value.IsConstant(); constant && in.Name == f.name {
-				if v == nil {
-					s.nothingGiven(st.Call, in.Name, in.Required, f.value)
-				} else {
-					s.calledWith(st, in, f.value, v)
-				}
+			if in.Name == f.name {
+				s.calledWith(st, in, f.value)
 			}
 		}
 	}

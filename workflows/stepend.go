@@ -6,7 +6,7 @@ import "github.com/hookloom/hookloom/workflows/expr"
 type stopStep struct{}
 
 func (stopStep) key() field {
-	return field{"stop", is(kindValue), false, "end the run as succeeded"}
+	return field{"stop", is(kindValue), false, "end the run as succeeded, with a text; a list or a map is written as JSON"}
 }
 
 func (stopStep) modifiers() []string {
@@ -28,7 +28,7 @@ func (stopStep) check(s *stepChecker, st *Step, sc *expr.Scope) {
 type failStep struct{}
 
 func (failStep) key() field {
-	return field{"fail", is(kindValue), false, "fail the run"}
+	return field{"fail", is(kindValue), false, "fail the run, with a text; a list or a map is written as JSON"}
 }
 
 func (failStep) modifiers() []string {

@@ -58,6 +58,11 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 		return
 	}
 	r := &outgoing{src: t.src, with: request, connection: c.connectionOf(request)}
+	if url := request.Field("url"); url != nil {
+		if want, got := misfit("string", url); want != "" {
+			t.src.add(url.pos, "wrong-kind", fmt.Sprintf("url is %s, got %s", want, got), `write url: "https://api.example.com/orders"`)
+		}
+	}
 	r.checkURL()
 	r.ownHeaders()
 	r.oneContent()
@@ -263,8 +268,8 @@ func (s *stepChecker) stepAuth(auth *Value) {
 		return
 	}
 	src := s.w.src
-	if auth.kind != mapValue && auth.kind != constantValue {
-		return // it comes from an expression
+	if auth.kind == exprValue {
+		return
 	}
 	fields := auth.fields()
 	kinds := slices.Sorted(maps.Keys(authForms))
@@ -305,12 +310,12 @@ func (s *stepChecker) authParts(f namedValue) {
 	}
 	v, constant := f.value.IsConstant()
 	if f.name == "bearer" {
-		if _, isText := v.(string); constant && !isText || f.value.kind == mapValue {
+		if _, isText := v.(string); constant && !isText || f.value.kind == mapValue || f.value.kind == listValue {
 			src.add(f.value.pos, "wrong-type", "bearer is the token's text", form)
 		}
 		return
 	}
-	if f.value.kind == exprValue || f.value.kind == textValue {
+	if f.value.kind == exprValue {
 		return
 	}
 	parts := f.value.fields()

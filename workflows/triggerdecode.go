@@ -158,8 +158,17 @@ func (d *decoder) secretValues(v *yaml.Node) []*Value {
 	var out []*Value
 	for _, n := range nodes {
 		x := d.value(n)
-		if s, ok := x.constant.(string); ok && x.kind == constantValue && s != "" {
-			d.hide(s)
+		constant := x.kind == constantValue && !x.broken
+		switch kind := x.outerKind(); {
+		case kind == "a map" || kind == "a list":
+			d.add(d.pos(n), "wrong-kind", "each secret is text, got "+kind, `write secret: "${{ secrets.NAME }}"`)
+		case constant && (x.constant == nil || x.constant == ""):
+			if v.Kind != yaml.SequenceNode {
+				return nil // it counts as missing
+			}
+			d.add(d.pos(n), "weak-secret", "a secret in the list is empty", `remove it, or write "${{ secrets.NAME }}"`)
+		case constant:
+			d.hide(n.Value)
 			d.add(d.pos(n), "secret-in-file", secretInFile, nameTheSecret)
 		}
 		out = append(out, x)
@@ -176,15 +185,24 @@ func (d *decoder) webhookProof(o *objectNode, w *Webhook) {
 			n++
 		}
 	}
+	// An empty list and an empty text are no secret.
+	w.hasSecret = o.has("secret") && (o.vals["secret"] == nil || len(w.Secrets) > 0)
 	switch {
+	case n == 0 && w.hasSecret:
+		d.add(o.pos(), "no-proof", "the secret alone does not say how to verify the sender", "add provider: generic, or your provider's name")
+	case n == 1 && w.AuthNone && w.hasSecret:
+		d.add(o.keyAt("secret"), "exclusive-keys", "the secret is never checked: auth: none accepts every request",
+			"remove auth: none and add provider: generic or your provider's name, or remove secret:")
+	case n == 1 && w.Auth != nil && w.hasSecret:
+		d.warn(o.keyAt("secret"), "exclusive-keys", "the secret is never checked: auth: says how to verify the sender",
+			"remove secret:, or replace auth: by provider: generic or your provider's name")
 	case n == 0:
 		d.add(o.pos(), "no-proof", "specify how to verify the sender: provider, verify or auth", "write auth: none to accept every request")
 	case n > 1:
 		d.add(o.pos(), "exclusive-keys", "provider, verify and auth are mutually exclusive", "keep one")
-	case w.Verify != nil && w.Verify.Key == nil && len(w.Secrets) == 0 && !o.has("secret"):
+	case w.Verify != nil && w.Verify.Key == nil && len(w.Secrets) == 0 && !w.hasSecret:
 		d.add(o.pos(), "missing-key", "verify needs secret:", "secret: ${{ secrets.NAME }}")
 	}
-	w.hasSecret = o.has("secret")
 }
 
 func (d *decoder) prefixes(o *objectNode, name string) []netip.Prefix {

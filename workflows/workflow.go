@@ -171,6 +171,7 @@ type Step struct {
 	SleepUntil bool
 	Wait       *Wait
 	Call       string
+	callPos    Pos
 	Detach     bool
 
 	Steps, Else []*Step

@@ -114,7 +114,7 @@ func TestRunsEndAsDocumented(t *testing.T) {
 			[]string{"l/0", "l/1"}, []any{"a1", "b2"}},
 		{"foreach over nothing", "on: manual\nsteps:\n  - {id: l, foreach: \"[]\", uses: test/act}\noutput: ${{ steps.l.output }}", "succeeded",
 			"", nil, []any{}},
-		{"foreach over what is no list", "on: manual\nsteps:\n  - {id: l, foreach: event.type, uses: test/act}", "failed", "l", nil, nil},
+		{"foreach over what is no list", "on: manual\nsteps:\n  - {id: l, foreach: event.data.no, uses: test/act}", "failed", "l", nil, nil},
 		{"foreach over a group, with a set of its own",
 			"on: manual\nvars: {v: 0}\nsteps:\n  - id: l\n    foreach: \"[1, 2]\"\n    steps:\n     " +
 				" - set: {v: \"${{ item }}\"}\n      - {id: a, uses: test/act, with: {n: \"${{ vars.v }}\"}}\n    output: ${{ result.a.n }}\noutput: " +

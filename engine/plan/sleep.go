@@ -44,10 +44,8 @@ func (p *planner) sleepUntil(s *workflows.Step, path string) (time.Time, *Error)
 	}
 	text, ok := v.(string)
 	if ok && s.SleepUntil {
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
-			if t, err := time.Parse(layout, text); err == nil {
-				return t, nil
-			}
+		if t, err := workflows.ParseUntil(text); err == nil {
+			return t, nil
 		}
 		return time.Time{}, &Error{Message: fmt.Sprintf("sleep.until %q is not a time: write 2026-05-01T10:00:00Z", text),
 			Code: "expression", Step: path}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
@@ -80,7 +81,7 @@ func (e *checking) report(code string, warning bool, from, to int, problem, hint
 
 // Check compiles the expression against the scope of its position, and returns its errors and
 // warnings in the order found. An expression with an error cannot be evaluated. want is
-// reflect.Bool for conditions, otherwise Invalid.
+// reflect.Bool for conditions, Slice for the lists of loops, otherwise Invalid.
 func (e *Expr) Check(sc *Scope, want reflect.Kind) []Finding {
 	c := &checking{Expr: e}
 	c.check(sc, want)
@@ -149,7 +150,7 @@ func (e *checking) check(sc *Scope, want reflect.Kind) {
 			e.typeError(err, true, sc.Sampled)
 		}
 	}
-	if want == reflect.Bool && !e.booleanResult(prog.Node()) {
+	if want == reflect.Bool && !e.booleanResult(prog.Node()) || want == reflect.Slice && !e.listResult(prog.Node()) {
 		return
 	}
 	if prog, err = compileLoose(e.Text, rootsOf(sc.Names)); err != nil {
@@ -202,6 +203,33 @@ func (e *checking) booleanResult(n ast.Node) bool {
 		hint = "remove the quotes around the condition"
 	}
 	e.report("not-a-condition", false, 0, len([]rune(e.Text)), "expected true or false, got "+got, hint)
+	return false
+}
+
+// listResult checks that the result can be the list of a loop, as far as types are known.
+func (e *checking) listResult(n ast.Node) bool {
+	t, got := n.Type(), ""
+	if _, isNil := n.(*ast.NilNode); isNil {
+		got = "nil"
+	} else if t == nil {
+		return true
+	}
+	hint := "name a list of the event, or write one: '[1, 2, 3]'"
+	switch {
+	case got != "":
+	case t.Kind() == reflect.String, t.Kind() == reflect.Bool, t.Kind() >= reflect.Int && t.Kind() <= reflect.Float64,
+		t == reflect.TypeFor[time.Time]():
+		got = typeWord(t.String())
+	default:
+		return true
+	}
+	switch x := n.(type) {
+	case *ast.IntegerNode:
+		hint = fmt.Sprintf("to repeat the step %d times write 1..%d", x.Value, x.Value)
+	case *ast.StringNode:
+		hint = fmt.Sprintf("write a list of it: '[%q]'", x.Value)
+	}
+	e.report("type-mismatch", false, 0, len([]rune(e.Text)), "a loop takes a list or an object, got "+got, hint)
 	return false
 }
 
