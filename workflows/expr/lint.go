@@ -84,16 +84,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case *ast.UnaryNode:
 		l.walk(x.Node, loops)
 	case *ast.BinaryNode:
-		l.regexp(x)
-		l.idComparison(x)
-		l.statusComparison(x)
-		l.recordedComparison(x)
-		if _, err := constantNumber(x); err != nil {
-			l.fail("number-too-large", x, 0, err.Error(), "")
-		}
-		if !l.hyphenated(x) {
-			l.binary(x, loops)
-		}
+		l.binary(x, loops)
 	case *ast.ChainNode:
 		l.walk(x.Node, loops)
 	case *ast.SliceNode:
@@ -138,8 +129,18 @@ func (l *linter) builtin(x *ast.BuiltinNode, loops int) {
 	}
 }
 
-// binary walks both operands of an operator.
+// binary checks an operator and walks both operands.
 func (l *linter) binary(x *ast.BinaryNode, loops int) {
+	l.regexp(x)
+	l.idComparison(x)
+	l.statusComparison(x)
+	l.recordedComparison(x)
+	if _, err := constantNumber(x); err != nil {
+		l.fail("number-too-large", x, 0, err.Error(), "")
+	}
+	if l.hyphenated(x) {
+		return
+	}
 	before := l.absent
 	_, leftNil := x.Left.(*ast.NilNode)
 	_, rightNil := x.Right.(*ast.NilNode)
