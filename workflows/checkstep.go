@@ -35,6 +35,12 @@ func (s *stepChecker) hideLater(list []*Step, sc *expr.Scope) {
 }
 
 func (s *stepChecker) step(st *Step, sc *expr.Scope) {
+	if _, later := sc.HiddenSteps[st.ID]; later && st.ID != "" {
+		sc.HiddenSteps[st.ID] = "it is this step itself, which has no output yet"
+		if st.Body == "steps" || st.Body == "parallel" || st.Body == "switch" {
+			sc.HiddenSteps[st.ID] = "it has not ended yet: this is inside it"
+		}
+	}
 	if st.If != nil {
 		own := sc.In("a step's if")
 		st.If.check(own, reflect.Bool)
@@ -110,6 +116,7 @@ func (s *stepChecker) loop(st *Step, sc *expr.Scope) *expr.Scope {
 			"the inner loop must name its item with as:")
 	}
 	inner.Names[st.As], inner.Names["index"] = expr.Any, expr.Int
+	inner.Item = st.As
 	inner.Sync()
 	return inner
 }

@@ -28,8 +28,13 @@ var (
 	// Elixir.
 	otherBraces = lazyregexp.New(`(?:^|[^${])([#@%]?\{\s*((?:event|inputs|vars|steps|item|run|error)` +
 		`(?:\.\w+|\[[^\]{}]*\])+)\s*\})(?:[^}]|$)`)
-	erbTag       = lazyregexp.New(`<%[=-]-?\s*[@A-Za-z_][\w.]*\s*-?%>`)
-	foreignRoot  = lazyregexp.New(`^(?:\$json|\$node|\.|body|data|payload|trigger|json|this)\b\.?`)
+	erbTag      = lazyregexp.New(`<%[=-]-?\s*[@A-Za-z_][\w.]*\s*-?%>`)
+	foreignRoot = lazyregexp.New(`^(?:\$json|\$node|\.|body|data|payload|trigger|json|this)\b\.?`)
+	// numbered matches the number of a module or step before a field, as in {{1.name}} of Make and Zapier.
+	numbered = lazyregexp.New(`^\d+\.(?:\w+\.)*[A-Za-z_]\w*$`)
+	// nodeOutput matches the output of a node of n8n.
+	nodeOutput   = lazyregexp.New(`^\$node(?:\.(\w+)|\[["']([^"'\]]*)["']\])\.json\.?`)
+	stepWords    = lazyregexp.New(`\W+`)
 	pathLike     = lazyregexp.New(`^[A-Za-z_][\w.]*$`)
 	jsonLike     = lazyregexp.New(`^\s*[\[{]\s*["{\[\]}]`)
 	formJSONKeys = lazyregexp.New(`"([A-Za-z_]\w*)"\s*:\s*"?(\$\{\{[^}]*\}\})`)
@@ -82,7 +87,8 @@ func mustacheOf(text string) string {
 		}
 		inside := strings.TrimSpace(text[at[2]:at[3]])
 		name, _, _ := strings.Cut(inside, "|")
-		if !pathLike.MatchString(foreignRoot.ReplaceAllString(strings.TrimSpace(name), "x")) {
+		name = strings.TrimSpace(name)
+		if !numbered.MatchString(name) && !nodeOutput.MatchString(name) && !pathLike.MatchString(foreignRoot.ReplaceAllString(name, "x")) {
 			continue
 		}
 		if at[0] > 0 && text[at[0]-1] == '=' {
@@ -108,6 +114,15 @@ func shellOf(text string) string {
 func insertion(path string) string {
 	path, _, _ = strings.Cut(path, "|")
 	path = strings.TrimSpace(path)
+	if numbered.MatchString(path) {
+		_, path, _ = strings.Cut(path, ".")
+	}
+	if m := nodeOutput.FindStringSubmatch(path); m != nil {
+		path = path[len(m[0]):]
+		if node := strings.ToLower(m[1] + m[2]); !strings.Contains(node, "webhook") && !strings.Contains(node, "trigger") {
+			return "${{ steps." + stepWords.ReplaceAllString(node, "_") + ".output." + path + " }}"
+		}
+	}
 	if !regexp.MustCompile(`^` + languageRoots).MatchString(path) {
 		path = foreignRoot.ReplaceAllString(path, "")
 		if path = strings.TrimPrefix(path, "body."); path == "" {

@@ -167,7 +167,7 @@ func (d *decoder) expression(n *yaml.Node) *Expr {
 			if err != nil {
 				d.unclosedTemplate(n, at+bytes.Index(d.text[at:], opening)+3, err)
 			} else {
-				d.add(p, "half-wrapped", "only part of this condition is inside ${{ }}",
+				d.add(p, "half-wrapped", "only part of this expression is inside ${{ }}",
 					"this key already is an expression: drop the ${{ }}")
 			}
 			return nil

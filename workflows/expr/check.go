@@ -39,11 +39,11 @@ var githubWords = map[string]string{
 	"contains": "contains is an operator: a contains b", "startsWith": "startsWith is an operator: a startsWith b",
 	"endsWith": "endsWith is an operator: a endsWith b", "success": "steps run only after success",
 	"failure": "use on_failure:", "always": "use finally:", "cancelled": "in finally: compare run.status",
-	"format": "write text with ${{ }}", "github": "github.event is event here", "matrix": "use item",
+	"format": "write text with ${{ }}", "github": "github.event is event.data here", "matrix": "use item",
 	"env":   "use secrets.NAME for a variable of the environment, vars for a constant",
 	"needs": "use steps.<id>.output", "payload": "use event.data", "json": "use fromJSON or toJSON", "hashFiles": "there are no files",
 	"trigger": "use event", "data": "use event.data", "null": "write nil", "undefined": "write nil",
-	"None": "write nil", "NULL": "write nil", "$json": "use event.data",
+	"None": "write nil", "NULL": "write nil", "$json": "use event.data", "$node": "use steps.<id>.output",
 	"JSON": "use toJSON(value) or fromJSON(text)", "process": "use secrets.NAME in with:, or vars",
 	"Math": "use round, floor, ceil, abs, min or max",
 	"Date": "use now(), or date(value)", "Object": "use keys, values or toPairs", "this": "use event.data",
@@ -72,6 +72,8 @@ type Finding struct {
 type checking struct {
 	*Expr
 	found []Finding
+	// defaultHint is how the default is written that an || seems to give.
+	defaultHint string
 }
 
 // report records a finding for the characters from..to of the expression.

@@ -202,7 +202,7 @@ func TestDataOfAnEventHasTheTypeOfItsSample(t *testing.T) {
 
 // TestUnclosedBracketIsFound checks the place of the bracket that has no partner, outside quoted texts.
 func TestUnclosedBracketIsFound(t *testing.T) {
-	for text, want := range map[string]int{"": -1, "a": -1, "(a)": -1, "(a": 0, "f(a, [1)": 1, "f(a, [1": 5, "'(' + a": -1, "é(\"(\"": 1,
+	for text, want := range map[string]int{"": -1, "a": -1, "(a)": -1, "(a": 0, "f(a, [1)": 5, "f(a, [1": 5, "'(' + a": -1, "é(\"(\"": 1,
 		"a)": -1, "(')'": 0, "'a' + (b": 6, "'(a' + (b": 7, "{{a": 1} {
 		if got := expr.Unclosed(text); got != want {
 			t.Errorf("%s: %d, want %d", text, got, want)

@@ -22,7 +22,6 @@ func (e *checking) syntaxError(err error) {
 	}
 	problem, hint, code := ownWords(at.Message), "", "expression-syntax"
 	from, to := at.From, at.To
-	total := len([]rune(e.Text))
 	if m := longInteger.FindStringSubmatch(at.Message); m != nil {
 		if before, _, ok := strings.Cut(e.Text, m[1]); ok { // the error is at its end
 			from = len([]rune(before))
@@ -30,33 +29,13 @@ func (e *checking) syntaxError(err error) {
 		}
 	}
 	if m := unexpectedToken.FindStringSubmatch(problem); m != nil {
-		tok := cmp.Or(strings.Trim(m[2], `"`), "an empty text")
-		problem = fmt.Sprintf("%s is not expected here", tok)
-		if word, foreign := githubWords[tok]; foreign {
-			problem, hint, code = fmt.Sprintf("there is no function %s", tok), word, "unknown-function"
-		}
-		switch {
-		case m[1] == "EOF":
-			problem, from, to = "the expression ends too early", max(total-1, 0), total
-			if open := Unclosed(e.Text); open >= 0 {
-				problem = fmt.Sprintf("%c is not closed", []rune(e.Text)[open])
-				code, from, to = "unclosed", open, open+1
-			}
-		case tok == "=" || foreignSyntax(e.Text) != "":
-			if hint = foreignSyntax(e.Text); hint == "" {
-				hint = "compare with =="
-			}
-		default:
-			hint = cmp.Or(hint, operatorHint(tok, e.Text))
-		}
+		e.unexpected(m[1], m[2], from, to)
+		return
 	}
 	switch {
-	case strings.HasPrefix(problem, "unexpected token EOF"), problem == "unexpected end of expression":
-		problem, from, to = "the expression ends too early", max(total-1, 0), total
-		if open := Unclosed(e.Text); open >= 0 {
-			problem = fmt.Sprintf("%c is not closed", []rune(e.Text)[open])
-			code, from, to = "unclosed", open, open+1
-		}
+	case problem == "unexpected end of expression":
+		e.endsTooEarly()
+		return
 	case strings.Contains(problem, "literal not terminated"):
 		code, problem, hint = "unclosed", "the text is not closed", "add the quote at its end"
 	case strings.HasPrefix(problem, "unrecognized character"):
@@ -73,11 +52,17 @@ func (e *checking) syntaxError(err error) {
 	case strings.Contains(problem, "maximum allowed nodes"):
 		code, problem = "too-large", fmt.Sprintf("the expression has more than %d parts", maxExprNodes)
 	}
+	if hint == "" {
+		hint = cmp.Or(e.foreignSyntax(from), signHint(problem))
+	}
+	e.reportSyntax(code, from, to, problem, hint)
+}
+
+// reportSyntax reports what the parser found; {{ }} inside an expression explains the rest.
+func (e *checking) reportSyntax(code string, from, to int, problem, hint string) {
+	total := len([]rune(e.Text))
 	if inner, ok := doubleBraces(e.Text); ok {
 		problem, hint, from, to = "{{ }} is not part of an expression", "write "+inner, 0, total
-	}
-	if hint == "" {
-		hint = cmp.Or(foreignSyntax(e.Text), signHint(problem))
 	}
 	if from >= total {
 		from = max(total-1, 0)
@@ -85,40 +70,53 @@ func (e *checking) syntaxError(err error) {
 	e.report(code, false, from, max(to, from+1), problem, hint)
 }
 
-// foreignOperators maps operators and signs of other languages to the ones to write.
-var foreignOperators = map[string]string{
-	"is": "compare with ==; a missing value is nil: a == nil", "isnt": "compare with !=", "eq": "compare with ==", "equals": "compare with ==",
-	"ne": "compare with !=", "neq": "compare with !=", "gt": "compare with >", "gte": "compare with >=", "ge": "compare with >=",
-	"lt": "compare with <", "lte": "compare with <=", "le": "compare with <=",
-	"like": `write a contains "x", a startsWith "x", a endsWith "x" or a matches "re"`, "LIKE": `write a contains "x" or a matches "re"`,
-	"between": "write a >= 1 and a <= 9, or a in 1..9", "AND": "write and", "OR": "write or", "NOT": "write not", "IN": "write in",
-	"&": "write and", "|": "write or", "xor": "write a != b", "includes": "write contains for texts; x in list for lists",
-	"~": `write a matches "re"`,
-	"‘": straightQuotes, "’": straightQuotes, "“": straightQuotes, "”": straightQuotes, "„": straightQuotes,
+// unexpected reports a token that cannot be where it is.
+func (e *checking) unexpected(kind, quoted string, from, to int) {
+	if kind == "EOF" {
+		e.endsTooEarly()
+		return
+	}
+	text := []rune(e.Text)
+	token := cmp.Or(strings.Trim(quoted, `"`), "an empty text")
+	if open := Unclosed(string(text[:min(from, len(text))])); open >= 0 && kind == "Bracket" &&
+		strings.Contains(")]}", token) && string(closing[text[open]]) != token {
+		e.unclosed(open)
+		return
+	}
+	problem, code := fmt.Sprintf("%s is not expected here", token), "expression-syntax"
+	hint := cmp.Or(e.signAt(from), e.wordsAt(token, from))
+	if kind == "Identifier" {
+		hint = cmp.Or(hint, e.operatorHint(token))
+	}
+	word, foreign := githubWords[token]
+	if foreign {
+		problem, code = fmt.Sprintf("there is no function %s", token), "unknown-function"
+	}
+	hint = cmp.Or(hint, e.foreignSyntax(from), word, e.operatorHint(token))
+	switch {
+	case hint == "" && kind == "Identifier":
+		hint = e.spacedName(from)
+	case hint == "" && kind == "Bracket" && strings.Contains(")]}", token) && Unclosed(string(text[:min(from, len(text))])) < 0:
+		problem, hint = fmt.Sprintf("%s closes nothing", token), "remove "+token
+	}
+	e.reportSyntax(code, from, to, problem, hint)
 }
 
-const straightQuotes = `write texts in straight quotes: "x" or 'x'`
-
-var (
-	digitGroup  = lazyregexp.New(`\d,\d{3}\b`)
-	strangeSign = lazyregexp.New(`'(.)'$`)
-	badNumber   = lazyregexp.New(`^bad number syntax: "(\d+(?:ms|[smhd]))"$`)
-)
-
-// operatorHint returns what to write in place of a token that cannot be where it is, or "".
-func operatorHint(token, text string) string {
-	if token == "," && digitGroup.MatchString(text) {
-		return "write the number without separators"
+// endsTooEarly reports an expression that lacks its end, or that of a bracket.
+func (e *checking) endsTooEarly() {
+	if open := Unclosed(e.Text); open >= 0 {
+		e.unclosed(open)
+		return
 	}
-	return foreignOperators[token]
+	total := len([]rune(e.Text))
+	e.reportSyntax("expression-syntax", max(total-1, 0), total, "the expression ends too early", e.foreignSyntax(total))
 }
 
-// signHint returns what to write in place of the sign that a problem names at its end, or "".
-func signHint(problem string) string {
-	if m := strangeSign.FindStringSubmatch(problem); m != nil {
-		return foreignOperators[m[1]]
-	}
-	return ""
+// unclosed reports a bracket that is never closed.
+func (e *checking) unclosed(open int) {
+	r := []rune(e.Text)[open]
+	e.reportSyntax("unclosed", open, open+1, fmt.Sprintf("%c is not closed", r),
+		cmp.Or(e.foreignSyntax(len([]rune(e.Text))), fmt.Sprintf("add %c", closing[r])))
 }
 
 // doubleBraces returns what to write for the text between {{ and }}, the syntax of other template
@@ -152,7 +150,7 @@ func typeWord(t string) string {
 	case "nil", "<nil>":
 		return "nil"
 	case "unknown", "interface {}", "any":
-		return "any"
+		return "a value of unknown type"
 	}
 	if strings.HasPrefix(t, "[]") {
 		return "a list"
@@ -196,6 +194,9 @@ func (e *checking) typeError(err error, warning bool, sample types.Map) {
 		code = "type-mismatch"
 		problem = fmt.Sprintf("%s cannot be used with %s and %s", m[1], typeWord(m[2]), typeWord(m[3]))
 		hint = mismatchHint(m[1], typeWord(m[2]), typeWord(m[3]), e.Text)
+		if m[1] == "||" || m[1] == "or" {
+			hint = cmp.Or(e.defaultHint, hint)
+		}
 	case m != nil:
 		code, problem = "type-mismatch", fmt.Sprintf("%s cannot be used with %s", m[1], typeWord(m[2]))
 	case strings.HasPrefix(problem, "unknown field "):

@@ -215,6 +215,9 @@ func (l *linter) eventField(keys []string, at []ast.Node) bool {
 	if slices.Contains([]string{"payload", "json", "content", "message", "params", "event"}, keys[0]) {
 		hint = "the payload is in event.data"
 	}
+	if name := l.otherEventName(keys[0]); name != "" {
+		hint = "write event." + name
+	}
 	l.fail("unknown-field", at[0], len([]rune(keys[0])), "unknown field "+keys[0], hint)
 	return false
 }
@@ -256,44 +259,37 @@ func (l *linter) lengthField(x *ast.MemberNode, keys []string) {
 		fmt.Sprintf(`write len(%s); a field of this name is %s["length"]`, receiver, receiver))
 }
 
-var (
-	barePipe     = lazyregexp.New(`[^|]\|\s*([A-Za-z]\w*)\s*(?:$|[|)])`)
-	predicateMap = lazyregexp.New(`map\([^{]*,\s*\{\s*['"\w]+\s*:`)
-	// arrow matches a JavaScript function: x => ..., (x, i) => ...
-	arrow       = lazyregexp.New(`(?:^|[(,])\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))\s*=>`)
-	missingElse = lazyregexp.New(`\s\?\s[^:]*$`)
-	ifFunction  = lazyregexp.New(`(?:^|[^\w.])(?i:if)\s*\([^{]*,[^{]*$`)
-)
+const noRandom = "there are no random numbers; uuid() is a unique text"
 
-// foreignSyntax returns a hint for an expression in the syntax of another language.
-func foreignSyntax(text string) string {
-	switch {
-	case barePipe.MatchString(text):
-		name := barePipe.FindStringSubmatch(text)[1]
-		if other, _, ok := strings.Cut(foreignMethods[name], "("); ok {
-			name = other
-		}
-		return fmt.Sprintf("a pipe must be followed by a call: | %s()", name)
-	case predicateMap.MatchString(text):
-		return "a map as the result needs two pairs of braces: map(list, {{'name': #}})"
-	case arrow.MatchString(text):
-		return "write map(list, #.field) or filter(list, #.field == ...): # is the element"
-	case strings.Contains(text, "=>"):
-		return "compare with >="
-	case strings.Contains(text, "<>"):
-		return "compare with !="
-	case strings.Contains(text, "=~"):
-		return `write text matches "pattern"`
-	case strings.Contains(text, "==="):
-		return "compare with =="
-	case strings.Contains(text, "!=="):
-		return "compare with !="
-	case strings.HasPrefix(strings.TrimSpace(text), "new Date"):
-		return ownDate(text)
-	case ifFunction.MatchString(text):
-		return "write condition ? a : b"
-	case missingElse.MatchString(text):
-		return "both results are needed: condition ? a : b; a default is a ?? b"
-	}
-	return ""
+// foreignFunctions maps functions of other tools to their equivalents.
+var foreignFunctions = map[string]string{
+	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`,
+	"dateFormat": `write date(value).Format("2006-01-02")`,
+	"printf":     "write text with ${{ }} in it, and fixed(x, 2) for decimals",
+	"sprintf":    "write text with ${{ }} in it, and fixed(x, 2) for decimals",
+	"parseInt":   "write int(value)", "parseFloat": "write float(value)",
+	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0",
+	"length": "write len(value)", "size": "write len(value)",
+	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)",
+	"uppercase": "write upper(value)", "lowercase": "write lower(value)", "toUpper": "write upper(value)", "toLower": "write lower(value)",
+	"coalesce": "write a ?? b",
+	"default":  "write a ?? b", "nvl": "write a ?? b",
+	"stringify": "write toJSON(value)", "parse": "write fromJSON(text)", "str": "write string(value)",
+	"regexMatch": `write text matches "pattern"`, "not": "not is an operator: not a",
+	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)",
+	"formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil",
+	"today": `write now().Format("2006-01-02")`, "slice": "write list[0:2]", "csv": "write toCSV(rows)",
+	"range": "write 1..10 for the numbers from 1 to 10", "seq": "write 1..10 for the numbers from 1 to 10",
+	"flat": "write flatten(list)", "uuid4": "write uuid()", "uuidv4": "write uuid()",
+	"number": "write float(value), or int(value)", "currency": `write money(cents, "EUR")`,
+	"regex_replace": "write regexReplace(text, pattern, new)",
+	"replaceRegex":  "write regexReplace(text, pattern, new)", "base64": "write toBase64(value)",
+	"btoa": "write toBase64(value)", "atob": "write fromBase64(text)", "encodeURIComponent": "write urlEncode(text)",
+	"empty": "write len(value) == 0", "strlen": "write len(text)", "substr": "write text[0:2]", "substring": "write text[0:2]",
+	"iif": "write condition ? a : b", "iff": "write condition ? a : b",
+	"regex": `write text matches "pattern", or match(text, "pattern") for its groups`, "typeof": "write type(value)",
+	"regexp":    `write text matches "pattern", or match(text, "pattern") for its groups`,
+	"jsonParse": "write fromJSON(text)", "parseJSON": "write fromJSON(text)", "parseJson": "write fromJSON(text)",
+	"json_parse": "write fromJSON(text)", "json_decode": "write fromJSON(text)", "jsonStringify": "write toJSON(value)",
+	"json_encode": "write toJSON(value)", "random": noRandom, "rand": noRandom, "randomInt": noRandom, "randint": noRandom,
 }

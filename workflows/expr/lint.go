@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -83,13 +84,6 @@ func (l *linter) walk(n ast.Node, loops int) {
 	case *ast.UnaryNode:
 		l.walk(x.Node, loops)
 	case *ast.BinaryNode:
-		l.regexp(x)
-		l.idComparison(x)
-		l.statusComparison(x)
-		l.recordedComparison(x)
-		if _, err := constantNumber(x); err != nil {
-			l.fail("number-too-large", x, 0, err.Error(), "")
-		}
 		l.binary(x, loops)
 	case *ast.ChainNode:
 		l.walk(x.Node, loops)
@@ -102,6 +96,7 @@ func (l *linter) walk(n ast.Node, loops int) {
 		l.walk(x.Exp1, loops)
 		l.walk(x.Exp2, loops)
 	case *ast.SequenceNode:
+		l.sequence(x)
 		for _, c := range x.Nodes {
 			l.walk(c, loops)
 		}
@@ -134,15 +129,32 @@ func (l *linter) builtin(x *ast.BuiltinNode, loops int) {
 	}
 }
 
-// binary walks both operands of an operator.
+// binary checks an operator and walks both operands.
 func (l *linter) binary(x *ast.BinaryNode, loops int) {
+	l.regexp(x)
+	l.idComparison(x)
+	l.statusComparison(x)
+	l.recordedComparison(x)
+	if _, err := constantNumber(x); err != nil {
+		l.fail("number-too-large", x, 0, err.Error(), "")
+	}
+	if l.hyphenated(x) {
+		return
+	}
 	before := l.absent
 	_, leftNil := x.Left.(*ast.NilNode)
 	_, rightNil := x.Right.(*ast.NilNode)
 	l.absent = before || x.Operator == "??" || leftNil || rightNil
+	if l.notCompared(x) {
+		l.compared(x, loops)
+		l.absent = before
+		return
+	}
 	l.walk(x.Left, loops)
 	l.absent = before || leftNil
-	l.walk(x.Right, loops)
+	if !l.unquoted(x.Operator, x.Right) {
+		l.walk(x.Right, loops)
+	}
 	l.absent = before
 }
 
@@ -154,6 +166,9 @@ func (l *linter) name(id *ast.IdentifierNode) {
 		if id.Value == "secrets" {
 			l.fail("computed-secret", id, 0, "secrets are read by name: secrets.NAME", "a computed name could print them all")
 		}
+		return
+	}
+	if l.renamedItem(id) {
 		return
 	}
 	if l.sc.Hint != nil {
@@ -177,7 +192,7 @@ func (l *linter) name(id *ast.IdentifierNode) {
 		}
 	}
 	known := slices.Sorted(slices.Values(rootsOf(l.sc.Names)))
-	hint := spelling.Suggest(id.Value, known)
+	hint := cmp.Or(l.meantName(id.Value), spelling.Suggest(id.Value, known))
 	if l.sc.Steps()[id.Value] != nil {
 		hint = "write steps." + id.Value
 	}
@@ -231,8 +246,9 @@ func (l *linter) function(id *ast.IdentifierNode) {
 		hint, foreign = foreignFunctions[id.Value]
 	}
 	if !foreign {
-		if hint = spelling.Suggest(id.Value, functionNames()); hint == "" {
-			hint = "hookloom functions lists them"
+		hint = "hookloom functions lists them"
+		if near := spelling.Typo(id.Value, functionNames()); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 	}
 	l.fail("unknown-function", id, 0, fmt.Sprintf("there is no function %s", id.Value), hint)
@@ -266,36 +282,11 @@ func callIn(example, name string) string {
 	return rest
 }
 
-// foreignFunctions maps functions of other tools to their equivalents.
-var foreignFunctions = map[string]string{
-	"formatDate": `write date(value).Format("2006-01-02")`, "strftime": `write date(value).Format("2006-01-02")`,
-	"dateFormat": `write date(value).Format("2006-01-02")`,
-	"printf":     "write text with ${{ }} in it, and fixed(x, 2) for decimals",
-	"sprintf":    "write text with ${{ }} in it, and fixed(x, 2) for decimals",
-	"parseInt":   "write int(value)", "parseFloat": "write float(value)",
-	"Number": "write float(value)", "String": "write string(value)", "isEmpty": "write len(value) == 0",
-	"length": "write len(value)", "size": "write len(value)",
-	"toUpperCase": "write upper(value)", "toLowerCase": "write lower(value)",
-	"uppercase": "write upper(value)", "lowercase": "write lower(value)", "toUpper": "write upper(value)", "toLower": "write lower(value)",
-	"coalesce": "write a ?? b",
-	"default":  "write a ?? b", "nvl": "write a ?? b",
-	"stringify": "write toJSON(value)", "parse": "write fromJSON(text)", "str": "write string(value)",
-	"regexMatch": `write text matches "pattern"`, "not": "not is an operator: not a",
-	"defined": "write value != nil", "toFixed": "write fixed(value, 2)", "formatNumber": "write fixed(value, 2)",
-	"formatCurrency": `write money(cents, "EUR")`, "exists": "write value != nil",
-	"today": `write now().Format("2006-01-02")`, "slice": "write list[0:2]", "csv": "write toCSV(rows)",
-	"range": "write 1..10 for the numbers from 1 to 10", "seq": "write 1..10 for the numbers from 1 to 10",
-	"flat": "write flatten(list)", "uuid4": "write uuid()", "uuidv4": "write uuid()",
-	"number": "write float(value), or int(value)", "currency": `write money(cents, "EUR")`,
-	"regex_replace": "write regexReplace(text, pattern, new)",
-	"replaceRegex":  "write regexReplace(text, pattern, new)", "base64": "write toBase64(value)",
-	"btoa": "write toBase64(value)", "atob": "write fromBase64(text)", "encodeURIComponent": "write urlEncode(text)",
-	"empty": "write len(value) == 0", "strlen": "write len(text)", "substr": "write text[0:2]", "substring": "write text[0:2]",
-	"iif": "write condition ? a : b", "iff": "write condition ? a : b",
-}
-
 func (l *linter) member(x *ast.MemberNode, loops int) {
 	root, keys, at := chain(x)
+	if id, ok := root.(*ast.IdentifierNode); ok && !l.declared[id.Value] && l.otherContext(id, keys, at) {
+		return
+	}
 	if id, ok := root.(*ast.IdentifierNode); ok && !l.declared[id.Value] {
 		if _, visible := l.sc.Names[id.Value]; visible {
 			switch {
@@ -369,27 +360,27 @@ func (l *linter) known(id *ast.IdentifierNode, key string, at ast.Node) bool {
 	}
 	what := map[string]string{"steps": "no step has the id", "vars": "no var is named", "inputs": "no input is named"}[id.Value]
 	hint := spelling.Suggest(key, slices.Sorted(maps.Keys(m)))
+	if hint == "" && id.Value == "steps" {
+		hint = l.laterStep(key)
+	}
 	if hint == "" {
 		hint = declare(id.Value, key, slices.Sorted(maps.Keys(m)))
-	}
-	if dashed := l.dashed(at, key); dashed != "" {
-		hint = fmt.Sprintf("- is minus here: names consist of letters, digits and _, such as %s", strings.ReplaceAll(dashed, "-", "_"))
 	}
 	l.fail("unknown-"+strings.TrimSuffix(id.Value, "s"), at, len([]rune(key)), fmt.Sprintf("%s %q", what, key), hint)
 	return false
 }
 
-// dashedName matches a name with dashes, which other tools allow.
-var dashedName = lazyregexp.New(`^[A-Za-z_]\w*(-[A-Za-z_]\w*)+`)
-
-// dashed returns the name with dashes at the position of key, or "".
-func (l *linter) dashed(at ast.Node, key string) string {
-	text := []rune(l.e.Text)
-	if name := dashedName.FindString(string(text[at.Location().From:])); strings.HasPrefix(name, key+"-") {
-		return name
+// laterStep asks whether a step that runs later was meant, or returns "".
+func (l *linter) laterStep(key string) string {
+	near := spelling.Typo(key, slices.Sorted(maps.Keys(l.sc.HiddenSteps)))
+	if why := l.sc.HiddenSteps[near]; strings.HasPrefix(why, "it runs later") {
+		return fmt.Sprintf("did you mean %q? But %s", near, why)
 	}
 	return ""
 }
+
+// dashedName matches a name with dashes, which other tools allow.
+var dashedName = lazyregexp.New(`^[A-Za-z_]\w*(-[A-Za-z_]\w*)+`)
 
 // maybeNil warns about steps.x.output.y if the step may be skipped, once for each place: a chain is
 // visited once for each of its fields.

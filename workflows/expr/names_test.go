@@ -240,8 +240,10 @@ func TestResultOfAPathIsData(t *testing.T) {
 // TestEndOfAnExpressionIsFound checks where ${{ }} ends, whatever texts and brackets are in it.
 func TestEndOfAnExpressionIsFound(t *testing.T) {
 	for text, want := range map[string]string{
-		"a }} b": "2", "'}}' }}": "5", `"\"}}" }}`: "7", "`\\`}}": "3", "{a: {b: 1}} }}": "12", "f([1}]) }}": "8", "(}} )": "no",
-		"a": "${{ is not closed: }} is missing", "'a }}": "a text in this expression is not closed: ' is missing", "a } b }}": "6",
+		"a }} b": "2", "'}}' }}": "5", `"\"}}" }}`: "7", "`\\`}}": "3", "{a: {b: 1}} }}": "12", "f([1}]) }}": "8", "(}} )": "1",
+		"f(a[0 }} ${{ b }}": "6",
+		"a":                 "${{ is not closed: }} is missing",
+		"'a }}":             "a text in this expression is not closed: ' is missing", "a } b }}": "6",
 		"{{a: 1}}}}": "8", "": "${{ is not closed: }} is missing", "`a": "a text in this expression is not closed: ` is missing", "a }": "no",
 	} {
 		got, err := expr.End(text)

@@ -7,9 +7,9 @@ import (
 )
 
 // End returns the index of the }} that closes an expression: not one inside a text, or one that
-// closes maps.
+// closes maps. A }} after a ( or [ that is not closed ends the expression too: only { can have it.
 func End(s string) (int, error) {
-	depth := 0
+	var open []byte
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; c {
 		case '"', '\'', '`':
@@ -19,14 +19,14 @@ func End(s string) (int, error) {
 			}
 			i += end + 1
 		case '{', '(', '[':
-			depth++
-		case ')', ']':
-			depth--
-		case '}':
-			if depth <= 0 && strings.HasPrefix(s[i:], "}}") {
+			open = append(open, c)
+		case ')', ']', '}':
+			if c == '}' && strings.HasPrefix(s[i:], "}}") && (len(open) == 0 || open[len(open)-1] != '{') {
 				return i, nil
 			}
-			depth--
+			if len(open) > 0 {
+				open = open[:len(open)-1]
+			}
 		}
 	}
 	return 0, errors.New("${{ is not closed: }} is missing")
@@ -43,21 +43,31 @@ func textEnd(s string, quote byte) int {
 	return -1
 }
 
-// Unclosed returns the character index of the bracket that is never closed, or -1.
+// closing are the brackets that close others.
+var closing = map[rune]rune{'(': ')', '[': ']', '{': '}'}
+
+// Unclosed returns the character index of the bracket that is never closed, or -1. A bracket that
+// another kind of bracket would close is not closed.
 func Unclosed(text string) int {
 	var open []int
 	var quote rune
-	for i, r := range []rune(text) {
-		switch {
+	all := []rune(text)
+	for i := 0; i < len(all); i++ {
+		switch r := all[i]; {
 		case quote != 0:
-			if r == quote {
+			if r == '\\' && quote != '`' {
+				i++
+			} else if r == quote {
 				quote = 0
 			}
 		case r == '"' || r == '\'' || r == '`':
 			quote = r
-		case strings.ContainsRune("([{", r):
+		case closing[r] != 0:
 			open = append(open, i)
 		case strings.ContainsRune(")]}", r) && len(open) > 0:
+			if last := open[len(open)-1]; closing[all[last]] != r {
+				return last
+			}
 			open = open[:len(open)-1]
 		}
 	}

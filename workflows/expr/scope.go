@@ -25,6 +25,8 @@ type Scope struct {
 	Lenient bool
 	// Samples is what is known about event.data; nil if nothing is.
 	Samples *Samples
+	// Item is the name of the loop's item; "" outside loops.
+	Item string
 	// Hint says how to read a name that is not available here; nil for the general hints.
 	Hint func(name string) string
 }
@@ -39,6 +41,7 @@ func (sc *Scope) In(where string) *Scope {
 		Lenient:     sc.Lenient,
 		Samples:     sc.Samples,
 		Hint:        sc.Hint,
+		Item:        sc.Item,
 	}
 	maps.Copy(out.Names, sc.Names)
 	for _, k := range []string{"steps", "vars"} {

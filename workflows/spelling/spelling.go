@@ -9,21 +9,30 @@ import (
 	"unicode/utf8"
 )
 
-// Nearest returns the candidate that a person most likely meant by word: edit distance with
-// transpositions, at most 2 (1 for words of three letters or fewer and candidates of two), dashes treated as underscores.
-// It returns "" if none is near.
-func Nearest(word string, candidates []string) string {
+// plain returns a word as it is compared: in lower case, with underscores for dashes.
+func plain(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
+
+// Typo returns the candidate of which word is a misspelling: edit distance with transpositions, at
+// most 2 (1 for words of three letters or fewer and candidates of two), dashes treated as
+// underscores. It returns "" if none is near.
+func Typo(word string, candidates []string) string {
 	limit := 2
 	if utf8.RuneCountInString(word) <= 3 {
 		limit = 1
 	}
-	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
 	best, bestDistance := "", limit+1
 	for _, c := range candidates {
 		if d := Distance(plain(word), plain(c), bestDistance); d < bestDistance && (d < 2 || utf8.RuneCountInString(c) > 2) {
 			best, bestDistance = c, d
 		}
 	}
+	return best
+}
+
+// Nearest returns the candidate that a person most likely meant by word: its Typo, or the one to
+// which word adds a prefix or suffix. It returns "" if none is near.
+func Nearest(word string, candidates []string) string {
+	best := Typo(word, candidates)
 	if best == "" {
 		// "dealid" for "id": the word with a prefix or suffix.
 		for _, c := range candidates {
