@@ -31,13 +31,17 @@ const maxShownBody = 64 << 10
 // errNotSent ends a request that was built only to be shown.
 var errNotSent = errors.New("the request is only shown")
 
-// Sent sets the requests and responses of a run's attempts. flow is the version that ran, nil if it
-// cannot be read; p has the current connections.
-func Sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow, p *workflows.Project) {
+// Versions returns a version of a run's workflow, nil if it cannot be read.
+type Versions func(version string) *workflows.Workflow
+
+// Sent sets the requests and responses of a run's attempts. An attempt that was kept from an earlier
+// run has the request that this run sent. p has the current connections.
+func Sent(ctx context.Context, d *engine.RunDetail, versions Versions, p *workflows.Project) {
 	id, err := engine.ParseRunID(d.ID)
-	if err != nil || flow == nil || p == nil {
+	if err != nil || p == nil {
 		return
 	}
+	flows := map[string]*workflows.Workflow{}
 	v := viewer{run: id, detail: d, project: p, mark: "hl" + strings.ToLower(rand.Text()) + ".", began: map[string]time.Time{},
 		sent: &recordingTransport{most: maxShownBody}}
 	v.table = Executors(Options{Client: &http.Client{Transport: v.sent}})
@@ -47,13 +51,29 @@ func Sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow, p 
 		if v.began[s.Path].IsZero() {
 			v.began[s.Path] = s.StartedAt
 		}
+		version := d.Version
+		if s.Origin != nil {
+			version = s.Origin.Version
+		}
+		flow, read := flows[version]
+		if !read {
+			flow = versions(version)
+			flows[version] = flow
+		}
+		if flow == nil {
+			continue
+		}
 		step := flow.StepAt(s.Path)
 		if step == nil || step.Uses != s.Action || step.Spec == nil || !sendsOne(step) {
 			continue
 		}
 		failure := failureOf(s)
 		s.Response = response(s, step, failure)
-		if was(s, failure) {
+		switch {
+		case !was(s, failure):
+		case s.Kept && s.Origin == nil:
+			s.Request = &engine.SentRequest{Note: "The request cannot be shown: an earlier run sent it, which was pruned (history:)."}
+		default:
 			s.Request = v.request(ctx, s, step)
 		}
 	}
@@ -191,14 +211,18 @@ func (v *viewer) request(ctx context.Context, s *engine.StepItem, step *workflow
 	}
 	k := v.sent
 	k.request, k.body, k.cut = nil, nil, false
-	in := engine.Input{Spec: step.Spec, With: with, Key: v.detail.IdempotencyKey(s.Path), Run: v.run, Workflow: v.detail.Workflow,
-		Path: s.Path, Attempt: s.Attempt, Now: v.began[s.Path].In(v.project.Timezone), Connections: v.project.Connections, Secret: v.secret,
+	run, began := v.run, v.began[s.Path]
+	if s.Origin != nil {
+		run, began = s.Origin.Run, s.Origin.Began
+	}
+	in := engine.Input{Spec: step.Spec, With: with, Key: v.detail.IdempotencyKey(s), Run: run, Workflow: v.detail.Workflow,
+		Path: s.Path, Attempt: s.Attempt, Now: began.In(v.project.Timezone), Connections: v.project.Connections, Secret: v.secret,
 		Redact: func(t string) string { return t }, Preview: v.mark,
 		Link: with["connection"] != nil && step.With.Field("url").IsExpression()}
 	if headers := v.detail.Keys.EventHeaders; headers["traceparent"] != "" {
 		event, err := engine.ParseEventID(v.detail.Event)
 		if err == nil {
-			ctx = engine.WithTraceparent(ctx, engine.TraceOf(event, headers).Header(engine.AttemptSpan(v.run, s.Path, s.Attempt)))
+			ctx = engine.WithTraceparent(ctx, engine.TraceOf(event, headers).Header(engine.AttemptSpan(run, s.Path, s.Attempt)))
 		}
 	}
 	_, err = v.table[engine.ActionName(step)].Do(ctx, in)

@@ -3,6 +3,7 @@ package actions_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -142,7 +143,7 @@ func TestShownRequestEqualsTheSentOne(t *testing.T) {
 			t.Fatal(id, err)
 		}
 	}
-	actions.Sent(t.Context(), d, flow, p)
+	actions.Sent(t.Context(), d, func(string) *workflows.Workflow { return flow }, p)
 	if len(*got) != len(ids) {
 		t.Fatalf("showing requests sent some: %d", len(*got))
 	}
@@ -239,9 +240,43 @@ func TestUnsentRequestIsNotShown(t *testing.T) {
 		d := &engine.RunDetail{RunItem: engine.RunItem{ID: engine.RunID(7).String()}, Steps: []engine.StepItem{{Path: "get", Action: "http/get",
 			Attempt: 1, Status: status, Input: json.RawMessage(`{"url": "http://127.0.0.1/"}`), Output: json.RawMessage("null"),
 			Error: json.RawMessage(failure)}}}
-		actions.Sent(t.Context(), d, flow, p)
+		actions.Sent(t.Context(), d, func(string) *workflows.Workflow { return flow }, p)
 		if d.Steps[0].Request != nil {
 			t.Errorf("%s %s: %+v", status, failure, d.Steps[0].Request)
 		}
+	}
+}
+
+// TestKeptRequestIsThatOfItsRun checks that an attempt which a replay kept is shown as the earlier run sent
+// it, with that run's version, and that nothing is shown if the run was pruned.
+func TestKeptRequestIsThatOfItsRun(t *testing.T) {
+	p, flow, _ := sentSetup(t)
+	raw, err := value.EncodeStored(recordedInputs("http://127.0.0.1:1")["hook"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := func(run int64) engine.RunDetail {
+		return engine.RunDetail{RunItem: engine.RunItem{ID: engine.RunID(run).String(), Workflow: "flow", Version: fmt.Sprint("v", run)},
+			Keys: engine.RunKeys{Instance: "here"}, Steps: []engine.StepItem{{Path: "hook", Action: "webhook/send", Attempt: 1,
+				Status: "succeeded", Input: raw, Output: json.RawMessage("null"), Error: json.RawMessage("null")}}}
+	}
+	var read []string
+	shown := func(d engine.RunDetail) *engine.SentRequest {
+		actions.Sent(t.Context(), &d, func(v string) *workflows.Workflow { read = append(read, v); return flow }, p)
+		return d.Steps[0].Request
+	}
+	const older, newer = 1 << 40, 1 << 41 // with different times
+	first, kept, pruned := hook(older), hook(newer), hook(newer)
+	kept.Steps[0].Kept, kept.Steps[0].Origin = true, &engine.StepOrigin{Run: older, Version: "v0"}
+	pruned.Steps[0].Kept = true
+	a, b, own := shown(first), shown(kept), shown(hook(newer))
+	if a.Curl == "" || a.Curl != b.Curl || b.Curl == own.Curl || b.Body == own.Body {
+		t.Errorf("sent %s\nshown %s\nits own would be %s", a.Curl, b.Curl, own.Curl)
+	}
+	if read[1] != "v0" {
+		t.Errorf("versions %v are read", read)
+	}
+	if r := shown(pruned); r.Method != "" || r.Curl != "" || !strings.Contains(r.Note, "pruned") {
+		t.Errorf("of a pruned run: %+v", r)
 	}
 }

@@ -104,8 +104,8 @@ func (s *server) newConsole() (*console.Console, error) {
 		SessionKey: func() ([]byte, error) { return s.keys.Key("console sessions") }, Sessions: s.store,
 		Address: func(r *http.Request) netip.Addr { return triggers.Sender(r, s.project.Load().Server.TrustedProxies) }, HooksURL: s.hooksURL(),
 		Loopback: isLoopback(s.consoleListener.Addr()), TLS: s.adminCerts != nil, Ready: s.ready, State: s.state.Load, Logger: s.o.log,
-		Sent: func(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow) {
-			actions.Sent(ctx, d, flow, s.project.Load())
+		Sent: func(ctx context.Context, d *engine.RunDetail, versions func(string) *workflows.Workflow) {
+			actions.Sent(ctx, d, versions, s.project.Load())
 		},
 		Admit: s.admit, Evaluate: s.evaluate, Backtest: s.backtest,
 		Poll: s.poll, AwaitSecret: s.hooks.AwaitSecret, Send: s.sample, Judge: s.checkSample,

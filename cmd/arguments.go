@@ -113,3 +113,22 @@ func meantCommand(c *cobra.Command, word string) string {
 	}
 	return spelling.Nearest(word, names)
 }
+
+// shownBy are the commands that show what an id with a prefix names.
+var shownBy = []struct{ prefix, command string }{{"run_", "run"}, {"evt_", "event"}, {"bat_", "batches"}, {"ref_", "quarantine"},
+	{"cfl_", "admit"}}
+
+// otherID reports an argument that is not an id with the own prefix of a command: if it is the id of something
+// else, with the command for that, otherwise with a hint.
+func otherID(err error, own, id, hint string) error {
+	for _, x := range shownBy {
+		if rest, is := strings.CutPrefix(id, x.prefix); is && rest != "" && x.prefix != own {
+			hint = fmt.Sprintf("write hookloom %s %s", x.command, id)
+			if x.prefix == "bat_" {
+				hint = "write hookloom batches" // it lists them, with their counts
+			}
+			break
+		}
+	}
+	return usageError("%v; %s", err, hint)
+}

@@ -139,7 +139,7 @@ func (a *app) eventCmd() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := engine.ParseEventID(args[0])
 			if err != nil {
-				return usageError("%v; hookloom events --grep %s finds the event with this id of the sender", err, args[0])
+				return otherID(err, "evt_", args[0], fmt.Sprintf("hookloom events --grep %s finds the event with this id of the sender", args[0]))
 			}
 			return f.reading(func(h *store.History) error {
 				d, err := h.EventDetail(c.Context(), id)

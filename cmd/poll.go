@@ -230,7 +230,11 @@ func (a *app) printComparison(x engine.Comparison) error {
 		a.printf("\nPolling at another interval, over these events:\n")
 		t = newTable("INTERVAL", "MEAN DELAY", "P95", "REQUESTS PER DAY", "EMPTY")
 		for _, i := range x.Intervals {
-			t.row(i.Interval, secondsText(i.Mean), secondsText(i.P95), fmt.Sprintf("%.0f", i.RequestsPerDay), fmt.Sprintf("%.0f %%", 100*i.Empty))
+			empty := "too few polls"
+			if i.Empty != nil {
+				empty = fmt.Sprintf("%.0f %%", 100**i.Empty)
+			}
+			t.row(i.Interval, secondsText(i.Mean), secondsText(i.P95), fmt.Sprintf("%.0f", i.RequestsPerDay), empty)
 		}
 		if err := t.print(a.out); err != nil {
 			return err

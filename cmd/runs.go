@@ -61,7 +61,7 @@ func (a *app) runCmd() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := engine.ParseRunID(args[0])
 			if err != nil {
-				return usageError("%v", err)
+				return otherID(err, "run_", args[0], "hookloom runs lists the runs")
 			}
 			return f.reading(func(h *store.History) error {
 				d, err := runDetail(c.Context(), h, id)
@@ -94,18 +94,21 @@ func (f *listFlags) sent(ctx context.Context, h *store.History, d *engine.RunDet
 	if err != nil {
 		return
 	}
-	flow := l.project.Workflows[d.Workflow]
-	if flow == nil || flow.Version != d.Version {
-		text, err := h.VersionText(ctx, d.Version)
+	actions.Sent(ctx, d, func(version string) *workflows.Workflow {
+		flow := l.project.Workflows[d.Workflow]
+		if flow != nil && flow.Version == version {
+			return flow
+		}
+		text, err := h.VersionText(ctx, version)
 		if err != nil {
-			return
+			return nil
 		}
-		var mistakes workflows.Mistakes
-		if flow, mistakes = l.project.Compile(d.Workflow, []byte(text), workflows.Pins{}); mistakes.Errors() > 0 {
-			return
+		flow, mistakes := l.project.Compile(d.Workflow, []byte(text), workflows.Pins{})
+		if mistakes.Errors() > 0 {
+			return nil
 		}
-	}
-	actions.Sent(ctx, d, flow, l.project)
+		return flow
+	}, l.project)
 }
 
 func (a *app) printRun(d *engine.RunDetail) error {
@@ -173,6 +176,9 @@ func (a *app) printSteps(steps []engine.StepItem) {
 	for _, s := range steps {
 		took := attemptText(s)
 		a.printf("  %-9s  %s  %s  attempt %d  %s  %s\n", s.Status, printable(s.Path), s.Action, s.Attempt, clock(s.StartedAt), took)
+		if kept := s.KeptText(); kept != "" {
+			a.printf("    %s\n", kept)
+		}
 		for _, part := range []struct {
 			name string
 			raw  json.RawMessage

@@ -181,12 +181,15 @@ type Delays struct {
 type IntervalCost struct {
 	Interval string `json:"interval"`
 	// Mean and P95 delay in seconds; requests in a day; the share of polls that would
-	// have found nothing.
-	Mean           float64 `json:"mean_delay"`
-	P95            float64 `json:"p95_delay"`
-	RequestsPerDay float64 `json:"requests_per_day"`
-	Empty          float64 `json:"empty_share"`
+	// have found nothing, nil if fewer than fewPolls would have been made.
+	Mean           float64  `json:"mean_delay"`
+	P95            float64  `json:"p95_delay"`
+	RequestsPerDay float64  `json:"requests_per_day"`
+	Empty          *float64 `json:"empty_share,omitempty"`
 }
+
+// fewPolls is the number of polls below which no share of them is estimated.
+const fewPolls = 10
 
 // Compare computes a comparison from recorded events and polls.
 func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
@@ -228,8 +231,12 @@ func Compare(trigger string, since, now time.Time, s Sightings) Comparison {
 	}
 	c.WebhookDelay, c.PollDelay, c.Lag = DelaysOf(webhook), DelaysOf(poll), DelaysOf(lag)
 	c.Inlets = inlets(s.Events)
-	perPoll := c.costs(s.Polls, now)
-	c.intervals(times, since, now, perPoll)
+	perPoll := c.costs(s.Polls)
+	seen := now // when the recorded time began
+	if len(s.Polls) > 0 {
+		seen = s.Polls[0].At
+	}
+	c.intervals(times, since, now, seen, perPoll)
 	if c.WebhookDelay != nil && c.WebhookDelay.P50 > 0 {
 		// On average an event waits half an interval.
 		every := time.Duration(2 * c.WebhookDelay.P50 * float64(time.Second))
@@ -252,7 +259,7 @@ func quotaUsed(text string) float64 {
 }
 
 // costs adds up the cost of polling; it returns the requests per poll.
-func (c *Comparison) costs(polls []PollEntry, now time.Time) (perPoll float64) {
+func (c *Comparison) costs(polls []PollEntry) (perPoll float64) {
 	found := 0
 	for _, p := range polls {
 		c.Polls++
@@ -275,17 +282,20 @@ func (c *Comparison) costs(polls []PollEntry, now time.Time) (perPoll float64) {
 	if found > 0 {
 		c.RequestsPerFind = float64(c.Requests) / float64(found)
 	}
-	if days := now.Sub(polls[0].At).Hours() / 24; days > 0 && c.Polls > 1 {
-		c.RequestsPerDay = float64(c.Requests) / days
+	perPoll = float64(c.Requests) / float64(c.Polls)
+	// Of n polls, n-1 intervals have passed.
+	if span := polls[len(polls)-1].At.Sub(polls[0].At); span > 0 {
+		c.RequestsPerDay = float64(c.Requests) * float64(c.Polls-1) * float64(24*time.Hour) / (float64(c.Polls) * float64(span))
 	}
-	return float64(c.Requests) / float64(c.Polls)
+	return perPoll
 }
 
 // comparedIntervals are the intervals that Compare evaluates.
 var comparedIntervals = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, time.Hour}
 
-// intervals simulates polls at each interval over the times at which the events happened.
-func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll float64) {
+// intervals simulates polls at each interval over the times at which the events happened. They were watched
+// from seen on.
+func (c *Comparison) intervals(times []time.Time, since, now, seen time.Time, perPoll float64) {
 	if len(times) == 0 {
 		return
 	}
@@ -309,9 +319,17 @@ func (c *Comparison) intervals(times []time.Time, since, now time.Time, perPoll 
 		for _, w := range waits {
 			sum += w.Seconds()
 		}
-		polls := max(float64(now.Sub(begin))/float64(every), 1)
-		c.Intervals = append(c.Intervals, IntervalCost{Interval: ShortDuration(every), Mean: sum / float64(len(waits)), P95: d.P95,
-			RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every), Empty: max(0, 1-float64(busy)/polls)})
+		from := begin
+		if seen.Before(begin) && !seen.Before(since) {
+			from = seen
+		}
+		x := IntervalCost{Interval: ShortDuration(every), Mean: sum / float64(len(waits)), P95: d.P95,
+			RequestsPerDay: perPoll * float64(24*time.Hour) / float64(every)}
+		if polls := float64(now.Sub(from)) / float64(every); polls >= fewPolls {
+			empty := max(0, 1-float64(busy)/polls)
+			x.Empty = &empty
+		}
+		c.Intervals = append(c.Intervals, x)
 	}
 }
 

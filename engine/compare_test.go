@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func TestComparisonCountsTheCostOfPolling(t *testing.T) {
 	both := []engine.SeenEvent{seen(0, 2, 60), seen(100, 104, 160)}
 	c := engine.Compare("orders", at, sec(86400/2), engine.Sightings{Events: both, Polls: polls})
 	if c.Trigger != "orders" || !c.Since.Equal(at) || c.Events != 2 || c.Both != 2 || c.Repeats != 2 || c.Recovered != 0 || c.Polls != 3 ||
-		c.EmptyPolls != 1 || c.FailedPolls != 1 || c.Requests != 6 || c.Bytes != 150 || c.RequestsPerFind != 6 || c.RequestsPerDay != 12 ||
+		c.EmptyPolls != 1 || c.FailedPolls != 1 || c.Requests != 6 || c.Bytes != 150 || c.RequestsPerFind != 6 || c.RequestsPerDay != 2880 ||
 		c.Quota != "75/100" || c.QuotaUsed != 0.25 {
 		t.Errorf("the cost: %+v", c)
 	}
@@ -93,8 +94,14 @@ func TestComparisonCountsTheCostOfPolling(t *testing.T) {
 	if b := c.BreakEven; b == nil || *b != (engine.IntervalCost{Interval: "4s", Mean: 2, P95: 3.8, RequestsPerDay: 43200}) {
 		t.Errorf("polling as fast as the webhook: %+v", b)
 	}
-	if len(c.Intervals) != 4 || c.Intervals[0] != (engine.IntervalCost{Interval: "10s", RequestsPerDay: 17280, Empty: 1 - 2.0/4320}) ||
-		c.Intervals[1] != (engine.IntervalCost{Interval: "1m", Mean: 10, P95: 20, RequestsPerDay: 2880, Empty: 1 - 2.0/720}) ||
+	empty := func(x engine.IntervalCost) float64 {
+		if x.Empty == nil {
+			return -1
+		}
+		return *x.Empty
+	}
+	if len(c.Intervals) != 4 || c.Intervals[0].RequestsPerDay != 17280 || empty(c.Intervals[0]) != 1-2.0/4320 ||
+		c.Intervals[1].Mean != 10 || c.Intervals[1].P95 != 20 || empty(c.Intervals[1]) != 1-2.0/720 ||
 		c.Intervals[2].Mean != 100 || c.Intervals[3].Interval != "1h" || c.Intervals[3].P95 != 3500 {
 		t.Errorf("other intervals: %+v", c.Intervals)
 	}
@@ -102,7 +109,7 @@ func TestComparisonCountsTheCostOfPolling(t *testing.T) {
 	known.Repeats = 0
 	few := engine.Compare("orders", at, sec(86400/2), engine.Sightings{Polls: polls[:2],
 		Events: []engine.SeenEvent{far, known, {Time: sec(70), Webhook: sec(90), Poll: sec(70)}}})
-	if few.FarTimes != 1 || few.WebhookDelay != nil || few.PollDelay != nil || few.Intervals[3].Mean != 1780 || few.RequestsPerDay != 6 {
+	if few.FarTimes != 1 || few.WebhookDelay != nil || few.PollDelay != nil || few.Intervals[3].Mean != 1780 || few.RequestsPerDay != 2160 {
 		t.Errorf("events without a time of their own: %+v, %+v, %+v", few, few.WebhookDelay, few.PollDelay)
 	}
 	if one := engine.Compare("orders", at, sec(60), engine.Sightings{Polls: polls[:1], Events: both}); one.RequestsPerDay != 0 ||
@@ -113,7 +120,7 @@ func TestComparisonCountsTheCostOfPolling(t *testing.T) {
 		t.Errorf("no polls: %+v", none.Intervals)
 	}
 	later := engine.Compare("orders", sec(-60), sec(10), engine.Sightings{Events: both[:1]})
-	if later.Intervals[1].Mean != 0 || later.Intervals[1].Empty != 0 {
+	if later.Intervals[1].Mean != 0 || empty(later.Intervals[1]) != -1 {
 		t.Errorf("intervals begin with the first event: %+v", later.Intervals)
 	}
 	after := engine.Compare("orders", sec(-30), sec(86400), engine.Sightings{Events: []engine.SeenEvent{seen(-60, 1, 0), seen(5, 6, 0)}})
@@ -144,6 +151,29 @@ func TestComparisonCountsTheCostOfPolling(t *testing.T) {
 		p := []engine.PollEntry{{At: at, Quota: quota}}
 		if got := engine.Compare("orders", at, at, engine.Sightings{Polls: p}); got.QuotaUsed != want || got.RequestsPerDay != 0 {
 			t.Errorf("the quota %q: %v is used, %v requests in a day", quota, got.QuotaUsed, got.RequestsPerDay)
+		}
+	}
+}
+
+// TestFewPollsAreNoHigherRate checks the requests in a day after few polls, and the share of empty polls: of
+// the time before the first event too, and none if it is too short.
+func TestFewPollsAreNoHigherRate(t *testing.T) {
+	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	for n := 1; n <= 12; n++ {
+		s := engine.Sightings{}
+		for i := range n {
+			s.Polls = append(s.Polls, engine.PollEntry{At: at.Add(time.Duration(i) * 15 * time.Second), Requests: 1})
+		}
+		last := s.Polls[n-1].At
+		s.Events = []engine.SeenEvent{{Key: "a", Time: last.Add(-time.Second), Poll: last}}
+		c := engine.Compare("prices", at.Add(-time.Hour), last.Add(5*time.Second), s)
+		want := map[bool]float64{true: 5760}[n > 1]
+		if math.Abs(c.RequestsPerDay-want) > 1e-6 {
+			t.Errorf("%d polls: %v requests in a day, want %v", n, c.RequestsPerDay, want)
+		}
+		polls := float64(15*(n-1)+5) / 10
+		if got := c.Intervals[0].Empty; (got != nil) != (polls >= 10) || got != nil && math.Abs(*got-(1-1/polls)) > 1e-6 {
+			t.Errorf("%d polls: an empty share of %v", n, got)
 		}
 	}
 }

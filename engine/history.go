@@ -364,6 +364,12 @@ type StepItem struct {
 	Input    json.RawMessage `json:"input"`
 	Output   json.RawMessage `json:"output"`
 	Error    json.RawMessage `json:"error"`
+	// Kept reports that an earlier run made the attempt, and a replay from the failed step kept it.
+	// KeptFrom is that run; it is empty if it was pruned.
+	Kept     bool   `json:"kept,omitempty"`
+	KeptFrom string `json:"kept_from,omitempty"`
+	// Origin is what the request of a kept attempt is computed from; nil for others.
+	Origin *StepOrigin `json:"-"`
 	// Warnings are about what it sent, such as a text with an empty insertion.
 	Warnings []string `json:"warnings,omitempty"`
 	// Request and Response are those of an attempt that speaks HTTP.

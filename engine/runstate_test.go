@@ -122,7 +122,7 @@ func TestKeyOfAStepIsThatOfItsFirstRun(t *testing.T) {
 	} {
 		d := engine.RunDetail{RunItem: engine.RunItem{ID: "run_1", Repeats: c.repeats}, EventItem: engine.EventItem{Inlet: engine.Inlet(c.inlet)},
 			Keys: engine.RunKeys{Instance: "i", Kept: c.kept, EventHeaders: c.headers}}
-		if got := d.IdempotencyKey("s"); got != engine.IdempotencyKey("i", c.root, "s") {
+		if got := d.IdempotencyKey(&engine.StepItem{Path: "s"}); got != engine.IdempotencyKey("i", c.root, "s") {
 			t.Errorf("%s: %s is not derived from %s", name, got, c.root)
 		}
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"encoding/json"
+	"time"
 
 	"github.com/hookloom/hookloom/workflows"
 )
@@ -40,10 +41,36 @@ type RunKeys struct {
 	EventHeaders map[string]string
 }
 
-// IdempotencyKey is the key that the attempts of a step used.
-func (d *RunDetail) IdempotencyKey(path string) string {
-	root, replay := d.ID, d.Repeats != ""
-	if k, ok := d.Keys.Kept[path]; ok {
+// StepOrigin is the run that made an attempt which a later run kept.
+type StepOrigin struct {
+	Run     RunID
+	Version string
+	// Replays reports that Run is itself a replay.
+	Replays bool
+	// Began is when the step's first attempt in Run began.
+	Began time.Time
+	// Kept are the steps of Run that reused the key of an earlier run.
+	Kept map[string]KeptKey
+}
+
+// KeptText says which run made a kept attempt; it is empty for other attempts.
+func (s StepItem) KeptText() string {
+	switch {
+	case !s.Kept:
+		return ""
+	case s.KeptFrom == "":
+		return "kept from an earlier run, which was pruned"
+	}
+	return "kept from " + s.KeptFrom
+}
+
+// IdempotencyKey is the key that an attempt used.
+func (d *RunDetail) IdempotencyKey(s *StepItem) string {
+	path, root, replay, kept := s.Path, d.ID, d.Repeats != "", d.Keys.Kept
+	if o := s.Origin; o != nil {
+		root, replay, kept = o.Run.String(), o.Replays, o.Kept
+	}
+	if k, ok := kept[path]; ok {
 		root, replay = k.Run.String(), k.Replays
 	}
 	if d.EventItem.Inlet == workflows.InletCall && !replay {

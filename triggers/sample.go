@@ -114,7 +114,9 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 		sample = r.preset.Sample
 	}
 	for k, v := range sample.Headers {
-		s.Header.Set(k, v)
+		if !strings.EqualFold(k, "User-Agent") { // a sample's marks it as a test
+			s.Header.Set(k, v)
+		}
 	}
 	if sample.ContentType != "" {
 		s.Header.Set("Content-Type", sample.ContentType)

@@ -28,11 +28,18 @@ func (c *Console) oneRun(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, d)
 }
 
-// sent sets the requests and responses of a run's attempts.
+// sent sets the requests and responses of a run's attempts. flow is the version that ran, nil if it
+// cannot be read.
 func (c *Console) sent(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow) {
-	if c.o.Sent != nil {
-		c.o.Sent(ctx, d, flow)
+	if c.o.Sent == nil {
+		return
 	}
+	c.o.Sent(ctx, d, func(version string) *workflows.Workflow {
+		if version == d.Version {
+			return flow
+		}
+		return c.versionOf(ctx, d.Workflow, version)
+	})
 }
 
 func readOrder(r *http.Request, into any) error {

@@ -99,9 +99,9 @@ type Options struct {
 	// MCP handles agents' requests at MCPPath; nil for none. It receives only requests with a
 	// token.
 	MCP http.Handler
-	// Sent sets the requests and responses of a run's attempts; nil omits them. flow is the version
-	// that ran, nil if it cannot be read.
-	Sent func(ctx context.Context, d *engine.RunDetail, flow *workflows.Workflow)
+	// Sent sets the requests and responses of a run's attempts; nil omits them. versions returns a version of its
+	// workflow, nil if it cannot be read.
+	Sent func(ctx context.Context, d *engine.RunDetail, versions func(version string) *workflows.Workflow)
 	// Evaluate evaluates an expression, or a text with ${{ }}, for a recorded event (its id, or
 	// last), or for data, which is JSON. Its error says what is wrong with them.
 	Evaluate func(ctx context.Context, text, event, data string) (*expr.Evaluation, error)

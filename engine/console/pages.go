@@ -248,15 +248,20 @@ func (c *Console) runOf(w http.ResponseWriter, r *http.Request, text string) (*e
 // flowOf returns the version of the workflow to which a run is pinned; nil if it can no longer be
 // read.
 func (c *Console) flowOf(ctx context.Context, d *engine.RunDetail) *workflows.Workflow {
+	return c.versionOf(ctx, d.Workflow, d.Version)
+}
+
+// versionOf returns a version of a workflow; nil if it can no longer be read.
+func (c *Console) versionOf(ctx context.Context, id, version string) *workflows.Workflow {
 	p := c.o.Project()
-	if w := p.Workflows[d.Workflow]; w != nil && w.Version == d.Version {
+	if w := p.Workflows[id]; w != nil && w.Version == version {
 		return w
 	}
-	text, err := c.o.Log.VersionText(ctx, d.Version)
+	text, err := c.o.Log.VersionText(ctx, version)
 	if err != nil {
 		return nil
 	}
-	return c.compiled(p, d.Workflow, text)
+	return c.compiled(p, id, text)
 }
 
 func (c *Console) compiled(p *workflows.Project, id, text string) *workflows.Workflow {

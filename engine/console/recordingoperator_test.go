@@ -191,7 +191,7 @@ func (d *recordingOperator) whole(o *console.Options) {
 			Left: []string{"workflows/new.yaml"}}
 	}
 	o.Acks = func() *engine.Delays { return &engine.Delays{P50: 0.012, P99: 0.5} }
-	o.Sent = func(_ context.Context, r *engine.RunDetail, _ *workflows.Workflow) {
+	o.Sent = func(_ context.Context, r *engine.RunDetail, _ func(string) *workflows.Workflow) {
 		for i := range r.Steps {
 			if r.Steps[i].Action == "http/post" {
 				r.Steps[i].Request = &engine.SentRequest{Method: "POST", URL: "https://a.example/x",

@@ -83,18 +83,20 @@ func keptRuns(ctx context.Context, db *sql.DB, id engine.RunID) (kept map[string
 }
 
 // runKeys reads what the idempotency keys of a run are derived from.
-func (h *History) runKeys(ctx context.Context, id engine.RunID, event int64) (k engine.RunKeys, err error) {
+func (h *History) runKeys(ctx context.Context, id engine.RunID, event int64, d *engine.RunDetail) error {
 	var headers string
-	err = h.db.QueryRowContext(ctx, `SELECT value, coalesce((SELECT headers FROM events WHERE id = ?), '{}') FROM meta
-		WHERE name = 'instance'`, event).Scan(&k.Instance, &headers)
+	err := h.db.QueryRowContext(ctx, `SELECT value, coalesce((SELECT headers FROM events WHERE id = ?), '{}') FROM meta
+		WHERE name = 'instance'`, event).Scan(&d.Keys.Instance, &headers)
 	if err != nil {
-		return k, classify(err)
+		return classify(err)
 	}
-	if json.Unmarshal([]byte(headers), &k.EventHeaders) != nil {
-		k.EventHeaders = nil // a damaged row must not hide the run
+	if json.Unmarshal([]byte(headers), &d.Keys.EventHeaders) != nil {
+		d.Keys.EventHeaders = nil // a damaged row must not hide the run
 	}
-	k.Kept, err = keptRuns(ctx, h.db, id)
-	return k, err
+	if d.Keys.Kept, err = keptRuns(ctx, h.db, id); err != nil {
+		return err
+	}
+	return h.origins(ctx, id, d)
 }
 
 // InDoubt counts the runs with calls in doubt among those that are about to be replayed.

@@ -147,7 +147,7 @@ func (h *History) RunDetail(ctx context.Context, id engine.RunID) (*engine.RunDe
 	if err := h.calls(ctx, id, d); err != nil {
 		return nil, err
 	}
-	if d.Keys, err = h.runKeys(ctx, id, event); err != nil {
+	if err := h.runKeys(ctx, id, event, d); err != nil {
 		return nil, err
 	}
 	d.CalledBy, err = h.calledBy(ctx, event)
