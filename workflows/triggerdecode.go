@@ -449,29 +449,3 @@ func (d *decoder) schedule(o *objectNode) *Schedule {
 	}
 	return s
 }
-
-// zones are common time zones, for suggestions.
-var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Paris", "Europe/Madrid",
-	"Europe/Rome", "Europe/Istanbul", "Europe/Amsterdam",
-	"Europe/Zurich", "Europe/Vienna", "Europe/Warsaw", "Europe/Moscow", "America/New_York", "America/Chicago",
-	"America/Denver", "America/Los_Angeles",
-	"America/Sao_Paulo", "America/Toronto", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata",
-	"Asia/Dubai", "Australia/Sydney"}
-
-// timezone reads a time zone; nil if it is not set.
-func (d *decoder) timezone(o *objectNode, name string) *time.Location {
-	tz := o.text(name, "")
-	if tz == "" {
-		return nil
-	}
-	loc, err := time.LoadLocation(tz)
-	if err != nil {
-		hint := spelling.Suggest(tz, zones)
-		if hint == "" {
-			hint = "write the name of a place, such as Europe/Berlin, or UTC"
-		}
-		d.add(o.at(name), "unknown-word", fmt.Sprintf("no time zone %q", tz), hint)
-		return nil
-	}
-	return loc
-}
