@@ -71,7 +71,7 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 		return
 	}
 	if t.Webhook != nil {
-		c.eventNames(w.src, s.pos, t.Webhook, s.Events)
+		c.eventNames(w.src, s.eventPos, t.Webhook, s.Events)
 		c.batchTypes(w.src, s.pos, t.Webhook, s.Events)
 	}
 	if t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync {
@@ -95,21 +95,41 @@ func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
 	})
 }
 
-// eventNames warns about event types that the provider is not known to send.
-func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) {
+// eventNames warns about event types that the provider is not known to send; at are their places.
+func (c *checker) eventNames(src *source, at []Pos, wh *Webhook, events []string) {
 	p := presetOf(c.catalog.Presets, wh.Provider)
 	if p == nil || len(p.Events) == 0 {
 		return
 	}
-	for _, e := range events {
-		if !slices.Contains(p.Events, e) && !strings.HasSuffix(e, "*") {
-			if s := spelling.Nearest(e, p.Events); s != "" {
-				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
-			} else if s := suffixMatch(e, p.Events); s != "" {
-				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
+	for i, e := range events {
+		if slices.Contains(p.Events, e) || strings.HasSuffix(e, "*") {
+			continue
+		}
+		hint := ""
+		if all := kindsOfEvent(e, p.Events); all != "" {
+			hint = all
+		} else if s := spelling.Nearest(e, p.Events); s != "" {
+			hint = fmt.Sprintf("did you mean %q?", s)
+		} else if s := suffixMatch(e, p.Events); s != "" {
+			hint = fmt.Sprintf("did you mean %q?", s)
+		}
+		if hint != "" {
+			src.warn(at[i], "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), hint)
+		}
+	}
+}
+
+// kindsOfEvent proposes all events of an object for its bare name: pull_request.* for pull_request, if the
+// provider sends pull_request.opened and others.
+func kindsOfEvent(e string, events []string) string {
+	for _, separator := range []string{".", "/", ":"} {
+		for _, x := range events {
+			if strings.HasPrefix(x, e+separator) {
+				return fmt.Sprintf("write %s%s* for all of them, or one such as %s", e, separator, x)
 			}
 		}
 	}
+	return ""
 }
 
 // batchTypes warns if event types are selected but a delivery may contain several events.

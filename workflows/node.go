@@ -345,6 +345,24 @@ func (o *objectNode) texts(name string) []string {
 	return out
 }
 
+// places returns the positions of the texts that texts returns.
+func (o *objectNode) places(name string) []Pos {
+	v := o.vals[name]
+	if v == nil {
+		return nil
+	}
+	if v.Kind == yaml.ScalarNode {
+		return []Pos{o.d.pos(v)}
+	}
+	var out []Pos
+	for _, c := range v.Content {
+		if c.Kind == yaml.ScalarNode {
+			out = append(out, o.d.pos(c))
+		}
+	}
+	return out
+}
+
 func (o *objectNode) object(name string) *objectNode {
 	v := o.vals[name]
 	if v == nil || v.Kind != yaml.MappingNode {

@@ -58,7 +58,8 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	w := &Webhook{InletCommon: d.common(o), Provider: o.text("provider", ""), Variant: o.text("variant", ""),
 		CallbackURL: o.text("callback_url", ""),
 		Params:      d.value(o.vals["params"]), Events: o.texts("events"), Path: o.text("path", "/hooks/"+name), Methods: o.texts("method"),
-		MaxBody: o.size("max_body", 0), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events")}
+		MaxBody: o.size("max_body", 0), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events"),
+		eventPos: o.places("events")}
 	d.webAddress(o, "callback_url")
 	if v := o.vals["secret"]; v != nil {
 		w.Secrets = d.secretValues(v)
