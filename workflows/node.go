@@ -198,6 +198,10 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if n.Kind == yaml.SequenceNode && what == "foreach" {
 		hint = `write the list as an expression, in quotes: foreach: '["a", "b"]'`
 	}
+	if form := writtenForm(n, what, want); form != "" &&
+		(hint == "" || want == "a list" && n.Kind == yaml.MappingNode && structureForms[what] == "") {
+		hint = form
+	}
 	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
 }
 
@@ -257,8 +261,8 @@ func scalarForm(what, want, value string) string {
 		return "write batch: {key: event.data.id, size: 100, wait: 10s}"
 	case what == "cancel_on":
 		return "write cancel_on: {event: NAME, key: event.data.id}"
-	case want == "a list" && plainName.MatchString(value):
-		return fmt.Sprintf("write %s: [%s]", what, value)
+	case what == "a trigger" && plainName.MatchString(value):
+		return "write {webhook: {provider: " + value + `, secret: "${{ secrets.NAME }}"}}`
 	}
 	return ""
 }
