@@ -283,6 +283,9 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 func durationHint(s string) string {
+	if short := shortDuration(s); short != "" {
+		return "write " + short
+	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil && durationParts.MatchString(s+"s") {
 		if f >= 100 && !strings.Contains(s, ".") {
 			return fmt.Sprintf("write %ss, or %sms for milliseconds", s, s)

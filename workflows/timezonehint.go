@@ -75,6 +75,9 @@ var zoneCities = map[string]string{
 // zoneOffset matches a distance from UTC.
 var zoneOffset = lazyregexp.New(`(?i)^(?:UTC|GMT|Z)?\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?$`)
 
+// lettersOnly matches a word.
+var lettersOnly = lazyregexp.New(`[A-Za-z]{3,}`)
+
 // zoneList says where the names of time zones are.
 const zoneList = "write the name of a city that has a zone, such as Europe/Berlin, or UTC: " +
 	"https://data.iana.org/time-zones/tzdb/zone1970.tab lists them"

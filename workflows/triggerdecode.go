@@ -400,7 +400,7 @@ func (p *Poll) UseListing(list *Poll) {
 
 func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	preset := o.has("provider")
-	if !preset && !o.has("request") {
+	if !preset && !o.has("request") && !d.misspelt[fieldOfNode{o.node, "request"}] {
 		d.add(o.pos(), "missing-key", "poll needs request:", `write request: {url: "https://api.example.com/orders"}`)
 	}
 	d.when(o, "poll", "every: 5m")
@@ -424,6 +424,8 @@ func (d *decoder) when(o *objectNode, what, hint string) {
 	switch every := o.has("every"); {
 	case every && cron != nil:
 		d.add(o.pos(), "exclusive-keys", what+" needs every or cron, not both", "drop one of them")
+	case !every && cron == nil && d.misspelt[fieldOfNode{o.node, "every"}]:
+		// reported as an unknown key
 	case !every && cron == nil:
 		d.add(o.pos(), "missing-key", what+" needs every: or cron:", hint)
 	case cron != nil && strings.TrimSpace(o.text("cron", "")) == "":

@@ -266,3 +266,75 @@ func (d *decoder) connectionText(v *yaml.Node, known *Connector) {
 	}
 	d.add(d.pos(v), "wrong-kind", fmt.Sprintf("a connection is a map, got %s", nodeKind(v)), form)
 }
+
+// rateForm writes rate: {per_minute: 30} as 30/m; "" for other keys.
+func rateForm(key string, in *yaml.Node, s *shape) string {
+	unit, is := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(key), "-", "_"), "per_")
+	unit = timeWords[unit]
+	if s.title != "rate" || !is || unit == "" || unit == "ms" || len(in.Content) != 2 {
+		return ""
+	}
+	text := in.Content[1].Value + "/" + unit
+	if _, _, err := parseRate(text); err != nil {
+		return ""
+	}
+	return "write rate: " + text
+}
+
+// durationWord matches a number with a unit in words or letters, clockTime hours, minutes and seconds.
+var (
+	durationWord = lazyregexp.New(`(\d+(?:\.\d+)?)\s*([A-Za-z]+)`)
+	wordsOnly    = lazyregexp.New(`^(?:\d+(?:\.\d+)?\s*[A-Za-z]+[\s,]*(?:and\s+|und\s+)?)+$`)
+	clockTime    = lazyregexp.New(`^(\d{1,2}):(\d{2}):(\d{2})$`)
+)
+
+// foreignUnits are the units of durations in other forms; a bare M is minutes here, as no duration has months.
+var foreignUnits = map[string]string{
+	"secs": "s", "mins": "m", "hr": "h", "hrs": "h", "millis": "ms", "msec": "ms",
+	"sekunde": "s", "sekunden": "s", "minuten": "m", "stunde": "h", "stunden": "h", "tag": "d", "tage": "d", "tagen": "d",
+}
+
+// shortDuration writes 5 m, 1h 30m, 5M, 2 hours and 00:05:00 in the form of the language; "" for anything else.
+func shortDuration(s string) string {
+	s = strings.TrimSpace(s)
+	out := ""
+	if m := clockTime.FindStringSubmatch(s); m != nil {
+		for i, unit := range []string{"h", "m", "s"} {
+			if n := strings.TrimLeft(m[i+1], "0"); n != "" {
+				out += n + unit
+			}
+		}
+	} else if wordsOnly.MatchString(s) {
+		for _, m := range durationWord.FindAllStringSubmatch(s, -1) {
+			unit := strings.ToLower(m[2])
+			if timeWords[unit] != "" {
+				unit = timeWords[unit]
+			} else if unit = foreignUnits[unit]; unit == "" {
+				return ""
+			}
+			out += m[1] + unit
+		}
+	}
+	if _, err := parseDuration(out); err != nil || out == s {
+		return ""
+	}
+	return out
+}
+
+// branchRule writes the branches that start a workflow of GitHub as a condition; pattern is for others than plain names.
+func branchRule(branches *yaml.Node, pattern string) string {
+	names := plainTexts(branches)
+	for i, name := range names {
+		if strings.ContainsAny(name, `*?[]!+'"\`) {
+			return pattern
+		}
+		names[i] = `"refs/heads/` + name + `"`
+	}
+	switch len(names) {
+	case 0:
+		return pattern
+	case 1:
+		return "remove it, and write next to on: when: event.data.ref == " + names[0]
+	}
+	return "remove it, and write next to on: when: event.data.ref in [" + strings.Join(names, ", ") + "]"
+}
