@@ -127,8 +127,6 @@ func (d *decoder) elementAmongKeys(inBlock map[int]bool) (p Pos, problem, hint s
 				return Pos{n, indent + 1, utf8.RuneCountInString(body)}, "this list element stands among the keys of a map",
 					"write it as a key too: " + rest
 			}
-			return Pos{n, indent + 1, utf8.RuneCountInString(body)}, "this list element stands among the keys of a map",
-				"indent it below the key whose list it belongs to, or remove it"
 		}
 		if strings.HasPrefix(body, "- ") {
 			dash = indent
