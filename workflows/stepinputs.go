@@ -69,7 +69,7 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 var foreignInputs = map[string]string{
 	"json": "write body: it is sent as JSON", "data": "write body: (JSON) or form:", "payload": "write body:",
 	"params": "write query:", "qs": "write query:", "querystring": "write query:", "query_params": "write query:",
-	"parameters": "write query:",
+	"parameters":     "write query:",
 	"authentication": "write auth:", "token": "write auth: {bearer: ...}", "uri": "write url:", "endpoint": "write url:",
 	"address": "write url:", "header": "write headers:",
 	"content_type": "write headers: {Content-Type: ...}", "paginate": "write pages:",
