@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -52,6 +53,51 @@ func githubEvent(name string) string {
 	return fmt.Sprintf(`write on: {webhook: {provider: github, secret: "${{ secrets.GITHUB_SECRET }}", events: [%s]}}`, name)
 }
 
+// githubEvents are the words of on: that start GitHub's own workflows.
+var githubEvents = []string{"push", "pull_request", "issues", "issue_comment", "release"}
+
+// githubStart says how the project's own trigger of GitHub receives an event that starts GitHub's own workflows, beside
+// the other entries of on:; "" if it has no such trigger.
+func (c *checker) githubStart(w *Workflow, event string) string {
+	if !slices.Contains(githubEvents, event) {
+		return ""
+	}
+	own := ""
+	for _, name := range slices.Sorted(maps.Keys(c.p.Triggers)) {
+		if t := c.p.Triggers[name]; t.Webhook != nil && t.Webhook.Provider == "github" {
+			own = cmp.Or(own, name)
+		}
+	}
+	if own == "" {
+		return ""
+	}
+	events, there, others := []string{}, false, w.Trigger != nil
+	for _, s := range w.Starts {
+		if s.Trigger == own && len(s.Events) == 0 {
+			return "remove it: " + own + " receives all events of GitHub"
+		} else if s.Trigger == own {
+			events, there = append(events, s.Events...), true
+		} else if slices.Contains(githubEvents, s.Trigger) {
+			name := s.Trigger
+			if name != "push" {
+				name += ".*"
+			}
+			events = append(events, name)
+		} else {
+			others = true
+		}
+	}
+	slices.Sort(events)
+	entry := fmt.Sprintf("%s: {events: [%s]}", own, strings.Join(slices.Compact(events), ", "))
+	switch {
+	case there:
+		return "remove " + event + ", and write " + entry
+	case others:
+		return "write " + entry + " in place of " + event
+	}
+	return "write on: {" + entry + "}"
+}
+
 func (c *checker) startTrigger(w *Workflow, s Start) {
 	if s.Trigger == AlertsTrigger {
 		return
@@ -67,11 +113,12 @@ func (c *checker) startTrigger(w *Workflow, s Start) {
 		return
 	}
 	if t == nil {
-		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger), c.unknownStart(s.Trigger))
+		w.src.add(s.pos, "unknown-trigger", fmt.Sprintf("no trigger is named %q", s.Trigger),
+			cmp.Or(c.githubStart(w, s.Trigger), c.unknownStart(s.Trigger)))
 		return
 	}
 	if t.Webhook != nil {
-		c.eventNames(w.src, s.pos, t.Webhook, s.Events)
+		c.eventNames(w.src, s.eventPos, t.Webhook, s.Events)
 		c.batchTypes(w.src, s.pos, t.Webhook, s.Events)
 	}
 	if t.Webhook != nil && t.Webhook.Respond != nil && t.Webhook.Respond.Sync {
@@ -95,21 +142,41 @@ func (c *checker) syncSteps(w *Workflow, limit time.Duration) {
 	})
 }
 
-// eventNames warns about event types that the provider is not known to send.
-func (c *checker) eventNames(src *source, at Pos, wh *Webhook, events []string) {
+// eventNames warns about event types that the provider is not known to send; at are their places.
+func (c *checker) eventNames(src *source, at []Pos, wh *Webhook, events []string) {
 	p := presetOf(c.catalog.Presets, wh.Provider)
 	if p == nil || len(p.Events) == 0 {
 		return
 	}
-	for _, e := range events {
-		if !slices.Contains(p.Events, e) && !strings.HasSuffix(e, "*") {
-			if s := spelling.Nearest(e, p.Events); s != "" {
-				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
-			} else if s := suffixMatch(e, p.Events); s != "" {
-				src.warn(at, "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), fmt.Sprintf("did you mean %q?", s))
+	for i, e := range events {
+		if slices.Contains(p.Events, e) || strings.HasSuffix(e, "*") {
+			continue
+		}
+		hint := ""
+		if all := kindsOfEvent(e, p.Events); all != "" {
+			hint = all
+		} else if s := spelling.Nearest(e, p.Events); s != "" {
+			hint = fmt.Sprintf("did you mean %q?", s)
+		} else if s := suffixMatch(e, p.Events); s != "" {
+			hint = fmt.Sprintf("did you mean %q?", s)
+		}
+		if hint != "" {
+			src.warn(at[i], "unknown-event", fmt.Sprintf("%s has no event %q", wh.Provider, e), hint)
+		}
+	}
+}
+
+// kindsOfEvent proposes all events of an object for its bare name: pull_request.* for pull_request, if the
+// provider sends pull_request.opened and others.
+func kindsOfEvent(e string, events []string) string {
+	for _, separator := range []string{".", "/", ":"} {
+		for _, x := range events {
+			if strings.HasPrefix(x, e+separator) {
+				return fmt.Sprintf("write %s%s* for all of them, or one such as %s", e, separator, x)
 			}
 		}
 	}
+	return ""
 }
 
 // batchTypes warns if event types are selected but a delivery may contain several events.
@@ -211,7 +278,7 @@ func anyReads(list []*Expr, name string) bool {
 func (c *checker) cron(t *Trigger, text string, at Pos) {
 	if text != "" && c.catalog.CheckCron != nil {
 		if err := c.catalog.CheckCron(text); err != nil {
-			t.src.add(at, "bad-cron", err.Error(), "minute hour day month weekday, such as 0 7 * * 1-5")
+			t.src.add(at, "bad-cron", err.Error(), c.cronHint(text))
 			return
 		}
 	}
@@ -251,6 +318,8 @@ func (c *checker) listed(t *Trigger, p *Poll) {
 	case p.Request == nil && p.Provider != "":
 		t.src.add(p.pos, "no-list", fmt.Sprintf("the preset %s does not say how to list its events", p.Provider),
 			"write request:, items: and key:")
+	case p == t.Poll && p.Provider == "":
+		// reported with the structure of the document
 	case p.Request == nil:
 		t.src.add(p.pos, "missing-key", "poll needs request:", `write request: {url: "https://api.example.com/orders"}`)
 	case len(p.Key) == 0 && p.Cursor == nil:

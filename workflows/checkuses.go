@@ -1,10 +1,12 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/hookloom/hookloom/workflows/expr"
 	"github.com/hookloom/hookloom/workflows/spelling"
@@ -34,7 +36,7 @@ func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 		} else if file, ok := strings.CutPrefix(st.Uses, "./"); ok {
 			hint = "to run another workflow write call: " + workflowID(strings.TrimPrefix(file, "workflows/"))
 		} else if hint == "" {
-			hint = s.actionsLike(st.Uses)
+			hint = cmp.Or(s.actionByWord(st.Uses), s.actionsLike(st.Uses))
 		}
 		src.add(at, "unknown-action", fmt.Sprintf("there is no action %q", st.Uses), hint)
 		return
@@ -58,6 +60,35 @@ func (s *stepChecker) uses(st *Step, sc *expr.Scope) {
 // namedActions returns the names of the actions whose connector has a name too.
 func namedActions(all *Actions) []string {
 	return slices.DeleteFunc(all.Names(), func(name string) bool { return strings.HasPrefix(name, "/") })
+}
+
+// actionByWord proposes the action of a connector whose name is one of the words of a method of its API: slack/post for
+// slack/postMessage or slack/chat.postMessage.
+func (s *stepChecker) actionByWord(name string) string {
+	head, method, _ := strings.Cut(name, "/")
+	var fits []string
+	for _, known := range s.c.catalog.Actions.Names() {
+		action, own := strings.CutPrefix(known, head+"/")
+		if own && slices.Contains(wordsOf(method), action) {
+			fits = append(fits, known)
+		}
+	}
+	if len(fits) != 1 {
+		return ""
+	}
+	return "write uses: " + fits[0]
+}
+
+// wordsOf splits a name such as chat.postMessage into its words.
+func wordsOf(name string) []string {
+	var spaced strings.Builder
+	for _, r := range name {
+		if unicode.IsUpper(r) {
+			spaced.WriteByte(' ')
+		}
+		spaced.WriteRune(unicode.ToLower(r))
+	}
+	return strings.FieldsFunc(spaced.String(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
 // actionsLike lists a connector's actions if only the last part of the name is wrong.
@@ -110,9 +141,10 @@ func (s *stepChecker) with(st *Step, at Pos) {
 			if said, meant := foreignInput(st.Uses, f.name); said != "" && st.Spec.Connector == nil {
 				hint, other[meant] = said, true
 			}
-			if hint == "" {
-				hint = "known are " + strings.Join(names, ", ")
+			if meant := sameMeaning(f.name, names, given); meant != "" && hint == "" {
+				hint, other[meant] = "write "+meant+":", true
 			}
+			hint = cmp.Or(methodOfAction(st.Uses, f.name), hint, "known are "+strings.Join(names, ", "))
 			src.add(f.value.keyPos(src, f.name), "unknown-input", fmt.Sprintf("%s has no input %q", st.Uses, f.name), hint)
 			continue
 		}
@@ -247,7 +279,7 @@ func missingHint(name string, sample any, help string, given []namedValue) strin
 	if len(given) == 0 {
 		line = fmt.Sprintf("with: {%s}", line)
 	} else {
-		line = "to with: " + line
+		line += " under with:"
 	}
 	if help == "" {
 		return "add " + line

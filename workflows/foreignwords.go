@@ -10,17 +10,17 @@ import (
 // foreignWords maps keys of other tools to their equivalents.
 var foreignWords = map[string]string{
 	"continue-on-error": "continue_on_error", "runs-on": "not needed: steps run in the server", "env": "vars",
-	"jobs": "steps (one list; parallel: for width)", "workflow_dispatch": "on: manual", "workflow_call": "on: call",
+	"jobs": oneList, "workflow_dispatch": "on: manual", "workflow_call": "on: call",
 	"timeout-minutes": "timeout: 5m", "matrix": "foreach", "strategy": "foreach", "max-parallel": "max_parallel",
 	"fail-fast": "fail_fast", "outputs": "output", "tasks": "steps", "triggers": "on", "trigger": "on",
-	"actions": "steps", "action": "uses", "condition": "when, or if in a step", "conditions": "when",
-	"sequence": "steps", "type": "uses", "run": "uses: log or an http action (no shell here)", "needs": "not needed: steps run in order",
-	"retries": "retry", "errors": "on_failure", "finally": "finally of the workflow; a step has on_failure",
-	"always": "finally, of the workflow", "cancelOn": "cancel_on", "batchEvents": "batch", "throttle": "rate",
-	"ensure": "finally, of the workflow", "variables": "vars", "cron": "on: schedule",
+	"actions": "steps", "action": "uses", "condition": "when: in the workflow, or if: in a step", "conditions": "when",
+	"sequence": "steps", "type": "uses", "run": noShell, "needs": "not needed: steps run in order",
+	"retries": "retry", "errors": "on_failure", "finally": "finally: of the workflow; a step has on_failure:",
+	"always": "finally: of the workflow", "cancelOn": "cancel_on", "batchEvents": "batch", "throttle": "rate",
+	"ensure": "finally: of the workflow", "variables": "vars", "cron": "on: schedule",
 	"service": "uses", "choose": "switch", "repeat": "foreach", "delay": "sleep", "wait_for_trigger": "wait",
 	"params": "with", "inputs": "with", "then": "steps", "each": "foreach", "for_each": "foreach", "loop": "foreach",
-	"log": "uses: log", "http": "uses: http/request", "filter": "when, or if in a step",
+	"log": "uses: log", "http": "uses: http/request", "filter": "when: in the workflow, or if: in a step",
 	"paginate": "pages: in a poll", "cancel-in-progress": "concurrency: {limit: 1, on_full: replace}",
 	"on_error": "on_failure", "catch": "on_failure", "schedule": "on: {schedule: ...}",
 	"webhook": "on: {webhook: ...}", "parallelism": "max_parallel",
@@ -37,6 +37,8 @@ const severalWaits = "for the first of several write wait: {any: [{event: NAME, 
 const (
 	inProjectFile  = "it belongs in hookloom.yaml"
 	inWorkflowName = "folders group workflows: workflows/billing/refund.yaml is billing/refund"
+	oneList        = "write one list under steps:; parallel: runs steps at the same time"
+	noShell        = "there is no shell; write uses: log, or call a service with http/post"
 	noCode         = "steps run no code: write an expression ${{ }}, set: {...} or uses: jq"
 	noCondition    = "foreach: goes through a list; to repeat an action until it succeeds write retry: {max: 10, delay: 30s}"
 	pauseOrLimit   = "to pause for a time write sleep: 5m instead of wait; the limit of a wait is timeout: 5m, next to wait:"
@@ -255,6 +257,44 @@ var foreignInputsOf = map[string]map[string]string{
 	"hookloom/emit": {"event": "trigger", "name": "trigger", "to": "trigger", "payload": "data", "body": "data", "id": "key"},
 }
 
+// inputMeanings are groups of names for inputs of the same meaning.
+var inputMeanings = [][]string{
+	{"message", "text", "body", "content", "msg", "markdown"},
+	{"to", "channel", "recipient", "recipients", "room", "chat_id", "user", "address", "receiver"},
+	{"payload", "data", "json", "body", "content"},
+	{"endpoint", "uri", "url", "href", "link", "address", "webhook_url"},
+	{"subject", "title", "summary", "headline"},
+	{"id", "key", "identifier"},
+}
+
+// sameMeaning returns the only input of an action that has the meaning of a name and is not given, or "".
+func sameMeaning(name string, inputs []string, given []namedValue) string {
+	var fits []string
+	for _, group := range inputMeanings {
+		if !slices.Contains(group, strings.ToLower(name)) {
+			continue
+		}
+		for _, in := range inputs {
+			if slices.Contains(group, in) && !hasField(given, in) && !slices.Contains(fits, in) {
+				fits = append(fits, in)
+			}
+		}
+	}
+	if len(fits) == 1 {
+		return fits[0]
+	}
+	return ""
+}
+
+// methodOfAction says that an action such as http/post has its method in its name, "" for others.
+func methodOfAction(action, input string) string {
+	method, is := strings.CutPrefix(action, "http/")
+	if input != "method" || !is || !slices.Contains(methods, strings.ToUpper(method)) {
+		return ""
+	}
+	return action + " is always " + strings.ToUpper(method) + ": remove method"
+}
+
 // foreignInput returns the equivalent of another tool's input in an action, or "", and the name of
 // the input that it means.
 func foreignInput(action, name string) (hint, meant string) {
@@ -263,7 +303,7 @@ func foreignInput(action, name string) (hint, meant string) {
 			if begin == "http/" {
 				return word, ""
 			}
-			return "use " + word, word
+			return "write " + strings.ReplaceAll(word, " or ", ": or ") + ":", word
 		}
 	}
 	return "", ""

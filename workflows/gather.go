@@ -64,6 +64,8 @@ type CancelOn struct {
 	// Trigger is the trigger that receives the events; Events are their types.
 	Trigger string
 	Events  []string
+	// eventPos are the positions of the types.
+	eventPos []Pos
 	// Key is evaluated for the run.
 	Key []*Expr
 	pos Pos
@@ -142,9 +144,9 @@ func (b *builder) cancelOn(o *objectNode) []CancelOn {
 		}
 		out = append(out, CancelOn{
 			Trigger: f.text("event", ""),
-			Events:  f.texts("events"),
-			Key:     b.expressions(f.vals["key"]),
-			pos:     f.at("event"),
+			Events:  f.texts("events"), eventPos: f.places("events"),
+			Key: b.expressions(f.vals["key"]),
+			pos: f.at("event"),
 		})
 	}
 	return out
@@ -209,7 +211,7 @@ func (c *checker) cancelOn(w *Workflow, rule *expr.Scope) {
 			continue
 		}
 		if t.Webhook != nil {
-			c.eventNames(w.src, x.pos, t.Webhook, x.Events)
+			c.eventNames(w.src, x.eventPos, t.Webhook, x.Events)
 		}
 	}
 }

@@ -103,22 +103,36 @@ func (d *decoder) recordMeaning(in *yaml.Node, what string) {
 // value is checked too.
 func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 	hint, meant := "", ""
+	if form := rateForm(k.Value, in, s); form != "" {
+		d.recordMeaning(in, "limit")
+		d.recordMeaning(in, "per")
+		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), form)
+		return nil
+	}
 	if own := foreignWordsIn[s.title][k.Value]; own != "" {
-		if d.misspelt[fieldOfNode{in, own}] {
-			return nil // reported already
+		if !strings.HasPrefix(own, "write it inside ") && d.misspelt[fieldOfNode{in, own}] {
+			return nil // the same form for several keys was reported already
 		}
 		d.recordMeaning(in, own)
+		if k.Value == "branches" {
+			own = branchRule(valueOf(in, "branches"), own)
+		}
+		if own == pollRequest {
+			d.recordMeaning(in, "request")
+			if k.Value == "url" {
+				own = "write it inside request: request: {url: " + flowText(valueOf(in, "url")) + "}"
+			}
+		}
 		if s.field(own) != nil {
-			own = "use " + own
+			own = "write " + own + ":"
 		}
 		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), own)
 		return nil
 	}
 	if foreign, ok := foreignWords[k.Value]; ok {
-		word, _, _ := strings.Cut(foreign, " ")
-		word = strings.TrimRight(word, ":,")
+		word := foreignKey(foreign)
 		if s.field(word) != nil {
-			hint, meant = "use "+foreign, word
+			hint, meant = foreignUse(foreign), word
 		}
 	}
 	if meant == "" {
@@ -198,6 +212,10 @@ func (d *decoder) wrongKind(n *yaml.Node, what, want string) {
 	if n.Kind == yaml.SequenceNode && what == "foreach" {
 		hint = `write the list as an expression, in quotes: foreach: '["a", "b"]'`
 	}
+	if form := writtenForm(n, what, want); form != "" &&
+		(hint == "" || want == "a list" && n.Kind == yaml.MappingNode && structureForms[what] == "") {
+		hint = form
+	}
 	d.add(d.pos(n), "wrong-kind", fmt.Sprintf("%s is %s, got %s", what, want, nodeKind(n)), hint)
 }
 
@@ -259,8 +277,8 @@ func scalarForm(what, want, value string) string {
 		return "write batch: {key: event.data.id, size: 100, wait: 10s}"
 	case what == "cancel_on":
 		return "write cancel_on: {event: NAME, key: event.data.id}"
-	case want == "a list" && plainName.MatchString(value):
-		return fmt.Sprintf("write %s: [%s]", what, value)
+	case what == "a trigger" && plainName.MatchString(value):
+		return "write {webhook: {provider: " + value + `, secret: "${{ secrets.NAME }}"}}`
 	}
 	return ""
 }
@@ -347,6 +365,24 @@ func (o *objectNode) texts(name string) []string {
 	return out
 }
 
+// places returns the positions of the texts that texts returns.
+func (o *objectNode) places(name string) []Pos {
+	v := o.vals[name]
+	if v == nil {
+		return nil
+	}
+	if v.Kind == yaml.ScalarNode {
+		return []Pos{o.d.pos(v)}
+	}
+	var out []Pos
+	for _, c := range v.Content {
+		if c.Kind == yaml.ScalarNode {
+			out = append(out, o.d.pos(c))
+		}
+	}
+	return out
+}
+
 func (o *objectNode) object(name string) *objectNode {
 	v := o.vals[name]
 	if v == nil || v.Kind != yaml.MappingNode {
@@ -378,10 +414,25 @@ func (o *objectNode) keyAt(name string) Pos {
 	return o.pos()
 }
 
+// foreignKey is the key of the language that a word of another tool stands for.
+func foreignKey(foreign string) string {
+	switch foreign {
+	case oneList:
+		return "steps"
+	case noShell:
+		return "uses"
+	}
+	word, _, _ := strings.Cut(foreign, " ")
+	return strings.TrimRight(word, ":,")
+}
+
 // foreignUse returns what to write instead of a key of another tool, or that nothing is needed.
 func foreignUse(foreign string) string {
-	if strings.HasPrefix(foreign, "not needed") {
+	if strings.HasPrefix(foreign, "not needed") || foreign == oneList || foreign == noShell {
 		return foreign
 	}
-	return "use " + foreign
+	if word := foreignKey(foreign); !strings.HasPrefix(foreign, word+":") {
+		return "write " + word + ":" + strings.TrimPrefix(foreign, word)
+	}
+	return "write " + foreign
 }

@@ -399,7 +399,7 @@ func (c *checker) checkPreset(t *Trigger, w *Webhook) {
 		t.src.add(w.pos, "bad-address", fmt.Sprintf("the addresses of provider %s are not known", w.Provider),
 			"list them in allow_ips, or leave it out")
 	}
-	c.eventNames(t.src, w.eventsPos, w, w.Events)
+	c.eventNames(t.src, w.eventPos, w, w.Events)
 	c.batchTypes(t.src, w.eventsPos, w, w.Events)
 }
 

@@ -182,7 +182,7 @@ func secretsOnly() map[string]typesType { return map[string]typesType{"secrets":
 // connection reads one connection: the common keys, and the fields that its connector declares.
 func (d *decoder) connection(k, v *yaml.Node, p *Project) *Connection {
 	if v.Kind != yaml.MappingNode {
-		d.wrongKind(v, "a connection", "a map")
+		d.connectionText(v, p.Actions.connection(k.Value))
 		return nil
 	}
 	c := &Connection{

@@ -33,6 +33,14 @@ func (d *decoder) fits(n *yaml.Node, t valueType, name string) bool {
 		if n.Kind == yaml.SequenceNode {
 			return true
 		}
+		if n.Kind == yaml.MappingNode && t.kind == kindExprs {
+			want := "an expression or a list of expressions"
+			if name == "when" {
+				want = "a condition or a list of conditions"
+			}
+			d.wrongKind(n, name, want)
+			return false
+		}
 		return d.scalar(n, name)
 	case kindEither:
 		return d.fitsEither(n, t, name)
@@ -275,6 +283,9 @@ func parseDuration(s string) (time.Duration, error) {
 }
 
 func durationHint(s string) string {
+	if short := shortDuration(s); short != "" {
+		return "write " + short
+	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil && durationParts.MatchString(s+"s") {
 		if f >= 100 && !strings.Contains(s, ".") {
 			return fmt.Sprintf("write %ss, or %sms for milliseconds", s, s)

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,6 +25,9 @@ type startForm struct {
 	// inList reports whether the map is an element of a list; others are the names in that list.
 	inList bool
 	others []string
+	// whole is the complete list as a map, and keys are the keys of its maps, if each element can be a key of one.
+	whole string
+	keys  []string
 }
 
 // triggerWords are keys that contain the name of a trigger in other tools.
@@ -114,6 +118,7 @@ func (b *builder) startInList(list, n *yaml.Node) {
 		f.events = plainTexts(e)
 	}
 	f.inList = true
+	f.whole, f.keys = listAsMap(list)
 	for _, c := range list.Content {
 		if c.Kind == yaml.ScalarNode {
 			f.others = append(f.others, c.Value)
@@ -122,10 +127,55 @@ func (b *builder) startInList(list, n *yaml.Node) {
 	b.start(Start{Kind: "trigger", Trigger: k.Value, form: f, pos: b.pos(k)})
 }
 
+// listAsMap writes a list under on: as a map with the same entries; "" if they do not fit into one.
+func listAsMap(list *yaml.Node) (whole string, keys []string) {
+	var parts []string
+	for _, c := range list.Content {
+		switch {
+		case c.Kind == yaml.ScalarNode && namePattern.MatchString(c.Value):
+			parts = append(parts, c.Value+": {}")
+			keys = append(keys, c.Value)
+		case c.Kind == yaml.MappingNode && len(c.Content) == 2 && c.Content[1].Kind == yaml.MappingNode:
+			parts = append(parts, c.Content[0].Value+": "+flowText(c.Content[1]))
+			keys = append(keys, c.Content[0].Value)
+		default:
+			return "", nil
+		}
+	}
+	return "on: {" + strings.Join(parts, ", ") + "}", keys
+}
+
+// mapOfStarts reports a list under on: whose entries have settings, once with the map of all entries.
+func (c *checker) mapOfStarts(w *Workflow, s Start) bool {
+	f, settings := s.form, false
+	for i, k := range f.keys {
+		isKind := slices.Contains(settingKinds, k)
+		settings = settings || isKind
+		if slices.Contains(f.keys[:i], k) || !isKind && !c.allStart([]string{k}) {
+			return false
+		}
+	}
+	if !f.inList || f.whole == "" || !settings {
+		return false
+	}
+	for _, o := range w.Starts {
+		if o.form != nil && o.form.whole == f.whole {
+			if o.pos == s.pos {
+				w.src.add(s.pos, "wrong-kind", "a list under on: can hold only names", "write "+f.whole)
+			}
+			break
+		}
+	}
+	return true
+}
+
 // startForm reports a value of on: in an invalid form, with the valid one.
 func (c *checker) startForm(w *Workflow, s Start) {
 	f := s.form
 	isKind := slices.Contains(settingKinds, s.Trigger)
+	if c.mapOfStarts(w, s) {
+		return
+	}
 	switch {
 	case c.p.Triggers[s.Trigger] != nil && !f.inList:
 		w.src.add(f.pos, "wrong-kind", fmt.Sprintf("%s is a map, got %s", s.Trigger, f.got), "write "+(&startForm{
@@ -135,7 +185,7 @@ func (c *checker) startForm(w *Workflow, s Start) {
 	case len(f.names) == 1 && slices.Contains(settingKinds, f.names[0]) && !f.inList:
 		w.src.add(f.pos, "wrong-kind", fmt.Sprintf("%s needs its settings", f.names[0]), fmt.Sprintf("write on: {%s: {…}}", f.names[0]))
 	case !f.inList && !triggerWords[s.Trigger]:
-		hint := c.unknownStart(s.Trigger)
+		hint := cmp.Or(c.githubStart(w, s.Trigger), c.unknownStart(s.Trigger))
 		if hint == declareTrigger && shapes["webhook"].field(s.Trigger) != nil {
 			hint = fmt.Sprintf("if it belongs to webhook:, indent %s: by two more spaces", s.Trigger)
 		} else if hint == declareTrigger {

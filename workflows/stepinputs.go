@@ -72,16 +72,17 @@ func (c *checker) pollRequest(t *Trigger, request *Value) {
 
 // foreignInputs maps inputs of other tools to those of http steps.
 var foreignInputs = map[string]string{
-	"json": "use body: it is sent as JSON", "data": "use body: (JSON) or form:", "payload": "use body:",
-	"params": "use query:", "qs": "use query:", "querystring": "use query:", "query_params": "use query:", "parameters": "use query:",
-	"authentication": "use auth:", "token": "use auth: {bearer: ...}", "uri": "use url:", "endpoint": "use url:",
-	"address": "use url:", "header": "use headers:",
-	"content_type": "use headers: {Content-Type: ...}", "paginate": "use pages:",
-	"pagination": "use pages:", "timeout": "timeout: belongs to the step, not inside with:",
-	"retry": "retry: belongs to the step, not inside with:", "credentials": "use connection: or auth:",
-	"file": "use raw_file: (the path of a file) or multipart:", "files": "use multipart: {NAME: {file: PATH}}",
-	"output_file": "use save: true", "save_as": "use save: true", "download": "use save: true",
-	"stream": "use save: true", "save_to": "use save: true", "responseFormat": "use save: true for a file, or parse:",
+	"json": "write body: it is sent as JSON", "data": "write body: (JSON) or form:", "payload": "write body:",
+	"params": "write query:", "qs": "write query:", "querystring": "write query:", "query_params": "write query:",
+	"parameters":     "write query:",
+	"authentication": "write auth:", "token": "write auth: {bearer: ...}", "uri": "write url:", "endpoint": "write url:",
+	"address": "write url:", "header": "write headers:",
+	"content_type": "write headers: {Content-Type: ...}", "paginate": "write pages:",
+	"pagination": "write pages:", "timeout": "timeout: belongs to the step, not inside with:",
+	"retry": "retry: belongs to the step, not inside with:", "credentials": "write connection: or auth:",
+	"file": "write raw_file: (the path of a file) or multipart:", "files": "write multipart: {NAME: {file: PATH}}",
+	"output_file": "write save: true", "save_as": "write save: true", "download": "write save: true",
+	"stream": "write save: true", "save_to": "write save: true", "responseFormat": "write save: true for a file, or parse:",
 }
 
 // checkURL checks the constant beginning of a URL.

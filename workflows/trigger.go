@@ -141,6 +141,8 @@ type Webhook struct {
 	keyPos      Pos
 	// providerPos and eventsPos are the positions of those values.
 	providerPos, eventsPos Pos
+	// eventPos are the positions of the elements of events.
+	eventPos []Pos
 }
 
 // Learned is the Expect value of a trigger whose longest gap is learned from its history.

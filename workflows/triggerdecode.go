@@ -58,7 +58,8 @@ func (d *decoder) webhook(name string, o *objectNode) *Webhook {
 	w := &Webhook{InletCommon: d.common(o), Provider: o.text("provider", ""), Variant: o.text("variant", ""),
 		CallbackURL: o.text("callback_url", ""),
 		Params:      d.value(o.vals["params"]), Events: o.texts("events"), Path: o.text("path", "/hooks/"+name), Methods: o.texts("method"),
-		MaxBody: o.size("max_body", 0), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events")}
+		MaxBody: o.size("max_body", 0), pos: o.pos(), pathPos: o.at("path"), providerPos: o.at("provider"), eventsPos: o.at("events"),
+		eventPos: o.places("events")}
 	d.webAddress(o, "callback_url")
 	if v := o.vals["secret"]; v != nil {
 		w.Secrets = d.secretValues(v)
@@ -417,7 +418,7 @@ func (p *Poll) UseListing(list *Poll) {
 
 func (d *decoder) pollShape(o *objectNode, p *Poll) {
 	preset := o.has("provider")
-	if !preset && !o.has("request") {
+	if !preset && !o.has("request") && !d.misspelt[fieldOfNode{o.node, "request"}] {
 		d.add(o.pos(), "missing-key", "poll needs request:", `write request: {url: "https://api.example.com/orders"}`)
 	}
 	d.when(o, "poll", "every: 5m")
@@ -441,6 +442,8 @@ func (d *decoder) when(o *objectNode, what, hint string) {
 	switch every := o.has("every"); {
 	case every && cron != nil:
 		d.add(o.pos(), "exclusive-keys", what+" needs every or cron, not both", "drop one of them")
+	case !every && cron == nil && d.misspelt[fieldOfNode{o.node, "every"}]:
+		// reported as an unknown key
 	case !every && cron == nil:
 		d.add(o.pos(), "missing-key", what+" needs every: or cron:", hint)
 	case cron != nil && strings.TrimSpace(o.text("cron", "")) == "":
@@ -466,30 +469,4 @@ func (d *decoder) schedule(o *objectNode) *Schedule {
 			"write a longer interval, such as every: 1m, if that is often enough")
 	}
 	return s
-}
-
-// zones are common time zones, for suggestions.
-var zones = []string{"UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Paris", "Europe/Madrid",
-	"Europe/Rome", "Europe/Istanbul", "Europe/Amsterdam",
-	"Europe/Zurich", "Europe/Vienna", "Europe/Warsaw", "Europe/Moscow", "America/New_York", "America/Chicago",
-	"America/Denver", "America/Los_Angeles",
-	"America/Sao_Paulo", "America/Toronto", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata",
-	"Asia/Dubai", "Australia/Sydney"}
-
-// timezone reads a time zone; nil if it is not set.
-func (d *decoder) timezone(o *objectNode, name string) *time.Location {
-	tz := o.text(name, "")
-	if tz == "" {
-		return nil
-	}
-	loc, err := time.LoadLocation(tz)
-	if err != nil {
-		hint := spelling.Suggest(tz, zones)
-		if hint == "" {
-			hint = "write the name of a place, such as Europe/Berlin, or UTC"
-		}
-		d.add(o.at(name), "unknown-word", fmt.Sprintf("no time zone %q", tz), hint)
-		return nil
-	}
-	return loc
 }

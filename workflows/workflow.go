@@ -69,7 +69,9 @@ type Start struct {
 	Statuses []string
 	// form is set if the value of on: is not in a valid form.
 	form *startForm
-	pos  Pos
+	// eventPos are the positions of the event types.
+	eventPos []Pos
+	pos      Pos
 }
 
 // AnyWorkflow in workflow_run stands for all other workflows.
@@ -350,7 +352,7 @@ func (b *builder) startMap(n *yaml.Node) {
 			s := Start{Kind: "trigger", Trigger: k.Value, pos: b.pos(k)}
 			if v.Kind == yaml.MappingNode {
 				if o := b.object(v, "filter"); o != nil {
-					s.Events = o.texts("events")
+					s.Events, s.eventPos = o.texts("events"), o.places("events")
 				}
 			}
 			b.start(s)

@@ -138,6 +138,10 @@ func (d *decoder) syntax(err error) {
 		d.add(p, "yaml", problem, hint)
 		return
 	}
+	if p, problem, hint := d.flowTrap(); problem != "" {
+		d.add(p, "yaml", problem, hint)
+		return
+	}
 	if p, problem, hint := d.rescan(at); problem != "" {
 		d.add(p, "yaml", problem, hint)
 		return
