@@ -80,7 +80,8 @@ var timeWords = map[string]string{
 }
 
 // valueWords are the keys that people write around a single value.
-var valueWords = []string{"value", "values", "attempts", "count", "max", "limit", "expr", "expression", "condition", "text", "name", "id", "is"}
+var valueWords = []string{"value", "values", "attempts", "count", "max", "limit", "expr", "expression", "condition", "text", "name",
+	"id", "is"}
 
 // asScalar says how to write a list of one element, or a map of one value, in the place of a single value.
 func asScalar(n *yaml.Node, what string) string {
