@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/hookloom/hookloom/workflows/lazyregexp"
@@ -17,6 +18,13 @@ var envStatement = lazyregexp.New(`^[ \t]*(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.
 
 // envVariable matches a $ and the variable that is read: a name in capitals.
 var envVariable = lazyregexp.New(`^\$(?:\{[A-Z_][A-Z0-9_]*\}|[A-Z_][A-Z0-9_]*(?:[^A-Za-z0-9_}]|$))`)
+
+// expanded matches what godotenv reads as a variable, whatever follows. Other texts, such as $name and ${name}, it keeps.
+var expanded = lazyregexp.New(`^\$\{?[A-Z0-9_]`)
+
+// ErrEnvVariable is a $ in .env that does not begin a variable which is read.
+var ErrEnvVariable = errors.New("a variable is $NAME or ${NAME} here, with capitals, digits and _; to keep the $, put the value " +
+	"in single quotes")
 
 // parseEnv reads .env.
 func parseEnv(text []byte) (map[string]string, error) {
@@ -108,7 +116,7 @@ func badVariable(text []byte) error {
 			case text[i] == '\\':
 				i++
 			case text[i] != '$' || i+1 == to:
-			case bytes.IndexByte([]byte("{0123456789_ABCDEFGHIJKLMNOPQRSTUVWXYZ"), text[i+1]) >= 0 && !envVariable.MatchString(string(text[i:to])):
+			case expanded.MatchString(string(text[i:to])) && !envVariable.MatchString(string(text[i:to])):
 				bad = i
 			}
 		}
@@ -118,6 +126,5 @@ func badVariable(text []byte) error {
 	}
 	line := bytes.Count(text[:bad], []byte("\n")) + 1
 	column := bad - bytes.LastIndexByte(text[:bad], '\n')
-	return fmt.Errorf("%s:%d:%d: a variable is $NAME or ${NAME} here, with capitals, digits and _; to keep the $, put the value in "+
-		"single quotes", EnvFileName, line, column)
+	return fmt.Errorf("%s:%d:%d: %w", EnvFileName, line, column, ErrEnvVariable)
 }

@@ -91,14 +91,19 @@ func (s *Set) runForAll(ctx context.Context, argv []string) (map[string]string, 
 		}
 		return values, nil
 	}
+	const useJSON = "make the program print JSON, such as sops -d --output-type json"
 	values, err := workflows.ReadEnv(out)
+	if errors.Is(err, workflows.ErrEnvVariable) {
+		return nil, &Failure{Source: source, Problem: argv[0] + " printed a value that holds a $, which would be read as a variable",
+			Advice: useJSON}
+	}
 	if err != nil || len(values) == 0 {
 		return nil, &Failure{Source: source, Problem: argv[0] + " printed neither NAME=value lines nor a JSON object",
 			Advice: "for a program that prints one value, write {name} in an argument, or give each secret its own command under secrets.names"}
 	}
 	if changed := workflows.ExpandedEnv(out, values); len(changed) > 0 {
 		return nil, &Failure{Source: source, Problem: fmt.Sprintf("the value of %s holds a $ that would be read as a variable", changed[0]),
-			Advice: "make the program print JSON, such as sops -d --output-type json"}
+			Advice: useJSON}
 	}
 	return values, nil
 }

@@ -237,6 +237,7 @@ func TestCommandsAreBoundedAndRevealNoValues(t *testing.T) {
 		"nothing for all":         {all("echo '# a comment'"), "printed neither NAME=value lines nor a JSON object"},
 		"broken JSON":             {all("echo '{" + canary + "'"), "a JSON object that cannot be read"},
 		"a dollar":                {all("echo 'KEY=pa$WORD" + canary + "'"), "holds a $"},
+		"a variable":              {all("echo 'KEY=pa$WORD-" + canary + "'"), "holds a $"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("HOOKLOOM_TOKEN", canary)

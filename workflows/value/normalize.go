@@ -230,7 +230,7 @@ func normalizeOther(v any, m Meter, depth int) (any, error) {
 		return normalize(r.Elem().Interface(), m, depth)
 	}
 	if _, zone := v.(time.Location); zone {
-		return nil, errors.New("the result is a time zone, which is not data; use it in date(zone, text) or time.In(zone)")
+		return nil, errors.New("the result is a time zone, which is not data; use it as in date(zone, text) or now().In(zone)")
 	}
 	return nil, fmt.Errorf("the result is %s, which is not data", Describe(v))
 }
