@@ -53,8 +53,8 @@ in one process, and prints throughput, latency, and ratios:
                one synced commit: the minimum for a durable acknowledgement
 
 Load, server and sink share the machine's cores, so the ratios say more than the
-figures. Event ids increase, as those of most senders do; --ids random shows the cost of random
-ones. With --acting 0.5 the rule filters out half of the events. The command checks
+figures. Event ids increase, as those of most senders do; --ids random shows the cost of
+random ones. With --acting 0.5 the rule filters out half of the events. The command checks
 nothing: a slow machine has low figures.
 
 With --target-only the load comes from another program, such as wrk or oha: the command

@@ -15,9 +15,10 @@ import (
 func (a *app) configCmd() *cobra.Command {
 	var at place
 	c := &cobra.Command{Use: "config", Short: "Show the project's settings and where each comes from", Args: cobra.NoArgs,
-		Long: `Prints hookloom.yaml, with the file of the environment (--env) merged over it and vars filled
-in, and behind each value the file and line or the environment variable that it comes from.
-Defaults are not shown. Secrets are shown by their names, never by their values.`,
+		Long: `Prints hookloom.yaml, with the file of the environment (--env) merged over it and vars
+filled in, and behind each value the file and line or the environment variable that it
+comes from. Defaults are not shown. Secrets are shown by their names, never by their
+values.`,
 		Example: "  hookloom config\n  hookloom config --env prod\n  hookloom config --env prod -o json",
 		RunE: func(*cobra.Command, []string) error {
 			l, err := at.load()

@@ -16,9 +16,10 @@ func (a *app) admitCmd() *cobra.Command {
 	var by string
 	c := &cobra.Command{Use: "admit ID", Short: "Store a conflicting delivery as a separate event and run it, through the running server",
 		Args: cobra.ExactArgs(1),
-		Long: `A later delivery of a known event with a different body or type is stored, and
-hookloom event shows it. admit takes its id (cfl_...), stores it as an event with the
-key KEY#conflict-N, and runs the workflows that listen to it. Repeating it changes nothing.
+		Long: `If a delivery has the key of a known event but another body or type, it is stored as a
+conflict, which hookloom event shows. admit takes its id (cfl_...), stores it as an event
+with the key KEY#conflict-N, and runs the workflows that listen to it. Repeating it
+changes nothing.
 For the id of a refused delivery (ref_...) it does what hookloom replay does.`,
 		Example: "  hookloom events --status conflicting\n  hookloom event evt_0d3c6f2a41e00000\n  hookloom admit cfl_3",
 		RunE: func(c *cobra.Command, args []string) error {

@@ -178,9 +178,10 @@ func (a *app) copyCmd() *cobra.Command {
 		Long: `Copies all rows of a database into an empty one, and compares both row by row. Stop the
 server first: the command is refused while a process uses one of them. Ids, keys and the
 name of the installation stay, so open runs continue in the copy with the same
-idempotency keys. The source keeps its rows, and is marked: serve and another copy refuse it from then
-on, since its open runs would run twice. hookloom db reopen removes the mark.
-hookloom serve also refuses an incomplete copy: run the command again, and it starts over.
+idempotency keys. The source keeps its rows, and is marked: serve and another copy
+refuse it from then on, since its open runs would run twice. hookloom db reopen removes
+the mark. hookloom serve also refuses an incomplete copy: run the command again, and it
+starts over.
 
 A PostgreSQL database also contains certificates and the secrets from handshakes, encrypted
 with the project's key. A copy to another PostgreSQL server includes them. With a SQLite

@@ -17,7 +17,8 @@ func (a *app) destinationsCmd() *cobra.Command {
 		Args: cobra.NoArgs,
 		Long: `Lists the hosts as the running server sees them. After repeated failures of a host its
 circuit opens: attempts wait, and one probes the host every few seconds. Limits of a
-host are set in hookloom.yaml: destinations: {api.example.com: {concurrency: 4, rate: 10/s}}.
+host are set in hookloom.yaml:
+  destinations: {api.example.com: {concurrency: 4, rate: 10/s}}
 
 The receiver of an outbound webhook that answers 410 Gone is paused until
 --resume URL; its runs fail until then, and can be replayed. --resume with a name from

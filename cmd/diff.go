@@ -33,13 +33,13 @@ func (a *app) diffCmd() *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{Use: "diff [BEFORE [AFTER]]", Short: "Compare versions of workflows by meaning", Args: cobra.MaximumNArgs(2),
 		Long: `Compares the files of this folder with those that the server loaded last, step by step,
-regardless of line breaks, comments and the order of keys. BEFORE and AFTER may also be files, folders,
-or versions as hookloom run shows them. The folder is read in the environment of --env, or else in
-the one that the server was started in. It shows how many open runs a
-changed workflow has: they continue with the version they began with. Compared with what
-the server loaded, it also names what would break open runs: triggers that they wait for
-and that are removed, versions that can no longer be compiled, so that their runs would
-end, and steps that need something that is removed. Exit status 1 if something differs.`,
+regardless of line breaks, comments and the order of keys. BEFORE and AFTER may also be
+files, folders, or versions as hookloom run shows them. Without --env, the environment of
+the running server is used. It shows how many open runs a changed workflow has: they
+continue with the version they began with. Compared with what the server loaded, it also
+names what would break open runs: triggers that they wait for and that are removed,
+versions that can no longer be compiled, so that their runs would end, and steps that need
+something that is removed. Exit status 1 if something differs.`,
 		Example: "  hookloom diff\n  hookloom diff old.yaml workflows/paid.yaml\n  hookloom diff 1f0c2a7be39d workflows/paid.yaml",
 		RunE: func(c *cobra.Command, args []string) error {
 			list, broken, err := f.diff(c.Context(), args)

@@ -23,8 +23,8 @@ func (a *app) fmtCmd() *cobra.Command {
 		Long: `Formats the workflows, connectors, tests and settings of a project, or the given files:
 keys in the order of the manual, no trailing space, at most one empty line between keys.
 Comments stay with their keys. The meaning never changes: if that cannot be verified for
-a file, it is left unchanged, with an error. --check changes nothing,
-lists the files that would change, and exits with status 1 if there are any.`,
+a file, it is left unchanged, with an error. --check changes nothing, lists the files that
+would change, and exits with status 1 if there are any.`,
 		Example: "  hookloom fmt\n  hookloom fmt --check\n  hookloom fmt workflows/paid.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

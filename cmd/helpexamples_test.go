@@ -236,3 +236,21 @@ func writeTestFile(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestHelpFitsATerminal checks that no line of a command's description is longer than a terminal of
+// usual width shows well.
+func TestHelpFitsATerminal(t *testing.T) {
+	const columns = 92
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		for line := range strings.Lines(c.Long) {
+			if n := len(strings.TrimSuffix(line, "\n")); n > columns {
+				t.Errorf("%s: a line of the description has %d columns, at most %d: %s", c.CommandPath(), n, columns, line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			check(sub)
+		}
+	}
+	check((&app{output: "text"}).root())
+}

@@ -107,8 +107,7 @@ func (a *app) root() *cobra.Command {
 		Use:   "hookloom",
 		Short: "Turn webhooks into workflow runs, with everything recorded",
 		Long: `Hookloom receives webhooks, proves that they are genuine, stores them before it
-answers, runs the YAML workflows whose rule matches, and records every
-step.
+answers, runs the YAML workflows whose rule matches, and records every step.
 
   hookloom demo                 see it work, without setup
   hookloom init myproject       a starter project with comments

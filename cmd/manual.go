@@ -101,8 +101,8 @@ func (a *app) searchDocs(query string) error {
 // helpCmd replaces the default help command: it also prints pages of the manual.
 func (a *app) helpCmd(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{Use: "help [COMMAND|PAGE|CODE]", Short: "Help about a command, a page of the manual, or the code of a mistake",
-		Long: `Prints the help of a command, or a page of the manual (hookloom docs lists the pages), or explains
-a code that hookloom validate reports, with an example and its fix.`,
+		Long: `Prints the help of a command, or a page of the manual (hookloom docs lists the pages),
+or explains a code that hookloom validate reports, with an example and its fix.`,
 		Example: "  hookloom help serve\n  hookloom help functions\n  hookloom help workflow\n  hookloom help unknown-key",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -27,8 +27,9 @@ func (a *app) nodesCmd() *cobra.Command {
 	c := &cobra.Command{Use: "nodes", Short: "List the nodes that serve the database", Args: cobra.NoArgs,
 		Long: `Lists the processes of hookloom serve that share the project's PostgreSQL database: since
 when, which version and which project files, the runs that each executes, the events that
-it has yet to decide, when it was last heard of, and the work that only it does: polls,
-schedules, replay batches, alerts (conditions), and runs that crashed a node (suspects).
+it has yet to decide, when it was last heard of, and, under DOES, the work that only it
+does: polls, schedules, replay batches, alerts and suspects. With alerts it publishes
+which conditions for an alert hold; with suspects it executes runs that crashed a node.
 A node that is gone is listed until another one has taken over its work. A SQLite
 database has one node.`,
 		Example: "  hookloom nodes\n  hookloom nodes --output json",

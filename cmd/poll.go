@@ -24,11 +24,11 @@ func (a *app) pollCmd() *cobra.Command {
 	var f listFlags
 	var dry bool
 	c := &cobra.Command{Use: "poll TRIGGER", Short: "Poll a trigger's service for new items now", Args: cobra.ExactArgs(1),
-		Long: `Polls through the running server, after a poll in progress. With several nodes, any of
-them takes the command: the node that polls this trigger hands over after its current
-poll. With --dry-run nothing is stored and no server is needed: it shows what the request finds, which items are new to
-the history, and the cursor that would be stored. Use it to try a changed request or
-key: items shown as new would start runs.`,
+		Long: `Polls now, through the running server. If a poll is in progress, waits for it first. With
+several nodes, any of them takes the command: the node that polls this trigger hands over
+after its current poll. With --dry-run nothing is stored and no server is needed: it shows
+what the request finds, which items are new to the history, and the cursor that would be
+stored. Use it to try a changed request or key: items shown as new would start runs.`,
 		Example: "  hookloom poll orders\n  hookloom poll orders --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := f.load()
@@ -157,8 +157,7 @@ func (a *app) compareCmd() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		Long: `Compares the inlets of a trigger, from recorded events: which events only one inlet
 delivered, how late each was, what polling cost, and what other intervals would have
-cost. A poll with compare: true measures without starting
-anything.`,
+cost. A poll with compare: true measures without starting anything.`,
 		Example: "  hookloom compare orders --since 7d\n  hookloom compare orders --output json",
 		RunE: func(c *cobra.Command, args []string) error {
 			if l, err := load(f.dir); err == nil && l.project.Triggers[args[0]] == nil {

@@ -18,11 +18,11 @@ func (a *app) pruneCmd() *cobra.Command {
 	order := map[string]string{}
 	var keep, bodies, size string
 	c := &cobra.Command{Use: "prune", Short: "Remove old history now", Args: cobra.NoArgs,
-		Long: `Removes history that is older than history: in hookloom.yaml allows. A running server
-does this every hour; flags override the settings. Open runs and their data stay, and so
-do keys within their trigger's dedupe. It works in small transactions through the running
+		Long: `Removes what is older than the limits in history: (hookloom.yaml). A running server does
+this every hour; flags override the settings. Open runs and their data stay, and so do
+keys within their trigger's dedupe. It works in small transactions through the running
 server, and returns the space to the file system. Without a server it opens the database
-itself; a server that starts meanwhile gets the database at once and prunes the rest.`,
+itself; if a server starts meanwhile, the command hands over to it.`,
 		Example: "  hookloom prune --keep 30d --bodies 7d --max-size 2GB",
 		RunE: func(c *cobra.Command, _ []string) error {
 			order["keep"], order["bodies"], order["max_size"] = keep, bodies, size

@@ -21,8 +21,8 @@ func (a *app) quarantineCmd() *cobra.Command {
 		Long: `Refused deliveries are stored, up to a number and size, and never run. Each has a
 diagnosis: what would have made it valid, found by trying. Once the cause is fixed,
 hookloom replay ID verifies it again, as of the time it arrived, and stores it if it
-is valid. Requests to unknown paths under /hooks/ are listed too,
-with the nearest trigger.`,
+is valid. Requests to unknown paths under /hooks/ are listed too, with the nearest
+trigger.`,
 		Example: "  hookloom quarantine --trigger stripe --since 1h\n  hookloom quarantine ref_12\n  hookloom replay ref_12",
 		RunE: func(c *cobra.Command, args []string) error {
 			return f.reading(func(h *store.History) error {
@@ -57,7 +57,7 @@ with the nearest trigger.`,
 	f.add(c)
 	c.Flags().BoolVar(&groups, "groups", false, "group them by trigger and reason")
 	f.addReason(c, "only for one of these reasons, separated by commas, such as \"signature does not match\"")
-	c.Flags().Lookup("status").Usage = "the same as --reason"
+	c.Flags().Lookup("status").Usage = "alias of --reason"
 	for _, none := range []string{"workflow", "type"} {
 		c.Flags().Lookup(none).Hidden = true
 	}

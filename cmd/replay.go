@@ -33,18 +33,19 @@ succeeded, and repeats a call in doubt (interrupted before its response) with th
 idempotency key; --version current uses the current workflow. With a filter such as
 --status failed instead of ids, or --dead for all dead letters, many runs are replayed.
 
-For an event (evt_...) its runs are replayed; with --workflow, that workflow decides it
-again with the current rule. An event without runs is decided by all workflows that listen
-to its trigger today. The command first prints what would run; --dry-run stops there.
+For an event (evt_...), replays its runs. With --workflow, that workflow instead evaluates
+its current rule on the event again. An event without runs is decided by all workflows
+that listen to its trigger today. The command first prints what would run; --dry-run stops
+there.
 
 --trigger T --since 30d decides many events again, filtered by --workflow and --status
 (skipped, filtered, rule_failed, dropped, unmatched, disabled). It prints how many would
 run and what they would call, with a backtest of these events, then starts a batch
-(hookloom batches). Counting and comparing take at most 15 seconds each, and the command
-says what was left out; --whole takes up to an hour each. Each workflow runs
-at most once per event, however often you repeat the command; --again removes that limit.
---skip-done removes it too, but does not repeat steps with side effects that an earlier
-run of the event completed. Sleeps, waits and steps without side effects are repeated.
+(hookloom batches). Counting and comparing each stop after 15 seconds and say what they
+left out; --whole gives each an hour. Each workflow runs at most once per event, however
+often you repeat the command; --again removes that limit. --skip-done removes it too, but
+does not repeat steps with side effects that an earlier run of the event completed.
+Sleeps, waits and steps without side effects are repeated.
 
 A refused delivery (ref_...) is verified again, as of the time it arrived; if it is
 valid now, it becomes an event.`,
@@ -75,6 +76,8 @@ valid now, it becomes an event.`,
 			return a.replayFound(c, &f)
 		}}
 	f.add(c)
+	limit := c.Flags().Lookup("limit") // here only a given limit applies
+	limit.Usage, limit.DefValue = "with filters: maximum number of runs or dead letters to replay, the oldest first; without it, all", "0"
 	f.addHost(c, "with --dead: only those that failed at this host")
 	f.addReason(c, "with --dead: only with one of these error codes, separated by commas")
 	c.Flags().StringVar(&f.from, "from", "start", "start or failed")

@@ -17,8 +17,8 @@ func (a *app) schemaCmd() *cobra.Command {
 	c := &cobra.Command{Use: "schema [workflow|project|connector|tests|provider]", Short: "Print the JSON Schema for editors",
 		Args: cobra.MaximumNArgs(1),
 		Long: `Prints the JSON Schema of workflow files (or of hookloom.yaml, of connectors/*.yaml, of
-tests/*_test.yaml, of a provider preset), so that an editor
-with a YAML server completes and checks keys. Begin a file with
+tests/*_test.yaml, of a provider preset), so that an editor with a YAML server completes
+and checks keys. Begin a file with
   # yaml-language-server: $schema=../workflow.schema.json
 
 --db adds the fields of received events, such as event.data.total, with their types: the

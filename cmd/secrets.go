@@ -115,8 +115,9 @@ func (a *app) secretsSetCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "set NAME", Short: "Store a secret in secrets.age", Args: cobra.ExactArgs(1),
 		Long: `Stores a secret in secrets.age, encrypted with the project's key. The value is read from
-standard input, without the line break at its end; at a terminal it is prompted for and not shown.
-It cannot be an argument: arguments appear in the shell's history and in process lists.`,
+standard input, without the line break at its end; at a terminal it is prompted for and
+not shown. It cannot be an argument: arguments appear in the shell's history and in
+process lists.`,
 		Example: "  hookloom secrets set STRIPE_KEY\n  hookloom secrets set TLS_KEY < key.pem",
 		RunE: func(c *cobra.Command, args []string) error {
 			value, err := a.readSecret(args[0])

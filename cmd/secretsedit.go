@@ -25,8 +25,8 @@ func (a *app) secretsEditCmd() *cobra.Command {
 	var dir string
 	c := &cobra.Command{Use: "edit", Short: "Edit secrets.age in your editor", Args: cobra.NoArgs,
 		Long: `Opens the secrets of secrets.age in $VISUAL or $EDITOR (vi by default) and stores the
-changes. The text is kept in a folder that only you can read, in memory if the system has such a
-folder, and is removed afterwards. It has the format of .env.`,
+changes. The text is kept in a folder that only you can read, in memory if the system
+has such a folder, and is removed afterwards. It has the format of .env.`,
 		Example: "  hookloom secrets edit\n  EDITOR='code --wait' hookloom secrets edit",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.editSecrets(c.Context(), dir)

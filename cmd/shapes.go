@@ -31,7 +31,8 @@ func (a *app) shapesCmd() *cobra.Command {
 paths of event.data, their types, how often each is present, and the values of fields
 that have few. -o schema prints a JSON Schema, fixture sample data for tests,
 typescript and go a type. Where deliveries state the version of the provider's API, the
-events of each version are listed separately (--api-version selects one). Values that were masked are never shown.`,
+events of each version are listed separately (--api-version selects one). Values that
+were masked are never shown.`,
 		Example: "  hookloom shapes stripe\n  hookloom shapes stripe --type payment_intent.succeeded -o fixture > fixtures/paid.json\n" +
 			"  hookloom shapes shop -o schema",
 		RunE: func(c *cobra.Command, args []string) error {

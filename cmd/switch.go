@@ -99,8 +99,9 @@ func (a *app) cancelCmd() *cobra.Command {
 	order := map[string]*string{"workflow": new(string), "trigger": new(string), "type": new(string), "status": new(string),
 		"since": new(string)}
 	c := &cobra.Command{Use: "cancel [RUN]", Short: "Cancel a run, or all open runs that match filters, through the running server",
-		Args:    cobra.MaximumNArgs(1),
-		Long:    "Cancels a run that has not ended, and with it the runs that it called, except those called with detach: true.",
+		Args: cobra.MaximumNArgs(1),
+		Long: `Cancels a run that has not ended, and with it the runs that it called, except those
+called with detach: true.`,
 		Example: "  hookloom cancel run_0d3c6f2a41e00000\n  hookloom cancel --workflow mails --status queued,waiting --dry-run",
 		RunE: func(c *cobra.Command, args []string) error {
 			filtered := false

@@ -18,9 +18,9 @@ func (a *app) triggersCmd() *cobra.Command {
 	var f listFlags
 	var await string
 	c := &cobra.Command{Use: "triggers", Short: "List triggers, their URLs, and when each secret was last used", Args: cobra.NoArgs,
-		Long: `Lists the project's triggers. While a secret is rotated, write both under secret:
-and check here whether the old one is still used, to see when it is safe to
-remove. Uses are stored every few seconds; a crash loses at most those.
+		Long: `Lists the project's triggers. While you rotate a secret, list both under secret:. The old
+one is safe to remove once this list no longer shows it in use. Uses are stored every few
+seconds: a crash loses at most the last few seconds.
 
 --await-secret is for providers that send their secret in a handshake (Asana,
 Notion): the running server accepts it only within the next 15 minutes, and only once.`,

@@ -88,7 +88,7 @@ func (a *app) checkCmd() *cobra.Command {
 	c := &cobra.Command{Use: "check", Short: "Check the database: structure, checksums, invariants", Args: cobra.NoArgs,
 		Long: `Reads the whole database while the server runs: SQLite's own integrity check, the
 checksum of every event, the invariants of runs, steps and groups, and whether each row
-can be read back. An unreadable row fails only its own run.`,
+can be read back. An unreadable row affects only the run it belongs to.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return f.reading(func(h *store.History) error {
 				found, err := h.Check(c.Context())

@@ -24,8 +24,8 @@ line, a caret, its code and the likely fix; hookloom help CODE explains a code. 
 files, only their mistakes are shown.
 
 --db also reads the newest recorded events of each trigger and warns, with counts, of
-fields that none of them has, of comparisons whose types never match, and of values
-that are needed and were nil in some of them.
+fields that none of them has, of comparisons whose types never match, and of required
+values that were nil in some events.
 
 Exit status: 0 without errors; 2 with errors, with nothing to check, or, if --strict is
 given, with warnings.`,
