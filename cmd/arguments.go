@@ -99,6 +99,8 @@ func unknownCommand(c *cobra.Command, word string) error {
 	hint := verb + " --help lists the commands"
 	if meant := meantCommand(c, word); meant != "" {
 		hint = fmt.Sprintf("did you mean %s %s? ", verb, meant) + hint
+	} else if own := ownWords[word]; own != "" && !c.HasParent() {
+		hint = own + "; " + hint
 	}
 	return usageError("unknown command %q for %q\n%s", word, verb, hint)
 }
@@ -111,7 +113,19 @@ func meantCommand(c *cobra.Command, word string) string {
 			names = append(names, sub.Name())
 		}
 	}
-	return spelling.Nearest(word, names)
+	near := spelling.Nearest(word, names)
+	if 2*spelling.Distance(word, near, 3) >= len(word) && !strings.Contains(word, near) {
+		return "" // half of the letters differ, as between list and test
+	}
+	return near
+}
+
+// ownWords say what commands of other programs are here.
+var ownWords = map[string]string{
+	"list":  "write hookloom runs, events, triggers, deadletters or nodes, which list them",
+	"ls":    "write hookloom runs, events, triggers, deadletters or nodes, which list them",
+	"start": "write hookloom serve", "up": "write hookloom serve", "logs": "write hookloom tail, or hookloom run ID",
+	"retry": "write hookloom replay", "dlq": "write hookloom deadletters",
 }
 
 // shownBy are the commands that show what an id with a prefix names.

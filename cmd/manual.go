@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hookloom/hookloom/docs"
@@ -72,7 +73,13 @@ func pageHint(name string) string {
 	for _, p := range docs.Pages() {
 		names = append(names, p.Name, filepath.Base(p.Name))
 	}
-	if near := spelling.Nearest(name, names); near != "" {
+	near := spelling.Nearest(name, names)
+	if stem := strings.TrimRight(name, "yes"); near == "" && len(stem) >= 4 { // retry is retries, polls is polling
+		if i := slices.IndexFunc(names, func(page string) bool { return strings.HasPrefix(page, stem) }); i >= 0 {
+			near = names[i]
+		}
+	}
+	if near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""

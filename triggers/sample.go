@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookloom/hookloom/engine"
 	"github.com/hookloom/hookloom/workflows"
+	"github.com/hookloom/hookloom/workflows/spelling"
 	"github.com/hookloom/hookloom/workflows/value"
 )
 
@@ -89,9 +90,20 @@ func Sample(p *workflows.Project, trigger string, secret func(string) (string, b
 	return s, s.sign(r, o)
 }
 
-// noteOtherBody notes that the body is an example of another type.
-func (s *SampleRequest) noteOtherBody(own, kind string) {
-	s.Note = fmt.Sprintf("the body is that of %s with another type: --body FILE sends one of %s", own, kind)
+// noteOtherBody notes that the body is an example of another type; meant is the result of meantType.
+func (s *SampleRequest) noteOtherBody(own, kind, meant string) {
+	s.Note = fmt.Sprintf("the body is that of %s with another type: --body FILE sends one of %s%s", own, kind, meant)
+}
+
+// meantType asks for the type that a misspelt one probably means; it returns "" for one that the provider sends.
+func (r *route) meantType(kind string) string {
+	if r.preset == nil || slices.Contains(r.preset.Events, kind) {
+		return ""
+	}
+	if near := spelling.Nearest(kind, r.preset.Events); near != "" {
+		return fmt.Sprintf(" (did you mean %s?)", near)
+	}
+	return ""
 }
 
 func randomID() (string, error) {
@@ -128,11 +140,11 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 	}
 	example, known := sample.BodyOf(kind)
 	if !known && o.Type != "" && o.Body == nil && len(sample.Bodies) > 0 {
-		return fmt.Errorf("there is no example of type %s: --body FILE sends one; there are examples of %s", kind,
-			strings.Join(sample.BodyTypes(), ", "))
+		return fmt.Errorf("there is no example of type %s%s: --body FILE sends one; there are examples of %s", kind,
+			r.meantType(kind), strings.Join(sample.BodyTypes(), ", "))
 	}
 	if !known && o.Body == nil && sample.TypeHeader != "" && sample.Type != "" {
-		s.noteOtherBody(sample.Type, kind)
+		s.noteOtherBody(sample.Type, kind, r.meantType(kind))
 	}
 	whole := clone(example, o.ID)
 	body := whole
@@ -146,7 +158,7 @@ func (s *SampleRequest) fill(r *route, o SampleOrder) error {
 	} else if sample.TypeJSON != "" && o.Type != "" {
 		given, _ := at(body, sample.TypeJSON)
 		if own, _ := given.(string); own != "" && own != o.Type && o.Body == nil {
-			s.noteOtherBody(own, o.Type)
+			s.noteOtherBody(own, o.Type, r.meantType(o.Type))
 		}
 		set(body, sample.TypeJSON, o.Type)
 	}

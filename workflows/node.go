@@ -109,6 +109,11 @@ func (d *decoder) unknownKey(k, in *yaml.Node, s *shape) *field {
 		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), form)
 		return nil
 	}
+	if kind, form := triggerForm(k.Value, in, s); form != "" {
+		d.recordMeaning(in, kind)
+		d.add(d.pos(k), "unknown-key", fmt.Sprintf("unknown key %q in %s", k.Value, s.title), form)
+		return nil
+	}
 	if own := foreignWordsIn[s.title][k.Value]; own != "" {
 		if !strings.HasPrefix(own, "write it inside ") && d.misspelt[fieldOfNode{in, own}] {
 			return nil // the same form for several keys was reported already

@@ -342,3 +342,38 @@ func branchRule(branches *yaml.Node, pattern string) string {
 	}
 	return "remove it, and write next to on: when: event.data.ref in [" + strings.Join(names, ", ") + "]"
 }
+
+// triggerForms are the smallest forms of the kinds of triggers.
+var triggerForms = map[string]string{
+	"webhook": `webhook: {provider: NAME, secret: "${{ secrets.NAME }}"}`, "schedule": "schedule: {every: 5m}",
+	"poll": `poll: {every: 5m, request: {url: "https://api.example.com/orders"}, items: response.body, key: item.id}`,
+}
+
+// triggerForm says how to write a trigger whose kind is given as a value, as in type: webhook. kind is empty for another key.
+func triggerForm(key string, in *yaml.Node, s *shape) (kind, form string) {
+	if s.title != "a trigger" || key != "type" && key != "kind" && key != "uses" {
+		return "", ""
+	}
+	kind = strings.ToLower(flowText(valueOf(in, key)))
+	small := triggerForms[kind]
+	if small == "" {
+		return "", ""
+	}
+	if valueOf(in, kind) != nil {
+		return kind, "leave it out: " + kind + ": is given"
+	}
+	var rest []string
+	for i := 0; i+1 < len(in.Content); i += 2 {
+		if in.Content[i].Value != key {
+			rest = append(rest, flowText(in.Content[i])+": "+flowText(in.Content[i+1]))
+		}
+	}
+	text := kind + ": {" + strings.Join(rest, ", ") + "}"
+	switch {
+	case len(rest) == 0:
+		return kind, "write " + small
+	case len(text) > longestForm, strings.Contains(text, "\n"):
+		return kind, "write the other keys under " + kind + ":"
+	}
+	return kind, "write " + text
+}
