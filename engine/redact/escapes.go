@@ -68,7 +68,13 @@ func escapedSpans[T string | []byte](m *matcher, s T) (list []span) {
 // hasEscapes reports whether a text has an escape that is not one of a plain JSON string. Those are among the forms
 // that a matcher searches in the text itself.
 func hasEscapes[T string | []byte](s T) bool {
-	for i := 0; i+2 < len(s); i++ {
+	first := len(s) // most texts have none of the marks, and are searched for them faster than byte by byte
+	for _, d := range escapeDecoders {
+		if i := indexByte(s, d.mark); i >= 0 {
+			first = min(first, i)
+		}
+	}
+	for i := first; i+2 < len(s); i++ {
 		switch c := s[i+1]; s[i] {
 		case '&':
 			if c == '#' || isLetter(c) && bytes.IndexByte([]byte(s[i:min(len(s), i+longestReference)]), ';') > 0 {
@@ -85,6 +91,16 @@ func hasEscapes[T string | []byte](s T) bool {
 		}
 	}
 	return false
+}
+
+func indexByte[T string | []byte](s T, c byte) int {
+	switch x := any(s).(type) {
+	case string:
+		return strings.IndexByte(x, c)
+	case []byte:
+		return bytes.IndexByte(x, c)
+	}
+	return 0 // there is no other type
 }
 
 // apply decodes all escapes of one family in a text that may be decoded already.
