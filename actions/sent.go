@@ -72,7 +72,7 @@ func Sent(ctx context.Context, d *engine.RunDetail, versions Versions, p *workfl
 		switch {
 		case !was(s, failure):
 		case s.Kept && s.Origin == nil:
-			s.Request = &engine.SentRequest{Note: "The request cannot be shown: an earlier run sent it, which was pruned (history:)."}
+			s.Request = &engine.SentRequest{Note: "The request cannot be shown: the earlier run that sent it was pruned (history:)."}
 		default:
 			s.Request = v.request(ctx, s, step)
 		}

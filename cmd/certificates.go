@@ -46,9 +46,9 @@ func (s *server) prepareTLS(w *workflows.Server) (err error) {
 	return err
 }
 
-// checkFiles reads the certificates' files before the database is opened, which may change it: a server with a mistake in
+// checkCertificateFiles reads the certificates' files before the database is opened, which may change it: a server with a mistake in
 // its settings leaves the database as it is.
-func checkFiles(dir string, w *workflows.Server) error {
+func checkCertificateFiles(dir string, w *workflows.Server) error {
 	var errs []error
 	for _, tls := range []*workflows.TLS{w.TLS, w.AdminTLS} {
 		if tls == nil || tls.ACME != nil {

@@ -109,7 +109,7 @@ func newServer(ctx context.Context, o serveOptions, l *loaded) (_ *server, err e
 		}
 	}()
 	l, state, err := s.begin(ctx, l, func() error {
-		if err := checkFiles(o.dir, &l.project.Server); err != nil {
+		if err := checkCertificateFiles(o.dir, &l.project.Server); err != nil {
 			return &exitError{exitUsage, err}
 		}
 		return s.open(ctx, l, store.Options{Redactor: redactor, Sealer: keys, Log: o.log})

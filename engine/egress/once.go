@@ -76,7 +76,7 @@ func sendOnce(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 }
 
 // maxSends is how often the transport may send a safe request. It sends it again if the server closes an idle connection
-// instead of answering, as a server does whose time for idle connections is over. Without a limit it would try all idle
+// instead of answering, as a server does when its idle timeout has passed. Without a limit it would try all idle
 // connections.
 const maxSends = 2
 

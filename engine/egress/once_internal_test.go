@@ -99,39 +99,46 @@ func warm(t *testing.T, c *http.Client, url string, n int) {
 	}
 }
 
+// closingServer answers requests and keeps their connections. It reads a request that closes selects, counts it in
+// closed, and closes the connection without an answer. It delays answers until kept requests have arrived.
+func closingServer(t *testing.T, kept int, closes func(*http.Request) bool) (url string, closed *atomic.Int32) {
+	t.Helper()
+	closed = new(atomic.Int32)
+	var together sync.WaitGroup
+	together.Add(kept)
+	l := listen(t)
+	serveConns(t, l, func(c net.Conn) {
+		in := bufio.NewReader(c)
+		for {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return
+			}
+			if closes(r) {
+				closed.Add(1)
+				return
+			}
+			together.Done()
+			together.Wait()
+			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+				return
+			}
+		}
+	})
+	return "http://" + l.Addr().String(), closed
+}
+
 // TestUnsafeRequestIsSentOnce uses a server that reads a request on an idle connection and closes
 // it: the client returns the error and does not retry.
 func TestUnsafeRequestIsSentOnce(t *testing.T) {
 	const kept = 8
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		for _, body := range []string{"", "a body", strings.Repeat("long", 1<<16)} {
-			var effects atomic.Int32
-			var together sync.WaitGroup
-			together.Add(kept)
-			l := listen(t)
-			serveConns(t, l, func(c net.Conn) {
-				in := bufio.NewReader(c)
-				for {
-					r, err := http.ReadRequest(in)
-					if err != nil {
-						return
-					}
-					if _, err := io.Copy(io.Discard, r.Body); err != nil {
-						return
-					}
-					if r.Method != http.MethodGet {
-						effects.Add(1)
-						return
-					}
-					together.Done()
-					together.Wait()
-					if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
-						return
-					}
-				}
-			})
+			url, effects := closingServer(t, kept, func(r *http.Request) bool { return r.Method != http.MethodGet })
 			c := newClient(t)
-			url := "http://" + l.Addr().String()
 			warm(t, c, url, kept)
 			resp, err := c.Do(request(t, method, url, body))
 			if err == nil {
@@ -148,30 +155,8 @@ func TestUnsafeRequestIsSentOnce(t *testing.T) {
 func TestSafeRequestIsSentTwiceAtMost(t *testing.T) {
 	const kept = 8
 	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
-		var asked atomic.Int32
-		var together sync.WaitGroup
-		together.Add(kept)
-		l := listen(t)
-		serveConns(t, l, func(c net.Conn) {
-			in := bufio.NewReader(c)
-			for {
-				r, err := http.ReadRequest(in)
-				if err != nil {
-					return
-				}
-				if r.URL.Path == "/asked" {
-					asked.Add(1)
-					return
-				}
-				together.Done()
-				together.Wait()
-				if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
-					return
-				}
-			}
-		})
+		url, asked := closingServer(t, kept, func(r *http.Request) bool { return r.URL.Path == "/asked" })
 		c := newClient(t)
-		url := "http://" + l.Addr().String()
 		warm(t, c, url, kept)
 		for _, through := range []http.RoundTripper{c.Transport, Once(c.Transport)} {
 			asked.Store(0)
